@@ -1,0 +1,12 @@
+/* Time: monotonic for waits and measurements. */
+#ifndef WRIT_BASE_CLOCK_H
+#define WRIT_BASE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_us(void); /* microseconds, CLOCK_MONOTONIC */
+static inline int64_t clock_ms(void) { return clock_us() / 1000; }
+/* A UUID version 7 (RFC 9562 section 5.7) as text: 36 characters and NUL. */
+void clock_uuid7(char text[37]);
+
+#endif

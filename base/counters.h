@@ -1,0 +1,34 @@
+/* What /metrics shows: counters in memory shared by the supervisor and all workers. Each worker slot has a block of its
+ * own, written by that worker only, so there are no locks; a reader sums the blocks. A block outlives its worker. */
+#ifndef WRIT_BASE_COUNTERS_H
+#define WRIT_BASE_COUNTERS_H
+
+#include <stdint.h>
+
+enum { COUNTERS_BUCKETS = 14 }; /* request seconds: 0.5 ms * 2^i up to 4.096 s, then +Inf */
+
+struct counters {
+  uint64_t requests_border, requests_inside;
+  uint64_t status[6];       /* answers by hundreds: [2] = 2xx ... [5]; [0], [1] stay 0 */
+  uint64_t commits, rollbacks, retries, lost_connections, connects, unknown_outcomes, cancels, undelivered;
+  uint64_t flights;         /* round trips that carried a transaction */
+  uint64_t request_us, postgres_us;        /* sums */
+  uint64_t request_bucket[COUNTERS_BUCKETS + 1];
+  uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
+  uint32_t pid;             /* 0: no worker in this slot */
+  uint32_t inside;          /* pool of the slot */
+  uint64_t starts, crashes; /* written by the supervisor */
+} __attribute__((aligned(64)));
+
+struct counters_page {
+  uint32_t slots;
+  uint64_t reloads, reload_failures; /* written by the supervisor */
+  struct counters slot[];
+};
+
+/* MAP_SHARED | MAP_ANONYMOUS, made before the first fork; never freed. NULL with errno on failure. */
+struct counters_page *counters_create(unsigned slots);
+/* The bucket of a request that took us microseconds. */
+unsigned counters_bucket(int64_t us);
+
+#endif

@@ -1,0 +1,114 @@
+/* Errors as values: the table of codes, and how one is filled. */
+#include "base/err.h"
+
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct row {
+  const char *name, *title;
+  int status;
+  bool retryable;
+} rows[] = {
+    [ERR_NONE] = {"NONE", "OK", 200, false},
+#define ERR(code, status, title, retryable) [ERR_##code] = {#code, title, status, retryable},
+#include "base/err.def"
+#undef ERR
+    [ERR_OWN] = {"OWN", "Unprocessable Content", 422, false},
+};
+
+/* Titles of statuses that no code of ours has: an application may choose any from 400 to 599 (RFC 9110 section 15). */
+static const struct title {
+  int status;
+  const char *title;
+} titles[] = {
+    {200, "OK"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {402, "Payment Required"},
+    {407, "Proxy Authentication Required"},
+    {408, "Request Timeout"},
+    {410, "Gone"},
+    {412, "Precondition Failed"},
+    {414, "URI Too Long"},
+    {416, "Range Not Satisfiable"},
+    {417, "Expectation Failed"},
+    {418, "I'm a teapot"},
+    {421, "Misdirected Request"},
+    {423, "Locked"},
+    {424, "Failed Dependency"},
+    {425, "Too Early"},
+    {426, "Upgrade Required"},
+    {428, "Precondition Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {451, "Unavailable For Legal Reasons"},
+    {502, "Bad Gateway"},
+    {505, "HTTP Version Not Supported"},
+    {506, "Variant Also Negotiates"},
+    {507, "Insufficient Storage"},
+    {508, "Loop Detected"},
+    {511, "Network Authentication Required"},
+};
+
+void err_init(struct err *e, const void *mem) {
+  *e = (struct err){.mem = mem, .index = -1, .committed = -1};
+}
+
+bool err_fill(struct err *e, enum err_code code, const char *file, int line, const char *format, ...) {
+  va_list args;
+  char *message;
+
+  va_start(args, format);
+  message = talloc_vasprintf(e->mem, format, args); /* before the reset: an argument may be a text of *e itself */
+  va_end(args);
+  if (!message) abort();
+  err_init(e, e->mem);
+  e->code = code;
+  e->status = rows[code].status;
+  e->retryable = rows[code].retryable;
+  e->message = message;
+  e->file = file;
+  e->line = line;
+  return false;
+}
+
+const char *err_name(const struct err *e) {
+  switch (e->code) {
+  case ERR_OWN: return e->own_code ? e->own_code : "CHECK_FAILED";
+  case ERR_RESULT_TOO_LARGE: return "TOO_LARGE"; /* for a client one code; the status tells whose size is meant */
+  default: return rows[e->code].name;
+  }
+}
+
+const char *err_title(int status) {
+  size_t i;
+
+  for (i = ERR_NONE; i < ERR_OWN; i++) {
+    if (rows[i].status == status) return rows[i].title;
+  }
+  for (i = 0; i < sizeof titles / sizeof *titles; i++) {
+    if (titles[i].status == status) return titles[i].title;
+  }
+  /* An unknown status means what the first of its class means (RFC 9110 section 15). */
+  return status < 400 ? "OK" : status < 500 ? "Bad Request" : "Internal Server Error";
+}
+
+bool err_lookup(const char *name, enum err_code *code) {
+  size_t i;
+
+  for (i = ERR_NONE + 1; i < ERR_OWN; i++) {
+    if (strcmp(rows[i].name, name) == 0) {
+      *code = (enum err_code)i;
+      return true;
+    }
+  }
+  return false;
+}
+
+int err_status(enum err_code code) {
+  return rows[code].status;
+}

@@ -1,0 +1,51 @@
+/* An error as a value: filled once where it is known, carried up, rendered once (handlers/answer.c, cli/). */
+#ifndef WRIT_BASE_ERR_H
+#define WRIT_BASE_ERR_H
+
+#include <stdbool.h>
+
+/* The codes of PROTOCOL.md section 3: one line each in err.def. ERR_OWN is a code of the application's own
+ * (a check's error, the manifest's constraints:, writ.fail, PTxyz): the text stands in err.own_code. */
+enum err_code {
+  ERR_NONE,
+#define ERR(code, status, title, retryable) ERR_##code,
+#include "base/err.def"
+#undef ERR
+  ERR_OWN
+};
+
+/* All strings belong to mem (the request's arena) or are constants. NULL or 0: does not apply. */
+struct err {
+  const void *mem;        /* where texts are made; set by err_init */
+  enum err_code code;
+  const char *own_code;   /* with ERR_OWN */
+  int status;             /* HTTP */
+  bool retryable;
+  int retry_after_s;      /* Retry-After header, seconds; 0: none */
+  const char *message;    /* for the client: problem+json detail */
+  const char *log_detail; /* for the log only; may hold what a client must not see */
+  char sqlstate[6];       /* "" when PostgreSQL did not raise it */
+  const char *constraint, *column, *details, *hint; /* as PostgreSQL gave them */
+  int index;              /* place in the set, -1: none */
+  const char *command;    /* the command that the request named */
+  const char *path;       /* JSON pointer (RFC 6901) into the request body */
+  const char *argument;
+  int committed;          /* execute_command_set: commands done before it; -1: does not apply */
+  const char *file;       /* where in our code */
+  int line;
+};
+
+void err_init(struct err *e, const void *mem);
+
+/* Fills *e (everything but mem is reset) and gives false, so that a caller may `return err_set(...)`. The message is
+ * for the client: no secrets. Status, title and retryable come from err.def. */
+#define err_set(e, code, ...) err_fill((e), ERR_##code, __FILE__, __LINE__, __VA_ARGS__)
+bool err_fill(struct err *e, enum err_code code, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+const char *err_name(const struct err *e);             /* "UNIQUE_VIOLATION", or the own code */
+const char *err_title(int status);                     /* "Conflict": the HTTP reason phrase */
+bool err_lookup(const char *name, enum err_code *code); /* by name, for writ.fail('NOT_FOUND', ...) */
+int err_status(enum err_code code);                    /* of err.def; ERR_OWN: 422 */
+
+#endif

@@ -1,0 +1,142 @@
+/* Strings that grow in an arena, and the three ways of quoting: JSON, SQL literal, SQL identifier. */
+#include "base/str.h"
+
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LEAST_CAP = 32 };
+
+/* What stands behind the backslash for a byte that a JSON string may not hold as it is; 'u': \u00xx. */
+static const char json_escape[256] = {
+    ['\0'] = 'u', [1] = 'u',    [2] = 'u',    [3] = 'u',    [4] = 'u',   [5] = 'u',     [6] = 'u',
+    [7] = 'u',    ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [11] = 'u',  ['\f'] = 'f',  ['\r'] = 'r',
+    [14] = 'u',   [15] = 'u',   [16] = 'u',   [17] = 'u',   [18] = 'u',  [19] = 'u',    [20] = 'u',
+    [21] = 'u',   [22] = 'u',   [23] = 'u',   [24] = 'u',   [25] = 'u',  [26] = 'u',    [27] = 'u',
+    [28] = 'u',   [29] = 'u',   [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\',
+};
+
+struct str *str_new(const void *mem, size_t cap) {
+  struct str *s = arena_new(mem, struct str);
+
+  s->cap = cap < LEAST_CAP ? LEAST_CAP : cap;
+  s->p = arena_resize(s, NULL, s->cap);
+  s->p[0] = '\0';
+  return s;
+}
+
+/* Room for n more bytes and the NUL. */
+static void reserve(struct str *s, size_t n) {
+  if (n < s->cap - s->len) return;
+  while (n >= s->cap - s->len) s->cap *= 2;
+  s->p = arena_resize(s, s->p, s->cap);
+}
+
+void str_bytes(struct str *s, const char *bytes, size_t n) {
+  reserve(s, n);
+  if (n > 0) memcpy(s->p + s->len, bytes, n);
+  s->len += n;
+  s->p[s->len] = '\0';
+}
+
+void str_add(struct str *s, const char *text) {
+  str_bytes(s, text, strlen(text));
+}
+
+void str_char(struct str *s, char c) {
+  reserve(s, 1);
+  s->p[s->len++] = c;
+  s->p[s->len] = '\0';
+}
+
+void str_printf(struct str *s, const char *format, ...) {
+  va_list args;
+  int n;
+
+  va_start(args, format);
+  n = vsnprintf(s->p + s->len, s->cap - s->len, format, args);
+  va_end(args);
+  /* Fails only for a format that is wrong or a text beyond 2 GB: ours to mend. */
+  if (n < 0) abort();
+  if ((size_t)n >= s->cap - s->len) {
+    reserve(s, (size_t)n);
+    va_start(args, format);
+    vsnprintf(s->p + s->len, s->cap - s->len, format, args);
+    va_end(args);
+  }
+  s->len += (size_t)n;
+}
+
+void str_clear(struct str *s) {
+  s->len = 0;
+  s->p[0] = '\0';
+}
+
+void str_json(struct str *s, const char *text) {
+  str_json_bytes(s, text, text ? strlen(text) : 0);
+}
+
+static void escape_json(struct str *s, unsigned char c) {
+  static const char hex[] = "0123456789abcdef";
+  char escape[6] = {'\\', json_escape[c], '0', '0', hex[c >> 4], hex[c & 15]};
+
+  str_bytes(s, escape, escape[1] == 'u' ? 6 : 2);
+}
+
+void str_json_bytes(struct str *s, const char *text, size_t n) {
+  const char *end, *run;
+
+  if (!text) {
+    str_add(s, "null");
+    return;
+  }
+  reserve(s, n + 2);
+  str_char(s, '"');
+  for (run = text, end = text + n; text < end; text++) {
+    if (!json_escape[(unsigned char)*text]) continue;
+    str_bytes(s, run, (size_t)(text - run));
+    escape_json(s, (unsigned char)*text);
+    run = text + 1;
+  }
+  str_bytes(s, run, (size_t)(end - run));
+  str_char(s, '"');
+}
+
+/* text with each quote doubled, in quotes. */
+static void add_quoted(struct str *s, const char *text, char quote) {
+  const char *at;
+
+  str_char(s, quote);
+  while ((at = strchr(text, quote))) {
+    str_bytes(s, text, (size_t)(at - text) + 1);
+    str_char(s, quote);
+    text = at + 1;
+  }
+  str_add(s, text);
+  str_char(s, quote);
+}
+
+void str_sql_literal(struct str *s, const char *text) {
+  if (!text) {
+    str_add(s, "NULL");
+    return;
+  }
+  if (!strchr(text, '\\')) {
+    add_quoted(s, text, '\'');
+    return;
+  }
+  /* E'' means the same whatever standard_conforming_strings says. */
+  str_add(s, "E'");
+  for (; *text; text++) {
+    if (*text == '\\' || *text == '\'') str_char(s, *text);
+    str_char(s, *text);
+  }
+  str_char(s, '\'');
+}
+
+void str_sql_ident(struct str *s, const char *name) {
+  add_quoted(s, name, '"');
+}
