@@ -1,0 +1,212 @@
+/* A connection: opened when first needed, watched while waited for, thrown away when in doubt. */
+#include "db/conn_libpq.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+  CANCEL_GRACE_MS = 5000,          /* how long a cancelled flight may take to end before the connection is given up */
+  RECYCLE_BYTES = 4 * 1024 * 1024, /* libpq never shrinks its buffers: a flight of this size costs a new connection */
+};
+
+enum waited { WAIT_READY, WAIT_DEADLINE, WAIT_CALLER_GONE };
+
+static int disconnect(struct conn *c) {
+  conn_close(c);
+  return 0;
+}
+
+struct conn *conn_new(const void *mem, const struct conn_options *options, struct counters *counters) {
+  struct conn *c = arena_new(mem, struct conn);
+
+  c->options = *options;
+  c->counters = counters;
+  talloc_set_destructor(c, disconnect);
+  return c;
+}
+
+void conn_close(struct conn *c) {
+  if (c->cancel) PQfreeCancel(c->cancel);
+  if (c->pg) PQfinish(c->pg);
+  c->cancel = NULL;
+  c->pg = NULL;
+  c->doomed = false;
+}
+
+bool conn_is_open(const struct conn *c) { return c->pg != NULL; }
+bool conn_prepares(const struct conn *c) { return c->options.prepared; }
+
+/* Polls PostgreSQL and the caller's socket until one has news or the time is over. */
+static enum waited wait_for(int pg_fd, short events, const struct wait *w) {
+  struct pollfd fds[2] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}};
+
+  for (;;) {
+    int64_t left_ms = w->deadline_ms - clock_ms();
+    int n;
+
+    if (left_ms < 0) return WAIT_DEADLINE;
+    n = poll(fds, w->caller_fd >= 0 ? 2 : 1, left_ms > 60000 ? 60000 : (int)left_ms + 1);
+    if (n < 0 && errno != EINTR) return WAIT_READY; /* a broken descriptor: libpq will say so */
+    if (n <= 0) continue;
+    if (fds[0].revents) return WAIT_READY;
+    if (w->caller_fd >= 0 && fds[1].revents) return WAIT_CALLER_GONE;
+  }
+}
+
+/* A notice is the application's own (RAISE NOTICE): not an error, and not for our log. */
+static void drop_notice(void *unused, const PGresult *result) {
+  (void)unused;
+  (void)result;
+}
+
+static bool is_unix_socket(int fd) {
+  struct sockaddr_storage address;
+  socklen_t len = sizeof address;
+
+  return getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
+}
+
+static bool refused(struct conn *c, struct err *e) {
+  char *text = arena_strdup(e->mem, c->pg ? PQerrorMessage(c->pg) : "out of memory");
+  size_t len = strlen(text);
+
+  while (len && text[len - 1] == '\n') text[--len] = '\0';
+  err_set(e, DATABASE_UNAVAILABLE, "The database is not available at the moment; nothing was changed.");
+  e->retry_after_s = 1;
+  e->log_detail = arena_printf(e->mem, "datasource %s: %s", c->options.name, text);
+  conn_close(c);
+  return false;
+}
+
+/* libpq's defaults ahead of the user's conninfo, which may override them; what must hold behind it. No startup `options`:
+ * PgBouncer refuses them. */
+static PGconn *start(const struct conn *c) {
+  const char *keywords[] = {"keepalives_idle", "keepalives_interval", "tcp_user_timeout", "fallback_application_name",
+                            "dbname",          "client_encoding",     NULL};
+  const char *values[] = {"30", "10", "30000", "writ", c->options.conninfo, "UTF8", NULL};
+
+  return PQconnectStartParams(keywords, values, 1);
+}
+
+static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+
+  c->pg = start(c);
+  if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) return refused(c, e);
+  while (state != PGRES_POLLING_OK) {
+    if (state == PGRES_POLLING_FAILED) return refused(c, e);
+    if (wait_for(PQsocket(c->pg), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, w) != WAIT_READY) {
+      conn_close(c);
+      err_set(e, DATABASE_UNAVAILABLE, "The database did not answer in time; nothing was changed.");
+      e->retry_after_s = 1;
+      return false;
+    }
+    state = PQconnectPoll(c->pg);
+  }
+  PQsetNoticeReceiver(c->pg, drop_notice, NULL);
+  if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) return refused(c, e);
+  c->cancel = PQgetCancel(c->pg);
+  c->unix_socket = is_unix_socket(PQsocket(c->pg));
+  c->doomed = false;
+  memset(c->prepared, 0, sizeof c->prepared);
+  memset(c->sent, 0, sizeof c->sent);
+  c->used_ms = clock_ms();
+  if (c->counters) c->counters->connects++;
+  return true;
+}
+
+/* The server closed it while nobody looked (restart, idle timeout): end of file is waiting to be read. */
+static bool is_dead(struct conn *c) {
+  struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
+
+  if (PQstatus(c->pg) != CONNECTION_OK) return true;
+  if (poll(&fd, 1, 0) <= 0) return false;
+  return !PQconsumeInput(c->pg) || PQstatus(c->pg) != CONNECTION_OK;
+}
+
+bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) {
+  *fresh = false;
+  if (c->pg && (c->doomed || is_dead(c))) {
+    log_line(LOG_INFO, "reconnect", "datasource=%s", c->options.name);
+    conn_close(c);
+  }
+  if (c->pg) return true;
+  *fresh = true;
+  return connect_now(c, w, e);
+}
+
+void conn_tidy(struct conn *c, int64_t idle_ms) {
+  if (!c->pg) return;
+  if (c->doomed || c->flight_bytes > RECYCLE_BYTES || (idle_ms && clock_ms() - c->used_ms > idle_ms)) conn_close(c);
+}
+
+void conn_begin_flight(struct conn *c) {
+  c->cancelled = NOT_CANCELLED;
+  c->flight_bytes = 0;
+}
+
+void conn_end_flight(struct conn *c) {
+  c->used_ms = clock_ms();
+  /* A late cancel request could hit the next flight. */
+  if (c->cancelled != NOT_CANCELLED || PQstatus(c->pg) != CONNECTION_OK) c->doomed = true;
+}
+
+bool conn_flushed(struct conn *c) { return PQflush(c->pg) == 0; }
+
+/* PQcancel connects, and that can block: a grandchild does it, with a bounded life, and init reaps it. */
+static void send_cancel(struct conn *c) {
+  pid_t child = fork();
+
+  if (child == 0) {
+    char text[256];
+
+    if (fork() == 0) {
+      signal(SIGALRM, SIG_DFL);
+      alarm(CANCEL_GRACE_MS / 1000);
+      (void)PQcancel(c->cancel, text, sizeof text);
+    }
+    _exit(0);
+  }
+  while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+}
+
+static void cancel_flight(struct conn *c, enum cancelled why) {
+  c->cancelled = why;
+  c->give_up_ms = clock_ms() + CANCEL_GRACE_MS;
+  if (c->counters) c->counters->cancels++;
+  if (c->cancel) send_cancel(c);
+}
+
+/* Waits until libpq has something to read, sending what is left to send meanwhile. False: time to give up. */
+static bool wait_for_input(struct conn *c, const struct wait *w) {
+  for (;;) {
+    int unsent = PQflush(c->pg);
+    struct wait grace = {.deadline_ms = c->give_up_ms, .caller_fd = -1};
+    enum waited waited =
+        wait_for(PQsocket(c->pg), unsent == 1 ? POLLIN | POLLOUT : POLLIN, c->cancelled ? &grace : w);
+
+    if (waited == WAIT_READY) return true;
+    if (c->cancelled) return false;
+    cancel_flight(c, waited == WAIT_DEADLINE ? CANCELLED_DEADLINE : CANCELLED_CALLER);
+  }
+}
+
+bool conn_result(struct conn *c, const struct wait *w, PGresult **result) {
+  *result = NULL;
+  while (PQisBusy(c->pg)) {
+    if (!wait_for_input(c, w)) return false;
+    if (!PQconsumeInput(c->pg)) break; /* lost: PQgetResult has the server's last words, if there were any */
+  }
+  *result = PQgetResult(c->pg);
+  return *result || PQstatus(c->pg) == CONNECTION_OK;
+}

@@ -1,0 +1,40 @@
+/* One connection to PostgreSQL, in libpq's pipeline mode and non-blocking, so that a wait for it can also watch the caller
+ * and the deadline. A worker has one for each datasource. */
+#ifndef WRIT_DB_CONN_H
+#define WRIT_DB_CONN_H
+
+#include "base/err.h"
+#include "db/statement.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct conn;
+struct counters;
+struct pg_result; /* libpq's */
+
+struct conn_options {
+  const char *name;     /* of the datasource, for messages */
+  const char *conninfo; /* libpq's connection string or URI */
+  bool prepared;        /* keep named prepared statements; false: behind a pooler that shares sessions */
+};
+
+/* What a wait may be ended by, other than PostgreSQL. */
+struct wait {
+  int64_t deadline_ms; /* clock_ms */
+  int caller_fd;       /* hang-up ends the wait; -1: none */
+};
+
+/* Not connected yet. options is copied, its strings are borrowed; counters may be NULL. */
+struct conn *conn_new(const void *mem, const struct conn_options *options, struct counters *counters);
+
+/* Makes sure that there is a live connection: one that died while idle is replaced silently. *fresh: a new one was made,
+ * and nothing is prepared on it. False: DATABASE_UNAVAILABLE or TIMEOUT. */
+bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) __attribute__((warn_unused_result));
+void conn_close(struct conn *c);
+bool conn_is_open(const struct conn *c);
+bool conn_prepares(const struct conn *c);
+/* Closes it when it has been unused for idle_ms (0: never mind), or its buffers have grown. */
+void conn_tidy(struct conn *c, int64_t idle_ms);
+
+#endif

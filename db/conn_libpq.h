@@ -1,0 +1,36 @@
+/* The inside of a connection, for the files of db/ only: all that includes libpq. */
+#ifndef WRIT_DB_CONN_LIBPQ_H
+#define WRIT_DB_CONN_LIBPQ_H
+
+#include "db/conn.h"
+
+#include <libpq-fe.h>
+
+enum cancelled { NOT_CANCELLED, CANCELLED_DEADLINE, CANCELLED_CALLER };
+
+struct conn {
+  struct conn_options options;
+  struct counters *counters;
+  PGconn *pg;             /* NULL: not connected */
+  PGcancel *cancel;
+  bool unix_socket;       /* then end of file tells the truth: all that the server had sent has been read */
+  bool doomed;            /* close instead of using it again */
+  enum cancelled cancelled; /* a cancel request was sent in this flight */
+  int64_t give_up_ms;     /* with cancelled: stop waiting for the end of the flight */
+  int64_t used_ms;        /* clock_ms of the last flight's end */
+  size_t flight_bytes;    /* received in this flight */
+  uint32_t prepared[STATEMENT_SLOTS]; /* generation that the server has, as far as its answers were read; 0: none */
+  uint32_t sent[STATEMENT_SLOTS];     /* the same when all that was sent has succeeded */
+};
+
+/* The next result of the query at the head of the pipeline, NULL behind its last one. Sends what is still to be sent, waits;
+ * when w ends the wait, asks the server to cancel, once, and goes on reading for a bounded time. False: the connection is
+ * lost, or the bounded time is over: nothing more can be read. The caller clears the result. */
+bool conn_result(struct conn *c, const struct wait *w, PGresult **result) __attribute__((warn_unused_result));
+/* Begins a flight: no cancel sent, nothing received. */
+void conn_begin_flight(struct conn *c);
+void conn_end_flight(struct conn *c);
+/* True: everything handed to libpq has been given to the kernel. */
+bool conn_flushed(struct conn *c);
+
+#endif

@@ -1,0 +1,314 @@
+/* Sends a plan as one pipeline and reads what came of it. */
+#include "db/flight.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/fault.h"
+#include "db/conn_libpq.h"
+#include "db/sqlstate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was put into the pipeline, in order: each has an answer. */
+enum item_kind { ITEM_DEALLOCATE, ITEM_PREPARE, ITEM_RUN, ITEM_SYNC, ITEM_END };
+
+struct item {
+  enum item_kind kind;
+  uint16_t slot;
+  uint32_t gen;
+  size_t step; /* plan->n: none of the steps */
+};
+
+struct pipe {
+  struct conn *c;
+  void *mem;
+  const struct plan *plan;
+  struct item *items;
+  size_t nitems;
+  bool broken; /* libpq took no more */
+};
+
+enum fixed { FIXED_BEGIN, FIXED_SETTINGS = FIXED_BEGIN + 4, FIXED_COMMIT = FIXED_SETTINGS + 4, FIXED_IMMEDIATE, FIXED_ROLLBACK };
+
+static const char *const begins[] = {
+    [ISOLATION_DEFAULT] = "begin",
+    [ISOLATION_READ_COMMITTED] = "begin isolation level read committed",
+    [ISOLATION_REPEATABLE_READ] = "begin isolation level repeatable read",
+    [ISOLATION_SERIALIZABLE] = "begin isolation level serializable",
+};
+
+/* The caller is known to SQL by settings local to the transaction. The role comes last: what stands before it runs as the
+ * login role. One text for each of: mapped role or not, lock_timeout or not. */
+#define SETTINGS                                                                                                       \
+  "select set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                         \
+  "set_config('request.user', $3, true), set_config('request.id', $4, true), set_config('statement_timeout', $5, true)"
+#define LOCKS ", set_config('lock_timeout', $6, true)"
+
+static const char *const settings[] = {
+    SETTINGS,
+    SETTINGS LOCKS,
+    SETTINGS ", set_config('role', $6, true)",
+    SETTINGS LOCKS ", set_config('role', $7, true)",
+};
+
+static unsigned settings_index(const struct plan *p) { return (p->lock_timeout_ms ? 1 : 0) + (p->role ? 2 : 0); }
+
+const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation]; }
+const char *plan_settings_sql(const struct plan *p) { return settings[settings_index(p)]; }
+
+static void put_item(struct pipe *p, enum item_kind kind, const struct statement *s, size_t step) {
+  arena_grow(p->mem, p->items, p->nitems);
+  p->items[p->nitems++] = (struct item){kind, s ? s->slot : 0, s ? s->gen : 0, step};
+}
+
+/* Prepares the statement where the server does not have it, within the same flight: no trip of its own. */
+static void put_prepare(struct pipe *p, const struct statement *s, size_t step, const char *name) {
+  uint32_t *sent = &p->c->sent[s->slot];
+
+  if (*sent == s->gen) return;
+  if (*sent) {
+    char deallocate[32];
+    snprintf(deallocate, sizeof deallocate, "deallocate %s", name);
+    p->broken |= !PQsendQueryParams(p->c->pg, deallocate, 0, NULL, NULL, NULL, NULL, 0);
+    put_item(p, ITEM_DEALLOCATE, s, step);
+  }
+  p->broken |= !PQsendPrepare(p->c->pg, name, s->sql, 0, NULL);
+  put_item(p, ITEM_PREPARE, s, step);
+  *sent = s->gen;
+}
+
+static void put(struct pipe *p, enum item_kind kind, const struct statement *s, const char *const *params,
+                unsigned nparams, size_t step) {
+  if (p->broken) return;
+  if (p->c->options.prepared) {
+    char name[16];
+    snprintf(name, sizeof name, "w%u", s->slot);
+    put_prepare(p, s, step, name);
+    p->broken |= !PQsendQueryPrepared(p->c->pg, name, (int)nparams, params, NULL, NULL, 0);
+  } else {
+    p->broken |= !PQsendQueryParams(p->c->pg, s->sql, (int)nparams, NULL, params, NULL, NULL, 0);
+  }
+  put_item(p, kind, s, step);
+}
+
+static void put_fixed(struct pipe *p, enum item_kind kind, unsigned slot, const char *sql, const char *const *params,
+                      unsigned nparams) {
+  struct statement s = {.sql = sql, .gen = 1, .slot = (uint16_t)slot};
+  put(p, kind, &s, params, nparams, p->plan->n);
+}
+
+static void put_sync(struct pipe *p) {
+  p->broken |= !PQpipelineSync(p->c->pg);
+  put_item(p, ITEM_SYNC, NULL, p->plan->n);
+}
+
+static void put_settings(struct pipe *p, const struct wait *w) {
+  const struct plan *plan = p->plan;
+  int64_t left_ms = w->deadline_ms - clock_ms();
+  char timeout[24], lock_timeout[24];
+  const char *params[7] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id, timeout};
+  unsigned n = 5;
+
+  snprintf(timeout, sizeof timeout, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
+  snprintf(lock_timeout, sizeof lock_timeout, "%d", plan->lock_timeout_ms);
+  if (plan->lock_timeout_ms) params[n++] = lock_timeout;
+  if (plan->role) params[n++] = plan->role;
+  put_fixed(p, ITEM_RUN, FIXED_SETTINGS + settings_index(plan), plan_settings_sql(plan), params, n);
+}
+
+static void put_plan(struct pipe *p, const struct wait *w) {
+  const struct plan *plan = p->plan;
+
+  put_fixed(p, ITEM_RUN, FIXED_BEGIN + plan->isolation, plan_begin_sql(plan), NULL, 0);
+  put_settings(p, w);
+  for (size_t i = 0; i < plan->n; i++) {
+    const struct step *step = &plan->steps[i];
+    put(p, ITEM_RUN, &step->statement, step->params, step->nparams, i);
+  }
+  if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
+  put_sync(p);
+  FAULT("before-commit");
+  if (plan->dry_run)
+    put_fixed(p, ITEM_END, FIXED_ROLLBACK, "rollback", NULL, 0);
+  else
+    put_fixed(p, ITEM_END, FIXED_COMMIT, "commit", NULL, 0);
+  put_sync(p);
+}
+
+/* Reading. */
+
+struct reading {
+  struct pipe *p;
+  const struct wait *w;
+  struct flight *f;
+  struct err *e;
+  bool fatal;       /* the first error ended the session */
+  bool synced;      /* the first Sync was answered: the server has begun on the COMMIT, or will */
+  bool commit_put;  /* the COMMIT was handed to libpq: the server may have seen it */
+};
+
+static int clear_result(PGresult **holder) {
+  PQclear(*holder);
+  return 0;
+}
+
+/* Keeps a result as long as the request. */
+static void hold(void *mem, PGresult *result) {
+  PGresult **holder = arena_new(mem, PGresult *);
+  *holder = result;
+  talloc_set_destructor(holder, clear_result);
+}
+
+static void first_error(struct reading *r, const struct item *item, const PGresult *result) {
+  struct conn *c = r->p->c;
+
+  if (r->f->state == TXN_FAILED) return;
+  r->f->state = TXN_FAILED;
+  r->f->failed_step = item->step;
+  r->f->failed_parameter = sqlstate_parameter(result);
+  r->f->raised_by_server = sqlstate_is_retryable(result);
+  r->fatal = sqlstate_is_fatal(result) || !PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  sqlstate_error(r->e, result);
+  /* A server that has become a standby, or a session that someone else has changed: a new connection is wanted. */
+  if (strcmp(r->e->sqlstate, "25006") == 0 || strcmp(r->e->sqlstate, "26000") == 0 ||
+      strcmp(r->e->sqlstate, "42P05") == 0)
+    c->doomed = true;
+}
+
+static void keep_step(struct reading *r, const struct item *item, PGresult *result) {
+  const struct step *step = &r->p->plan->steps[item->step];
+  struct step_result *out = &r->f->results[item->step];
+  const char *tag = PQcmdTuples(result);
+
+  if (step->gives == GIVES_TAG) {
+    out->rows = strtoull(tag, NULL, 10);
+    out->text = arena_strdup(r->p->mem, *tag ? tag : "null");
+    out->len = strlen(out->text);
+  } else if (step->gives == GIVES_TEXT && PQntuples(result) == 1 && !PQgetisnull(result, 0, 0)) {
+    out->text = PQgetvalue(result, 0, 0);
+    out->len = (size_t)PQgetlength(result, 0, 0);
+    out->rows = PQnfields(result) > 1 ? strtoull(PQgetvalue(result, 0, 1), NULL, 10) : 1;
+  }
+  r->p->c->flight_bytes += out->len;
+}
+
+static void take_result(struct reading *r, const struct item *item, PGresult *result) {
+  uint32_t *prepared = &r->p->c->prepared[item->slot];
+
+  switch (PQresultStatus(result)) {
+  case PGRES_COMMAND_OK:
+  case PGRES_TUPLES_OK:
+    if (item->kind == ITEM_DEALLOCATE) *prepared = 0;
+    if (item->kind == ITEM_PREPARE) *prepared = item->gen;
+    if (item->kind == ITEM_END && r->f->state == TXN_OPEN)
+      r->f->state = strcmp(PQcmdStatus(result), "COMMIT") == 0 ? TXN_COMMITTED : TXN_ROLLED_BACK;
+    if (item->kind == ITEM_RUN && item->step < r->p->plan->n) keep_step(r, item, result);
+    break;
+  case PGRES_PIPELINE_SYNC:
+  case PGRES_PIPELINE_ABORTED: break;
+  default: first_error(r, item, result);
+  }
+}
+
+/* All results of one item. False: nothing more can be read. */
+static bool read_item(struct reading *r, const struct item *item) {
+  PGresult *result;
+
+  do {
+    if (!conn_result(r->p->c, r->w, &result)) return false;
+    if (!result) break;
+    hold(r->p->mem, result);
+    take_result(r, item, result);
+  } while (item->kind != ITEM_SYNC);
+  return true;
+}
+
+/* PgBouncer's own FATALs for a client that it never gave a server: nothing was run. It has one SQLSTATE for all. */
+static bool refused_by_pooler(const struct err *e) {
+  static const char *const texts[] = {"query_wait_timeout", "cannot connect to server", "server login has been failing",
+                                      "no more connections allowed"};
+
+  for (size_t i = 0; e->log_detail && i < sizeof texts / sizeof *texts; i++)
+    if (strstr(e->log_detail, texts[i])) return true;
+  return false;
+}
+
+/* The connection went away (or was given up) in the middle: what has become of the transaction? DESIGN: an answer read
+ * decides; on a unix socket all that the server sent before it died has been read, over TCP or a pooler it may not. */
+static bool judge_loss(struct reading *r) {
+  struct conn *c = r->p->c;
+  bool direct = c->unix_socket && c->options.prepared;
+  bool given_up = c->cancelled != NOT_CANCELLED && PQstatus(c->pg) == CONNECTION_OK;
+  char *words = arena_strdup(r->e->mem, PQerrorMessage(c->pg));
+
+  c->doomed = true;
+  r->f->was_lost = true;
+  if (c->counters) c->counters->lost_connections++;
+  words[strcspn(words, "\n")] = '\0';
+  if (r->f->state == TXN_FAILED && !r->fatal) return false; /* an error before COMMIT: certain, and already told */
+  if (r->p->plan->dry_run || !r->commit_put ||
+      (!r->synced && !given_up && (direct || (r->f->state == TXN_FAILED && c->options.prepared && *r->e->sqlstate) ||
+                                   refused_by_pooler(r->e)))) {
+    r->f->state = TXN_ROLLED_BACK;
+    err_set(r->e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");
+    r->e->retry_after_s = 1;
+  } else {
+    r->f->state = TXN_UNKNOWN;
+    if (c->counters) c->counters->unknown_outcomes++;
+    err_set(r->e, COMMIT_UNKNOWN, "The connection to the database was lost while committing; the outcome is not known.");
+  }
+  r->e->log_detail = given_up ? "no answer after a cancel request" : words;
+  return false;
+}
+
+/* We asked the server to cancel, and it did: whose wish was it? */
+static void explain_cancel(struct reading *r) {
+  if (r->p->c->cancelled == NOT_CANCELLED || strcmp(r->e->sqlstate, "57014") != 0) return;
+  err_set(r->e, TIMEOUT, "The request took too long and was stopped; nothing was changed.");
+  if (r->p->c->cancelled == CANCELLED_CALLER) r->e->log_detail = "the caller hung up";
+}
+
+static bool read_answers(struct reading *r) {
+  struct pipe *p = r->p;
+  bool readable = !p->broken;
+
+  for (size_t i = 0; readable && i < p->nitems; i++) {
+    readable = read_item(r, &p->items[i]);
+    if (readable && p->items[i].kind == ITEM_SYNC) r->synced = true;
+  }
+  /* What was not confirmed is not there: a Parse skipped in an aborted pipeline. */
+  for (size_t i = 0; i < p->nitems; i++) p->c->sent[p->items[i].slot] = p->c->prepared[p->items[i].slot];
+  if (!readable) return judge_loss(r);
+  if (r->f->state == TXN_FAILED) {
+    explain_cancel(r);
+    return false;
+  }
+  return r->f->state == (p->plan->dry_run ? TXN_ROLLED_BACK : TXN_COMMITTED) ||
+         err_set(r->e, INTERNAL, "The transaction did not end as it should; nothing was changed.");
+}
+
+bool flight_run(struct conn *c, void *mem, const struct plan *plan, const struct wait *w, struct flight *f,
+                struct err *e) {
+  struct pipe p = {.c = c, .mem = mem, .plan = plan};
+  struct reading r = {.p = &p, .w = w, .f = f, .e = e};
+  bool ok;
+
+  *f = (struct flight){.state = TXN_OPEN, .failed_step = plan->n};
+  f->results = arena_array(mem, struct step_result, plan->n ? plan->n : 1);
+  conn_begin_flight(c);
+  put_plan(&p, w);
+  FAULT("after-send");
+  r.commit_put = !p.broken || p.items[p.nitems - 1].kind == ITEM_END;
+  ok = read_answers(&r);
+  FAULT("after-commit");
+  conn_end_flight(c);
+  if (c->counters) {
+    c->counters->flights++;
+    if (f->state == TXN_COMMITTED) c->counters->commits++;
+    else c->counters->rollbacks++;
+  }
+  return ok;
+}

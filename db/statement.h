@@ -1,0 +1,20 @@
+/* One SQL text that may be prepared. By value: a plan stays whole when the cache moves on. */
+#ifndef WRIT_DB_STATEMENT_H
+#define WRIT_DB_STATEMENT_H
+
+#include <stdint.h>
+
+/* slot: its place in the bounded table of prepared statements, the same on every connection of a worker; gen: which text
+ * is meant, as a slot is reused for another text (never 0). On the server it is called w<slot>. */
+struct statement {
+  const char *sql;
+  uint32_t gen;
+  uint16_t slot;
+};
+
+enum {
+  STATEMENT_FIXED = 16,   /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
+  STATEMENT_SLOTS = 1024,
+};
+
+#endif
