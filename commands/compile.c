@@ -1,0 +1,265 @@
+/* The compiler: each node a statement, its arguments parameters, references read on the server. */
+#include "commands/compile.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "commands/config.h"
+#include "commands/param.h"
+
+#include <string.h>
+
+/* A step that belongs to writ and to no command has an id above all commands in its variant's key. */
+enum { KEY_REFERENCE = 0x7ffffff0, KEY_BUILD };
+
+struct key {
+  uint32_t id;
+  unsigned char captured;
+  unsigned char modes[]; /* one for each parameter */
+};
+
+/* Which results are asked for by others. */
+
+struct slots {
+  unsigned last;
+};
+
+static void give_slot(const struct expr *result, void *data) {
+  struct slots *slots = data;
+  if (!result->node->slot) result->node->slot = ++slots->last;
+}
+
+/* A result that is a node's as a whole is spliced into the answer; any other is made on the server. */
+static bool is_spliced(const struct expr *result) {
+  return result->kind == EXPR_LITERAL || (result->kind == EXPR_RESULT && !result->npath);
+}
+
+static void give_slots(struct command_set *set, size_t first, size_t end) {
+  struct slots slots = {0};
+
+  for (size_t i = first; i < end; i++) {
+    const struct entry *entry = &set->entries[i];
+    for (size_t j = entry->first_node; j < entry->end_node; j++) set->nodes[j]->slot = 0;
+  }
+  for (size_t i = first; i < end; i++) {
+    const struct entry *entry = &set->entries[i];
+    for (size_t j = entry->first_node; j < entry->end_node; j++)
+      for (size_t a = 0; a < set->nodes[j]->command->nargs; a++)
+        if (set->nodes[j]->args[a]) expr_each_result(set->nodes[j]->args[a], give_slot, &slots);
+    if (!is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &slots);
+  }
+}
+
+/* Places in the request. */
+
+static const char *argument_path(void *mem, const struct command_set *set, const struct node *node, const char *argument) {
+  const char *args = argument && node->direct ? arena_printf(mem, "/%s", argument) : "";
+
+  if (!set->is_set) return *args ? args : NULL;
+  return arena_printf(mem, "/commands/%zu%s%s", node->entry, *args ? "/args" : "", args);
+}
+
+void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e) {
+  e->index = set->is_set ? (int)node->entry : -1;
+  e->command = set->entries[node->entry].command->name;
+  e->argument = node->direct ? argument : NULL;
+  e->path = argument_path(mem, set, node, argument);
+}
+
+/* References. */
+
+enum presence { ABSENT, MAYBE, CERTAIN };
+
+static bool has_column(const struct description *d, const char *name) {
+  for (size_t i = 0; i < d->ncolumns; i++)
+    if (strcmp(d->columns[i], name) == 0) return true;
+  return false;
+}
+
+static bool is_index(const char *text) { return *text && strspn(text, "0123456789") == strlen(text); }
+
+/* Can the value be there, as far as it is known before anything runs? */
+static enum presence presence(const struct expr *result, const struct shape *shape) {
+  const char *const *path = result->path;
+  size_t n = result->npath;
+
+  if (!n) return CERTAIN;
+  switch (shape->returns) {
+  case RETURNS_ONE: return !has_column(&shape->d, path[0]) ? ABSENT : n == 1 ? CERTAIN : MAYBE;
+  case RETURNS_OPTIONAL: return has_column(&shape->d, path[0]) ? MAYBE : ABSENT;
+  case RETURNS_MANY: return is_index(path[0]) && (n == 1 || has_column(&shape->d, path[1])) ? MAYBE : ABSENT;
+  default: return ABSENT;
+  }
+}
+
+struct references {
+  struct compiler *k;
+  struct plan *plan;
+  size_t owner; /* node index of the step */
+  struct err *e;
+  bool ok;
+};
+
+static void add_step(struct compiler *k, struct plan *plan, struct step step) {
+  arena_grow(k->mem, plan->steps, plan->n);
+  plan->steps[plan->n++] = step;
+}
+
+static struct statement own_statement(struct compiler *k, uint32_t id, const char *sql) {
+  struct statement s;
+
+  if (variants_find(k->variants, &id, sizeof id, &s)) return s;
+  return variants_add(k->variants, k->mem, &id, sizeof id, arena_strdup(k->mem, sql));
+}
+
+static char *dotted(void *mem, const struct expr *result) {
+  struct str *s = str_new(mem, 64);
+
+  str_add(s, result->node->command->name);
+  for (size_t i = 0; i < result->npath; i++) str_printf(s, ".%s", result->path[i]);
+  return s->p;
+}
+
+static void check_reference(const struct expr *result, void *data) {
+  struct references *r = data;
+  const struct shape *shape = &r->k->shapes[result->node->command->id];
+  enum presence p = presence(result, shape);
+  const char **params;
+
+  if (!r->ok || p == CERTAIN) return;
+  if (p == ABSENT) {
+    r->ok = err_set(r->e, BAD_REFERENCE, "The result of \"%s\" has no value at %s.", result->node->command->name,
+                    dotted(r->k->mem, result));
+    return;
+  }
+  params = arena_array(r->k->mem, const char *, 2);
+  params[0] = param_place(r->k->mem, result);
+  params[1] = arena_printf(r->k->mem, "There is no value at %s.", dotted(r->k->mem, result));
+  add_step(r->k, r->plan, (struct step){.statement = own_statement(r->k, KEY_REFERENCE, wrap_reference_sql), .params = params,
+                                        .nparams = 2, .gives = GIVES_NOTHING, .member = (unsigned)r->owner,
+                                        .purpose = arena_printf(r->k->mem, "%s is there", dotted(r->k->mem, result))});
+}
+
+static bool check_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner, struct err *e) {
+  struct references r = {.k = k, .plan = plan, .owner = owner, .e = e, .ok = true};
+
+  expr_each_result(x, check_reference, &r);
+  return r.ok;
+}
+
+/* Nodes. */
+
+static const struct expr *argument_value(struct compiler *k, const struct node *node, const char *name, size_t *index) {
+  const struct command *c = node->command;
+  struct expr *x;
+
+  for (*index = 0; strcmp(c->args[*index].name, name) != 0; ++*index) continue; /* the manifest gives each :name one */
+  if (node->args[*index]) return node->args[*index];
+  x = arena_new(k->mem, struct expr);
+  *x = (struct expr){.kind = EXPR_LITERAL, .literal = c->args[*index].fallback};
+  return x;
+}
+
+/* "the type text takes ..." becomes a sentence that names the argument. */
+static bool name_argument(struct err *e, const struct command *c, const char *argument) {
+  if (e->code == ERR_BAD_ARGUMENT)
+    e->message = arena_printf(e->mem, "The argument \"%s\" of \"%s\": %s.", argument, c->name, e->message);
+  return false;
+}
+
+static bool bind_params(struct compiler *k, const struct command_set *set, const struct node *node, size_t owner,
+                        struct plan *plan, struct key *key, const char **params, struct err *e) {
+  const struct command *c = node->command;
+  const struct shape *shape = &k->shapes[c->id];
+
+  for (size_t i = 0; i < c->sql.nnames; i++) {
+    enum param_mode mode;
+    size_t index;
+    const struct expr *value = argument_value(k, node, c->sql.names[i], &index);
+
+    if (!check_references(k, value, plan, owner, e) ||
+        (!param_encode(k->mem, value, shape->d.params[i], &mode, &params[i], e) && !name_argument(e, c, c->args[index].name))) {
+      compile_place(k->mem, set, node, c->args[index].name, e);
+      return false;
+    }
+    key->modes[i] = (unsigned char)mode;
+  }
+  return true;
+}
+
+static struct statement statement_for(struct compiler *k, const struct command *c, const struct key *key) {
+  size_t len = sizeof *key + c->sql.nnames;
+  struct statement s;
+
+  if (variants_find(k->variants, key, len, &s)) return s;
+  return variants_add(k->variants, k->mem, key, len,
+                      wrap_command(k->mem, c, &k->shapes[c->id], k->config, key->modes, key->captured));
+}
+
+/* Results that nobody can refer to. */
+static bool can_be_kept(const struct command *c) { return c->sql.verb != SQL_CALL && c->sql.verb != SQL_MERGE; }
+
+static bool compile_node(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
+                         const struct command **fault, struct err *e) {
+  struct node *node = set->nodes[owner];
+  const struct command *c = node->command;
+  const struct shape *shape = &k->shapes[c->id];
+  const char **params = arena_array(k->mem, const char *, c->sql.nnames + 1);
+  struct key *key = arena_zero(k->mem, sizeof *key + c->sql.nnames + 1, "key");
+  unsigned nparams = (unsigned)c->sql.nnames;
+
+  *fault = c;
+  if (!shape->d.ok) {
+    err_set(e, INTERNAL, "The command \"%s\" is out of order; the server's log tells why.", c->name);
+    e->log_detail = shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message;
+    compile_place(k->mem, set, node, NULL, e);
+    return false;
+  }
+  if (node->slot && !can_be_kept(c)) {
+    err_set(e, BAD_REFERENCE, "The result of \"%s\" cannot be referred to: it is a CALL or MERGE.", c->name);
+    compile_place(k->mem, set, node, NULL, e);
+    return false;
+  }
+  key->id = (uint32_t)c->id;
+  key->captured = node->slot != 0;
+  if (!bind_params(k, set, node, owner, plan, key, params, e)) return false;
+  if (node->slot) params[nparams++] = arena_printf(k->mem, "writ.s%u", node->slot);
+  node->step = plan->n;
+  add_step(k, plan, (struct step){.statement = statement_for(k, c, key), .params = params, .nparams = nparams,
+                                  .gives = wrap_gives(c, shape, node->slot != 0), .member = (unsigned)owner,
+                                  .purpose = c->name});
+  return true;
+}
+
+/* A composite's result that is put together of several: one more statement. */
+static bool compile_result(struct compiler *k, struct command_set *set, struct entry *entry, struct plan *plan,
+                           struct err *e) {
+  size_t owner = entry->end_node - 1;
+  const char **params;
+
+  entry->result_step = SIZE_MAX;
+  if (is_spliced(entry->result)) return true;
+  if (!check_references(k, entry->result, plan, owner, e)) {
+    compile_place(k->mem, set, set->nodes[owner], NULL, e);
+    return false;
+  }
+  params = arena_array(k->mem, const char *, 1);
+  params[0] = param_pieces(k->mem, entry->result);
+  entry->result_step = plan->n;
+  add_step(k, plan, (struct step){.statement = own_statement(k, KEY_BUILD, wrap_build_sql), .params = params, .nparams = 1,
+                                  .gives = GIVES_TEXT, .member = (unsigned)owner,
+                                  .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
+  return true;
+}
+
+bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
+                     const struct command **fault, struct err *e) {
+  give_slots(set, first, end);
+  *fault = NULL;
+  for (size_t i = first; i < end; i++) {
+    struct entry *entry = &set->entries[i];
+    for (size_t j = entry->first_node; j < entry->end_node; j++)
+      if (!compile_node(k, set, j, plan, fault, e)) return false;
+    if (!compile_result(k, set, entry, plan, e)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,27 @@
+/* A command set into a plan: the one compiler. Needs to know what PostgreSQL said of each command (shapes). */
+#ifndef WRIT_COMMANDS_COMPILE_H
+#define WRIT_COMMANDS_COMPILE_H
+
+#include "commands/tree.h"
+#include "commands/variants.h"
+#include "commands/wrap.h"
+#include "db/plan.h"
+
+struct config;
+
+struct compiler {
+  void *mem;                  /* the request's */
+  const struct config *config;
+  const struct shape *shapes; /* by command id */
+  struct variants *variants;
+};
+
+/* Adds the steps of entries [first, end) to *plan. False: *e with index, path, argument; BAD_ARGUMENT, BAD_REFERENCE, or
+ * INTERNAL for a command that does not prepare. *fault: the command whose shape was at odds, to look at it again. */
+bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
+                     const struct command **fault, struct err *e) __attribute__((warn_unused_result));
+
+/* Says in *e whose fault it was: index, command, path, argument. entry: SIZE_MAX none. */
+void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e);
+
+#endif

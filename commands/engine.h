@@ -1,0 +1,70 @@
+/* The engine of one worker (or of the tool writ): configuration, manifest, one connection for each datasource, what
+ * PostgreSQL said of each command's statement, and the prepared variants. A front end decodes a request into a command set
+ * (commands/set.h) and gives it to engine_run. */
+#ifndef WRIT_COMMANDS_ENGINE_H
+#define WRIT_COMMANDS_ENGINE_H
+
+#include "base/err.h"
+#include "db/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct command;
+struct command_set;
+struct config;
+struct counters;
+struct engine;
+struct manifest;
+struct problems;
+struct str;
+
+/* Who calls, as nginx said; PROTOCOL.md section 4. */
+struct caller {
+  const char *role;   /* never NULL or empty: "anonymous" */
+  const char *user;   /* NULL: unknown */
+  const char *claims; /* JSON object as text, checked; NULL: made from role and user */
+  bool inside;        /* came by the inside listener: allow: is not applied */
+};
+
+/* One call of the engine. */
+struct invocation {
+  const struct caller *caller;
+  const char *request_id;
+  bool dry_run;
+  int64_t deadline_ms; /* clock_ms */
+  int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
+};
+
+/* What happened, for the log line and the counters. */
+struct report {
+  int64_t postgres_us;
+  uint64_t rows;
+  unsigned flights, retries;
+};
+
+/* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
+struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
+                          struct counters *counters);
+void engine_free(struct engine *engine); /* closes connections */
+
+const struct config *engine_config(const struct engine *engine);
+const struct manifest *engine_manifest(const struct engine *engine);
+
+/* Connects where needed and describes every command. False: DATABASE_UNAVAILABLE, or what is missing (writ install). */
+bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
+/* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
+void engine_check(struct engine *engine, struct problems *p);
+/* Between requests: closes connections idle for too long, replaces those that have grown. */
+void engine_tidy(struct engine *engine);
+
+/* Runs a set; its answer as JSON text ({"result": ...} or {"results": [...]}) is appended to *answer. False: *e, and nothing
+ * changed, except e->committed. mem: the request's arena. */
+bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
+                struct str *answer, struct report *report, struct err *e) __attribute__((warn_unused_result));
+/* What engine_run would send, for people: BEGIN, settings, each statement with its parameters, COMMIT, round trips. */
+bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
+                    struct str *text, struct err *e) __attribute__((warn_unused_result));
+
+#endif

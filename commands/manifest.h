@@ -1,0 +1,112 @@
+/* The manifest: which commands exist, who may call them, and what they are made of. Read once, then immutable. */
+#ifndef WRIT_COMMANDS_MANIFEST_H
+#define WRIT_COMMANDS_MANIFEST_H
+
+#include "commands/sql_scan.h"
+#include "db/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config;
+struct json;
+struct problems;
+
+enum command_kind { COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_TRANSACTIONAL_SET, COMMAND_EXECUTE_SET };
+enum returns { RETURNS_DEFAULT, RETURNS_ONE, RETURNS_OPTIONAL, RETURNS_MANY, RETURNS_COUNT, RETURNS_NONE };
+
+/* An application's own error: of a check, or in place of a violated constraint (then code and message are always
+ * there). */
+struct own_error {
+  const char *code;    /* NULL: none given; a check then fails with CHECK_FAILED */
+  const char *message; /* NULL: none given */
+  int status;          /* 400..499; default 422 for checks, 409 for constraints */
+};
+
+struct constraint_error {
+  const char *constraint;
+  struct own_error error;
+};
+
+struct argument {
+  const char *name;
+  const char *type;           /* PostgreSQL type name as written; NULL: as PostgreSQL finds it */
+  const struct json *fallback; /* default; NULL: required */
+  int line;
+};
+
+/* A template, in composites: JSON in which a string "$args.x.y" or "$user.id" is a reference and "$$..." a literal
+ * dollar. */
+struct template {
+  enum { TEMPLATE_LITERAL, TEMPLATE_ARGS, TEMPLATE_RESULT, TEMPLATE_ARRAY, TEMPLATE_OBJECT } kind;
+  const struct json *literal;    /* LITERAL: no reference inside */
+  size_t member;                 /* RESULT: index of the earlier member */
+  size_t argument;               /* ARGS: index into the composite's arguments */
+  const char *const *path;       /* ARGS, RESULT: what follows; npath names */
+  size_t npath;
+  const struct template *items;  /* ARRAY, OBJECT */
+  const char *const *keys;       /* OBJECT */
+  size_t n;
+  int line;
+};
+
+struct member {
+  const struct command *command;
+  const char *as;               /* NULL: none */
+  const struct template *args;  /* OBJECT kind: one item for each argument given */
+  int line;
+};
+
+struct command {
+  const char *name;
+  size_t id;                    /* index into manifest.commands */
+  enum command_kind kind;
+  const char *description;      /* or NULL */
+  size_t datasource;            /* index into config.datasources; of a composite: that of all its members */
+  const char *const *allow;     /* roles; n 0: inside only */
+  size_t nallow;
+  struct argument *args;        /* COMPOSITE: as declared; SQL, CHECK: one for each of sql.names, in that order
+                                   (type NULL when not declared) */
+  size_t nargs;
+  bool args_declared;
+  struct sql_scan sql;          /* SQL, CHECK */
+  enum returns returns;
+  struct own_error error;       /* CHECK */
+  const struct member *members; /* COMPOSITE */
+  size_t nmembers;
+  const struct template *result; /* COMPOSITE; NULL: the last member's result */
+  enum isolation isolation;
+  int line;
+};
+
+struct role_map {
+  const char *role, *database_role;
+};
+
+struct manifest {
+  const char *file;
+  const struct command **commands; /* in file order, the built-in sets first */
+  size_t ncommands;
+  struct constraint_error *constraints;
+  size_t nconstraints;
+  struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
+  size_t nroles;
+  const unsigned *buckets; /* by name: manifest_command's own */
+  size_t nbuckets;
+};
+
+/* Reads config->manifest. NULL when *p got errors. Everything that can be known without a database is checked: unknown
+ * keys, types of values, names (letters, digits, _; at most 63 bytes), clashes with built-ins, references to nothing
+ * or to later members, cycles of composites, arguments not used or not declared, statements that are refused (verbs),
+ * roles in allow: not in roles: when there is a roles:. */
+struct manifest *manifest_load(const void *mem, const struct config *config, struct problems *p);
+/* As manifest_load, from text (fuzzing, tests). */
+struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
+                               struct problems *p);
+/* By name (a perfect-enough hash), or NULL. */
+const struct command *manifest_command(const struct manifest *m, const char *name);
+/* The database role of a caller's role; false: there is a mapping and the role is not in it. *role NULL: login role. */
+bool manifest_role(const struct manifest *m, const char *caller_role, const char **role);
+const struct own_error *manifest_constraint(const struct manifest *m, const char *constraint); /* or NULL */
+
+#endif

@@ -1,0 +1,48 @@
+/* What reading a manifest needs besides its result: shared by manifest.c (the keys of each command) and composite.c
+ * (what commands are to each other), nobody else's. */
+#ifndef WRIT_COMMANDS_MANIFEST_READER_H
+#define WRIT_COMMANDS_MANIFEST_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct command;
+struct config;
+struct manifest;
+struct problems;
+struct yaml;
+
+enum draft_state { DRAFT_NEW, DRAFT_OPEN, DRAFT_DONE };
+
+/* A command in the making. */
+struct draft {
+  struct command *command;
+  const struct yaml *node; /* its mapping; NULL: built in, or not a mapping */
+  bool own_datasource;     /* datasource: is given */
+  bool datasource_known;   /* of a composite: taken from its first member */
+  bool args_known;         /* its arguments were understood: who calls it can be judged by them */
+  bool kind_known;
+  enum draft_state state;  /* of the walk over composites */
+  unsigned levels;         /* composites within each other, itself among them */
+  unsigned statements;     /* all that it runs */
+};
+
+struct manifest_reader {
+  const void *mem;
+  const struct config *config;
+  struct manifest *manifest;
+  struct problems *problems;
+  struct draft *drafts; /* one for each of manifest->commands */
+  size_t ndrafts;
+  bool too_deep; /* told already */
+};
+
+/* A problem of the manifest: "where: text". */
+void manifest_wrong(struct manifest_reader *r, int line, const char *where, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
+ * what holds between commands: members that exist and get the arguments they need, references, cycles, one datasource. */
+void composite_link(struct manifest_reader *r);
+
+#endif

@@ -1,0 +1,542 @@
+/* Decodes a request into a command set: admits the commands, binds names, unfolds composites. What needs PostgreSQL's
+ * knowledge (types, columns) is left to the compiler. */
+#include "commands/set.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "commands/config.h"
+#include "commands/engine.h"
+#include "commands/tree.h"
+
+#include <stdint.h>
+#include <string.h>
+
+struct decoder {
+  void *mem;
+  const struct engine *engine;
+  const struct manifest *manifest;
+  const struct caller *caller;
+  struct command_set *set;
+  struct err *e;
+};
+
+const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
+                                struct err *e) {
+  const struct command *command = manifest_command(manifest, name);
+  bool built_in = command && (command->kind == COMMAND_TRANSACTIONAL_SET || command->kind == COMMAND_EXECUTE_SET);
+
+  if (command && (caller->inside || built_in)) return command;
+  if (!command || !command->nallow) {
+    err_set(e, UNKNOWN_COMMAND, "There is no command \"%.100s\".", name);
+    return NULL;
+  }
+  for (size_t i = 0; i < command->nallow; i++)
+    if (strcmp(command->allow[i], caller->role) == 0) return command;
+  if (strcmp(caller->role, "anonymous") == 0)
+    err_set(e, UNAUTHENTICATED, "Sign in to call \"%s\".", name);
+  else
+    err_set(e, FORBIDDEN, "The role \"%s\" may not call \"%s\".", caller->role, name);
+  return NULL;
+}
+
+/* Expressions. */
+
+const struct json *json_at(const struct json *value, const char *const *path, size_t npath) {
+  for (size_t i = 0; value && i < npath; i++) {
+    if (value->kind == JSON_OBJECT) {
+      value = json_get(value, path[i]);
+    } else if (value->kind == JSON_ARRAY && *path[i] && strlen(path[i]) < 10 &&
+               strspn(path[i], "0123456789") == strlen(path[i])) {
+      size_t index = 0;
+      for (const char *p = path[i]; *p; p++) index = index * 10 + (size_t)(*p - '0');
+      value = index < value->len ? &value->items[index] : NULL;
+    } else {
+      value = NULL;
+    }
+  }
+  return value;
+}
+
+static const struct expr *literal(void *mem, const struct json *value) {
+  struct expr *x = arena_new(mem, struct expr);
+
+  x->kind = EXPR_LITERAL;
+  x->literal = value;
+  return x;
+}
+
+static const struct expr *result_of(void *mem, struct node *node, const char *const *path, size_t npath) {
+  struct expr *x = arena_new(mem, struct expr);
+
+  x->kind = EXPR_RESULT;
+  x->node = node;
+  x->path = path;
+  x->npath = npath;
+  return x;
+}
+
+static const struct expr *deeper_result(void *mem, const struct expr *x, const char *const *path, size_t npath) {
+  const char **joined = arena_array(mem, const char *, x->npath + npath + 1);
+
+  memcpy(joined, x->path, x->npath * sizeof *joined);
+  memcpy(joined + x->npath, path, npath * sizeof *joined);
+  return result_of(mem, x->node, joined, x->npath + npath);
+}
+
+static const struct expr *item_at(const struct expr *x, const char *name) {
+  if (x->kind == EXPR_OBJECT) {
+    for (size_t i = 0; i < x->n; i++)
+      if (strcmp(x->keys[i], name) == 0) return &x->items[i];
+    return NULL;
+  }
+  for (size_t i = 0; i < x->n; i++) {
+    char index[24];
+    snprintf(index, sizeof index, "%zu", i);
+    if (strcmp(index, name) == 0) return &x->items[i];
+  }
+  return NULL;
+}
+
+const struct expr *expr_at(void *mem, const struct expr *x, const char *const *path, size_t npath) {
+  if (!npath) return x;
+  switch (x->kind) {
+  case EXPR_RESULT: return deeper_result(mem, x, path, npath);
+  case EXPR_LITERAL: {
+    const struct json *value = json_at(x->literal, path, npath);
+    return value ? literal(mem, value) : NULL;
+  }
+  default: x = item_at(x, path[0]); return x ? expr_at(mem, x, path + 1, npath - 1) : NULL;
+  }
+}
+
+void expr_each_result(const struct expr *x, void (*visit)(const struct expr *, void *), void *data) {
+  if (x->kind == EXPR_RESULT) visit(x, data);
+  for (size_t i = 0; i < x->n; i++) expr_each_result(&x->items[i], visit, data);
+}
+
+/* "a.b.0" cut at the dots. */
+static const char **split_path(void *mem, const char *text, size_t *n) {
+  const char **parts = NULL;
+
+  *n = 0;
+  for (;;) {
+    size_t len = strcspn(text, ".");
+    arena_grow(mem, parts, *n);
+    parts[(*n)++] = arena_strndup(mem, text, len);
+    if (!text[len]) return parts;
+    text += len + 1;
+  }
+}
+
+/* References of a request: {"$ref": "name.path"} to an earlier entry; {"$literal": X} is X. */
+
+static bool is_marker(const struct json *value, const char *name) {
+  return value->kind == JSON_OBJECT && value->len == 1 && strcmp(value->keys[0], name) == 0;
+}
+
+static bool has_marker(const struct json *value) {
+  if (is_marker(value, "$ref") || is_marker(value, "$literal")) return true;
+  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return false;
+  for (size_t i = 0; i < value->len; i++)
+    if (has_marker(&value->items[i])) return true;
+  return false;
+}
+
+static const struct entry *find_entry(const struct decoder *d, const char *as) {
+  for (size_t i = 0; i < d->set->nentries; i++)
+    if (d->set->entries[i].as && strcmp(d->set->entries[i].as, as) == 0) return &d->set->entries[i];
+  return NULL;
+}
+
+static bool bind_reference(struct decoder *d, const struct json *value, struct expr *out) {
+  const struct json *text = &value->items[0];
+  const struct entry *entry;
+  const struct expr *found;
+  const char **path;
+  size_t npath;
+
+  if (text->kind != JSON_STRING)
+    return err_set(d->e, BAD_REFERENCE, "\"$ref\" takes a string like \"name.column\".");
+  path = split_path(d->mem, text->text, &npath);
+  for (size_t i = 0; i < npath; i++)
+    if (!*path[i]) return err_set(d->e, BAD_REFERENCE, "\"%.100s\" is no reference: write \"name.column\".", text->text);
+  entry = find_entry(d, path[0]);
+  if (!entry)
+    return err_set(d->e, BAD_REFERENCE, "\"%.100s\" refers to \"%.100s\", but no earlier command of this set has that name "
+                   "in \"as\".", text->text, path[0]);
+  found = expr_at(d->mem, entry->result, path + 1, npath - 1);
+  if (!found)
+    return err_set(d->e, BAD_REFERENCE, "\"%.100s\": the result of \"%s\" has no such value.", text->text,
+                   entry->command->name);
+  *out = *found;
+  return true;
+}
+
+static bool bind_value(struct decoder *d, const struct json *value, bool in_set, struct expr *out);
+
+/* References below: the tree is made again with them in place; subtrees without stay what they are. */
+static bool bind_items(struct decoder *d, const struct json *value, struct expr *out) {
+  struct expr *items = arena_array(d->mem, struct expr, value->len);
+
+  for (size_t i = 0; i < value->len; i++)
+    if (!bind_value(d, &value->items[i], true, &items[i])) return false;
+  *out = (struct expr){.kind = value->kind == JSON_ARRAY ? EXPR_ARRAY : EXPR_OBJECT,
+                       .items = items, .keys = value->keys, .n = value->len};
+  return true;
+}
+
+static bool bind_value(struct decoder *d, const struct json *value, bool in_set, struct expr *out) {
+  if (in_set && is_marker(value, "$ref")) return bind_reference(d, value, out);
+  if (in_set && is_marker(value, "$literal")) {
+    *out = (struct expr){.kind = EXPR_LITERAL, .literal = &value->items[0]};
+    return true;
+  }
+  if (in_set && has_marker(value)) return bind_items(d, value, out);
+  *out = (struct expr){.kind = EXPR_LITERAL, .literal = value};
+  return true;
+}
+
+/* One command and its arguments. */
+
+static const struct argument *find_argument(const struct command *c, const char *name, size_t *index) {
+  for (*index = 0; *index < c->nargs; ++*index)
+    if (strcmp(c->args[*index].name, name) == 0) return &c->args[*index];
+  return NULL;
+}
+
+static bool name_argument(struct decoder *d, const char *name) {
+  d->e->argument = name;
+  return false;
+}
+
+/* The caller's arguments object against the command's: by index into command->args; NULL where the default counts. */
+static const struct expr **bind_arguments(struct decoder *d, const struct command *c, const struct json *args,
+                                          bool in_set) {
+  const struct expr **bound = arena_array(d->mem, const struct expr *, c->nargs + 1);
+
+  if (args && args->kind != JSON_OBJECT) {
+    err_set(d->e, BAD_ARGUMENT, "The arguments of \"%s\" must be an object, not %s.", c->name, json_kind_name(args->kind));
+    return NULL;
+  }
+  for (size_t i = 0; args && i < args->len; i++) {
+    struct expr *x = arena_new(d->mem, struct expr);
+    size_t index;
+
+    if (!find_argument(c, args->keys[i], &index)) {
+      err_set(d->e, BAD_ARGUMENT, "\"%s\" has no argument \"%.100s\".", c->name, args->keys[i]);
+      name_argument(d, args->keys[i]);
+      return NULL;
+    }
+    if (!bind_value(d, &args->items[i], in_set, x)) {
+      name_argument(d, args->keys[i]);
+      return NULL;
+    }
+    bound[index] = x;
+  }
+  for (size_t i = 0; i < c->nargs; i++)
+    if (!bound[i] && !c->args[i].fallback) {
+      err_set(d->e, BAD_ARGUMENT, "\"%s\" needs the argument \"%s\".", c->name, c->args[i].name);
+      name_argument(d, c->args[i].name);
+      return NULL;
+    }
+  return bound;
+}
+
+static struct node *add_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
+                             bool direct) {
+  struct command_set *set = d->set;
+  struct node *node = arena_new(d->mem, struct node);
+
+  *node = (struct node){.command = c, .args = args, .entry = entry, .direct = direct};
+  arena_grow(d->mem, set->nodes, set->nnodes);
+  set->nodes[set->nnodes++] = node;
+  return node;
+}
+
+static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
+                                 bool direct);
+
+/* A composite's scope: its own arguments, and the results of the members so far. */
+struct scope {
+  const struct command *composite;
+  const struct expr **args;
+  const struct expr **results;
+};
+
+static bool fill_template(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out);
+
+static bool fill_items(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out) {
+  struct expr *items = arena_array(d->mem, struct expr, t->n ? t->n : 1);
+
+  for (size_t i = 0; i < t->n; i++)
+    if (!fill_template(d, s, &t->items[i], &items[i])) return false;
+  *out = (struct expr){.kind = t->kind == TEMPLATE_ARRAY ? EXPR_ARRAY : EXPR_OBJECT,
+                       .items = items, .keys = t->keys, .n = t->n};
+  return true;
+}
+
+static bool fill_template(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out) {
+  const struct expr *from, *found;
+
+  switch (t->kind) {
+  case TEMPLATE_LITERAL: *out = (struct expr){.kind = EXPR_LITERAL, .literal = t->literal}; return true;
+  case TEMPLATE_ARRAY:
+  case TEMPLATE_OBJECT: return fill_items(d, s, t, out);
+  case TEMPLATE_ARGS:
+    from = s->args[t->argument];
+    if (!from) from = literal(d->mem, s->composite->args[t->argument].fallback);
+    break;
+  default: from = s->results[t->member];
+  }
+  found = expr_at(d->mem, from, t->path, t->npath);
+  if (!found)
+    return err_set(d->e, BAD_REFERENCE, "\"%s\" looks for a value that is not there (line %d of the manifest).",
+                   s->composite->name, t->line);
+  *out = *found;
+  return true;
+}
+
+/* An array or object in which every reference has become a literal is a literal. */
+static void settle(struct decoder *d, struct expr *x) {
+  struct json *value, *items;
+
+  if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return;
+  for (size_t i = 0; i < x->n; i++) settle(d, (struct expr *)&x->items[i]);
+  for (size_t i = 0; i < x->n; i++)
+    if (x->items[i].kind != EXPR_LITERAL) return;
+  value = arena_new(d->mem, struct json);
+  items = arena_array(d->mem, struct json, x->n ? x->n : 1);
+  for (size_t i = 0; i < x->n; i++) items[i] = *x->items[i].literal;
+  *value = (struct json){.kind = x->kind == EXPR_ARRAY ? JSON_ARRAY : JSON_OBJECT, .len = x->n, .items = items,
+                         .keys = x->keys};
+  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value};
+}
+
+static const struct expr *run_member(struct decoder *d, const struct scope *s, const struct member *m, size_t entry) {
+  const struct expr **args = arena_array(d->mem, const struct expr *, m->command->nargs + 1);
+
+  for (size_t i = 0; m->args && i < m->args->n; i++) {
+    struct expr *x = arena_new(d->mem, struct expr);
+    size_t index;
+
+    if (!find_argument(m->command, m->args->keys[i], &index)) continue; /* the manifest was checked for that */
+    if (!fill_template(d, s, &m->args->items[i], x)) return NULL;
+    settle(d, x);
+    args[index] = x;
+  }
+  return unfold(d, m->command, args, entry, false);
+}
+
+static const struct expr *unfold_composite(struct decoder *d, const struct command *c, const struct expr **args,
+                                           size_t entry) {
+  const struct expr **results = arena_array(d->mem, const struct expr *, c->nmembers + 1);
+  struct scope s = {.composite = c, .args = args, .results = results};
+  struct expr *out;
+
+  for (size_t i = 0; i < c->nmembers; i++)
+    if (!(results[i] = run_member(d, &s, &c->members[i], entry))) return NULL;
+  if (!c->result) return c->nmembers ? results[c->nmembers - 1] : literal(d->mem, &json_null);
+  out = arena_new(d->mem, struct expr);
+  if (!fill_template(d, &s, c->result, out)) return NULL;
+  settle(d, out);
+  return out;
+}
+
+/* Adds the nodes that a command stands for; gives what its result is. */
+static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
+                                 bool direct) {
+  switch (c->kind) {
+  case COMMAND_COMPOSITE: return unfold_composite(d, c, args, entry);
+  case COMMAND_CHECK: add_node(d, c, args, entry, direct); return literal(d->mem, &json_true);
+  default: {
+    struct node *node = add_node(d, c, args, entry, direct);
+    return c->returns == RETURNS_NONE ? literal(d->mem, &json_null) : result_of(d->mem, node, NULL, 0);
+  }
+  }
+}
+
+static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {
+  struct command_set *set = d->set;
+  size_t index = set->nentries, first = set->nnodes;
+  const struct expr **bound = bind_arguments(d, c, args, in_set);
+  const struct expr *result;
+
+  if (!bound || !(result = unfold(d, c, bound, index, true))) return false;
+  if (c->isolation > set->isolation) set->isolation = c->isolation; /* the strictest that anyone asks for */
+  arena_grow(d->mem, set->entries, set->nentries);
+  set->entries[set->nentries++] = (struct entry){.command = c, .as = as, .result = result, .first_node = first,
+                                                 .end_node = set->nnodes, .result_step = SIZE_MAX};
+  return true;
+}
+
+/* Sets. */
+
+/* A name as one step of a JSON pointer (RFC 6901 section 3). */
+static const char *pointer_step(void *mem, const char *name) {
+  struct str *out = str_new(mem, strlen(name) + 16);
+
+  for (; *name; name++) {
+    if (*name == '~') str_add(out, "~0");
+    else if (*name == '/') str_add(out, "~1");
+    else str_char(out, *name);
+  }
+  return out->p;
+}
+
+static bool place(struct decoder *d, size_t index) {
+  struct err *e = d->e;
+
+  e->index = (int)index;
+  e->path = e->argument ? arena_printf(d->mem, "/commands/%zu/args/%s", index, pointer_step(d->mem, e->argument))
+                        : arena_printf(d->mem, "/commands/%zu", index);
+  return false;
+}
+
+static bool known_keys(struct decoder *d, const struct json *object, const char *const *keys, const char *what) {
+  for (size_t i = 0; i < object->len; i++) {
+    const char *const *key = keys;
+    while (*key && strcmp(*key, object->keys[i]) != 0) key++;
+    if (!*key) return err_set(d->e, BAD_REQUEST, "%s has no member \"%.100s\".", what, object->keys[i]);
+  }
+  return true;
+}
+
+/* The shape of one element, and whether the caller may name its command: for all elements before any is looked into. */
+static const struct command *admit_element(struct decoder *d, const struct json *element) {
+  static const char *const keys[] = {"command", "args", "as", NULL};
+  const struct json *name, *as;
+  const struct command *c;
+
+  if (element->kind != JSON_OBJECT) {
+    err_set(d->e, BAD_REQUEST, "Each of \"commands\" is an object with \"command\" and \"args\", not %s.",
+            json_kind_name(element->kind));
+    return NULL;
+  }
+  name = json_get(element, "command");
+  as = json_get(element, "as");
+  if (!name || name->kind != JSON_STRING) {
+    err_set(d->e, BAD_REQUEST, "Each of \"commands\" needs the name of a command in \"command\".");
+    return NULL;
+  }
+  c = set_admit(d->manifest, name->text, d->caller, d->e);
+  if (!c) return NULL;
+  if (c->kind == COMMAND_TRANSACTIONAL_SET || c->kind == COMMAND_EXECUTE_SET) {
+    err_set(d->e, BAD_REQUEST, "A command set cannot stand in a command set.");
+    return NULL;
+  }
+  if (!known_keys(d, element, keys, "An element of \"commands\"")) return NULL;
+  if (as && (as->kind != JSON_STRING || !*as->text || strchr(as->text, '.') || strlen(as->text) > 63)) {
+    err_set(d->e, BAD_REQUEST, "\"as\" takes a name of at most 63 bytes without dots.");
+    return NULL;
+  }
+  return c;
+}
+
+static bool decode_isolation(struct decoder *d, const struct json *value) {
+  static const char *const names[] = {[ISOLATION_READ_COMMITTED] = "read_committed",
+                                      [ISOLATION_REPEATABLE_READ] = "repeatable_read",
+                                      [ISOLATION_SERIALIZABLE] = "serializable"};
+
+  if (!value) return true;
+  for (enum isolation i = ISOLATION_READ_COMMITTED; value->kind == JSON_STRING && i <= ISOLATION_SERIALIZABLE; i++)
+    if (strcmp(value->text, names[i]) == 0) {
+      if (i > d->set->isolation) d->set->isolation = i;
+      return true;
+    }
+  err_set(d->e, BAD_REQUEST, "\"isolation\" is one of read_committed, repeatable_read, serializable.");
+  d->e->path = "/isolation";
+  return false;
+}
+
+static bool one_datasource(struct decoder *d, const struct command *c, size_t index) {
+  if (d->set->each_alone) return true;
+  if (index == 0) d->set->datasource = c->datasource;
+  return c->datasource == d->set->datasource ||
+         err_set(d->e, DIFFERENT_DATASOURCES, "A transactional set stays on one datasource; \"%s\" is on another.", c->name);
+}
+
+static bool add_element(struct decoder *d, const struct json *element, const struct command *c, size_t index) {
+  const struct json *as = json_get(element, "as");
+
+  if (as && find_entry(d, as->text))
+    return err_set(d->e, BAD_REQUEST, "Two commands of the set are named \"%s\".", as->text);
+  return one_datasource(d, c, index) && add_entry(d, c, as ? as->text : NULL, json_get(element, "args"), true);
+}
+
+static bool decode_elements(struct decoder *d, const struct json *commands) {
+  const struct config *config = engine_config(d->engine);
+  const struct command **admitted;
+
+  if (!commands || commands->kind != JSON_ARRAY) {
+    err_set(d->e, BAD_REQUEST, "\"commands\" must be an array of commands.");
+    d->e->path = "/commands";
+    return false;
+  }
+  if (commands->len > (size_t)config->max_commands)
+    return err_set(d->e, TOO_MANY_COMMANDS, "A set takes at most %d commands; this one has %zu.", config->max_commands,
+                   commands->len);
+  admitted = arena_array(d->mem, const struct command *, commands->len + 1);
+  for (size_t i = 0; i < commands->len; i++)
+    if (!(admitted[i] = admit_element(d, &commands->items[i]))) {
+      const struct json *name = json_get(&commands->items[i], "command");
+      if (name && name->kind == JSON_STRING) d->e->command = name->text;
+      return place(d, i);
+    }
+  for (size_t i = 0; i < commands->len; i++)
+    if (!add_element(d, &commands->items[i], admitted[i], i)) {
+      d->e->command = admitted[i]->name;
+      return place(d, i);
+    }
+  return true;
+}
+
+static bool decode_set(struct decoder *d, const struct json *args) {
+  static const char *const transactional_keys[] = {"commands", "isolation", "on_complete", "on_error", NULL};
+  static const char *const execute_keys[] = {"commands", "on_complete", "on_error", NULL};
+  const char *const *keys = d->set->each_alone ? execute_keys : transactional_keys;
+
+  if (args->kind != JSON_OBJECT)
+    return err_set(d->e, BAD_REQUEST, "A command set is an object with \"commands\", not %s.", json_kind_name(args->kind));
+  if (!known_keys(d, args, keys, "A command set")) return false;
+  if (json_get(args, "on_complete") || json_get(args, "on_error"))
+    return err_set(d->e, NOT_IMPLEMENTED, "\"on_complete\" and \"on_error\" are not supported by this version.");
+  return decode_elements(d, json_get(args, "commands")) && decode_isolation(d, json_get(args, "isolation"));
+}
+
+static bool decode_single(struct decoder *d, const struct command *command, const struct json *args) {
+  d->set->datasource = command->datasource;
+  if (add_entry(d, command, NULL, args, false)) return true;
+  d->e->command = command->name;
+  if (d->e->argument) d->e->path = arena_printf(d->mem, "/%s", pointer_step(d->mem, d->e->argument));
+  return false;
+}
+
+struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
+                               const struct json *args, const struct caller *caller, struct err *e) {
+  struct command_set *set = arena_new(mem, struct command_set);
+  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e};
+  bool ok;
+
+  set->command = command;
+  set->each_alone = command->kind == COMMAND_EXECUTE_SET;
+  set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
+  ok = set->is_set ? decode_set(&d, args) : decode_single(&d, command, args);
+  return ok ? set : NULL;
+}
+
+const char *set_label(const struct command_set *set) {
+  struct str *label;
+
+  if (!set->is_set) return set->command->name;
+  label = str_new(set, 128);
+  str_printf(label, "%s(", set->command->name);
+  for (size_t i = 0; i < set->nentries; i++) {
+    if (label->len > 180) {
+      str_add(label, ",...");
+      break;
+    }
+    str_printf(label, "%s%s", i ? "," : "", set->entries[i].command->name);
+  }
+  str_char(label, ')');
+  return label->p;
+}

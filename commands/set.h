@@ -1,0 +1,31 @@
+/* A command set: what every front end (JSON, GraphQL, the command line) makes of a request, and all the compiler sees. */
+#ifndef WRIT_COMMANDS_SET_H
+#define WRIT_COMMANDS_SET_H
+
+#include "base/err.h"
+#include "db/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct caller;
+struct command;
+struct engine;
+struct json;
+struct manifest;
+
+/* The border, for one named command: UNKNOWN_COMMAND (404, also for inside-only ones seen from the border),
+ * UNAUTHENTICATED (401) or FORBIDDEN (403). NULL then. */
+const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
+                                struct err *e);
+
+/* Makes a set of one command and its arguments object; for a built-in set command, of what `args` holds (commands,
+ * isolation, ...), each named command admitted before anything else is looked at. All references are bound, names and
+ * limits checked; types are checked when the set is compiled. NULL: *e, with index and path. */
+struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
+                               const struct json *args, const struct caller *caller, struct err *e);
+
+/* For the log line: "add_user", or "transactional_command_set(unique_username,add_user,...)" cut at 200 bytes. */
+const char *set_label(const struct command_set *set);
+
+#endif

@@ -1,0 +1,69 @@
+/* The inside of a command set, for set.c (makes it), compile.c (turns it into a plan) and engine.c (runs it).
+ *
+ * An entry is what the request named and what the answer shows. A node is one statement to run: a composite unfolds into the
+ * nodes of its members. An expression is an argument: a literal, or made on the server from results of earlier nodes. */
+#ifndef WRIT_COMMANDS_TREE_H
+#define WRIT_COMMANDS_TREE_H
+
+#include "base/json.h"
+#include "commands/manifest.h"
+#include "commands/set.h"
+
+struct node;
+
+enum expr_kind { EXPR_LITERAL, EXPR_RESULT, EXPR_ARRAY, EXPR_OBJECT };
+
+/* ARRAY and OBJECT have a reference somewhere below; all else is a LITERAL. */
+struct expr {
+  enum expr_kind kind;
+  bool was_result;            /* LITERAL: read from a result (execute sets): JSON as it is, also for a json parameter */
+  const struct json *literal; /* LITERAL */
+  struct node *node;          /* RESULT: whose; */
+  const char *const *path;    /* names and indexes into it */
+  size_t npath;
+  const struct expr *items;   /* ARRAY, OBJECT */
+  const char *const *keys;    /* OBJECT */
+  size_t n;
+};
+
+struct node {
+  const struct command *command; /* an SQL command or a check */
+  const struct expr **args;      /* by index into command->args; NULL: the default */
+  size_t entry;                  /* index into the set's entries */
+  bool direct;                   /* the entry's own command, not a composite's member: its arguments are the caller's */
+  unsigned slot;                 /* the setting that keeps its result for others: writ.s<slot>; 0: nobody asks */
+  size_t step;                   /* its step in the plan */
+  const char *text;              /* its result as JSON, when it has run */
+  size_t len;
+};
+
+struct entry {
+  const struct command *command;
+  const char *as;               /* NULL: none */
+  const struct expr *result;
+  size_t first_node, end_node;  /* [first, end) of the set's nodes */
+  size_t result_step;           /* of a result made on the server; SIZE_MAX: not so */
+  const char *text;             /* that result, when it has run */
+  size_t len;
+};
+
+struct command_set {
+  const struct command *command; /* as requested */
+  bool is_set;                   /* answer with "results", errors with an index */
+  bool each_alone;               /* execute_command_set: a transaction for each entry */
+  enum isolation isolation;
+  size_t datasource;
+  struct entry *entries;
+  size_t nentries;
+  struct node **nodes;
+  size_t nnodes;
+};
+
+/* The value at path in an expression, or NULL: it cannot be there. mem: for a longer path. */
+const struct expr *expr_at(void *mem, const struct expr *expr, const char *const *path, size_t npath);
+/* As expr_at for a JSON value: array elements by index, members by name. */
+const struct json *json_at(const struct json *value, const char *const *path, size_t npath);
+/* Calls visit for each RESULT in the expression. */
+void expr_each_result(const struct expr *expr, void (*visit)(const struct expr *result, void *data), void *data);
+
+#endif

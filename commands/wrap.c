@@ -1,0 +1,188 @@
+/* Builds statements from the manifest's text, never from a request: identifiers and types come from the manifest or the
+ * catalog, values are parameters. */
+#include "commands/wrap.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "commands/config.h"
+
+#include <string.h>
+
+/* {slot, path...} in $n: the value there, as text or as json. current_setting is stable: an index can be used. */
+#define TAKE_TEXT(n) "(pg_catalog.current_setting((" n "::text[])[1])::json #>> (" n "::text[])[2:])"
+
+/* The JSON text made of the pieces in $n (commands/param.c). */
+#define BUILD(n)                                                                                                       \
+  "(select string_agg(case json_typeof(p) when 'string' then p #>> '{}' else coalesce((pg_catalog.current_setting(p ->> 0)" \
+  "::json #> array(select json_array_elements_text(p -> 1)))::text, 'null') end, '' order by o) "                      \
+  "from json_array_elements(" n "::json) with ordinality as x(p, o))"
+
+const char wrap_reference_sql[] =
+    "select writ.assert((pg_catalog.current_setting(($1::text[])[1])::json #> ($1::text[])[2:]) is not null, "
+    "'BAD_REFERENCE', $2, 400)";
+
+const char wrap_build_sql[] = "select " BUILD("$1");
+
+static void put_number(struct str *s, const char *text, unsigned n) {
+  for (; *text; text++)
+    if (*text == '@') str_printf(s, "$%u", n);
+    else str_char(s, *text);
+}
+
+static const char *declared_type(const struct command *c, const char *name) {
+  for (size_t i = 0; i < c->nargs; i++)
+    if (strcmp(c->args[i].name, name) == 0) return c->args[i].type;
+  return NULL;
+}
+
+/* Parameter number i in its mode. */
+static void put_param(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+                      unsigned i) {
+  const char *declared = declared_type(c, c->sql.names[i]);
+  enum param_mode mode = modes ? (enum param_mode)modes[i] : PARAM_TEXT;
+  const struct type *type = mode == PARAM_TEXT ? NULL : shape->d.params[i];
+
+  if (mode == PARAM_TEXT && !declared) {
+    str_printf(s, "$%u", i + 1);
+  } else if (mode == PARAM_TEXT) {
+    str_printf(s, "($%u::%s)", i + 1, declared);
+  } else if (mode == PARAM_TAKE) {
+    str_char(s, '(');
+    put_number(s, TAKE_TEXT("@"), i + 1);
+    str_printf(s, "::%s)", declared ? declared : type->name);
+  } else if (type->kind == TYPE_JSON) {
+    str_char(s, '(');
+    put_number(s, BUILD("@"), i + 1);
+    str_printf(s, "::%s)", type->name);
+  } else {
+    str_add(s, "((select x from json_to_record(json_build_object('x', ");
+    put_number(s, BUILD("@"), i + 1);
+    str_printf(s, "::json)) as t(x %s))::%s)", type->name, type->name);
+  }
+}
+
+/* The command's own text from (piece, offset) up to (end_piece, end_offset). */
+static void put_text(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+                     size_t piece, size_t offset, size_t end_piece, size_t end_offset) {
+  for (size_t i = piece; i <= end_piece && i <= c->sql.nuses; i++) {
+    const char *text = c->sql.pieces[i] + (i == piece ? offset : 0);
+    size_t len = i == end_piece ? end_offset - (i == piece ? offset : 0) : strlen(text);
+
+    str_bytes(s, text, len);
+    if (i < end_piece && i < c->sql.nuses) put_param(s, c, shape, modes, c->sql.uses[i]);
+  }
+}
+
+static void put_all(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes) {
+  put_text(s, c, shape, modes, 0, 0, c->sql.nuses, strlen(c->sql.pieces[c->sql.nuses]));
+}
+
+/* A newline ends a comment that the text may end in. */
+static void put_check(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes) {
+  const struct own_error *error = &c->error;
+
+  str_add(s, "select case when (");
+  put_all(s, c, shape, modes);
+  str_add(s, "\n) then 'true' else writ.fail(");
+  str_sql_literal(s, error->code ? error->code : "CHECK_FAILED");
+  str_add(s, ", ");
+  str_sql_literal(s, error->message ? error->message : arena_printf(s, "The check \"%s\" failed.", c->name));
+  str_printf(s, ", %d) end", error->status ? error->status : 422);
+}
+
+char *wrap_plain(const void *mem, const struct command *c) {
+  struct str *s = str_new(mem, 512);
+
+  if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
+  else put_all(s, c, NULL, NULL);
+  return s->p;
+}
+
+/* with [recursive] <the statement's own list,> writ_q as (<its main part>). The list is lifted out, as PostgreSQL wants
+ * data-modifying WITH at the top. */
+static void put_with(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes) {
+  const struct sql_scan *q = &c->sql;
+  bool has_list = q->main_piece || q->main_offset;
+
+  str_add(s, q->recursive ? "with recursive" : "with");
+  if (has_list) {
+    put_text(s, c, shape, modes, 0, q->with_list_offset, q->main_piece, q->main_offset);
+    str_add(s, "\n,");
+  }
+  str_add(s, " writ_q as (");
+  put_text(s, c, shape, modes, q->main_piece, q->main_offset, q->nuses, strlen(q->pieces[q->nuses]));
+  if (!shape->d.ncolumns) str_add(s, "\nreturning 1"); /* it has none of its own */
+  str_add(s, "\n)");
+}
+
+/* The result r as it is kept and sent: not too large, and where others refer to it in a setting. */
+static void put_kept(struct str *s, const struct command *c, const struct config *config, bool captured,
+                     const char *more_cases) {
+  if (captured) str_printf(s, "pg_catalog.set_config($%zu::text, ", c->sql.nnames + 1);
+  str_printf(s, "case %swhen octet_length(r) > %d then writ.fail('TOO_LARGE', ", more_cases, config->max_result_bytes);
+  str_sql_literal(s, arena_printf(s, "The result of \"%s\" is larger than %d bytes.", c->name, config->max_result_bytes));
+  str_add(s, ", 422) else r end");
+  if (captured) str_add(s, ", true)");
+}
+
+/* offset 0: or the planner would put the expression for r in the place of each r, and run it twice. */
+static void put_row(struct str *s, const struct command *c, const struct shape *shape, const struct config *config,
+                    bool captured) {
+  str_add(s, " select ");
+  put_kept(s, c, config, captured, "");
+  if (shape->returns == RETURNS_ONE) {
+    str_add(s, " from (select coalesce((select row_to_json(writ_q)::text from writ_q), writ.fail('NOT_FOUND', ");
+    str_sql_literal(s, arena_printf(s, "\"%s\" found no row.", c->name));
+    str_add(s, ", 404)) as r offset 0) writ_r");
+  } else {
+    str_add(s, " from (select coalesce((select row_to_json(writ_q)::text from writ_q), 'null') as r offset 0) writ_r");
+  }
+}
+
+static void put_rows(struct str *s, const struct command *c, const struct config *config, bool captured) {
+  struct str *cases = str_new(s, 128);
+
+  str_printf(cases, "when n > %d then writ.fail('TOO_MANY_ROWS', ", config->max_rows);
+  str_sql_literal(cases, arena_printf(s, "The result of \"%s\" has more than %d rows.", c->name, config->max_rows));
+  str_add(cases, ", 422) ");
+  str_add(s, " select ");
+  put_kept(s, c, config, captured, cases->p);
+  str_printf(s, ", n from (select '[' || coalesce(string_agg(row_to_json(writ_q)::text, ','), '') || ']' as r, count(*) as n "
+             "from (select * from writ_q limit %d) writ_q) writ_r", config->max_rows + 1);
+}
+
+static void put_count(struct str *s, const struct command *c, bool captured) {
+  if (captured) str_printf(s, " select pg_catalog.set_config($%zu::text, count(*)::text, true) from writ_q", c->sql.nnames + 1);
+  else str_add(s, " select count(*)::text from writ_q");
+}
+
+/* Sent as it is written: nothing comes back but the command tag. */
+static bool is_bare(const struct command *c, const struct shape *shape, bool captured) {
+  if (c->sql.verb == SQL_CALL || c->sql.verb == SQL_MERGE) return true;
+  return !shape->d.ncolumns && !captured;
+}
+
+enum gives wrap_gives(const struct command *c, const struct shape *shape, bool captured) {
+  if (c->kind == COMMAND_CHECK) return GIVES_NOTHING;
+  return is_bare(c, shape, captured) ? GIVES_TAG : GIVES_TEXT;
+}
+
+char *wrap_command(const void *mem, const struct command *c, const struct shape *shape, const struct config *config,
+                   const unsigned char *modes, bool captured) {
+  struct str *s = str_new(mem, 1024);
+
+  if (c->kind == COMMAND_CHECK) {
+    put_check(s, c, shape, modes);
+  } else if (is_bare(c, shape, captured)) {
+    put_all(s, c, shape, modes);
+  } else {
+    put_with(s, c, shape, modes);
+    switch (shape->returns) {
+    case RETURNS_ONE:
+    case RETURNS_OPTIONAL: put_row(s, c, shape, config, captured); break;
+    case RETURNS_MANY: put_rows(s, c, config, captured); break;
+    default: put_count(s, c, captured);
+    }
+  }
+  return s->p;
+}
