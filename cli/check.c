@@ -1,0 +1,33 @@
+/* writ check: everything that is wrong, before users find it. */
+#include "cli/cli.h"
+
+#include "base/problems.h"
+#include "commands/config.h"
+#include "commands/engine.h"
+#include "commands/manifest.h"
+
+#include <stdio.h>
+
+static int print_keys(void) {
+  for (const char *const *key = config_keys(); *key; key++) puts(*key);
+  return 0;
+}
+
+int cli_check(void *mem, const struct options *o) {
+  struct problems p;
+  struct config *config;
+  struct manifest *manifest;
+
+  if (o->keys) return print_keys();
+  if (!cli_load(mem, o, &config, &manifest)) return 1;
+  if (o->print) {
+    config_print(stdout, config);
+    return 0;
+  }
+  problems_init(&p, mem);
+  if (!o->offline) engine_check(engine_new(mem, config, manifest, NULL), &p);
+  problems_print(&p);
+  if (p.errors) return 1;
+  printf("%s: %zu commands, no errors%s\n", manifest->file, manifest->ncommands, o->offline ? " (database not asked)" : "");
+  return 0;
+}

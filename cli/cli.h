@@ -1,0 +1,42 @@
+/* The tool `writ`: one subcommand a file. */
+#ifndef WRIT_CLI_CLI_H
+#define WRIT_CLI_CLI_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+
+struct command_set;
+struct config;
+struct engine;
+struct invocation;
+struct manifest;
+
+/* What the command line said. Strings are argv's. */
+struct options {
+  const char *config_file;
+  const char *conninfo, *datasource;      /* install */
+  const char *role, *user, *claims;       /* run, explain */
+  bool dry_run, offline, print, keys;
+  const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input */
+};
+
+/* Exit codes: 0 done, 1 refused or wrong, 2 the command line. */
+int cli_check(void *mem, const struct options *o);
+int cli_install(void *mem, const struct options *o);
+int cli_run(void *mem, const struct options *o);
+int cli_explain(void *mem, const struct options *o);
+
+/* Loads configuration and manifest; problems go to stderr. False: there were errors. */
+bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);
+/* Everything that run and explain need: an engine, and the set that name and arguments stand for. */
+struct call {
+  struct engine *engine;
+  struct command_set *set;
+  struct invocation *invocation;
+};
+bool cli_prepare(void *mem, const struct options *o, struct call *call, struct err *e);
+/* One error, to stderr; gives 1. */
+int cli_fail(const struct err *e);
+
+#endif

@@ -1,0 +1,69 @@
+/* writ install: brings schema writ of a database to this program's version. Run again, it does nothing. */
+#include "cli/cli.h"
+
+#include "base/arena.h"
+#include "cli/install_sql.h"
+#include "commands/config.h"
+#include "db/catalog.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_UPGRADES = sizeof install_sql / sizeof *install_sql - 1 /* the last row is the end */ };
+
+static bool version_of(void *mem, const char *conninfo, int *version, struct err *e) {
+  char *there, *text = NULL;
+
+  *version = 0;
+  if (!catalog_ask(conninfo, mem, "select to_regprocedure('writ.version()')", &there, e)) return false;
+  if (there && !catalog_ask(conninfo, mem, "select writ.version()", &text, e)) return false;
+  if (text) *version = atoi(text);
+  return true;
+}
+
+/* One transaction, one at a time: two that install at once do not meet half way. */
+static bool upgrade(void *mem, const char *conninfo, int from, struct err *e) {
+  const char **scripts = arena_array(mem, const char *, N_UPGRADES + 1);
+  size_t n = 0;
+
+  scripts[n++] = "select pg_advisory_xact_lock(hashtext('writ install'))";
+  for (size_t i = 0; i < N_UPGRADES; i++)
+    if (install_sql[i].version > from) scripts[n++] = install_sql[i].text;
+  return catalog_run_script(conninfo, mem, scripts, n, e);
+}
+
+static int install_into(void *mem, const char *name, const char *conninfo) {
+  int newest = install_sql[N_UPGRADES - 1].version, before, after;
+  struct err e, second;
+
+  err_init(&e, mem);
+  err_init(&second, mem);
+  if (!version_of(mem, conninfo, &before, &e)) return cli_fail(&e);
+  if (before >= newest) {
+    printf("%s: schema writ is at version %d, nothing to do\n", name, before);
+    return 0;
+  }
+  if (!upgrade(mem, conninfo, before, &e) && (!version_of(mem, conninfo, &after, &second) || after < newest)) return cli_fail(&e);
+  printf("%s: schema writ is at version %d now\n", name, newest);
+  return 0;
+}
+
+int cli_install(void *mem, const struct options *o) {
+  struct config *config;
+  struct manifest *manifest;
+  int code = 0, done = 0;
+
+  if (!cli_load(mem, o, &config, &manifest)) return 1;
+  for (size_t i = 0; i < config->ndatasources && code == 0; i++) {
+    const struct datasource *d = &config->datasources[i];
+    bool meant = o->datasource ? strcmp(d->name, o->datasource) == 0 : !o->conninfo || i == 0;
+
+    if (!meant) continue;
+    done++;
+    code = install_into(mem, d->name, o->conninfo ? o->conninfo : d->conninfo);
+  }
+  if (done) return code;
+  fprintf(stderr, "writ: there is no datasource %s in %s\n", o->datasource, o->config_file);
+  return 2;
+}

@@ -1,0 +1,125 @@
+/* The command line of `writ`: which subcommand, with what options. */
+#include "cli/cli.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+struct subcommand {
+  const char *name;
+  int (*run)(void *mem, const struct options *o);
+  int least, most; /* operands */
+  const char *usage, *help;
+};
+
+static const struct subcommand subcommands[] = {
+    {"check", cli_check, 0, 0, "check [--offline] [--print]",
+     "look for mistakes in configuration, manifest, database and grants"},
+    {"install", cli_install, 0, 0, "install [--datasource NAME] [--conninfo CONNINFO]",
+     "install or upgrade schema writ in the database"},
+    {"run", cli_run, 1, 2, "run [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+     "run one command as a caller of the inside, and print the answer"},
+    {"explain", cli_explain, 1, 2, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+     "print the statements that a command would run"},
+};
+
+enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},         {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},              {"conninfo", required_argument, NULL, OPT_CONNINFO},
+    {"datasource", required_argument, NULL, OPT_DATASOURCE}, {"role", required_argument, NULL, OPT_ROLE},
+    {"user", required_argument, NULL, OPT_USER},      {"claims", required_argument, NULL, OPT_CLAIMS},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},      {"offline", no_argument, NULL, OPT_OFFLINE},
+    {"print", no_argument, NULL, OPT_PRINT},          {"keys", no_argument, NULL, OPT_KEYS},
+    {0}};
+
+static void print_help(FILE *out) {
+  fprintf(out, "usage: writ [-c FILE] COMMAND ...\n\ncommands:\n");
+  for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
+    fprintf(out, "  %s\n      %s\n", subcommands[i].usage, subcommands[i].help);
+  fprintf(out, "\noptions:\n"
+               "  -c, --config FILE        configuration (" WRIT_CONFIG_FILE ")\n"
+               "      --offline            check: do not ask the database\n"
+               "      --print              check: print all settings that are in effect, with their meaning\n"
+               "      --keys               check: print the names of all settings\n"
+               "      --conninfo CONNINFO  install: connect as the owner of the database\n"
+               "      --datasource NAME    install: only this one (the first, with --conninfo)\n"
+               "      --role ROLE          run, explain: the caller's role (anonymous)\n"
+               "      --user USER          run, explain: the caller's user\n"
+               "      --claims JSON        run, explain: the caller's claims\n"
+               "      --dry-run            run, explain: roll back in the end\n"
+               "  -h, --help               this text\n"
+               "  -V, --version            the version\n\n"
+               "JSON is an object of arguments ({} when left out); - reads it from standard input.\n");
+}
+
+static int usage_error(void) {
+  fprintf(stderr, "writ: see writ --help\n");
+  return 2;
+}
+
+static bool set_option(struct options *o, int option, const char *value) {
+  switch (option) {
+  case 'c': o->config_file = value; return true;
+  case OPT_CONNINFO: o->conninfo = value; return true;
+  case OPT_DATASOURCE: o->datasource = value; return true;
+  case OPT_ROLE: o->role = value; return true;
+  case OPT_USER: o->user = value; return true;
+  case OPT_CLAIMS: o->claims = value; return true;
+  case OPT_DRY_RUN: o->dry_run = true; return true;
+  case OPT_OFFLINE: o->offline = true; return true;
+  case OPT_PRINT: o->print = true; return true;
+  case OPT_KEYS: o->keys = true; return true;
+  default: return false;
+  }
+}
+
+static int run_subcommand(struct options *o, int argc, char **argv) {
+  for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++) {
+    const struct subcommand *s = &subcommands[i];
+    void *mem;
+    int code;
+
+    if (strcmp(argv[0], s->name) != 0) continue;
+    if (argc - 1 < s->least || argc - 1 > s->most) {
+      fprintf(stderr, "usage: writ [-c FILE] %s\n", s->usage);
+      return 2;
+    }
+    o->name = argc > 1 ? argv[1] : NULL;
+    o->arguments = argc > 2 ? argv[2] : NULL;
+    mem = talloc_new(NULL);
+    code = s->run(mem, o);
+    talloc_free(mem);
+    return code;
+  }
+  fprintf(stderr, "writ: there is no command %s\n", argv[0]);
+  return usage_error();
+}
+
+int main(int argc, char **argv) {
+  struct options o = {.config_file = WRIT_CONFIG_FILE, .role = "anonymous"};
+  int option;
+
+  arena_init();
+  log_init("writ");
+  while ((option = getopt_long(argc, argv, "c:hV", long_options, NULL)) != -1) {
+    if (option == 'h') {
+      print_help(stdout);
+      return 0;
+    }
+    if (option == 'V') {
+      printf("writ %s\n", PACKAGE_VERSION);
+      return 0;
+    }
+    if (!set_option(&o, option, optarg)) return usage_error();
+  }
+  if (optind == argc) {
+    print_help(stderr);
+    return 2;
+  }
+  return run_subcommand(&o, argc - optind, argv + optind);
+}

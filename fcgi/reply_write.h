@@ -1,0 +1,13 @@
+/* From struct answer to the web server, and the end of the FastCGI request. */
+#ifndef WRIT_FCGI_REPLY_WRITE_H
+#define WRIT_FCGI_REPLY_WRITE_H
+
+#include "handlers/handler.h"
+
+struct FCGX_Request;
+
+/* Sends the answer, or nothing where it is NULL, and lets go of the connection. drained: all of the request has been read.
+ * Gives 0, or the errno for which the web server did not get all of it: what was committed stays committed. */
+int reply_write(struct FCGX_Request *fcgi, const struct answer *answer, bool drained, void *mem);
+
+#endif

@@ -1,0 +1,492 @@
+/* One loop: reap children, start and kill what is due, sleep until a signal or the next of those times. Signals are blocked
+ * for good and taken by sigtimedwait, so there are no handlers and no races with them. */
+#include "fcgi/supervise.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/problems.h"
+#include "commands/config.h"
+#include "fcgi/setup.h"
+#include "fcgi/socket.h"
+#include "fcgi/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Pause before a worker that failed is started again: doubled each time, forgotten once one has lived for LIVED_MS. */
+enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 10000, LIVED_MS = 10000 };
+/* A checker does nothing but read files. */
+enum { CHECKER_MS = 60000 };
+
+enum pool { POOL_BORDER, POOL_INSIDE, POOLS };
+static const char *const pool_names[POOLS] = {"border", "inside"};
+
+enum slot_state {
+  SLOT_FREE,
+  SLOT_PAUSED,  /* a worker is to be started at start_ms */
+  SLOT_RUNNING,
+  SLOT_LEAVING, /* SIGTERM was sent, or is about to be; SIGKILL at kill_ms */
+};
+
+/* One worker, and one block of counters at the same index. */
+struct slot {
+  enum slot_state state;
+  enum pool pool;
+  pid_t pid;
+  int64_t started_ms, start_ms, kill_ms; /* clock_ms */
+  unsigned failures;                     /* in a row, soon after start */
+  uint64_t requests_before;              /* of the block, when the worker started */
+};
+
+struct supervisor {
+  const char *config_file;
+  pid_t pid;
+  void *mem;
+  struct setup *setup;
+  struct bound_socket sockets[POOLS];
+  struct counters_page *page;
+  struct slot *slots;
+  unsigned nslots;
+  sigset_t signals, workers_mask;
+  pid_t checker; /* 0: none */
+  int64_t checker_kill_ms;
+  bool reload_again; /* SIGHUP came while the checker was at work */
+  bool stopping, fast;
+};
+
+/* ---- children ---- */
+
+/* In the child. Sockets of the other pool are not its business. */
+static void be_worker(struct supervisor *s, unsigned index) __attribute__((noreturn));
+static void be_worker(struct supervisor *s, unsigned index) {
+  struct slot *slot = &s->slots[index];
+  struct worker_start start = {
+      .setup = s->setup,
+      .inside = slot->pool == POOL_INSIDE,
+      .listen_fd = s->sockets[slot->pool].fd,
+      .supervisor = s->pid,
+      .signals = s->workers_mask,
+      .page = s->page,
+      .own = &s->page->slot[index],
+  };
+
+  for (int p = 0; p < POOLS; p++)
+    if (p != (int)slot->pool && s->sockets[p].fd >= 0) close(s->sockets[p].fd);
+  exit(worker_run(&start));
+}
+
+static uint64_t requests_of(const struct counters *c) { return c->requests_border + c->requests_inside; }
+
+static void pause_slot(struct slot *slot, int64_t now, bool failed) {
+  int64_t pause = 0;
+
+  if (failed) {
+    pause = PAUSE_MAX_MS;
+    if (slot->failures < 16 && (PAUSE_MIN_MS << slot->failures) < PAUSE_MAX_MS) pause = PAUSE_MIN_MS << slot->failures;
+    slot->failures++;
+  } else {
+    slot->failures = 0;
+  }
+  slot->state = SLOT_PAUSED;
+  slot->start_ms = now + pause;
+}
+
+static void start_worker(struct supervisor *s, unsigned index) {
+  struct slot *slot = &s->slots[index];
+  struct counters *c = &s->page->slot[index];
+  pid_t pid;
+
+  c->inside = slot->pool == POOL_INSIDE;
+  c->busy_since_ms = 0;
+  pid = fork();
+  if (pid == 0) be_worker(s, index);
+  slot->started_ms = clock_ms();
+  if (pid < 0) {
+    log_line(LOG_ERROR, "fork", "pool=%s reason=\"%s\"", pool_names[slot->pool], strerror(errno));
+    pause_slot(slot, slot->started_ms, true);
+    return;
+  }
+  slot->pid = pid;
+  slot->state = SLOT_RUNNING;
+  slot->requests_before = requests_of(c);
+  c->pid = (uint32_t)pid;
+  c->starts++;
+  log_line(LOG_DEBUG, "worker-start", "pool=%s worker=%ld", pool_names[slot->pool], (long)pid);
+}
+
+/* How a worker ended, in one line. */
+static void tell_end(const struct slot *slot, const struct counters *c, int status, bool failed) {
+  char how[64];
+  const char *name;
+
+  if (WIFSIGNALED(status)) {
+    name = sigabbrev_np(WTERMSIG(status));
+    snprintf(how, sizeof how, "signal=SIG%s%s", name ? name : "?", WCOREDUMP(status) ? " core=1" : "");
+  } else {
+    snprintf(how, sizeof how, "exit=%d", WEXITSTATUS(status));
+  }
+  log_line(failed ? LOG_ERROR : LOG_INFO, "worker-end", "pool=%s worker=%ld %s requests=%llu lived_ms=%lld in_request=%d",
+           pool_names[slot->pool], (long)slot->pid, how, (unsigned long long)(requests_of(c) - slot->requests_before),
+           (long long)(clock_ms() - slot->started_ms), c->busy_since_ms != 0);
+}
+
+static void worker_ended(struct supervisor *s, unsigned index, int status) {
+  struct slot *slot = &s->slots[index];
+  struct counters *c = &s->page->slot[index];
+  int64_t now = clock_ms();
+  bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  bool lived = now - slot->started_ms >= LIVED_MS;
+
+  tell_end(slot, c, status, failed);
+  if (failed) c->crashes++;
+  c->pid = 0;
+  c->busy_since_ms = 0;
+  slot->pid = 0;
+  if (slot->state == SLOT_LEAVING) {
+    slot->state = SLOT_FREE;
+    return;
+  }
+  if (lived) slot->failures = 0;
+  pause_slot(slot, now, failed && !lived);
+}
+
+/* ---- pools ---- */
+
+static int pool_size(const struct supervisor *s, enum pool pool) {
+  if (s->stopping || s->sockets[pool].fd < 0) return 0;
+  return pool == POOL_BORDER ? s->setup->config->workers : s->setup->config->inside_workers;
+}
+
+static struct slot *free_slot(struct supervisor *s) {
+  for (unsigned i = 0; i < s->nslots; i++)
+    if (s->slots[i].state == SLOT_FREE) return &s->slots[i];
+  return NULL; /* many reloads at once: the next worker that has left makes room */
+}
+
+/* Gives each pool as many slots as it should have; there are never too many, as a reload lets all of the old ones leave. */
+static void fill_pools(struct supervisor *s) {
+  for (enum pool pool = 0; pool < POOLS; pool++) {
+    int missing = pool_size(s, pool);
+    struct slot *slot;
+
+    for (unsigned i = 0; i < s->nslots; i++) {
+      const struct slot *has = &s->slots[i];
+      if (has->pool == pool && (has->state == SLOT_RUNNING || has->state == SLOT_PAUSED)) missing--;
+    }
+    for (; missing > 0 && (slot = free_slot(s)) != NULL; missing--)
+      *slot = (struct slot){.state = SLOT_PAUSED, .pool = pool};
+  }
+}
+
+static void start_due(struct supervisor *s) {
+  int64_t now = clock_ms();
+
+  for (unsigned i = 0; i < s->nslots; i++)
+    if (s->slots[i].state == SLOT_PAUSED && s->slots[i].start_ms <= now) start_worker(s, i);
+}
+
+/* Every worker there is now shall leave; those that are to be started shall not. Nobody is told yet. */
+static void retire_all(struct supervisor *s) {
+  int64_t kill_ms = clock_ms() + s->setup->config->drain_ms;
+
+  for (unsigned i = 0; i < s->nslots; i++) {
+    struct slot *slot = &s->slots[i];
+    if (slot->state == SLOT_PAUSED) slot->state = SLOT_FREE;
+    if (slot->state != SLOT_RUNNING) continue;
+    slot->state = SLOT_LEAVING;
+    slot->kill_ms = kill_ms;
+  }
+}
+
+static void signal_leaving(struct supervisor *s, int signo) {
+  for (unsigned i = 0; i < s->nslots; i++)
+    if (s->slots[i].state == SLOT_LEAVING) kill(s->slots[i].pid, signo);
+}
+
+static void kill_due(struct supervisor *s) {
+  int64_t now = clock_ms();
+
+  for (unsigned i = 0; i < s->nslots; i++) {
+    struct slot *slot = &s->slots[i];
+    if (slot->state != SLOT_LEAVING || slot->kill_ms > now) continue;
+    log_line(LOG_WARN, "worker-kill", "pool=%s worker=%ld reason=\"still at work after drain_ms\"", pool_names[slot->pool],
+             (long)slot->pid);
+    kill(slot->pid, SIGKILL);
+    slot->kill_ms = INT64_MAX;
+  }
+  if (s->checker && s->checker_kill_ms <= now) {
+    kill(s->checker, SIGKILL);
+    s->checker_kill_ms = INT64_MAX;
+  }
+}
+
+/* ---- reload ---- */
+
+static void log_problems(const struct problems *p, const void *mem) {
+  for (size_t i = 0; i < p->n; i++) {
+    const struct problem *one = &p->items[i];
+    log_line(one->warning ? LOG_WARN : LOG_ERROR, "problem", "at=%s:%d text=%s", one->file ? one->file : "-", one->line,
+             log_quoted(mem, one->text));
+  }
+}
+
+/* A parser that falls over new text must not take the service with it: a child looks first. */
+static void be_checker(struct supervisor *s) __attribute__((noreturn));
+static void be_checker(struct supervisor *s) {
+  void *mem = arena_request(NULL);
+  struct problems problems;
+  bool ok;
+
+  log_init("checker");
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != s->pid) _exit(1);
+  sigprocmask(SIG_SETMASK, &s->workers_mask, NULL);
+  problems_init(&problems, mem);
+  ok = setup_load(mem, s->config_file, &problems) != NULL;
+  log_problems(&problems, mem);
+  talloc_free(mem);
+  exit(ok ? 0 : 1);
+}
+
+static void reload_failed(struct supervisor *s, const char *reason) {
+  s->page->reload_failures++;
+  log_line(LOG_ERROR, "reload", "done=0 reason=\"%s\"", reason);
+}
+
+static void begin_reload(struct supervisor *s) {
+  if (s->stopping) return;
+  if (s->checker) {
+    s->reload_again = true;
+    return;
+  }
+  s->checker = fork();
+  if (s->checker == 0) be_checker(s);
+  if (s->checker < 0) {
+    s->checker = 0;
+    reload_failed(s, "cannot fork");
+    return;
+  }
+  s->checker_kill_ms = clock_ms() + CHECKER_MS;
+}
+
+static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static void warn_of_restart(const struct listener *old, const struct listener *new, enum pool pool) {
+  if (same(old->socket, new->socket) && same(old->owner, new->owner) && same(old->group, new->group) &&
+      old->mode == new->mode && old->backlog == new->backlog)
+    return;
+  log_line(LOG_WARN, "reload", "listener=%s reason=\"a changed socket needs a restart\"", pool_names[pool]);
+}
+
+static void warn_of_changes(const struct supervisor *s, const struct config *new) {
+  const struct config *old = s->setup->config;
+
+  warn_of_restart(&old->border, &new->border, POOL_BORDER);
+  warn_of_restart(&old->inside, &new->inside, POOL_INSIDE);
+  if (new->inside_workers > 0 && s->sockets[POOL_INSIDE].fd < 0)
+    log_line(LOG_WARN, "reload", "listener=inside reason=\"it was off at start: a restart opens it\"");
+  if ((unsigned)(new->workers + new->inside_workers) * 2 > s->nslots)
+    log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
+}
+
+/* The supervisor keeps what the checker found good in memory of its own, for workers that start later: one that takes the
+ * place of a dead one must run the manifest of its fellows, not what somebody is just writing into the file. */
+static void finish_reload(struct supervisor *s) {
+  void *mem = arena_request(NULL);
+  struct problems problems;
+  struct setup *setup;
+
+  problems_init(&problems, mem);
+  setup = setup_load(s->mem, s->config_file, &problems);
+  if (!setup) {
+    log_problems(&problems, mem);
+    reload_failed(s, "a file changed while it was read");
+    talloc_free(mem);
+    return;
+  }
+  talloc_free(mem);
+  warn_of_changes(s, setup->config);
+  talloc_free(s->setup);
+  s->setup = setup;
+  log_set_level(setup->config->log_level);
+  s->page->reloads++;
+  /* Order: new workers first, so that somebody accepts all the time. */
+  retire_all(s);
+  fill_pools(s);
+  start_due(s);
+  signal_leaving(s, SIGTERM);
+  log_line(LOG_INFO, "reload", "done=1 workers=%d inside_workers=%d", pool_size(s, POOL_BORDER), pool_size(s, POOL_INSIDE));
+}
+
+static void checker_ended(struct supervisor *s, int status) {
+  s->checker = 0;
+  if (s->stopping) return;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) finish_reload(s);
+  else reload_failed(s, WIFSIGNALED(status) ? "the checker died" : "errors in configuration or manifest: nothing is changed");
+  if (s->reload_again) {
+    s->reload_again = false;
+    begin_reload(s);
+  }
+}
+
+/* ---- the loop ---- */
+
+static void reap(struct supervisor *s) {
+  int status;
+  pid_t pid;
+
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    unsigned i = 0;
+
+    if (pid == s->checker) {
+      checker_ended(s, status);
+      continue;
+    }
+    while (i < s->nslots && s->slots[i].pid != pid) i++;
+    if (i < s->nslots) worker_ended(s, i, status);
+  }
+}
+
+static void close_sockets(struct supervisor *s) {
+  for (int p = 0; p < POOLS; p++) socket_close(&s->sockets[p]);
+}
+
+/* The sockets go first: who connects now had better be told at once. */
+static void begin_stop(struct supervisor *s, bool fast) {
+  if (!s->stopping) {
+    log_line(LOG_INFO, "stop", "fast=%d", fast);
+    s->stopping = true;
+    close_sockets(s);
+    retire_all(s);
+    if (s->checker) kill(s->checker, SIGKILL);
+  }
+  if (fast) s->fast = true;
+  signal_leaving(s, s->fast ? SIGKILL : SIGTERM);
+}
+
+static void take_signal(struct supervisor *s, int signo) {
+  switch (signo) {
+  case SIGTERM: begin_stop(s, false); break;
+  case SIGINT: begin_stop(s, s->stopping); break;
+  case SIGQUIT: begin_stop(s, true); break;
+  case SIGHUP: begin_reload(s); break;
+  default: break; /* SIGCHLD: reap looks anyway */
+  }
+}
+
+static bool has_children(const struct supervisor *s) {
+  for (unsigned i = 0; i < s->nslots; i++)
+    if (s->slots[i].pid) return true;
+  return s->checker != 0;
+}
+
+/* When there is something to do without a signal; INT64_MAX: never. */
+static int64_t next_due(const struct supervisor *s) {
+  int64_t due = s->checker ? s->checker_kill_ms : INT64_MAX;
+
+  for (unsigned i = 0; i < s->nslots; i++) {
+    const struct slot *slot = &s->slots[i];
+    int64_t at = slot->state == SLOT_PAUSED ? slot->start_ms : slot->state == SLOT_LEAVING ? slot->kill_ms : INT64_MAX;
+    if (at < due) due = at;
+  }
+  return due;
+}
+
+/* A signal, or 0. */
+static int sleep_until(const struct supervisor *s, int64_t due) {
+  struct timespec left;
+  int64_t ms = due - clock_ms();
+  int signo;
+
+  if (due == INT64_MAX) {
+    signo = sigwaitinfo(&s->signals, NULL);
+  } else {
+    if (ms < 0) ms = 0;
+    left = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    signo = sigtimedwait(&s->signals, NULL, &left);
+  }
+  return signo > 0 ? signo : 0;
+}
+
+static void loop(struct supervisor *s) {
+  for (;;) {
+    reap(s);
+    fill_pools(s);
+    start_due(s);
+    kill_due(s);
+    if (s->stopping && !has_children(s)) return;
+    take_signal(s, sleep_until(s, next_due(s)));
+  }
+}
+
+static void block_signals(struct supervisor *s) {
+  static const int taken[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
+  struct sigaction standard = {.sa_handler = SIG_DFL};
+
+  sigemptyset(&s->signals);
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    sigaddset(&s->signals, taken[i]);
+    /* What was ignored when we were started (nohup, a shell's background job) would never come. */
+    sigaction(taken[i], &standard, NULL);
+  }
+  sigprocmask(SIG_BLOCK, &s->signals, NULL);
+  sigemptyset(&s->workers_mask);
+}
+
+static bool open_sockets(struct supervisor *s) {
+  const struct config *c = s->setup->config;
+  const struct listener *listeners[POOLS] = {&c->border, &c->inside};
+  const char *why;
+
+  for (int p = 0; p < POOLS; p++) s->sockets[p].fd = -1;
+  for (int p = 0; p < POOLS; p++) {
+    if (p == POOL_INSIDE && c->inside_workers == 0) continue;
+    if (socket_open(&s->sockets[p], listeners[p], s->mem, &why)) continue;
+    log_line(LOG_ERROR, "socket", "reason=%s", log_quoted(s->mem, why));
+    return false;
+  }
+  return true;
+}
+
+/* Twice the workers: old and new ones of a reload stand side by side. Twice that: a reload may ask for more. */
+static bool make_slots(struct supervisor *s) {
+  const struct config *c = s->setup->config;
+
+  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers);
+  if (s->nslots < 64) s->nslots = 64;
+  s->slots = arena_array(s->mem, struct slot, s->nslots);
+  s->page = counters_create(s->nslots);
+  if (!s->page) log_line(LOG_ERROR, "start", "reason=\"no shared memory: %s\"", strerror(errno));
+  return s->page != NULL;
+}
+
+int supervise(const char *config_file, struct setup *setup) {
+  struct supervisor s = {.config_file = config_file, .pid = getpid(), .setup = setup};
+  bool ok;
+
+  s.mem = arena_request(NULL);
+  log_init("supervisor");
+  log_set_level(setup->config->log_level);
+  block_signals(&s);
+  ok = make_slots(&s) && open_sockets(&s);
+  if (ok) {
+    log_line(LOG_INFO, "start", "workers=%d inside_workers=%d border=%s inside=%s", setup->config->workers,
+             setup->config->inside_workers, setup->config->border.socket,
+             setup->config->inside_workers ? setup->config->inside.socket : "-");
+    loop(&s);
+    log_line(LOG_INFO, "end", "reloads=%llu", (unsigned long long)s.page->reloads);
+  }
+  close_sockets(&s);
+  talloc_free(s.setup);
+  talloc_free(s.mem);
+  return ok ? 0 : 1;
+}

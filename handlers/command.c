@@ -1,0 +1,166 @@
+/* POST /command/NAME. Decodes a request into a command set, in the order in which a request is judged: the border, media
+ * type and size, JSON, names and arguments. Nothing runs before all of that has passed. */
+#include "handlers/command.h"
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "commands/config.h"
+#include "commands/set.h"
+#include "handlers/answer.h"
+#include "handlers/headers.h"
+
+#include <string.h>
+
+/* What a manifest allows in a name: anything else cannot be a command, and need not be quoted in answers and logs. */
+static bool is_name(const char *s) {
+  size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+  return n >= 1 && n <= 63 && !s[n];
+}
+
+bool command_find(struct call *call, struct err *e) {
+  const struct caller nobody = {.role = "anonymous", .inside = call->request->inside};
+  struct err verdict;
+
+  if (!is_name(call->name)) return err_set(e, UNKNOWN_COMMAND, "There is no command of that name.");
+  call->label = call->name;
+  err_init(&verdict, call->request->mem);
+  /* Only whether it is there for this listener: who calls is judged behind the method. */
+  if (!set_admit(engine_manifest(call->site->engine), call->name, &nobody, &verdict) &&
+      verdict.code == ERR_UNKNOWN_COMMAND) {
+    *e = verdict;
+    return false;
+  }
+  return true;
+}
+
+/* ---- the border ---- */
+
+/* A parameter that the web server made and that cannot be used: 400, as what it is made of (a name in a certificate, a
+ * user of a password file) is the caller's. The operator is told too. */
+static bool refuse_identity(struct call *call, const char *parameter, const char *reason, struct err *e) {
+  log_line(LOG_WARN, "identity", "id=%s parameter=%s reason=%s", call->request_id, parameter,
+           log_quoted(call->request->mem, reason));
+  return err_set(e, BAD_REQUEST, "The web server passed %s that cannot be used: %s", parameter, reason);
+}
+
+static bool check_claims(struct call *call, const char *claims, struct err *e) {
+  const struct json *root;
+  struct err why;
+
+  err_init(&why, call->request->mem);
+  if (!json_read(call->request->mem, claims, strlen(claims), (unsigned)engine_config(call->site->engine)->max_depth, &root,
+                 &why))
+    return refuse_identity(call, "WRIT_CLAIMS", why.message, e);
+  if (root->kind != JSON_OBJECT) return refuse_identity(call, "WRIT_CLAIMS", "It must be a JSON object.", e);
+  return true;
+}
+
+static bool is_given(const char *s) { return s && s[0]; }
+
+/* Who calls, by what nginx said. */
+static bool identify(struct call *call, struct err *e) {
+  static const char not_text[] = "It must be UTF-8 without control characters.";
+  const struct request *r = call->request;
+
+  if (r->identity_repeated) {
+    err_set(e, INTERNAL, "The web server is not configured as it should be.");
+    e->log_detail = "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
+    return false;
+  }
+  if (is_given(r->role) && !headers_is_text(r->role)) return refuse_identity(call, "WRIT_ROLE", not_text, e);
+  if (is_given(r->user) && !headers_is_text(r->user)) return refuse_identity(call, "WRIT_USER", not_text, e);
+  if (is_given(r->claims) && !check_claims(call, r->claims, e)) return false;
+  call->caller = (struct caller){
+      .role = is_given(r->role) ? r->role : "anonymous",
+      .user = is_given(r->user) ? r->user : NULL,
+      .claims = is_given(r->claims) ? r->claims : NULL,
+      .inside = r->inside,
+  };
+  return true;
+}
+
+/* ---- header fields ---- */
+
+/* Fields of the protocol whose feature is not built yet: refused, never ignored. */
+static bool check_unbuilt(const struct request *r, struct err *e) {
+  const struct {
+    const char *name, *value;
+  } unbuilt[] = {
+      {"Idempotency-Key", r->idempotency_key},
+      {"Mutation-Id", r->mutation_id},
+      {"If-Match", r->if_match},
+  };
+
+  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
+  for (size_t i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
+    if (unbuilt[i].value) return err_set(e, NOT_IMPLEMENTED, "The header %s is not supported.", unbuilt[i].name);
+  return true;
+}
+
+static bool has_content(const struct request *r) {
+  return is_given(r->content_length) && r->content_length[strspn(r->content_length, "0")];
+}
+
+static bool check_media(const struct request *r, struct err *e) {
+  if (!headers_accept_json(r->accept)) return err_set(e, NOT_ACCEPTABLE, "Answers are application/json.");
+  /* A wrong type is refused with an empty body too: a form of a stranger's page can send one, with the user's cookies. */
+  if (is_given(r->content_type) ? !headers_is_json(r->content_type) : has_content(r))
+    return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
+  return true;
+}
+
+/* ---- body ---- */
+
+/* The arguments object. An empty body is {}. */
+static bool read_arguments(struct call *call, const struct json **args, struct err *e) {
+  static const struct json nothing = {.kind = JSON_OBJECT};
+  struct request *r = call->request;
+  const char *body;
+  size_t len;
+
+  if (!r->read_body(r, &body, &len, e)) return false;
+  if (len == 0) {
+    *args = &nothing;
+    return true;
+  }
+  if (!is_given(r->content_type)) return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
+  if (!json_read(r->mem, body, len, (unsigned)engine_config(call->site->engine)->max_depth, args, e)) return false;
+  if ((*args)->kind != JSON_OBJECT)
+    return err_set(e, BAD_REQUEST, "The body must be a JSON object of arguments, not %s.", json_kind_name((*args)->kind));
+  return true;
+}
+
+/* ---- all of it ---- */
+
+static bool decode(struct call *call, struct command_set **set, struct err *e) {
+  const struct engine *engine = call->site->engine;
+  const struct json *args;
+
+  if (!identify(call, e)) return false;
+  call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
+  if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
+  if (!read_arguments(call, &args, e)) return false;
+  *set = set_decode(call->request->mem, engine, call->command, args, &call->caller, e);
+  return *set != NULL;
+}
+
+bool command_run(struct call *call, struct err *e) {
+  const struct request *r = call->request;
+  struct engine *engine = call->site->engine;
+  struct command_set *set;
+  struct invocation invocation = {
+      .caller = &call->caller,
+      .request_id = call->request_id,
+      .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
+      .deadline_ms = r->received_us / 1000 + engine_config(engine)->timeout_ms,
+      .caller_fd = r->caller_fd,
+  };
+
+  if (!decode(call, &set, e)) return false;
+  call->label = set_label(set);
+  if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
+  return true;
+}

@@ -1,0 +1,25 @@
+/* One request on its way through the handlers. dispatch.c makes it, finds the route and writes the log line; the handler
+ * (command.c, health.c, metrics.c) judges the rest and fills the answer. */
+#ifndef WRIT_HANDLERS_DISPATCH_H
+#define WRIT_HANDLERS_DISPATCH_H
+
+#include "handlers/handler.h"
+
+struct command;
+
+struct call {
+  struct site *site;
+  struct request *request;
+  struct answer *answer;
+  const char *request_id;
+  const char *name;       /* what stood in the path for the route's NAME; NULL: the route has none */
+  const char *label;      /* for the log line: the command or set; NULL: the path did not lead to a command */
+  struct caller caller;   /* whom the log line names; role is "-" until it is known */
+  const struct command *command;
+  struct report report;
+};
+
+/* Steps of a route. False: *e. */
+typedef bool call_step(struct call *call, struct err *e);
+
+#endif

@@ -1,0 +1,123 @@
+/* Counters as text. Blocks are read while their workers write them: a sum may be a request old, each number is whole. */
+#include "handlers/metrics.h"
+
+#include "base/counters.h"
+#include "base/str.h"
+
+#include <stddef.h>
+
+/* Which blocks a line sums up. */
+enum pool { POOL_ALL, POOL_BORDER, POOL_INSIDE };
+
+static bool block_is_in(const struct counters *c, enum pool pool) {
+  return pool == POOL_ALL || (pool == POOL_INSIDE) == (c->inside != 0);
+}
+
+/* offset: of an uint64_t in struct counters. */
+static uint64_t sum(const struct counters_page *page, size_t offset, enum pool pool) {
+  uint64_t total = 0;
+
+  for (uint32_t i = 0; i < page->slots; i++)
+    if (block_is_in(&page->slot[i], pool)) total += *(const uint64_t *)((const char *)&page->slot[i] + offset);
+  return total;
+}
+
+static void head(struct str *s, const char *name, const char *type, const char *help) {
+  str_printf(s, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* One line a row; rows of one name stand together, the first has the help. */
+static const struct row {
+  const char *name, *labels;
+  size_t offset;
+  enum pool pool;
+  const char *help;
+} rows[] = {
+#define AT(member) offsetof(struct counters, member)
+    {"writ_requests_total", "{listener=\"border\"}", AT(requests_border), POOL_ALL, "Requests answered, by listener."},
+    {"writ_requests_total", "{listener=\"inside\"}", AT(requests_inside), POOL_ALL, NULL},
+    {"writ_answers_total", "{status=\"2xx\"}", AT(status[2]), POOL_ALL, "Answers, by hundreds of their status."},
+    {"writ_answers_total", "{status=\"3xx\"}", AT(status[3]), POOL_ALL, NULL},
+    {"writ_answers_total", "{status=\"4xx\"}", AT(status[4]), POOL_ALL, NULL},
+    {"writ_answers_total", "{status=\"5xx\"}", AT(status[5]), POOL_ALL, NULL},
+    {"writ_answers_undelivered_total", "", AT(undelivered), POOL_ALL,
+     "Answers that the web server did not take; what they tell of was done."},
+    {"writ_commits_total", "", AT(commits), POOL_ALL, "Transactions committed."},
+    {"writ_rollbacks_total", "", AT(rollbacks), POOL_ALL, "Transactions rolled back, dry runs among them."},
+    {"writ_retries_total", "", AT(retries), POOL_ALL, "Transactions run again after a serialization failure or a deadlock."},
+    {"writ_flights_total", "", AT(flights), POOL_ALL, "Network round trips that carried a transaction."},
+    {"writ_cancels_total", "", AT(cancels), POOL_ALL, "Transactions cancelled: deadline passed or caller gone."},
+    {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), POOL_ALL, "Connections lost while committing."},
+    {"writ_database_connects_total", "", AT(connects), POOL_ALL, "Connections opened to PostgreSQL."},
+    {"writ_database_lost_connections_total", "", AT(lost_connections), POOL_ALL, "Connections to PostgreSQL that broke."},
+    {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts), POOL_BORDER, "Workers started."},
+    {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts), POOL_INSIDE, NULL},
+    {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes), POOL_BORDER, "Workers that ended in failure."},
+    {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes), POOL_INSIDE, NULL},
+#undef AT
+};
+
+static void show_sums(struct str *s, const struct counters_page *page) {
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const struct row *r = &rows[i];
+
+    if (r->help) head(s, r->name, "counter", r->help);
+    str_printf(s, "%s%s %llu\n", r->name, r->labels, (unsigned long long)sum(page, r->offset, r->pool));
+  }
+}
+
+static void show_pools(struct str *s, const struct counters_page *page) {
+  unsigned workers[2] = {0}, busy[2] = {0};
+  static const char *const names[] = {"border", "inside"};
+
+  for (uint32_t i = 0; i < page->slots; i++) {
+    const struct counters *c = &page->slot[i];
+    if (!c->pid) continue;
+    workers[c->inside != 0]++;
+    if (c->busy_since_ms) busy[c->inside != 0]++;
+  }
+  head(s, "writ_workers", "gauge", "Workers that are there.");
+  for (int p = 0; p < 2; p++) str_printf(s, "writ_workers{pool=\"%s\"} %u\n", names[p], workers[p]);
+  head(s, "writ_workers_busy", "gauge", "Workers with a request in work; the one that answers this is among them.");
+  for (int p = 0; p < 2; p++) str_printf(s, "writ_workers_busy{pool=\"%s\"} %u\n", names[p], busy[p]);
+}
+
+static void show_seconds(struct str *s, const char *name, uint64_t us) {
+  str_printf(s, "%s %llu.%06llu\n", name, (unsigned long long)(us / 1000000), (unsigned long long)(us % 1000000));
+}
+
+/* Bounds as counters_bucket has them: 0.5 ms * 2^i. */
+static void show_histogram(struct str *s, const struct counters_page *page) {
+  uint64_t below = 0;
+
+  head(s, "writ_request_duration_seconds", "histogram", "From the arrival of a request to its answer.");
+  for (unsigned i = 0; i <= COUNTERS_BUCKETS; i++) {
+    below += sum(page, offsetof(struct counters, request_bucket) + i * sizeof(uint64_t), POOL_ALL);
+    if (i < COUNTERS_BUCKETS)
+      str_printf(s, "writ_request_duration_seconds_bucket{le=\"%.4f\"} %llu\n", 0.0005 * (double)(1u << i),
+                 (unsigned long long)below);
+    else str_printf(s, "writ_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)below);
+  }
+  show_seconds(s, "writ_request_duration_seconds_sum", sum(page, offsetof(struct counters, request_us), POOL_ALL));
+  /* Not a counter of its own: a scrape between two counts must not contradict itself. */
+  str_printf(s, "writ_request_duration_seconds_count %llu\n", (unsigned long long)below);
+  head(s, "writ_database_seconds_total", "counter", "Time spent waiting for PostgreSQL.");
+  show_seconds(s, "writ_database_seconds_total", sum(page, offsetof(struct counters, postgres_us), POOL_ALL));
+}
+
+bool metrics_show(struct call *call, struct err *e) {
+  const struct counters_page *page = call->site->counters;
+  struct str *s = call->answer->body;
+
+  (void)e;
+  call->answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+  if (!page) return true;
+  show_sums(s, page);
+  show_pools(s, page);
+  show_histogram(s, page);
+  head(s, "writ_reloads_total", "counter", "Reloads that took effect.");
+  str_printf(s, "writ_reloads_total %llu\n", (unsigned long long)page->reloads);
+  head(s, "writ_reload_failures_total", "counter", "Reloads refused for errors in the configuration or the manifest.");
+  str_printf(s, "writ_reload_failures_total %llu\n", (unsigned long long)page->reload_failures);
+  return true;
+}
