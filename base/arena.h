@@ -14,8 +14,8 @@ void arena_init(void);
 /* A context for one request, with its first kilobytes in one block. Freed with talloc_free. */
 void *arena_request(const void *parent);
 
-/* Like talloc, but never NULL: T or an array of T, set to zero; copies of a string (NULL stays NULL) and of n bytes (NUL
- * added); a format. */
+/* Like talloc, but never NULL: T or an array of T, set to zero; copies of a string (NULL stays NULL) and of n bytes
+ * (NUL added); a format. */
 #define arena_new(mem, T) ((T *)arena_zero((mem), sizeof(T), #T))
 #define arena_array(mem, T, n) ((T *)arena_zeros((mem), sizeof(T), (n), #T))
 void *arena_zero(const void *mem, size_t size, const char *name) __attribute__((returns_nonnull, warn_unused_result));

@@ -37,6 +37,10 @@
 const struct json json_null = {.kind = JSON_NULL};
 const struct json json_true = {.kind = JSON_TRUE};
 
+/* A value takes two bytes of text ("1,") and about 100 bytes of memory while it is read. The bound keeps a worker small
+ * whatever limits.body_bytes is, and the block of nodes below the 256 MB that talloc gives in one piece. */
+enum { MAX_VALUES = 1000000 };
+
 /* ---- the pass ahead of jansson ---------------------------------------------------------------------------------- */
 
 enum byte_class { BYTE_OTHER, BYTE_QUOTE, BYTE_NUMBER, BYTE_OPEN, BYTE_CLOSE, BYTE_COMMA, BYTE_NUL };
@@ -296,6 +300,7 @@ bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth
   s.copy = arena_strndup(mem, text, len);
   s.literals = arena_resize(mem, NULL, len + 1); /* a number with its NUL is no longer than with what follows it */
   if (!scan(&s)) return refuse_at(e, text, s.fault, s.why);
+  if (s.nodes > MAX_VALUES) return err_set(e, TOO_LARGE, "The JSON has more than %d values.", MAX_VALUES);
   tree = json_loadb(s.copy, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
   if (!tree) return refuse_as_jansson(e, text, len, &error);
   *root = fill_tree(mem, &s, tree);

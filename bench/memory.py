@@ -34,8 +34,8 @@ def one_of_each(database, nginx, turn):
     """A second of every kind of request; how many were answered."""
     measure.reset(database)
     answered = 0
-    for name, path, body, refused in kinds():
-        load = measure.wrk(nginx, path, body, 1, tag=f"m{turn:05}")
+    for number, (name, path, body, refused) in enumerate(kinds()):
+        load = measure.wrk(nginx, path, body, 1, tag=f"m{turn:04}k{number}")
         if load.errors or (load.done if refused else load.refused) or not load.done + load.refused:
             raise measure.Wrong(f"{name}: {load.done} done, {load.refused} refused, {load.errors}")
         answered += load.done + load.refused
@@ -70,7 +70,7 @@ def main():
     chosen = arguments()
 
     def work():
-        with servers.postgres() as cluster:
+        with servers.postgres(log_min_messages="fatal") as cluster:
             watch(servers.database(cluster, install=True), chosen.requests)
 
     return measure.program("bench/memory", 300 + chosen.requests // 200, work)

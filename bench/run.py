@@ -178,10 +178,10 @@ def bench(chosen):
     with servers.postgres(chosen.synchronous_commit) as cluster:
         database = servers.database(cluster, install="writ" in chosen.systems)
         version = cluster.execute("show server_version")[0][0]
-        print(f"PostgreSQL {version}, synchronous_commit {chosen.synchronous_commit}; {measure.CONNECTIONS} connections"
-              f" of wrk,\n{servers.WORKERS} workers of writ and php-fpm, {servers.WORKERS} clients of pgbench; medians of"
-              f" {chosen.rounds} rounds of {chosen.seconds} s;\n{os.cpu_count()} processors, load"
-              f" {os.getloadavg()[0]:.1f} before")
+        print(f"PostgreSQL {version}, synchronous_commit {chosen.synchronous_commit};"
+              f" {measure.CONNECTIONS} connections of wrk, {servers.WORKERS} workers of writ and php-fpm,"
+              f" {servers.WORKERS} clients of pgbench;\nmedians of {chosen.rounds} rounds of {chosen.seconds} s;"
+              f" {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before")
         for delay_ms in chosen.delays:
             with servers.Stack(database, delay_ms, chosen.systems) as stack:
                 print(f"\nselect 1, {delay_ms} ms of round trip: {round_trip_us(stack.route):.0f} us")

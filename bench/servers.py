@@ -15,11 +15,12 @@ import harness  # noqa: E402
 WORKERS = 8  # writd's border workers, php-fpm's children, and pgbench's clients
 
 
-def postgres(synchronous_commit="off"):
+def postgres(synchronous_commit="off", **settings):
     """A cluster that does not surprise: no autovacuum and no timed checkpoint falls into one system's turn."""
     return harness.Postgres(
         fsync="on", synchronous_commit=synchronous_commit, max_connections=100, shared_buffers="256MB",
-        autovacuum="off", checkpoint_timeout="1h", max_wal_size="8GB", log_checkpoints="off")
+        autovacuum="off", checkpoint_timeout="1h", max_wal_size="8GB", log_checkpoints="off",
+        **settings)
 
 
 def database(cluster, install):

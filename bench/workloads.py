@@ -1,14 +1,15 @@
 """The same work in every system's words: what pgbench runs, and what is posted to writ and to php.
 
 @NAME@ in a body is replaced by load.lua with a name that is used once. pgbench makes its names of the client's number
-and a counter. Each workload says how many rows one transaction adds to each table; that is checked after every run.
+and a counter. Both are scattered, as real names are: in sorted order all would meet on one page of the index. Each
+workload says how many rows one transaction adds to each table; that is checked after every run.
 """
 
 import json
 
 # pgbench has no counter of its own: n starts at 0 for each client (-D n=0). \set is not sent to the server.
 NAMES = r"""\set n :n + 1
-\set name 100000000000 + :client_id * 1000000000 + :n
+\set name 100000000000 + permute(:client_id * 100000000 + :n, 10000000000)
 """
 
 # With -M prepared pgbench 15 prepares a script's statements when it sends the first one, and cannot do that inside a

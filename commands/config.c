@@ -360,7 +360,7 @@ static void check_whole(struct reader *r, const struct yaml *root) {
           "is the same as border.socket; each listener has its own");
 }
 
-/* The folder of file, absolute, without a slash at its end; links in it stay as they are: people know it by that name. */
+/* The folder of file, absolute, without a slash at its end. Links in it stay: people know it by that name. */
 static const char *folder_of(const void *mem, const char *file, struct problems *p) {
   const char *slash = strrchr(file, '/');
   if (file[0] == '/') return arena_strndup(mem, file, (size_t)(slash - file));

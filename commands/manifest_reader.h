@@ -42,7 +42,7 @@ void manifest_wrong(struct manifest_reader *r, int line, const char *where, cons
     __attribute__((format(printf, 4, 5)));
 
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
- * what holds between commands: members that exist and get the arguments they need, references, cycles, one datasource. */
+ * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */
 void composite_link(struct manifest_reader *r);
 
 #endif

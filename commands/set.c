@@ -39,81 +39,6 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
   return NULL;
 }
 
-/* Expressions. */
-
-const struct json *json_at(const struct json *value, const char *const *path, size_t npath) {
-  for (size_t i = 0; value && i < npath; i++) {
-    if (value->kind == JSON_OBJECT) {
-      value = json_get(value, path[i]);
-    } else if (value->kind == JSON_ARRAY && *path[i] && strlen(path[i]) < 10 &&
-               strspn(path[i], "0123456789") == strlen(path[i])) {
-      size_t index = 0;
-      for (const char *p = path[i]; *p; p++) index = index * 10 + (size_t)(*p - '0');
-      value = index < value->len ? &value->items[index] : NULL;
-    } else {
-      value = NULL;
-    }
-  }
-  return value;
-}
-
-static const struct expr *literal(void *mem, const struct json *value) {
-  struct expr *x = arena_new(mem, struct expr);
-
-  x->kind = EXPR_LITERAL;
-  x->literal = value;
-  return x;
-}
-
-static const struct expr *result_of(void *mem, struct node *node, const char *const *path, size_t npath) {
-  struct expr *x = arena_new(mem, struct expr);
-
-  x->kind = EXPR_RESULT;
-  x->node = node;
-  x->path = path;
-  x->npath = npath;
-  return x;
-}
-
-static const struct expr *deeper_result(void *mem, const struct expr *x, const char *const *path, size_t npath) {
-  const char **joined = arena_array(mem, const char *, x->npath + npath + 1);
-
-  memcpy(joined, x->path, x->npath * sizeof *joined);
-  memcpy(joined + x->npath, path, npath * sizeof *joined);
-  return result_of(mem, x->node, joined, x->npath + npath);
-}
-
-static const struct expr *item_at(const struct expr *x, const char *name) {
-  if (x->kind == EXPR_OBJECT) {
-    for (size_t i = 0; i < x->n; i++)
-      if (strcmp(x->keys[i], name) == 0) return &x->items[i];
-    return NULL;
-  }
-  for (size_t i = 0; i < x->n; i++) {
-    char index[24];
-    snprintf(index, sizeof index, "%zu", i);
-    if (strcmp(index, name) == 0) return &x->items[i];
-  }
-  return NULL;
-}
-
-const struct expr *expr_at(void *mem, const struct expr *x, const char *const *path, size_t npath) {
-  if (!npath) return x;
-  switch (x->kind) {
-  case EXPR_RESULT: return deeper_result(mem, x, path, npath);
-  case EXPR_LITERAL: {
-    const struct json *value = json_at(x->literal, path, npath);
-    return value ? literal(mem, value) : NULL;
-  }
-  default: x = item_at(x, path[0]); return x ? expr_at(mem, x, path + 1, npath - 1) : NULL;
-  }
-}
-
-void expr_each_result(const struct expr *x, void (*visit)(const struct expr *, void *), void *data) {
-  if (x->kind == EXPR_RESULT) visit(x, data);
-  for (size_t i = 0; i < x->n; i++) expr_each_result(&x->items[i], visit, data);
-}
-
 /* "a.b.0" cut at the dots. */
 static const char **split_path(void *mem, const char *text, size_t *n) {
   const char **parts = NULL;
@@ -284,7 +209,7 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
   case TEMPLATE_OBJECT: return fill_items(d, s, t, out);
   case TEMPLATE_ARGS:
     from = s->args[t->argument];
-    if (!from) from = literal(d->mem, s->composite->args[t->argument].fallback);
+    if (!from) from = expr_literal(d->mem, s->composite->args[t->argument].fallback);
     break;
   default: from = s->results[t->member];
   }
@@ -335,7 +260,7 @@ static const struct expr *unfold_composite(struct decoder *d, const struct comma
 
   for (size_t i = 0; i < c->nmembers; i++)
     if (!(results[i] = run_member(d, &s, &c->members[i], entry))) return NULL;
-  if (!c->result) return c->nmembers ? results[c->nmembers - 1] : literal(d->mem, &json_null);
+  if (!c->result) return c->nmembers ? results[c->nmembers - 1] : expr_literal(d->mem, &json_null);
   out = arena_new(d->mem, struct expr);
   if (!fill_template(d, &s, c->result, out)) return NULL;
   settle(d, out);
@@ -347,10 +272,10 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
                                  bool direct) {
   switch (c->kind) {
   case COMMAND_COMPOSITE: return unfold_composite(d, c, args, entry);
-  case COMMAND_CHECK: add_node(d, c, args, entry, direct); return literal(d->mem, &json_true);
+  case COMMAND_CHECK: add_node(d, c, args, entry, direct); return expr_literal(d->mem, &json_true);
   default: {
     struct node *node = add_node(d, c, args, entry, direct);
-    return c->returns == RETURNS_NONE ? literal(d->mem, &json_null) : result_of(d->mem, node, NULL, 0);
+    return c->returns == RETURNS_NONE ? expr_literal(d->mem, &json_null) : expr_result(d->mem, node, NULL, 0);
   }
   }
 }

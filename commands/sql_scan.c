@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 /* More names than any statement needs; keeps the search for a name among them short. */
 enum { NAMES_MAX = 1000 };
@@ -438,8 +439,8 @@ static void shape_tail(struct scanner *s, const struct token *t) {
                            *const before_name[] = {"set", "to", "default", "using", NULL},
                            *const plain[] = {"search", "depth", "breadth", "first", NULL};
 
-  if (s->name_next) {
-    s->name_next = false;
+  if (s->name_next || s->sql[t->from] == '.') { /* pg_catalog.int4 '1' */
+    s->name_next = s->sql[t->from] == '.';
   } else if (t->kind == TOKEN_COMMA) {
     s->name_next = s->in_columns;
     if (!s->in_columns) s->place = IN_LIST;

@@ -59,6 +59,8 @@ struct command_set {
   size_t nnodes;
 };
 
+const struct expr *expr_literal(void *mem, const struct json *value);
+const struct expr *expr_result(void *mem, struct node *node, const char *const *path, size_t npath);
 /* The value at path in an expression, or NULL: it cannot be there. mem: for a longer path. */
 const struct expr *expr_at(void *mem, const struct expr *expr, const char *const *path, size_t npath);
 /* As expr_at for a JSON value: array elements by index, members by name. */

@@ -98,19 +98,30 @@ static PGconn *start(const struct conn *c) {
   return PQconnectStartParams(keywords, values, 1);
 }
 
+/* Gave up waiting for a connection; nothing was sent on it. */
+static bool unanswered(struct conn *c, enum waited waited, struct err *e) {
+  conn_close(c);
+  if (waited == WAIT_CALLER_GONE) { /* the database is not to blame */
+    err_set(e, TIMEOUT, "The request was stopped; nothing was changed.");
+    e->log_detail = "the caller hung up";
+    return false;
+  }
+  err_set(e, DATABASE_UNAVAILABLE, "The database did not answer in time; nothing was changed.");
+  e->retry_after_s = 1;
+  return false;
+}
+
 static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
   c->pg = start(c);
   if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) return refused(c, e);
   while (state != PGRES_POLLING_OK) {
+    enum waited waited;
+
     if (state == PGRES_POLLING_FAILED) return refused(c, e);
-    if (wait_for(PQsocket(c->pg), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, w) != WAIT_READY) {
-      conn_close(c);
-      err_set(e, DATABASE_UNAVAILABLE, "The database did not answer in time; nothing was changed.");
-      e->retry_after_s = 1;
-      return false;
-    }
+    waited = wait_for(PQsocket(c->pg), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, w);
+    if (waited != WAIT_READY) return unanswered(c, waited, e);
     state = PQconnectPoll(c->pg);
   }
   PQsetNoticeReceiver(c->pg, drop_notice, NULL);

@@ -15,6 +15,9 @@
 /* What was put into the pipeline, in order: each has an answer. */
 enum item_kind { ITEM_DEALLOCATE, ITEM_PREPARE, ITEM_RUN, ITEM_SYNC, ITEM_END };
 
+/* Results smaller than this are copied out of libpq's memory. */
+enum { COPY_BYTES = 16 * 1024 };
+
 struct item {
   enum item_kind kind;
   uint16_t slot;
@@ -155,11 +158,17 @@ static int clear_result(PGresult **holder) {
   return 0;
 }
 
-/* Keeps a result as long as the request. */
-static void hold(void *mem, PGresult *result) {
-  PGresult **holder = arena_new(mem, PGresult *);
-  *holder = result;
+/* A large result is kept as long as the request; a small one is copied, so that libpq's block for it is used again at once. */
+static const char *keep_text(void *mem, PGresult **result, size_t len) {
+  const char *text = PQgetvalue(*result, 0, 0);
+  PGresult **holder;
+
+  if (len < COPY_BYTES) return arena_strndup(mem, text, len);
+  holder = arena_new(mem, PGresult *);
+  *holder = *result;
+  *result = NULL;
   talloc_set_destructor(holder, clear_result);
+  return text;
 }
 
 static void first_error(struct reading *r, const struct item *item, const PGresult *result) {
@@ -178,23 +187,24 @@ static void first_error(struct reading *r, const struct item *item, const PGresu
     c->doomed = true;
 }
 
-static void keep_step(struct reading *r, const struct item *item, PGresult *result) {
+static void keep_step(struct reading *r, const struct item *item, PGresult **result) {
   const struct step *step = &r->p->plan->steps[item->step];
   struct step_result *out = &r->f->results[item->step];
-  const char *tag = PQcmdTuples(result);
 
   if (step->gives == GIVES_TAG) {
+    const char *tag = PQcmdTuples(*result);
     out->rows = strtoull(tag, NULL, 10);
     out->text = arena_strdup(r->p->mem, *tag ? tag : "null");
     out->len = strlen(out->text);
-  } else if (step->gives == GIVES_TEXT && PQntuples(result) == 1 && !PQgetisnull(result, 0, 0)) {
-    out->text = PQgetvalue(result, 0, 0);
-    out->len = (size_t)PQgetlength(result, 0, 0);
-    out->rows = PQnfields(result) > 1 ? strtoull(PQgetvalue(result, 0, 1), NULL, 10) : 1;
+  } else if (step->gives == GIVES_TEXT && PQntuples(*result) == 1 && !PQgetisnull(*result, 0, 0)) {
+    out->len = (size_t)PQgetlength(*result, 0, 0);
+    out->rows = PQnfields(*result) > 1 ? strtoull(PQgetvalue(*result, 0, 1), NULL, 10) : 1;
+    out->text = keep_text(r->p->mem, result, out->len);
   }
   r->p->c->flight_bytes += out->len;
 }
 
+/* Takes *result over. */
 static void take_result(struct reading *r, const struct item *item, PGresult *result) {
   uint32_t *prepared = &r->p->c->prepared[item->slot];
 
@@ -205,12 +215,13 @@ static void take_result(struct reading *r, const struct item *item, PGresult *re
     if (item->kind == ITEM_PREPARE) *prepared = item->gen;
     if (item->kind == ITEM_END && r->f->state == TXN_OPEN)
       r->f->state = strcmp(PQcmdStatus(result), "COMMIT") == 0 ? TXN_COMMITTED : TXN_ROLLED_BACK;
-    if (item->kind == ITEM_RUN && item->step < r->p->plan->n) keep_step(r, item, result);
+    if (item->kind == ITEM_RUN && item->step < r->p->plan->n) keep_step(r, item, &result);
     break;
   case PGRES_PIPELINE_SYNC:
   case PGRES_PIPELINE_ABORTED: break;
   default: first_error(r, item, result);
   }
+  PQclear(result);
 }
 
 /* All results of one item. False: nothing more can be read. */
@@ -220,7 +231,6 @@ static bool read_item(struct reading *r, const struct item *item) {
   do {
     if (!conn_result(r->p->c, r->w, &result)) return false;
     if (!result) break;
-    hold(r->p->mem, result);
     take_result(r, item, result);
   } while (item->kind != ITEM_SYNC);
   return true;

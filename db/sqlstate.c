@@ -50,6 +50,13 @@ static const char *field(const PGresult *r, int code) {
   return text ? text : "";
 }
 
+/* Where it happened, for the log: unless the server was told to write parameters into it (log_parameter_max_length_on_error),
+ * as arguments do not belong into logs. */
+static const char *context(const PGresult *r) {
+  const char *text = field(r, PG_DIAG_CONTEXT);
+  return strstr(text, "parameter") ? "" : text;
+}
+
 static char *keep(const struct err *e, const PGresult *r, int code) {
   return arena_strdup(e->mem, PQresultErrorField(r, code));
 }
@@ -107,7 +114,7 @@ bool sqlstate_error(struct err *e, const PGresult *r) {
   if (e->code == ERR_DATABASE_UNAVAILABLE) e->retry_after_s = 1;
   if (!row || !row->show)
     e->log_detail = arena_printf(e->mem, "%s: %s%s%s", sqlstate, field(r, PG_DIAG_MESSAGE_PRIMARY),
-                                 *field(r, PG_DIAG_CONTEXT) ? " | " : "", field(r, PG_DIAG_CONTEXT));
+                                 *context(r) ? " | " : "", context(r));
   return false;
 }
 

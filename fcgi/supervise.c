@@ -123,8 +123,13 @@ static void start_worker(struct supervisor *s, unsigned index) {
   log_line(LOG_DEBUG, "worker-start", "pool=%s worker=%ld", pool_names[slot->pool], (long)pid);
 }
 
+/* Ours: the fast stop, or the end of drain_ms. */
+static bool was_killed(const struct slot *slot, int status) {
+  return slot->state == SLOT_LEAVING && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
 /* How a worker ended, in one line. */
-static void tell_end(const struct slot *slot, const struct counters *c, int status, bool failed) {
+static void tell_end(const struct slot *slot, const struct counters *c, int status, enum log_level level) {
   char how[64];
   const char *name;
 
@@ -134,7 +139,7 @@ static void tell_end(const struct slot *slot, const struct counters *c, int stat
   } else {
     snprintf(how, sizeof how, "exit=%d", WEXITSTATUS(status));
   }
-  log_line(failed ? LOG_ERROR : LOG_INFO, "worker-end", "pool=%s worker=%ld %s requests=%llu lived_ms=%lld in_request=%d",
+  log_line(level, "worker-end", "pool=%s worker=%ld %s requests=%llu lived_ms=%lld in_request=%d",
            pool_names[slot->pool], (long)slot->pid, how, (unsigned long long)(requests_of(c) - slot->requests_before),
            (long long)(clock_ms() - slot->started_ms), c->busy_since_ms != 0);
 }
@@ -143,10 +148,11 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   struct slot *slot = &s->slots[index];
   struct counters *c = &s->page->slot[index];
   int64_t now = clock_ms();
-  bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+  bool killed = was_killed(slot, status);
+  bool failed = !killed && (!WIFEXITED(status) || WEXITSTATUS(status) != 0);
   bool lived = now - slot->started_ms >= LIVED_MS;
 
-  tell_end(slot, c, status, failed);
+  tell_end(slot, c, status, failed ? LOG_ERROR : killed ? LOG_WARN : LOG_INFO);
   if (failed) c->crashes++;
   c->pid = 0;
   c->busy_since_ms = 0;

@@ -74,6 +74,7 @@ class Workspace:
     """The session's temporary folder. Short, since a unix socket's path has room for 107 bytes only."""
 
     def __init__(self):
+        os.umask(0o022)  # what root writes here, user nobody must be able to read
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="writ-", dir="/tmp"))
         self.count = 0
         give_away(self.root)
@@ -527,7 +528,9 @@ class Nginx(Server):
     def __init__(self, http, border_socket="/nonexistent", inside_socket="/nonexistent", main=""):
         """http: a function of the folder, or text in which FOLDER stands for it. main: directives outside http { }."""
         super().__init__()
-        shutil.copytree(SOURCE / "nginx-conf", self.folder / "writ")
+        (self.folder / "writ").mkdir()
+        for file in (SOURCE / "nginx-conf").glob("*.conf"):
+            shutil.copyfile(file, self.folder / "writ" / file.name)
         temporary = "\n".join(
             f"  {kind}_temp_path {kind}_temp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         (self.folder / "nginx.conf").write_text(f"""daemon off;
@@ -559,10 +562,17 @@ http {{
     def ready(self):
         return (self.folder / "nginx.pid").exists() and (self.folder / "nginx.pid").read_text().strip() == str(self.pid)
 
+    def kill(self):
+        workers = self.children() if self.running() else []
+        super().kill()
+        for worker in workers:  # they would go on without their master
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
     def stop(self):
         status = super().stop()
         for left in (self.socket, self.inside_http):
-            left.unlink(missing_ok=True)  # nginx removes them on SIGQUIT only after long; a second start needs them gone
+            left.unlink(missing_ok=True)  # a second start needs them gone, however it ended
         return status
 
 

@@ -289,6 +289,26 @@ static void test_depth(void **state) {
   talloc_free(mem);
 }
 
+static void test_too_many_values(void **state) {
+  void *mem = arena_request(NULL);
+  const struct json *root;
+  struct err e;
+  struct str *s = str_new(mem, 0);
+  int i;
+
+  (void)state;
+  str_char(s, '[');
+  for (i = 0; i < 1000000; i++) str_add(s, "1,");
+  str_add(s, "1]");
+  assert_false(read_text(mem, s->p, s->len, DEPTH, &root, &e));
+  assert_int_equal(e.code, ERR_TOO_LARGE);
+  /* A tenth of it is well. */
+  memcpy(s->p + 200000, "1]", 3);
+  assert_true(read_text(mem, s->p, strlen(s->p), DEPTH, &root, &e));
+  assert_int_equal(root->len, 100000);
+  talloc_free(mem);
+}
+
 static void test_tree(void **state) {
   static const char text[] = "{\"s\":\"a\\u00e4\",\"n\":1.50,\"a\":[null,true,false,-0],\"o\":{\"x\":{}},\"e\":[]}";
   void *mem = arena_request(NULL);
@@ -417,6 +437,7 @@ int main(void) {
       cmocka_unit_test(test_bad),
       cmocka_unit_test(test_messages_quote_nothing),
       cmocka_unit_test(test_depth),
+      cmocka_unit_test(test_too_many_values),
       cmocka_unit_test(test_tree),
       cmocka_unit_test(test_numbers_keep_their_places),
       cmocka_unit_test(test_every_byte),

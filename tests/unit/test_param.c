@@ -79,7 +79,7 @@ static const struct literal_case literals[] = {
     {&ints_type, "[1.5]", NULL},
     {&ints_type, "\"{1,2}\"", "{1,2}"},
     {&ints_type, "{}", NULL},
-    {&texts_type, "[\"a,b\",\"\\\"q\\\\\",\"NULL\",\"\"]", "{\"a,b\",\"\\\"q\\\\\\\\\",\"NULL\",\"\"}"},
+    {&texts_type, "[\"a,b\",\"\\\"q\\\\\",\"NULL\",\"\"]", "{\"a,b\",\"\\\"q\\\\\",\"NULL\",\"\"}"},
     {&texts_type, "[1]", NULL},
     {&jsons_type, "[{\"a\":\"x\"},[1]]", "{\"{\\\"a\\\":\\\"x\\\"}\",\"[1]\"}"},
     {&pair_type, "{\"b\":\"x\\\"y\\\\\",\"a\":1}", "(\"1\",\"x\"\"y\\\\\")"},

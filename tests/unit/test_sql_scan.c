@@ -278,6 +278,8 @@ static void test_with(void **state) {
       {"with recursive a as (select 1) search depth first by x set o cycle x, y set c using p, b as (select 2) update "
        "t set x = 1",
        SQL_UPDATE, " a as", "update t", true},
+      {"with recursive a as (select 1) cycle x set c to pg_catalog.int4 '1' default .5 using p select 1", SQL_SELECT,
+       " a as", "select 1", true},
       {"with recursive a as (select 1) cycle x set c to 1 default 0 using p (values (1))", SQL_SELECT, " a as",
        "(values", true},
       /* parameters before it */
