@@ -291,21 +291,60 @@ static bool refuse_as_jansson(struct err *e, const char *text, size_t len, json_
   }
 }
 
+/* jansson's own memory: taken from blocks in the arena and never given back one by one, as the tree is thrown away as a
+ * whole. malloc and free of each node were a fifth of the time that reading takes. One text is read at a time. */
+static struct {
+  const void *mem;
+  char *at, *end;
+} region;
+
+enum { REGION_BYTES = 16 * 1024, REGION_ALIGN = 16 };
+
+static void *region_alloc(size_t size) {
+  char *p;
+
+  size = (size + REGION_ALIGN - 1) & ~(size_t)(REGION_ALIGN - 1);
+  if ((size_t)(region.end - region.at) < size) {
+    size_t block = size > REGION_BYTES ? size : REGION_BYTES;
+    region.at = arena_resize(region.mem, NULL, block);
+    region.end = region.at + block;
+  }
+  p = region.at;
+  region.at += size;
+  return p;
+}
+
+static void region_free(void *p) { (void)p; }
+
+static json_t *parse(const void *mem, const char *text, size_t len, json_error_t *error) {
+  json_set_alloc_funcs(region_alloc, region_free);
+  region.mem = mem;
+  region.at = region.end = NULL;
+  return json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+}
+
 bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root,
                struct err *e) {
   struct scan s = {.len = len, .max_depth = max_depth};
   json_error_t error;
-  json_t *tree;
+  json_t *tree; /* lives in scratch */
+  void *scratch;
+  bool ok = false;
 
   s.copy = arena_strndup(mem, text, len);
   s.literals = arena_resize(mem, NULL, len + 1); /* a number with its NUL is no longer than with what follows it */
   if (!scan(&s)) return refuse_at(e, text, s.fault, s.why);
   if (s.nodes > MAX_VALUES) return err_set(e, TOO_LARGE, "The JSON has more than %d values.", MAX_VALUES);
-  tree = json_loadb(s.copy, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-  if (!tree) return refuse_as_jansson(e, text, len, &error);
-  *root = fill_tree(mem, &s, tree);
-  json_decref(tree);
-  return true;
+  scratch = talloc_new(mem);
+  tree = parse(scratch, s.copy, len, &error);
+  if (tree) {
+    *root = fill_tree(mem, &s, tree);
+    ok = true;
+  } else {
+    refuse_as_jansson(e, text, len, &error);
+  }
+  talloc_free(scratch);
+  return ok;
 }
 
 const struct json *json_get(const struct json *object, const char *key) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* A step that belongs to writ and to no command has an id above all commands in its variant's key. */
-enum { KEY_REFERENCE = 0x7ffffff0, KEY_BUILD };
+enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD };
 
 struct key {
   uint32_t id;
@@ -119,6 +119,18 @@ static char *dotted(void *mem, const struct expr *result) {
   return s->p;
 }
 
+/* What PostgreSQL would read as a place in an array and we do not: -1 is its last element, +1 and " 1" are 1. */
+static bool is_odd(const struct expr *result) {
+  for (size_t i = 0; i < result->npath; i++)
+    if (strchr("+- \t\n\v\f\r", result->path[i][0]) && result->path[i][0]) return true;
+  return false;
+}
+
+static struct statement reference_statement(struct compiler *k, const struct expr *result) {
+  return is_odd(result) ? own_statement(k, KEY_ODD_REFERENCE, wrap_odd_reference_sql)
+                        : own_statement(k, KEY_REFERENCE, wrap_reference_sql);
+}
+
 static void check_reference(const struct expr *result, void *data) {
   struct references *r = data;
   const struct shape *shape = &r->k->shapes[result->node->command->id];
@@ -134,7 +146,7 @@ static void check_reference(const struct expr *result, void *data) {
   params = arena_array(r->k->mem, const char *, 2);
   params[0] = param_place(r->k->mem, result);
   params[1] = arena_printf(r->k->mem, "There is no value at %s.", dotted(r->k->mem, result));
-  add_step(r->k, r->plan, (struct step){.statement = own_statement(r->k, KEY_REFERENCE, wrap_reference_sql), .params = params,
+  add_step(r->k, r->plan, (struct step){.statement = reference_statement(r->k, result), .params = params,
                                         .nparams = 2, .gives = GIVES_NOTHING, .member = (unsigned)r->owner,
                                         .purpose = arena_printf(r->k->mem, "%s is there", dotted(r->k->mem, result))});
 }

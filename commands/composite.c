@@ -108,8 +108,11 @@ static void refer_to_argument(struct scope *s, const char *text, const char *con
   out->npath = n - 2;
 }
 
-/* What is known without a database of what a path can find. */
+/* What is known without a database of what a reference can find. first: of its path; NULL: the whole result. */
 static const char *reason_against_path(const struct command *c, const char *first) {
+  if (c->kind == COMMAND_SQL && (c->sql.verb == SQL_CALL || c->sql.verb == SQL_MERGE))
+    return "is a CALL or MERGE, whose result cannot be referred to";
+  if (!first) return NULL;
   if (c->kind == COMMAND_CHECK) return "is a check, whose result is true: it has no fields";
   if (c->kind != COMMAND_SQL) return NULL;
   if (c->returns == RETURNS_COUNT || c->returns == RETURNS_NONE) return "returns count or none: it has no fields";
@@ -129,7 +132,7 @@ static void refer_to_result(struct scope *s, const char *text, const char *const
     return;
   }
   const struct command *target = s->members[i].command;
-  const char *reason = target && n > 1 ? reason_against_path(target, parts[1]) : NULL;
+  const char *reason = target ? reason_against_path(target, n > 1 ? parts[1] : NULL) : NULL;
   if (reason) manifest_wrong(s->r, out->line, s->where, "%s: %s %s", text, target->name, reason);
   out->kind = TEMPLATE_RESULT;
   out->member = i;

@@ -35,17 +35,17 @@ struct row {
   size_t offset;
 };
 
-enum { HOUR_MS = 3600 * 1000, GIGABYTE = 1 << 30 };
+enum { HOUR_MS = 3600 * 1000, MEGABYTE = 1 << 20, MAX_ANSWER_BYTES = 200 * MEGABYTE };
 
-/* A depth of 512 keeps recursion over a document within some 100 kB of stack. 1 GB is the most that one value can have
- * in PostgreSQL (manual, appendix K). */
+/* A depth of 512 keeps recursion over a document within some 100 kB of stack. talloc gives no more than 256 MB in one
+ * piece, and a worker holds a whole body or answer: 64 MB of one, MAX_ANSWER_BYTES of the other. */
 static const struct row rows[] = {
 #define AT(member) offsetof(struct config, member)
     {"manifest", PATH, NULL, "manifest.yaml", 0, 0, false,
      "The manifest: which commands exist. Relative to this file's folder.", AT(manifest)},
-    {"user", NAME, NULL, NULL, 0, 0, true, "User the workers run as. Required when writd is started as root.",
+    {"user", NAME, NULL, NULL, 0, 0, false, "User the workers run as. Required when writd is started as root.",
      AT(user)},
-    {"group", NAME, NULL, NULL, 0, 0, true, "Group the workers run as; null is the user's own group.", AT(group)},
+    {"group", NAME, NULL, NULL, 0, 0, false, "Group the workers run as; null is the user's own group.", AT(group)},
     {"border.socket", PATH, NULL, "/run/writ/border.sock", 0, 0, true,
      "Unix socket for callers from outside: allow: is applied.", AT(border.socket)},
     {"border.mode", MODE, NULL, "0660", 0, 0, true, "Who may connect: whoever may is believed to be nginx.",
@@ -71,9 +71,9 @@ static const struct row rows[] = {
      "Connection string of libpq; keep passwords in its passfile or service file.", 0},
     {"datasources.NAME.prepared", OF_DATASOURCE, NULL, "true", 0, 0, false,
      "Use prepared statements: false behind PgBouncer in transaction mode.", 0},
-    {"workers", NUMBER, "processes", "8", 1, 1024, true, "Workers on the border socket, each with its own connections.",
-     AT(workers)},
-    {"inside_workers", NUMBER, "processes", "4", 0, 1024, true,
+    {"workers", NUMBER, "processes", "8", 1, 1024, false,
+     "Workers on the border socket, each with its own connections.", AT(workers)},
+    {"inside_workers", NUMBER, "processes", "4", 0, 1024, false,
      "Workers on the inside socket; 0 is no inside listener.", AT(inside_workers)},
     {"max_requests", NUMBER, "requests", "100000", 0, 1000000000, false,
      "A worker is replaced after so many; 0 is never.", AT(max_requests)},
@@ -91,12 +91,13 @@ static const struct row rows[] = {
      "A connection to PostgreSQL unused for so long is closed; 0 is never.", AT(idle_connection_s)},
     {"log_level", LEVEL, NULL, "info", 0, 0, false, "Least important lines to log: error, warn, info or debug.",
      AT(log_level)},
-    {"limits.body_bytes", NUMBER, "bytes", "1048576", 1, GIGABYTE, false, "Longest request body.", AT(max_body_bytes)},
+    {"limits.body_bytes", NUMBER, "bytes", "1048576", 1, 64 * MEGABYTE, false, "Longest request body.", AT(max_body_bytes)},
     {"limits.depth", NUMBER, "levels", "64", 1, 512, false, "Deepest nesting of a request body.", AT(max_depth)},
-    {"limits.commands", NUMBER, "commands", "100", 1, 10000, false, "Most commands in one set.", AT(max_commands)},
-    {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in the results of one request.",
-     AT(max_rows)},
-    {"limits.result_bytes", NUMBER, "bytes", "16777216", 1, GIGABYTE, false, "Longest answer.", AT(max_result_bytes)},
+    {"limits.commands", NUMBER, "commands", "100", 1, 1000, false,
+     "Most commands in one set, those that composites stand for included.", AT(max_commands)},
+    {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in one result of many.", AT(max_rows)},
+    {"limits.result_bytes", NUMBER, "bytes", "1048576", 1, MAX_ANSWER_BYTES, false,
+     "Longest result of one command; times limits.commands at most 200 MB.", AT(max_result_bytes)},
 #undef AT
 };
 enum { NROWS = sizeof rows / sizeof *rows };
@@ -352,6 +353,10 @@ static void check_whole(struct reader *r, const struct yaml *root) {
 
   if (!yaml_get(root, "datasources"))
     wrong(r, 0, "datasources", "is missing; write datasources: { default: \"host=/run/postgresql dbname=app\" }");
+  if ((long long)c->max_commands * c->max_result_bytes > MAX_ANSWER_BYTES)
+    wrong(r, line_of(root, "limits.result_bytes"), "limits.result_bytes",
+          "times limits.commands (%d) is more than an answer may hold (%d MB); lower one of them", c->max_commands,
+          MAX_ANSWER_BYTES / MEGABYTE);
   check_listener(r, root, "border", &c->border);
   if (c->inside_workers == 0) return;
   check_listener(r, root, "inside", &c->inside);

@@ -429,7 +429,28 @@ static bool on_one_datasource(const struct command_set *set) {
   return true;
 }
 
+/* Nothing runs before all of the set has been judged: each entry is compiled once for its errors alone. */
+static bool judge_each(struct run *r) {
+  struct engine *engine = r->engine;
+  struct compiler k = {.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants};
+
+  for (size_t i = 0; i < r->set->nentries; i++) {
+    const struct command *c = r->set->entries[i].command, *fault = NULL;
+    struct plan plan;
+
+    do {
+      err_init(r->e, r->mem);
+      if (!begin_plan(r, r->call->caller, c->isolation, &plan)) return false;
+      if (!source_ready(engine, c->datasource, &r->wait, r->e)) return false;
+      if (compile_entries(&k, r->set, i, i + 1, &plan, &fault, r->e)) break;
+    } while (fault && look_again(engine, fault, &r->wait));
+    if (r->e->code != ERR_NONE) return false;
+  }
+  return true;
+}
+
 static bool run_each(struct run *r) {
+  if (r->set->nentries > 1 && !judge_each(r)) return false;
   for (size_t i = 0; i < r->set->nentries; i++) {
     const struct command *c = r->set->entries[i].command;
 

@@ -42,8 +42,8 @@ const struct expr *expr_result(void *mem, struct node *node, const char *const *
 static const struct expr *deeper_result(void *mem, const struct expr *x, const char *const *path, size_t npath) {
   const char **joined = arena_array(mem, const char *, x->npath + npath + 1);
 
-  memcpy(joined, x->path, x->npath * sizeof *joined);
-  memcpy(joined + x->npath, path, npath * sizeof *joined);
+  for (size_t i = 0; i < x->npath; i++) joined[i] = x->path[i];
+  for (size_t i = 0; i < npath; i++) joined[x->npath + i] = path[i];
   return expr_result(mem, x->node, joined, x->npath + npath);
 }
 

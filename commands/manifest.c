@@ -413,9 +413,17 @@ static void bind_args(struct manifest_reader *r, struct draft *d, int line) {
   c->nargs = n;
 }
 
+/* `check: true` is an expression, though YAML reads it as no text. */
+static const char *statement_text(struct manifest_reader *r, const struct command *c, const char *key,
+                                  const struct yaml *value) {
+  if (c->kind == COMMAND_CHECK && value->json.kind == JSON_TRUE) return "true";
+  if (c->kind == COMMAND_CHECK && value->json.kind == JSON_FALSE) return "false";
+  return read_text(r, c->name, key, value);
+}
+
 static void read_statement(struct manifest_reader *r, struct draft *d, const char *key, const struct yaml *value) {
   struct command *c = d->command;
-  const char *text = read_text(r, c->name, key, value);
+  const char *text = statement_text(r, c, key, value);
   struct err e;
 
   d->args_known = d->args_known && text;

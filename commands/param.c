@@ -291,7 +291,8 @@ bool param_encode(void *mem, const struct expr *value, const struct type *type, 
     *text = text_of_result(mem, value->literal, type);
     return true;
   }
-  if (value->kind == EXPR_LITERAL) return text_of(mem, value->literal, type, text, e);
+  /* Into arrays and composite types the server converts it, as it does by reference: number to text, and so on. */
+  if (value->kind == EXPR_LITERAL && !value->was_result) return text_of(mem, value->literal, type, text, e);
   if (value->kind == EXPR_RESULT && is_scalar(type)) {
     *mode = PARAM_TAKE;
     *text = param_place(mem, value);

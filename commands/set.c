@@ -237,6 +237,13 @@ static void settle(struct decoder *d, struct expr *x) {
   *x = (struct expr){.kind = EXPR_LITERAL, .literal = value};
 }
 
+/* A composite may stand for many statements, and a set for many composites. */
+static bool has_room(struct decoder *d) {
+  int most = engine_config(d->engine)->max_commands;
+  return d->set->nnodes < (size_t)most ||
+         err_set(d->e, TOO_MANY_COMMANDS, "A request takes at most %d commands, those inside composites included.", most);
+}
+
 static const struct expr *run_member(struct decoder *d, const struct scope *s, const struct member *m, size_t entry) {
   const struct expr **args = arena_array(d->mem, const struct expr *, m->command->nargs + 1);
 
@@ -270,6 +277,7 @@ static const struct expr *unfold_composite(struct decoder *d, const struct comma
 /* Adds the nodes that a command stands for; gives what its result is. */
 static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                                  bool direct) {
+  if (!has_room(d)) return NULL;
   switch (c->kind) {
   case COMMAND_COMPOSITE: return unfold_composite(d, c, args, entry);
   case COMMAND_CHECK: add_node(d, c, args, entry, direct); return expr_literal(d->mem, &json_true);

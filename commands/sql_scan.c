@@ -449,7 +449,7 @@ static void shape_tail(struct scanner *s, const struct token *t) {
   } else if (is_one_of(s, t, before_name)) {
     s->name_next = true;
     s->in_columns = false;
-  } else if (t->kind == TOKEN_OPEN || (t->kind == TOKEN_WORD && !is_one_of(s, t, plain))) {
+  } else if (s->sql[t->from] == '(' || (t->kind == TOKEN_WORD && !is_one_of(s, t, plain))) {
     begin_main(s, t);
   }
 }

@@ -21,6 +21,11 @@ const char wrap_reference_sql[] =
     "select writ.assert((pg_catalog.current_setting(($1::text[])[1])::json #> ($1::text[])[2:]) is not null, "
     "'BAD_REFERENCE', $2, 400)";
 
+const char wrap_odd_reference_sql[] =
+    "select writ.assert((d #> p) is not null and not exists (select from generate_subscripts(p, 1) as i "
+    "where p[i] !~ '^[0-9]+$' and json_typeof(d #> p[:i - 1]) = 'array'), 'BAD_REFERENCE', $2, 400) "
+    "from (select pg_catalog.current_setting(($1::text[])[1])::json as d, ($1::text[])[2:] as p offset 0) x";
+
 const char wrap_build_sql[] = "select " BUILD("$1");
 
 static void put_number(struct str *s, const char *text, unsigned n) {

@@ -29,6 +29,8 @@ enum gives wrap_gives(const struct command *c, const struct shape *shape, bool c
 
 /* Refuses (BAD_REFERENCE) unless there is a value at $1 = {slot, path...}; $2 is the message. */
 extern const char wrap_reference_sql[];
+/* The same, where a step of the path could be taken for a place in an array but is no plain index. */
+extern const char wrap_odd_reference_sql[];
 /* JSON text of the pieces $1. */
 extern const char wrap_build_sql[];
 

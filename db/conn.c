@@ -76,8 +76,17 @@ static bool is_unix_socket(int fd) {
   return getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
 }
 
+/* What libpq cannot read it quotes in its message, and that may be a password. */
+static bool is_readable(const char *conninfo) {
+  PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+
+  PQconninfoFree(options);
+  return options != NULL;
+}
+
 static bool refused(struct conn *c, struct err *e) {
-  char *text = arena_strdup(e->mem, c->pg ? PQerrorMessage(c->pg) : "out of memory");
+  const char *why = c->pg ? PQerrorMessage(c->pg) : "out of memory";
+  char *text = arena_strdup(e->mem, is_readable(c->options.conninfo) ? why : "its conninfo is not one that libpq can read");
   size_t len = strlen(text);
 
   while (len && text[len - 1] == '\n') text[--len] = '\0';
@@ -101,11 +110,7 @@ static PGconn *start(const struct conn *c) {
 /* Gave up waiting for a connection; nothing was sent on it. */
 static bool unanswered(struct conn *c, enum waited waited, struct err *e) {
   conn_close(c);
-  if (waited == WAIT_CALLER_GONE) { /* the database is not to blame */
-    err_set(e, TIMEOUT, "The request was stopped; nothing was changed.");
-    e->log_detail = "the caller hung up";
-    return false;
-  }
+  if (waited == WAIT_CALLER_GONE) return err_set(e, CALLER_GONE, "The caller hung up; nothing was changed.");
   err_set(e, DATABASE_UNAVAILABLE, "The database did not answer in time; nothing was changed.");
   e->retry_after_s = 1;
   return false;
@@ -182,6 +187,7 @@ static void send_cancel(struct conn *c) {
     char text[256];
 
     if (fork() == 0) {
+      close_range(3, ~0U, 0); /* the listening socket above all: a new supervisor asks whether anybody still has it */
       signal(SIGALRM, SIG_DFL);
       alarm(CANCEL_GRACE_MS / 1000);
       (void)PQcancel(c->cancel, text, sizeof text);

@@ -277,8 +277,10 @@ static bool judge_loss(struct reading *r) {
 /* We asked the server to cancel, and it did: whose wish was it? */
 static void explain_cancel(struct reading *r) {
   if (r->p->c->cancelled == NOT_CANCELLED || strcmp(r->e->sqlstate, "57014") != 0) return;
-  err_set(r->e, TIMEOUT, "The request took too long and was stopped; nothing was changed.");
-  if (r->p->c->cancelled == CANCELLED_CALLER) r->e->log_detail = "the caller hung up";
+  if (r->p->c->cancelled == CANCELLED_CALLER)
+    err_set(r->e, CALLER_GONE, "The caller hung up; nothing was changed.");
+  else
+    err_set(r->e, TIMEOUT, "The request took too long and was stopped; nothing was changed.");
 }
 
 static bool read_answers(struct reading *r) {

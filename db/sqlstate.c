@@ -131,12 +131,15 @@ bool sqlstate_is_fatal(const PGresult *r) {
 }
 
 unsigned sqlstate_parameter(const PGresult *r) {
-  const char *context = field(r, PG_DIAG_CONTEXT);
-  const char *dollar = strstr(context, "$");
+  const char *context = field(r, PG_DIAG_CONTEXT), *last = strrchr(context, '\n'), *dollar;
+  bool of_json = strcmp(field(r, PG_DIAG_SOURCE_FILE), "jsonfuncs.c") == 0; /* a line of its own first: the JSON at fault */
 
+  if (of_json != (last != NULL)) return 0;
+  if (last) context = last + 1;
+  dollar = strchr(context, '$');
   /* At Bind the context is one line that PostgreSQL writes itself (exec_bind_message); a function's error has lines of SQL
    * in its context, or a statement position. */
-  if (!dollar || strchr(context, '\n') || PQresultErrorField(r, PG_DIAG_INTERNAL_QUERY) ||
+  if (!dollar || PQresultErrorField(r, PG_DIAG_INTERNAL_QUERY) ||
       strcmp(field(r, PG_DIAG_SOURCE_FUNCTION), "exec_stmt_raise") == 0 || strncmp(context, "PL/", 3) == 0 ||
       strncmp(context, "SQL ", 4) == 0)
     return 0;

@@ -24,8 +24,8 @@ enum repeated {
   IDENTITY, /* noted: of two roles none is to be believed */
 };
 
-/* Sorted by name: a walk costs a few comparisons a parameter. Whatever a client sends arrives with HTTP_ before it, so it
- * can never become one of WRIT_*; see PROTOCOL.md section 4. */
+/* Sorted by name: a walk costs a few comparisons a parameter. Whatever a client sends arrives with HTTP_ before it, so
+ * it can never become one of WRIT_*. */
 static const struct row {
   const char *name;
   enum repeated repeated;
@@ -60,8 +60,10 @@ static const struct row *find_row(const char *name, size_t len) {
 
     if (order == 0 && rows[middle].name[len]) order = -1; /* name is only its beginning */
     if (order == 0) return &rows[middle];
-    if (order < 0) high = middle;
-    else low = middle + 1;
+    if (order < 0)
+      high = middle;
+    else
+      low = middle + 1;
   }
   return NULL;
 }
@@ -111,10 +113,12 @@ static void limit_read(const struct request_input *input, int64_t ms) {
   setsockopt(input->fcgi->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
 }
 
-static bool too_slow(struct err *e) { return err_set(e, TIMEOUT, "The body did not arrive in time."); }
+static bool too_slow(struct err *e) {
+  return err_set(e, TIMEOUT, "The body did not arrive in time.");
+}
 
-/* Up to n bytes, fewer at the end of the stream. FCGX_GetStr would wait for all of them however long it takes; this waits for
- * those of one read at a time, and looks at the clock in between. False: the deadline has passed. */
+/* Up to n bytes, fewer at the end of the stream. FCGX_GetStr would wait for all of them however long it takes; this
+ * waits for those of one read at a time, and looks at the clock in between. False: the deadline has passed. */
 static bool read_bytes(struct request_input *input, char *to, size_t n, size_t *got, struct err *e) {
   FCGX_Stream *in = input->fcgi->in;
 
@@ -134,8 +138,10 @@ static bool read_bytes(struct request_input *input, char *to, size_t n, size_t *
       input->limit_set_ms = now;
     }
     c = FCGX_GetChar(in);
-    if (c != EOF) to[(*got)++] = (char)c;
-    else if (FCGX_GetError(in) == EAGAIN) return too_slow(e);
+    if (c != EOF)
+      to[(*got)++] = (char)c;
+    else if (FCGX_GetError(in) == EAGAIN)
+      return too_slow(e);
   }
   return true;
 }
@@ -167,7 +173,8 @@ static bool read_with_length(struct request *request, const char **body, size_t 
   char *buffer;
   size_t got;
 
-  if (!parse_length(request->content_length, &length)) return err_set(e, BAD_REQUEST, "Content-Length is not a length.");
+  if (!parse_length(request->content_length, &length))
+    return err_set(e, BAD_REQUEST, "Content-Length is not a length.");
   if (length > input->max_body_bytes)
     return err_set(e, TOO_LARGE, "The body has %lld bytes, the limit is %d (limits.body_bytes).", (long long)length,
                    input->max_body_bytes);

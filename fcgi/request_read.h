@@ -19,9 +19,9 @@ struct request_input {
 /* Fills *request: names and texts are borrowed from fcgi until FCGX_Finish_r. The body is read when it is asked for. */
 void request_read(struct request *request, struct request_input *input, void *mem, bool inside);
 
-/* A signal must not break into a read that waits: libfcgi gives a stream up at EINTR, and with SO_RCVTIMEO set the kernel
- * does not restart the call. So a worker reads with SIGTERM blocked, from the head to the end of the body. This unblocks it;
- * called by read_body, and by the worker for a request whose body nobody wanted. */
+/* A signal must not break into a read that waits: libfcgi gives a stream up at EINTR, and with SO_RCVTIMEO set the
+ * kernel does not restart the call. So a worker reads with SIGTERM blocked, from the head to the end of the body. This
+ * unblocks it; called by read_body, and by the worker for a request whose body nobody wanted. */
 void request_done_reading(struct request_input *input);
 
 /* Has everything been read that the web server will send for this request, its end mark included? */

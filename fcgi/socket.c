@@ -1,5 +1,5 @@
-/* Binds a unix socket in the order of spawn-fcgi: is another process listening? bind, owner, mode, and only then listen, so
- * that nobody connects before the mode is what it should be. */
+/* Binds a unix socket in the order of spawn-fcgi: is another process listening? bind, owner, mode, and only then
+ * listen, so that nobody connects before the mode is what it should be. */
 #include "fcgi/socket.h"
 
 #include "base/arena.h"
@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Workers whose supervisor was killed let go of the socket within microseconds, unless they are just reading the head of a
- * request (WORKER_HEAD_MS): so long may the last of them still be seen listening. */
+/* Workers whose supervisor was killed let go of the socket within microseconds, unless they are just reading the head
+ * of a request (WORKER_HEAD_MS): so long may the last of them still be seen listening. */
 enum { PROBES = 25, PROBE_PAUSE_MS = 100 };
 
 static bool address(struct sockaddr_un *un, const char *path, const void *mem, const char **why) {
@@ -99,7 +99,8 @@ bool socket_open(struct bound_socket *s, const struct listener *l, const void *m
   gid_t gid;
 
   *s = (struct bound_socket){.path = arena_strdup(mem, l->socket), .fd = -1};
-  if (!address(&un, l->socket, mem, why) || !find_owner(l, &uid, &gid, mem, why) || !clear_path(&un, mem, why)) return false;
+  if (!address(&un, l->socket, mem, why) || !find_owner(l, &uid, &gid, mem, why) || !clear_path(&un, mem, why))
+    return false;
   s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (s->fd < 0) goto failed;
   what = "bind";

@@ -1,4 +1,5 @@
-/* The listening unix sockets. FCGX_OpenSocket is not used: it removes the path unasked, sets no mode and exits on trouble. */
+/* The listening unix sockets. FCGX_OpenSocket is not used: it removes the path unasked, sets no mode and exits on
+ * trouble. */
 #ifndef WRIT_FCGI_SOCKET_H
 #define WRIT_FCGI_SOCKET_H
 
@@ -10,7 +11,7 @@ struct listener;
 /* An open listening socket and what identifies its file. */
 struct bound_socket {
   const char *path;
-  int fd;           /* -1: not open */
+  int fd; /* -1: not open */
   dev_t device;
   ino_t inode;
 };

@@ -1,5 +1,5 @@
-/* One loop: reap children, start and kill what is due, sleep until a signal or the next of those times. Signals are blocked
- * for good and taken by sigtimedwait, so there are no handlers and no races with them. */
+/* One loop: reap children, start and kill what is due, sleep until a signal or the next of those times. Signals are
+ * blocked for good and taken by sigtimedwait, so there are no handlers and no races with them. */
 #include "fcgi/supervise.h"
 
 #include "base/arena.h"
@@ -32,7 +32,7 @@ static const char *const pool_names[POOLS] = {"border", "inside"};
 
 enum slot_state {
   SLOT_FREE,
-  SLOT_PAUSED,  /* a worker is to be started at start_ms */
+  SLOT_PAUSED, /* a worker is to be started at start_ms */
   SLOT_RUNNING,
   SLOT_LEAVING, /* SIGTERM was sent, or is about to be; SIGKILL at kill_ms */
 };
@@ -65,6 +65,14 @@ struct supervisor {
 
 /* ---- children ---- */
 
+/* The end of a child. Frees the supervisor's memory, so that what a leak checker finds is a leak. */
+static void leave(struct supervisor *s, int status) __attribute__((noreturn));
+static void leave(struct supervisor *s, int status) {
+  talloc_free(s->setup);
+  talloc_free(s->mem);
+  exit(status);
+}
+
 /* In the child. Sockets of the other pool are not its business. */
 static void be_worker(struct supervisor *s, unsigned index) __attribute__((noreturn));
 static void be_worker(struct supervisor *s, unsigned index) {
@@ -81,10 +89,12 @@ static void be_worker(struct supervisor *s, unsigned index) {
 
   for (int p = 0; p < POOLS; p++)
     if (p != (int)slot->pool && s->sockets[p].fd >= 0) close(s->sockets[p].fd);
-  exit(worker_run(&start));
+  leave(s, worker_run(&start));
 }
 
-static uint64_t requests_of(const struct counters *c) { return c->requests_border + c->requests_inside; }
+static uint64_t requests_of(const struct counters *c) {
+  return c->requests_border + c->requests_inside;
+}
 
 static void pause_slot(struct slot *slot, int64_t now, bool failed) {
   int64_t pause = 0;
@@ -178,7 +188,8 @@ static struct slot *free_slot(struct supervisor *s) {
   return NULL; /* many reloads at once: the next worker that has left makes room */
 }
 
-/* Gives each pool as many slots as it should have; there are never too many, as a reload lets all of the old ones leave. */
+/* Gives each pool as many slots as it should have; there are never too many, as a reload lets all of the old ones
+ * leave. */
 static void fill_pools(struct supervisor *s) {
   for (enum pool pool = 0; pool < POOLS; pool++) {
     int missing = pool_size(s, pool);
@@ -224,8 +235,8 @@ static void kill_due(struct supervisor *s) {
   for (unsigned i = 0; i < s->nslots; i++) {
     struct slot *slot = &s->slots[i];
     if (slot->state != SLOT_LEAVING || slot->kill_ms > now) continue;
-    log_line(LOG_WARN, "worker-kill", "pool=%s worker=%ld reason=\"still at work after drain_ms\"", pool_names[slot->pool],
-             (long)slot->pid);
+    log_line(LOG_WARN, "worker-kill", "pool=%s worker=%ld reason=\"still at work after drain_ms\"",
+             pool_names[slot->pool], (long)slot->pid);
     kill(slot->pid, SIGKILL);
     slot->kill_ms = INT64_MAX;
   }
@@ -260,7 +271,7 @@ static void be_checker(struct supervisor *s) {
   ok = setup_load(mem, s->config_file, &problems) != NULL;
   log_problems(&problems, mem);
   talloc_free(mem);
-  exit(ok ? 0 : 1);
+  leave(s, ok ? 0 : 1);
 }
 
 static void reload_failed(struct supervisor *s, const char *reason) {
@@ -284,7 +295,9 @@ static void begin_reload(struct supervisor *s) {
   s->checker_kill_ms = clock_ms() + CHECKER_MS;
 }
 
-static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+static bool same(const char *a, const char *b) {
+  return a == b || (a && b && strcmp(a, b) == 0);
+}
 
 static void warn_of_restart(const struct listener *old, const struct listener *new, enum pool pool) {
   if (same(old->socket, new->socket) && same(old->owner, new->owner) && same(old->group, new->group) &&
@@ -304,8 +317,8 @@ static void warn_of_changes(const struct supervisor *s, const struct config *new
     log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
 }
 
-/* The supervisor keeps what the checker found good in memory of its own, for workers that start later: one that takes the
- * place of a dead one must run the manifest of its fellows, not what somebody is just writing into the file. */
+/* The supervisor keeps what the checker found good in memory of its own, for workers that start later: one that takes
+ * the place of a dead one must run the manifest of its fellows, not what somebody is just writing into the file. */
 static void finish_reload(struct supervisor *s) {
   void *mem = arena_request(NULL);
   struct problems problems;
@@ -330,14 +343,18 @@ static void finish_reload(struct supervisor *s) {
   fill_pools(s);
   start_due(s);
   signal_leaving(s, SIGTERM);
-  log_line(LOG_INFO, "reload", "done=1 workers=%d inside_workers=%d", pool_size(s, POOL_BORDER), pool_size(s, POOL_INSIDE));
+  log_line(LOG_INFO, "reload", "done=1 workers=%d inside_workers=%d", pool_size(s, POOL_BORDER),
+           pool_size(s, POOL_INSIDE));
 }
 
 static void checker_ended(struct supervisor *s, int status) {
   s->checker = 0;
   if (s->stopping) return;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) finish_reload(s);
-  else reload_failed(s, WIFSIGNALED(status) ? "the checker died" : "errors in configuration or manifest: nothing is changed");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    finish_reload(s);
+  else
+    reload_failed(s,
+                  WIFSIGNALED(status) ? "the checker died" : "errors in configuration or manifest: nothing is changed");
   if (s->reload_again) {
     s->reload_again = false;
     begin_reload(s);

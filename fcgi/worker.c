@@ -25,8 +25,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-/* A web server sends the head of a request at once. A peer that connects and is silent, or stops in the middle of a record,
- * holds a worker no longer than this for each read (libfcgi itself: 2 s for the first byte, then for ever). */
+/* A web server sends the head of a request at once. A peer that connects and is silent, or stops in the middle of a
+ * record, holds a worker no longer than this for each read (libfcgi itself: 2 s for the first byte, then for ever). */
 enum { WORKER_HEAD_MS = 2000 };
 
 enum { ROLE_RESPONDER = 1 }; /* FastCGI specification, section 6.2 */
@@ -47,8 +47,9 @@ static volatile sig_atomic_t leaving;
 static int listening_fd = -1, null_fd = -1;
 
 /* Puts /dev/null in the place of the listening socket, in this process only: an accept about to be called, or restarted
- * behind this handler, fails at once. So no signal is lost between looking at a flag and going to sleep. It also lets go of
- * the socket while a request is in work, so that a new supervisor finds the path free after its predecessor was killed. */
+ * behind this handler, fails at once. So no signal is lost between looking at a flag and going to sleep. It also lets
+ * go of the socket while a request is in work, so that a new supervisor finds the path free after its predecessor was
+ * killed. */
 static void on_term(int signo) {
   int saved = errno;
 
@@ -59,8 +60,8 @@ static void on_term(int signo) {
 }
 
 /* Order: before FCGX_Init, which puts handlers of its own where it finds the default, or SIG_IGN. SA_RESTART, so that a
- * read or write of a request in work goes on; what waits with a timeout is not restarted by the kernel and blocks SIGTERM
- * (see request_read.c, reply_write.c). */
+ * read or write of a request in work goes on; what waits with a timeout is not restarted by the kernel and blocks
+ * SIGTERM (see request_read.c, reply_write.c). */
 static bool set_signals(const struct worker_start *start) {
   struct sigaction term = {.sa_handler = on_term, .sa_flags = SA_RESTART};
   struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -146,9 +147,10 @@ static bool prepare(struct worker *w) {
 
 /* ---- requests ---- */
 
-/* Reads the head of a request from fd. libfcgi accepts by itself only when it has no connection: then a signal may be lost,
- * and an idle worker gets no time for housekeeping. keepConnection: so that it does not close the one it is given. Detached:
- * so that it closes one that brings no request at once, without waiting for its peer. SIGTERM is blocked afterwards. */
+/* Reads the head of a request from fd. libfcgi accepts by itself only when it has no connection: then a signal may be
+ * lost, and an idle worker gets no time for housekeeping. keepConnection: so that it does not close the one it is
+ * given. Detached: so that it closes one that brings no request at once, without waiting for its peer. SIGTERM is
+ * blocked afterwards. */
 static bool read_head(FCGX_Request *fcgi, int fd) {
   struct timeval time = {.tv_sec = WORKER_HEAD_MS / 1000};
   bool ok;
@@ -183,8 +185,9 @@ static void answer_one(struct worker *w, struct request_input *input) {
   set_busy(w, request.received_us / 1000);
   dispatch(&w->site, &request, &answer);
   request_done_reading(input);
-  error = reply_write(&w->fcgi, &answer, request_is_drained(input), mem);
+  error = reply_write(&w->fcgi, &answer, mem);
   if (error) tell_undelivered(w, &answer, error);
+  reply_finish(&w->fcgi, request_is_drained(input));
   set_busy(w, 0);
   talloc_free(mem);
 }
@@ -199,9 +202,13 @@ static void serve(struct worker *w, int fd) {
 
   if (!read_head(&w->fcgi, fd)) {
     log_line(LOG_DEBUG, "no-request", "reason=\"a connection without a FastCGI request\"");
+  } else if (FCGX_GetError(w->fcgi.in) != 0) {
+    /* libfcgi takes parameters that end too early for all there are: one of those not seen may say who calls. */
+    log_line(LOG_WARN, "no-request", "reason=\"the parameters were cut short\"");
+    reply_finish(&w->fcgi, true);
   } else if (w->fcgi.role != ROLE_RESPONDER) {
     log_line(LOG_WARN, "no-request", "reason=\"FastCGI role %d: only responder is served\"", w->fcgi.role);
-    reply_write(&w->fcgi, NULL, false, NULL);
+    reply_finish(&w->fcgi, false);
   } else {
     answer_one(w, &input);
   }

@@ -20,8 +20,9 @@ struct worker_start {
   struct counters *own;
 };
 
-/* Runs in a child of the supervisor, which has SIGTERM blocked since before the fork. SIGTERM, also sent by the kernel when
- * the supervisor dies: answer the request in work, then end. Gives the exit status: 0, or 1 for a failure that was logged. */
+/* Runs in a child of the supervisor, which has SIGTERM blocked since before the fork. SIGTERM, also sent by the kernel
+ * when the supervisor dies: answer the request in work, then end. Gives the exit status: 0, or 1 for a failure that was
+ * logged. */
 int worker_run(const struct worker_start *start);
 
 #endif

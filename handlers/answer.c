@@ -32,10 +32,10 @@ static void number_member(struct str *s, const char *name, int value) {
 
 /* Headers that belong to a status. */
 static void status_headers(struct answer *answer, const struct err *e) {
-  if (e->retry_after_s > 0)
-    answer_header(answer, "Retry-After", arena_printf(answer->body, "%d", e->retry_after_s));
-  /* RFC 9110 section 15.5.2 wants a challenge in every 401. How to authenticate is known to the web server alone, so this
-   * one names no scheme that a browser would open a dialog for; a site may replace it (nginx: add_header, hide_header). */
+  if (e->retry_after_s > 0) answer_header(answer, "Retry-After", arena_printf(answer->body, "%d", e->retry_after_s));
+  /* RFC 9110 section 15.5.2 wants a challenge in every 401. How to authenticate is known to the web server alone, so
+   * this one names no scheme that a browser would open a dialog for; a site may replace it (nginx: add_header,
+   * hide_header). */
   if (e->status == 401) answer_header(answer, "WWW-Authenticate", "Writ");
 }
 

@@ -1,5 +1,5 @@
-/* POST /command/NAME. Decodes a request into a command set, in the order in which a request is judged: the border, media
- * type and size, JSON, names and arguments. Nothing runs before all of that has passed. */
+/* POST /command/NAME. Decodes a request into a command set, in the order in which a request is judged: the border,
+ * media type and size, JSON, names and arguments. Nothing runs before all of that has passed. */
 #include "handlers/command.h"
 
 #include "base/arena.h"
@@ -50,14 +50,16 @@ static bool check_claims(struct call *call, const char *claims, struct err *e) {
   struct err why;
 
   err_init(&why, call->request->mem);
-  if (!json_read(call->request->mem, claims, strlen(claims), (unsigned)engine_config(call->site->engine)->max_depth, &root,
-                 &why))
+  if (!json_read(call->request->mem, claims, strlen(claims), (unsigned)engine_config(call->site->engine)->max_depth,
+                 &root, &why))
     return refuse_identity(call, "WRIT_CLAIMS", why.message, e);
   if (root->kind != JSON_OBJECT) return refuse_identity(call, "WRIT_CLAIMS", "It must be a JSON object.", e);
   return true;
 }
 
-static bool is_given(const char *s) { return s && s[0]; }
+static bool is_given(const char *s) {
+  return s && s[0];
+}
 
 /* Who calls, by what nginx said. */
 static bool identify(struct call *call, struct err *e) {
@@ -66,7 +68,8 @@ static bool identify(struct call *call, struct err *e) {
 
   if (r->identity_repeated) {
     err_set(e, INTERNAL, "The web server is not configured as it should be.");
-    e->log_detail = "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
+    e->log_detail =
+        "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
     return false;
   }
   if (is_given(r->role) && !headers_is_text(r->role)) return refuse_identity(call, "WRIT_ROLE", not_text, e);
@@ -105,7 +108,8 @@ static bool has_content(const struct request *r) {
 
 static bool check_media(const struct request *r, struct err *e) {
   if (!headers_accept_json(r->accept)) return err_set(e, NOT_ACCEPTABLE, "Answers are application/json.");
-  /* A wrong type is refused with an empty body too: a form of a stranger's page can send one, with the user's cookies. */
+  /* A wrong type is refused with an empty body too: a form of a stranger's page can send one, with the user's cookies.
+   */
   if (is_given(r->content_type) ? !headers_is_json(r->content_type) : has_content(r))
     return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
   return true;
@@ -125,10 +129,12 @@ static bool read_arguments(struct call *call, const struct json **args, struct e
     *args = &nothing;
     return true;
   }
-  if (!is_given(r->content_type)) return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
+  if (!is_given(r->content_type))
+    return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
   if (!json_read(r->mem, body, len, (unsigned)engine_config(call->site->engine)->max_depth, args, e)) return false;
   if ((*args)->kind != JSON_OBJECT)
-    return err_set(e, BAD_REQUEST, "The body must be a JSON object of arguments, not %s.", json_kind_name((*args)->kind));
+    return err_set(e, BAD_REQUEST, "The body must be a JSON object of arguments, not %s.",
+                   json_kind_name((*args)->kind));
   return true;
 }
 

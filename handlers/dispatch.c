@@ -16,11 +16,11 @@
 #include <string.h>
 
 struct route {
-  const char *path;     /* below WRIT_PREFIX; one that ends in '/' is followed by a NAME */
+  const char *path; /* below WRIT_PREFIX; one that ends in '/' is followed by a NAME */
   const char *const *methods;
-  const char *allow;    /* the same for the Allow header */
-  bool inside_only;     /* on the border there is nothing at this path */
-  call_step *find;      /* is there something of that NAME? NULL: there is no NAME */
+  const char *allow; /* the same for the Allow header */
+  bool inside_only;  /* on the border there is nothing at this path */
+  call_step *find;   /* is there something of that NAME? NULL: there is no NAME */
   call_step *run;
 };
 
@@ -89,8 +89,10 @@ static void count(struct call *call, int64_t total_us) {
   int hundreds = call->answer->status / 100;
 
   if (!own) return;
-  if (call->request->inside) own->requests_inside++;
-  else own->requests_border++;
+  if (call->request->inside)
+    own->requests_inside++;
+  else
+    own->requests_border++;
   if (hundreds >= 0 && hundreds < (int)(sizeof own->status / sizeof *own->status)) own->status[hundreds]++;
   own->request_us += (uint64_t)total_us;
   own->postgres_us += (uint64_t)call->report.postgres_us;

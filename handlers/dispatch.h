@@ -1,5 +1,5 @@
-/* One request on its way through the handlers. dispatch.c makes it, finds the route and writes the log line; the handler
- * (command.c, health.c, metrics.c) judges the rest and fills the answer. */
+/* One request on its way through the handlers. dispatch.c makes it, finds the route and writes the log line; the
+ * handler (command.c, health.c, metrics.c) judges the rest and fills the answer. */
 #ifndef WRIT_HANDLERS_DISPATCH_H
 #define WRIT_HANDLERS_DISPATCH_H
 
@@ -12,9 +12,9 @@ struct call {
   struct request *request;
   struct answer *answer;
   const char *request_id;
-  const char *name;       /* what stood in the path for the route's NAME; NULL: the route has none */
-  const char *label;      /* for the log line: the command or set; NULL: the path did not lead to a command */
-  struct caller caller;   /* whom the log line names; role is "-" until it is known */
+  const char *name;     /* what stood in the path for the route's NAME; NULL: the route has none */
+  const char *label;    /* for the log line: the command or set; NULL: the path did not lead to a command */
+  struct caller caller; /* whom the log line names; role is "-" until it is known */
   const struct command *command;
   struct report report;
 };

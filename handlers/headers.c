@@ -12,7 +12,9 @@ struct span {
   size_t len;
 };
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+static bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
 
 static struct span trim(struct span s) {
   while (s.len > 0 && is_blank(s.p[0])) s.p++, s.len--;
@@ -32,9 +34,12 @@ static bool next_piece(struct span *rest, char separator, struct span *piece) {
   if (!rest->p) return false;
   for (i = 0; i < rest->len; i++) {
     char c = rest->p[i];
-    if (c == '"') quoted = !quoted;
-    else if (quoted && c == '\\') i++;
-    else if (!quoted && c == separator) break;
+    if (c == '"')
+      quoted = !quoted;
+    else if (quoted && c == '\\')
+      i++;
+    else if (!quoted && c == separator)
+      break;
   }
   if (i > rest->len) i = rest->len; /* a backslash was last */
   *piece = trim((struct span){rest->p, i});
@@ -42,8 +47,8 @@ static bool next_piece(struct span *rest, char separator, struct span *piece) {
   return true;
 }
 
-/* "name = value" with blanks around; without "=" the value is empty. A quoted value is given without its quotes; escapes
- * inside stay, as no value that means anything here has one. */
+/* "name = value" with blanks around; without "=" the value is empty. A quoted value is given without its quotes;
+ * escapes inside stay, as no value that means anything here has one. */
 static void split_pair(struct span pair, struct span *name, struct span *value) {
   const char *equals = memchr(pair.p, '=', pair.len);
 
@@ -88,9 +93,12 @@ bool headers_accept_json(const char *accept) {
       split_pair(part, &name, &value);
       if (span_is(name, "q")) zero = is_zero(value);
     }
-    if (rank > best) acceptable = !zero;
-    else if (rank == best) acceptable = acceptable || !zero;
-    else continue;
+    if (rank > best)
+      acceptable = !zero;
+    else if (rank == best)
+      acceptable = acceptable || !zero;
+    else
+      continue;
     best = rank;
   }
   return acceptable || !any;
@@ -144,7 +152,8 @@ bool headers_trace_id(const char *traceparent, char id[33]) {
   if (!t || strlen(t) < 55 || !hex_digits(t, 2) || t[2] != '-' || !hex_digits(t + 3, 32) || t[35] != '-' ||
       !hex_digits(t + 36, 16) || t[52] != '-' || !hex_digits(t + 53, 2))
     return false;
-  if (memcmp(t, "ff", 2) == 0 || (memcmp(t, "00", 2) == 0 ? t[55] != '\0' : t[55] != '\0' && t[55] != '-')) return false;
+  if (memcmp(t, "ff", 2) == 0 || (memcmp(t, "00", 2) == 0 ? t[55] != '\0' : t[55] != '\0' && t[55] != '-'))
+    return false;
   if (strspn(t + 3, "0") >= 32 || strspn(t + 36, "0") >= 16) return false;
   memcpy(id, t + 3, 32);
   id[32] = '\0';

@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* RFC 9110 section 12.5.1: may the answer be application/json? NULL or empty: yes. What cannot be parsed is passed over. */
+/* RFC 9110 section 12.5.1: may the answer be application/json? NULL or empty: yes. What cannot be parsed is passed
+ * over. */
 bool headers_accept_json(const char *accept);
 
 /* RFC 9110 section 8.3: application/json, with no charset or utf-8. */

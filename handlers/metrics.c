@@ -1,4 +1,5 @@
-/* Counters as text. Blocks are read while their workers write them: a sum may be a request old, each number is whole. */
+/* Counters as text. Blocks are read while their workers write them: a sum may be a request old, each number is whole.
+ */
 #include "handlers/metrics.h"
 
 #include "base/counters.h"
@@ -44,12 +45,14 @@ static const struct row {
      "Answers that the web server did not take; what they tell of was done."},
     {"writ_commits_total", "", AT(commits), POOL_ALL, "Transactions committed."},
     {"writ_rollbacks_total", "", AT(rollbacks), POOL_ALL, "Transactions rolled back, dry runs among them."},
-    {"writ_retries_total", "", AT(retries), POOL_ALL, "Transactions run again after a serialization failure or a deadlock."},
+    {"writ_retries_total", "", AT(retries), POOL_ALL,
+     "Transactions run again after a serialization failure or a deadlock."},
     {"writ_flights_total", "", AT(flights), POOL_ALL, "Network round trips that carried a transaction."},
     {"writ_cancels_total", "", AT(cancels), POOL_ALL, "Transactions cancelled: deadline passed or caller gone."},
     {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), POOL_ALL, "Connections lost while committing."},
     {"writ_database_connects_total", "", AT(connects), POOL_ALL, "Connections opened to PostgreSQL."},
-    {"writ_database_lost_connections_total", "", AT(lost_connections), POOL_ALL, "Connections to PostgreSQL that broke."},
+    {"writ_database_lost_connections_total", "", AT(lost_connections), POOL_ALL,
+     "Connections to PostgreSQL that broke."},
     {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts), POOL_BORDER, "Workers started."},
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts), POOL_INSIDE, NULL},
     {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes), POOL_BORDER, "Workers that ended in failure."},
@@ -96,7 +99,8 @@ static void show_histogram(struct str *s, const struct counters_page *page) {
     if (i < COUNTERS_BUCKETS)
       str_printf(s, "writ_request_duration_seconds_bucket{le=\"%.4f\"} %llu\n", 0.0005 * (double)(1u << i),
                  (unsigned long long)below);
-    else str_printf(s, "writ_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)below);
+    else
+      str_printf(s, "writ_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)below);
   }
   show_seconds(s, "writ_request_duration_seconds_sum", sum(page, offsetof(struct counters, request_us), POOL_ALL));
   /* Not a counter of its own: a scrape between two counts must not contradict itself. */

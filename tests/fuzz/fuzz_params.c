@@ -1,8 +1,9 @@
-/* Fuzz target: the parameters of a request and its body, through dispatch. Whatever comes, there is one well-formed answer
- * with a documented status. There is no database, so a request that passes everything ends in DATABASE_UNAVAILABLE.
+/* Fuzz target: the parameters of a request and its body, through dispatch. Whatever comes, there is one well-formed
+ * answer with a documented status. There is no database, so a request that passes everything ends in
+ * DATABASE_UNAVAILABLE.
  *
- * The input is lines "NAME=value" with FastCGI parameter names, an empty line, and the body. A name that comes twice counts as
- * in fcgi/request_read.c; INSIDE=1 is the inside listener. */
+ * The input is lines "NAME=value" with FastCGI parameter names, an empty line, and the body. A name that comes twice
+ * counts as in fcgi/request_read.c; INSIDE=1 is the inside listener. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/counters.h"
@@ -24,8 +25,16 @@ enum { DEPTH = 16 };
 
 static struct datasource source = {.name = "main", .conninfo = "host=/nonexistent dbname=x", .prepared = true};
 static const struct config config = {
-    .manifest = "m.yaml", .datasources = &source, .ndatasources = 1, .timeout_ms = 1000, .max_body_bytes = 1000,
-    .max_depth = DEPTH, .max_commands = 5, .max_rows = 10, .max_result_bytes = 1000, .log_level = LOG_ERROR,
+    .manifest = "m.yaml",
+    .datasources = &source,
+    .ndatasources = 1,
+    .timeout_ms = 1000,
+    .max_body_bytes = 1000,
+    .max_depth = DEPTH,
+    .max_commands = 5,
+    .max_rows = 10,
+    .max_result_bytes = 1000,
+    .log_level = LOG_ERROR,
 };
 static const char manifest_text[] =
     "specVersion: 1\n"
@@ -35,7 +44,8 @@ static const char manifest_text[] =
     "    args: { username: text, email: { type: text, default: null } }\n"
     "    returns: one\n"
     "    allow: [anonymous]\n"
-    "  free: { check: 'select not exists (select from app_user where username = :username)', allow: [anonymous, staff] }\n"
+    "  free: { check: 'select not exists (select from app_user where username = :username)', allow: [anonymous, staff] "
+    "}\n"
     "  both:\n"
     "    args: { username: text }\n"
     "    allow: [staff]\n"

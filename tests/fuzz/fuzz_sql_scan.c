@@ -1,5 +1,5 @@
-/* Fuzz target: the :name scanner, as a command's statement and as a check. What it accepts must be the text given, must read
- * the same again, and must not break out of a statement that it is put into. */
+/* Fuzz target: the :name scanner, as a command's statement and as a check. What it accepts must be the text given,
+ * must read the same again, and must not break out of a statement that it is put into. */
 #include "base/arena.h"
 #include "base/str.h"
 #include "commands/sql_scan.h"

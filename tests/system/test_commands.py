@@ -82,7 +82,7 @@ commands:
   scanner:
     sql: >
       select ':no' as plain, E'it\\'s :no' as escaped, $$ :no $$ as dollar, $tag$ :no $$ :no $tag$ as tagged,
-             :yes::int as cast /* :no */, array[1, 2, 3][1:2] as slice, ":no" as identifier -- :no
+             :yes::int as cast /* :no */, (array[1, 2, 3])[1:2] as slice, ":no" as identifier -- :no
       from (select 9 as ":no") q
     returns: one
   twice: { sql: "select :x::int + :x::int as sum, :y::text || :y::text as text", returns: one }
@@ -131,7 +131,7 @@ commands:
              current_setting('request.jwt.claims')::json as claims, current_setting('request.id') as id,
              current_user::text as database_role
     returns: one
-  of_two: { sql: "select 2 as two", datasource: second }
+  of_two: { sql: "select 2 as two", datasource: second, returns: one }
 
   # composites
   create_person:
@@ -509,7 +509,7 @@ def test_execute_set_keeps_what_was_done(site, count):
 
 def test_execute_set_refuses_before_it_runs(site, count):
     """Names, arguments and references are judged before anything runs, also when nothing undoes it."""
-    for bad in (("no_such_command", {}), ("typed", {}), ("typed", {"a": "1", "zz": 1}), ("typed", {"a": {"$ref": "no.x"}})):
+    for bad in (("no_such_command", {}), ("typed", {}), ("typed", {"a": "1", "zz": 1}), ("typed", {"a": True}), ("typed", {"a": {"$ref": "no.x"}})):
         answer = execute(site.inside, ("add_audit", {"text": "early"}), bad)
         assert answer.status in (400, 404), answer
         assert answer.json["index"] == 1

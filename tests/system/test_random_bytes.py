@@ -5,6 +5,7 @@ Each run has a seed of its own, which is printed where a test fails; WRIT_SEED=N
 import json
 import os
 import random
+import re
 import socket
 import struct
 
@@ -74,8 +75,8 @@ def chance(request, site):
     log = site.writ.log_since(mark)
     assert "worker-end" not in log, log[-3000:]
     assert sorted(site.writ.workers()) == before
-    for line in log.splitlines():
-        assert line.isprintable() and line.startswith("20"), f"not one line of text for an event: {line!r}"
+    for line in log.rstrip("\n").split("\n"):
+        assert re.match(r"20\d\d-\d\d-\d\dT[^\x00-\x1f\x7f]*$", line), f"not one line of text for an event: {line!r}"
 
 
 def judge(answer, what, may_be=MAY_BE_5XX):

