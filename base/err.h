@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* The codes of PROTOCOL.md section 3: one line each in err.def. ERR_OWN is a code of the application's own
+/* The codes of docs/protocol.md, section 3: one line each in err.def. ERR_OWN is a code of the application's own
  * (a check's error, the manifest's constraints:, writ.fail, PTxyz): the text stands in err.own_code. */
 enum err_code {
   ERR_NONE,

@@ -42,6 +42,14 @@ static bool read_arguments(void *mem, const struct options *o, const struct conf
   return json_read(mem, text, strlen(text), (unsigned)config->max_depth, args, e);
 }
 
+static bool check_claims(void *mem, const struct options *o, const struct config *config, struct err *e) {
+  const struct json *claims;
+
+  if (!o->claims) return true;
+  return (json_read(mem, o->claims, strlen(o->claims), (unsigned)config->max_depth, &claims, e) &&
+          claims->kind == JSON_OBJECT) || err_set(e, BAD_REQUEST, "--claims must be a JSON object.");
+}
+
 bool cli_prepare(void *mem, const struct options *o, struct call *call, struct err *e) {
   struct caller *caller = arena_new(mem, struct caller);
   const struct command *command;
@@ -58,7 +66,7 @@ bool cli_prepare(void *mem, const struct options *o, struct call *call, struct e
                                           .deadline_ms = clock_ms() + config->timeout_ms, .caller_fd = -1};
   call->engine = engine_new(mem, config, manifest, NULL);
   command = set_admit(manifest, o->name, caller, e);
-  if (!command || !read_arguments(mem, o, config, &args, e)) return false;
+  if (!command || !check_claims(mem, o, config, e) || !read_arguments(mem, o, config, &args, e)) return false;
   call->set = set_decode(mem, call->engine, command, args, caller, e);
   return call->set != NULL;
 }

@@ -95,6 +95,7 @@ struct references {
   struct compiler *k;
   struct plan *plan;
   size_t owner; /* node index of the step */
+  const struct command **fault;
   struct err *e;
   bool ok;
 };
@@ -131,14 +132,24 @@ static struct statement reference_statement(struct compiler *k, const struct exp
                         : own_statement(k, KEY_REFERENCE, wrap_reference_sql);
 }
 
+/* Results that nobody can refer to. */
+static bool can_be_kept(const struct command *c) { return c->sql.verb != SQL_CALL && c->sql.verb != SQL_MERGE; }
+
 static void check_reference(const struct expr *result, void *data) {
   struct references *r = data;
   const struct shape *shape = &r->k->shapes[result->node->command->id];
   enum presence p = presence(result, shape);
   const char **params;
 
-  if (!r->ok || p == CERTAIN) return;
+  if (!r->ok) return;
+  if (!can_be_kept(result->node->command)) {
+    r->ok = err_set(r->e, BAD_REFERENCE, "The result of \"%s\" cannot be referred to: it is a CALL or MERGE.",
+                    result->node->command->name);
+    return;
+  }
+  if (p == CERTAIN) return;
   if (p == ABSENT) {
+    *r->fault = result->node->command; /* it may have got that column since it was described */
     r->ok = err_set(r->e, BAD_REFERENCE, "The result of \"%s\" has no value at %s.", result->node->command->name,
                     dotted(r->k->mem, result));
     return;
@@ -151,8 +162,9 @@ static void check_reference(const struct expr *result, void *data) {
                                         .purpose = arena_printf(r->k->mem, "%s is there", dotted(r->k->mem, result))});
 }
 
-static bool check_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner, struct err *e) {
-  struct references r = {.k = k, .plan = plan, .owner = owner, .e = e, .ok = true};
+static bool check_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner,
+                             const struct command **fault, struct err *e) {
+  struct references r = {.k = k, .plan = plan, .owner = owner, .fault = fault, .e = e, .ok = true};
 
   expr_each_result(x, check_reference, &r);
   return r.ok;
@@ -179,7 +191,8 @@ static bool name_argument(struct err *e, const struct command *c, const char *ar
 }
 
 static bool bind_params(struct compiler *k, const struct command_set *set, const struct node *node, size_t owner,
-                        struct plan *plan, struct key *key, const char **params, struct err *e) {
+                        struct plan *plan, struct key *key, const char **params, const struct command **fault,
+                        struct err *e) {
   const struct command *c = node->command;
   const struct shape *shape = &k->shapes[c->id];
 
@@ -188,7 +201,7 @@ static bool bind_params(struct compiler *k, const struct command_set *set, const
     size_t index;
     const struct expr *value = argument_value(k, node, c->sql.names[i], &index);
 
-    if (!check_references(k, value, plan, owner, e) ||
+    if (!check_references(k, value, plan, owner, fault, e) ||
         (!param_encode(k->mem, value, shape->d.params[i], &mode, &params[i], e) && !name_argument(e, c, c->args[index].name))) {
       compile_place(k->mem, set, node, c->args[index].name, e);
       return false;
@@ -207,9 +220,6 @@ static struct statement statement_for(struct compiler *k, const struct command *
                       wrap_command(k->mem, c, &k->shapes[c->id], k->config, key->modes, key->captured));
 }
 
-/* Results that nobody can refer to. */
-static bool can_be_kept(const struct command *c) { return c->sql.verb != SQL_CALL && c->sql.verb != SQL_MERGE; }
-
 static bool compile_node(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
                          const struct command **fault, struct err *e) {
   struct node *node = set->nodes[owner];
@@ -226,14 +236,9 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
     compile_place(k->mem, set, node, NULL, e);
     return false;
   }
-  if (node->slot && !can_be_kept(c)) {
-    err_set(e, BAD_REFERENCE, "The result of \"%s\" cannot be referred to: it is a CALL or MERGE.", c->name);
-    compile_place(k->mem, set, node, NULL, e);
-    return false;
-  }
   key->id = (uint32_t)c->id;
   key->captured = node->slot != 0;
-  if (!bind_params(k, set, node, owner, plan, key, params, e)) return false;
+  if (!bind_params(k, set, node, owner, plan, key, params, fault, e)) return false;
   if (node->slot) params[nparams++] = arena_printf(k->mem, "writ.s%u", node->slot);
   node->step = plan->n;
   add_step(k, plan, (struct step){.statement = statement_for(k, c, key), .params = params, .nparams = nparams,
@@ -244,13 +249,13 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
 
 /* A composite's result that is put together of several: one more statement. */
 static bool compile_result(struct compiler *k, struct command_set *set, struct entry *entry, struct plan *plan,
-                           struct err *e) {
+                           const struct command **fault, struct err *e) {
   size_t owner = entry->end_node - 1;
   const char **params;
 
   entry->result_step = SIZE_MAX;
   if (is_spliced(entry->result)) return true;
-  if (!check_references(k, entry->result, plan, owner, e)) {
+  if (!check_references(k, entry->result, plan, owner, fault, e)) {
     compile_place(k->mem, set, set->nodes[owner], NULL, e);
     return false;
   }
@@ -271,7 +276,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
     struct entry *entry = &set->entries[i];
     for (size_t j = entry->first_node; j < entry->end_node; j++)
       if (!compile_node(k, set, j, plan, fault, e)) return false;
-    if (!compile_result(k, set, entry, plan, e)) return false;
+    if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
   return true;
 }

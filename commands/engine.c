@@ -52,7 +52,8 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
   engine->variants = variants_new(engine);
   for (size_t i = 0; i < config->ndatasources; i++) {
     const struct datasource *d = &config->datasources[i];
-    struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared};
+    struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
+                                   .statement_timeout_ms = config->timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
 
     engine->sources[i].datasource = d;
     engine->sources[i].conn = conn_new(engine, &options, counters);
@@ -110,10 +111,21 @@ static bool finish_shape(const void *mem, const struct command *c, struct shape 
   return shape->returns > RETURNS_MANY || columns_are_names(mem, shape);
 }
 
-static void log_out_of_order(const struct engine *engine, const struct command *c, const struct shape *shape) {
+/* What PostgreSQL has against the command; it says $1 where the manifest says :name. */
+static const char *reason_against(const struct command *c, const struct shape *shape) {
+  static const char parameter[] = "parameter $";
   const struct err *e = &shape->d.error;
+  const char *at = e->log_detail ? strstr(e->log_detail, parameter) : NULL;
+  size_t n = at ? strtoul(at + strlen(parameter), NULL, 10) : 0;
+
+  if (!e->log_detail) return e->message;
+  if (n < 1 || n > c->sql.nnames) return e->log_detail;
+  return arena_printf(e->mem, "%s, which is :%s; give its type in args:", e->log_detail, c->sql.names[n - 1]);
+}
+
+static void log_out_of_order(const struct engine *engine, const struct command *c, const struct shape *shape) {
   log_line(LOG_ERROR, "command_out_of_order", "command=%s manifest=%s:%d reason=%s", c->name, engine->manifest->file, c->line,
-           log_quoted(shape->d.error.mem, e->log_detail ? e->log_detail : e->message));
+           log_quoted(shape->d.error.mem, reason_against(c, shape)));
 }
 
 /* All commands of a datasource in one go. */
@@ -246,12 +258,14 @@ static const char *claims_of(void *mem, const struct caller *caller) {
   return s->p;
 }
 
-static bool begin_plan(struct run *r, const struct caller *caller, enum isolation isolation, struct plan *plan) {
+static bool begin_plan(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
+  const struct caller *caller = r->call->caller;
   const struct config *config = r->engine->config;
 
   *plan = (struct plan){.isolation = isolation, .dry_run = r->call->dry_run, .claims = claims_of(r->mem, caller),
                         .caller_role = caller->role, .caller_user = caller->user ? caller->user : "",
-                        .request_id = r->call->request_id, .lock_timeout_ms = config->lock_timeout_ms};
+                        .request_id = r->call->request_id, .lock_timeout_ms = config->lock_timeout_ms,
+                        .shared_session = !config->datasources[datasource].prepared};
   return manifest_role(r->engine->manifest, caller->role, &plan->role) ||
          err_set(r->e, FORBIDDEN, "The role \"%s\" has no role in the database.", caller->role);
 }
@@ -369,7 +383,7 @@ static bool run_transaction(struct run *r, size_t datasource, enum isolation iso
     bool ok;
 
     err_init(r->e, r->mem);
-    if (!begin_plan(r, r->call->caller, isolation, &plan)) return false;
+    if (!begin_plan(r, datasource, isolation, &plan)) return false;
     if (!source_ready(engine, datasource, &r->wait, r->e)) return false;
     if (!compile_entries(&k, r->set, first, end, &plan, &fault, r->e)) {
       if (r->looked_again || !fault || !look_again(engine, fault, &r->wait)) return false;
@@ -440,7 +454,7 @@ static bool judge_each(struct run *r) {
 
     do {
       err_init(r->e, r->mem);
-      if (!begin_plan(r, r->call->caller, c->isolation, &plan)) return false;
+      if (!begin_plan(r, c->datasource, c->isolation, &plan)) return false;
       if (!source_ready(engine, c->datasource, &r->wait, r->e)) return false;
       if (compile_entries(&k, r->set, i, i + 1, &plan, &fault, r->e)) break;
     } while (fault && look_again(engine, fault, &r->wait));
@@ -539,13 +553,16 @@ static void explain_step(struct str *out, size_t number, const char *sql, const 
 }
 
 static void explain_plan(struct str *out, const struct plan *plan, const char *datasource) {
-  const char *settings[] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id, "(milliseconds left)"};
+  const char *settings[7] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id};
+  unsigned nsettings = 4;
   size_t number = 1;
 
   str_printf(out, "transaction on datasource %s: %zu statements, 1 round trip\n", datasource, plan->n + 3 + plan->dry_run);
   explain_step(out, number++, plan_begin_sql(plan), NULL, 0, "begin");
-  explain_step(out, number++, plan_settings_sql(plan), settings, 5, "who calls");
-  if (plan->role) str_printf(out, "       role = %s\n", plan->role);
+  if (plan->shared_session) settings[nsettings++] = "(milliseconds left)";
+  if (plan->shared_session && plan->lock_timeout_ms) settings[nsettings++] = arena_printf(out, "%d", plan->lock_timeout_ms);
+  if (plan->role) settings[nsettings++] = plan->role;
+  explain_step(out, number++, plan_settings_sql(plan), settings, nsettings, "who calls");
   for (size_t i = 0; i < plan->n; i++)
     explain_step(out, number++, plan->steps[i].statement.sql, plan->steps[i].params, plan->steps[i].nparams,
                  plan->steps[i].purpose);
@@ -567,7 +584,7 @@ bool engine_explain(struct engine *engine, void *mem, struct command_set *set, c
     const struct command *c = set->entries[i].command, *fault;
     struct plan plan;
 
-    if (!begin_plan(&r, call->caller, set->each_alone ? c->isolation : set->isolation, &plan)) return false;
+    if (!begin_plan(&r, c->datasource, set->each_alone ? c->isolation : set->isolation, &plan)) return false;
     if (!source_ready(engine, c->datasource, &r.wait, e)) return false;
     if (!compile_entries(&k, set, i, i + step, &plan, &fault, e)) return false;
     explain_plan(text, &plan, engine->sources[c->datasource].datasource->name);
@@ -596,11 +613,12 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
 
     err_init(&e, mem);
     if (engine->manifest->nroles) manifest_role(engine->manifest, c->allow[i], &plan.role);
-    /* EXPLAIN plans and checks privileges, and runs nothing. */
+    /* EXPLAIN plans and checks privileges, and runs nothing; but planning computes what is constant, and the user is '' and
+     * the arguments are null here: a value that does not fit (class 22) says nothing against the command. */
     str_printf(sql, "explain %s", wrap_command(mem, c, shape, engine->config, modes, false));
     step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
     if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
-        !flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e))
+        (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !starts(e.sqlstate, "22")))
       problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name,
                    plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
   }
@@ -625,8 +643,7 @@ void engine_check(struct engine *engine, struct problems *p) {
     if (!has_statement(c)) continue;
     if (shape->d.ok) check_roles(engine, c, p, mem);
     else
-      problems_add(p, m->file, c->line, "%s: %s", c->name,
-                   shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message);
+      problems_add(p, m->file, c->line, "%s: %s", c->name, reason_against(c, shape));
   }
   log_set_level(engine->config->log_level);
   talloc_free(mem);

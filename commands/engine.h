@@ -20,7 +20,7 @@ struct manifest;
 struct problems;
 struct str;
 
-/* Who calls, as nginx said; PROTOCOL.md section 4. */
+/* Who calls, as nginx said; docs/protocol.md, section 4. */
 struct caller {
   const char *role;   /* never NULL or empty: "anonymous" */
   const char *user;   /* NULL: unknown */

@@ -1,4 +1,4 @@
-/* A value of a request as a parameter of a statement. PROTOCOL.md section 2: "JSON value to parameter type". */
+/* A value of a request as a parameter of a statement. docs/protocol.md, section 2: "JSON value to parameter type". */
 #ifndef WRIT_COMMANDS_PARAM_H
 #define WRIT_COMMANDS_PARAM_H
 

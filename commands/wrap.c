@@ -116,7 +116,7 @@ static void put_with(struct str *s, const struct command *c, const struct shape 
   }
   str_add(s, " writ_q as (");
   put_text(s, c, shape, modes, q->main_piece, q->main_offset, q->nuses, strlen(q->pieces[q->nuses]));
-  if (!shape->d.ncolumns) str_add(s, "\nreturning 1"); /* it has none of its own */
+  if (!shape->d.ncolumns && c->sql.verb != SQL_SELECT) str_add(s, "\nreturning 1"); /* it has none of its own */
   str_add(s, "\n)");
 }
 
@@ -130,21 +130,36 @@ static void put_kept(struct str *s, const struct command *c, const struct config
   if (captured) str_add(s, ", true)");
 }
 
+/* Where others refer to the result: names its columns, to no other effect. When one of them is no longer there the statement fails
+ * and is described again; a reference to it would read as null otherwise. */
+static const char *mention(const void *mem, const struct shape *shape, bool captured) {
+  struct str *s = str_new(mem, 128);
+
+  for (size_t i = 0; captured && i < shape->d.ncolumns; i++) {
+    str_add(s, i ? ", writ_q." : " where true or (writ_q.");
+    str_sql_ident(s, shape->d.columns[i]);
+  }
+  if (s->len) str_add(s, ") is null");
+  return s->p;
+}
+
 /* offset 0: or the planner would put the expression for r in the place of each r, and run it twice. */
 static void put_row(struct str *s, const struct command *c, const struct shape *shape, const struct config *config,
                     bool captured) {
   str_add(s, " select ");
   put_kept(s, c, config, captured, "");
+  str_printf(s, " from (select coalesce((select row_to_json(writ_q)::text from writ_q%s), ", mention(s, shape, captured));
   if (shape->returns == RETURNS_ONE) {
-    str_add(s, " from (select coalesce((select row_to_json(writ_q)::text from writ_q), writ.fail('NOT_FOUND', ");
+    str_add(s, "writ.fail('NOT_FOUND', ");
     str_sql_literal(s, arena_printf(s, "\"%s\" found no row.", c->name));
     str_add(s, ", 404)) as r offset 0) writ_r");
   } else {
-    str_add(s, " from (select coalesce((select row_to_json(writ_q)::text from writ_q), 'null') as r offset 0) writ_r");
+    str_add(s, "'null') as r offset 0) writ_r");
   }
 }
 
-static void put_rows(struct str *s, const struct command *c, const struct config *config, bool captured) {
+static void put_rows(struct str *s, const struct command *c, const struct shape *shape, const struct config *config,
+                     bool captured) {
   struct str *cases = str_new(s, 128);
 
   str_printf(cases, "when n > %d then writ.fail('TOO_MANY_ROWS', ", config->max_rows);
@@ -153,7 +168,7 @@ static void put_rows(struct str *s, const struct command *c, const struct config
   str_add(s, " select ");
   put_kept(s, c, config, captured, cases->p);
   str_printf(s, ", n from (select '[' || coalesce(string_agg(row_to_json(writ_q)::text, ','), '') || ']' as r, count(*) as n "
-             "from (select * from writ_q limit %d) writ_q) writ_r", config->max_rows + 1);
+             "from (select * from writ_q%s limit %d) writ_q) writ_r", mention(s, shape, captured), config->max_rows + 1);
 }
 
 static void put_count(struct str *s, const struct command *c, bool captured) {
@@ -185,7 +200,7 @@ char *wrap_command(const void *mem, const struct command *c, const struct shape 
     switch (shape->returns) {
     case RETURNS_ONE:
     case RETURNS_OPTIONAL: put_row(s, c, shape, config, captured); break;
-    case RETURNS_MANY: put_rows(s, c, config, captured); break;
+    case RETURNS_MANY: put_rows(s, c, shape, config, captured); break;
     default: put_count(s, c, captured);
     }
   }

@@ -12,52 +12,6 @@
 /* Object identifiers that PostgreSQL never changes (catalog/pg_type.dat). */
 enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_OID = 26, OID_JSON = 114, OID_JSONB = 3802 };
 
-static bool lost(struct conn *c, struct err *e) {
-  c->doomed = true;
-  err_set(e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");
-  e->log_detail = arena_strdup(e->mem, PQerrorMessage(c->pg));
-  e->retry_after_s = 1;
-  return false;
-}
-
-/* Reads one pipelined query: its first result to *kept (NULL allowed), the rest thrown away. */
-static bool read_query(struct conn *c, const struct wait *w, PGresult **kept) {
-  PGresult *r;
-
-  *kept = NULL;
-  for (;;) {
-    if (!conn_result(c, w, &r)) return false;
-    if (!r) return true;
-    if (PQresultStatus(r) == PGRES_PIPELINE_SYNC || *kept) PQclear(r);
-    else *kept = r;
-  }
-}
-
-static bool read_sync(struct conn *c, const struct wait *w) {
-  PGresult *r;
-  bool ok = conn_result(c, w, &r) && r;
-
-  PQclear(r);
-  return ok;
-}
-
-/* One query in a flight of its own. *result: cleared by the caller; NULL on failure. */
-static bool ask(struct conn *c, const char *sql, const char *param, PGresult **result, const struct wait *w,
-                struct err *e) {
-  bool ok = false;
-
-  conn_begin_flight(c);
-  if (PQsendQueryParams(c->pg, sql, param ? 1 : 0, NULL, &param, NULL, NULL, 0) && PQpipelineSync(c->pg))
-    ok = read_query(c, w, result) && read_sync(c, w);
-  conn_end_flight(c);
-  if (!ok) return lost(c, e);
-  if (PQresultStatus(*result) == PGRES_TUPLES_OK) return true;
-  sqlstate_error(e, *result);
-  PQclear(*result);
-  *result = NULL;
-  return false;
-}
-
 /* Statements: Parse and Describe of the unnamed statement, each with a Sync of its own, so that one that fails leaves the
  * others alone; all in one flight. */
 
@@ -86,7 +40,7 @@ static void take_description(const void *mem, const PGresult *r, struct descript
 static bool read_description(struct conn *c, const void *mem, const struct wait *w, struct description *d,
                              struct raw *raw) {
   PGresult *prepared = NULL, *described = NULL;
-  bool ok = read_query(c, w, &prepared) && read_query(c, w, &described) && read_sync(c, w);
+  bool ok = conn_read_query(c, w, &prepared) && conn_read_query(c, w, &described) && conn_read_sync(c, w);
 
   err_init(&d->error, mem);
   if (ok && described && PQresultStatus(described) == PGRES_COMMAND_OK)
@@ -205,13 +159,15 @@ static void take_types(const void *mem, const PGresult *r, struct types *t) {
 static bool load_types(struct conn *c, const void *mem, const struct description *d, const struct raw *raw, size_t n,
                        struct types *types, const struct wait *w, struct err *e) {
   struct str *oids = str_new(mem, 256);
+  const char *param;
   PGresult *r = NULL;
 
   str_char(oids, '{');
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; d[i].ok && j < d[i].nparams; j++) str_printf(oids, "%s%u", oids->len > 1 ? "," : "", raw[i].oids[j]);
   str_char(oids, '}');
-  if (!ask(c, types_sql, oids->p, &r, w, e)) return false;
+  param = oids->p;
+  if (!conn_ask(c, types_sql, 1, &param, &r, w, e)) return false;
   take_types(mem, r, types);
   PQclear(r);
   return true;
@@ -228,7 +184,7 @@ bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, s
   ok = send_describes(c, sql, n);
   for (size_t i = 0; ok && i < n; i++) ok = read_description(c, mem, w, &out[i], &raw[i]);
   conn_end_flight(c);
-  if (!ok) return lost(c, e);
+  if (!ok) return conn_lost(c, e);
   if (!load_types(c, mem, out, raw, n, &types, w, e)) return false;
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; out[i].ok && j < out[i].nparams; j++) out[i].params[j] = find_type(&types, raw[i].oids[j]);
@@ -240,7 +196,7 @@ bool catalog_version(struct conn *c, const void *mem, int *version, const struct
   (void)mem;
 
   *version = 0;
-  if (!ask(c, "select writ.version()", NULL, &r, w, e)) {
+  if (!conn_ask(c, "select writ.version()", 0, NULL, &r, w, e)) {
     bool missing = strcmp(e->sqlstate, "3F000") == 0 || strcmp(e->sqlstate, "42883") == 0 || strcmp(e->sqlstate, "42501") == 0;
     return missing;
   }

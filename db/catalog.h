@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* By what JSON a type may be given (PROTOCOL.md section 2). Domains are as their base type. */
+/* By what JSON a type may be given (docs/protocol.md, section 2). Domains are as their base type. */
 enum type_kind {
   TYPE_OTHER,     /* strings only, in PostgreSQL's input syntax: text, dates, uuid, enums, bytea, ranges ... */
   TYPE_INTEGER,   /* numbers with no fraction */

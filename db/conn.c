@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "db/sqlstate.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -141,13 +142,27 @@ static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
   return true;
 }
 
-/* The server closed it while nobody looked (restart, idle timeout): end of file is waiting to be read. */
+/* The server closed it while nobody looked (restart, idle timeout): end of file is waiting to be read, or the server's last
+ * words and not yet the end. Little else comes unasked (a changed parameter after a reload): not worth telling apart. */
 static bool is_dead(struct conn *c) {
   struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
 
-  if (PQstatus(c->pg) != CONNECTION_OK) return true;
-  if (poll(&fd, 1, 0) <= 0) return false;
-  return !PQconsumeInput(c->pg) || PQstatus(c->pg) != CONNECTION_OK;
+  return PQstatus(c->pg) != CONNECTION_OK || poll(&fd, 1, 0) > 0;
+}
+
+/* The timeouts of a session that is ours alone. */
+static bool settle_session(struct conn *c, const struct wait *w, struct err *e) {
+  static const char sql[] = "select set_config('statement_timeout', $1, false), "
+                            "set_config('lock_timeout', coalesce($2, current_setting('lock_timeout')), false)";
+  const char *statement = arena_printf(e->mem, "%d", c->options.statement_timeout_ms);
+  const char *lock = arena_printf(e->mem, "%d", c->options.lock_timeout_ms);
+  const char *params[] = {statement, c->options.lock_timeout_ms ? lock : NULL};
+  PGresult *result;
+
+  if (!c->options.prepared) return true;
+  if (!conn_ask(c, sql, 2, params, &result, w, e)) return false;
+  PQclear(result);
+  return true;
 }
 
 bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) {
@@ -158,7 +173,7 @@ bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e)
   }
   if (c->pg) return true;
   *fresh = true;
-  return connect_now(c, w, e);
+  return connect_now(c, w, e) && settle_session(c, w, e);
 }
 
 void conn_tidy(struct conn *c, int64_t idle_ms) {
@@ -226,4 +241,48 @@ bool conn_result(struct conn *c, const struct wait *w, PGresult **result) {
   }
   *result = PQgetResult(c->pg);
   return *result || PQstatus(c->pg) == CONNECTION_OK;
+}
+
+bool conn_lost(struct conn *c, struct err *e) {
+  c->doomed = true;
+  err_set(e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");
+  e->log_detail = arena_strdup(e->mem, PQerrorMessage(c->pg));
+  e->retry_after_s = 1;
+  return false;
+}
+
+bool conn_read_query(struct conn *c, const struct wait *w, PGresult **kept) {
+  PGresult *r;
+
+  *kept = NULL;
+  for (;;) {
+    if (!conn_result(c, w, &r)) return false;
+    if (!r) return true;
+    if (PQresultStatus(r) == PGRES_PIPELINE_SYNC || *kept) PQclear(r);
+    else *kept = r;
+  }
+}
+
+bool conn_read_sync(struct conn *c, const struct wait *w) {
+  PGresult *r;
+  bool ok = conn_result(c, w, &r) && r;
+
+  PQclear(r);
+  return ok;
+}
+
+bool conn_ask(struct conn *c, const char *sql, int nparams, const char *const *params, PGresult **result,
+              const struct wait *w, struct err *e) {
+  bool ok = false;
+
+  conn_begin_flight(c);
+  if (PQsendQueryParams(c->pg, sql, nparams, NULL, params, NULL, NULL, 0) && PQpipelineSync(c->pg))
+    ok = conn_read_query(c, w, result) && conn_read_sync(c, w);
+  conn_end_flight(c);
+  if (!ok) return conn_lost(c, e);
+  if (PQresultStatus(*result) == PGRES_TUPLES_OK) return true;
+  sqlstate_error(e, *result);
+  PQclear(*result);
+  *result = NULL;
+  return false;
 }

@@ -17,6 +17,8 @@ struct conn_options {
   const char *name;     /* of the datasource, for messages */
   const char *conninfo; /* libpq's connection string or URI */
   bool prepared;        /* keep named prepared statements; false: behind a pooler that shares sessions */
+  /* For a session that is ours alone (prepared): a backstop for when the worker is gone; 0: the server's own. */
+  int statement_timeout_ms, lock_timeout_ms;
 };
 
 /* What a wait may be ended by, other than PostgreSQL. */

@@ -27,6 +27,14 @@ struct conn {
  * when w ends the wait, asks the server to cancel, once, and goes on reading for a bounded time. False: the connection is
  * lost, or the bounded time is over: nothing more can be read. The caller clears the result. */
 bool conn_result(struct conn *c, const struct wait *w, PGresult **result) __attribute__((warn_unused_result));
+/* One query in a flight of its own. *result: cleared by the caller; NULL on failure. */
+bool conn_ask(struct conn *c, const char *sql, int nparams, const char *const *params, PGresult **result,
+              const struct wait *w, struct err *e) __attribute__((warn_unused_result));
+/* The answers to one pipelined query: the first to *kept (may be NULL), the rest thrown away; and to one Sync. False: lost. */
+bool conn_read_query(struct conn *c, const struct wait *w, PGresult **kept) __attribute__((warn_unused_result));
+bool conn_read_sync(struct conn *c, const struct wait *w) __attribute__((warn_unused_result));
+/* DATABASE_UNAVAILABLE; the connection will not be used again. Gives false. */
+bool conn_lost(struct conn *c, struct err *e);
 /* Begins a flight: no cancel sent, nothing received. */
 void conn_begin_flight(struct conn *c);
 void conn_end_flight(struct conn *c);

@@ -34,7 +34,7 @@ struct pipe {
   bool broken; /* libpq took no more */
 };
 
-enum fixed { FIXED_BEGIN, FIXED_SETTINGS = FIXED_BEGIN + 4, FIXED_COMMIT = FIXED_SETTINGS + 4, FIXED_IMMEDIATE, FIXED_ROLLBACK };
+enum fixed { FIXED_BEGIN, FIXED_SETTINGS = FIXED_BEGIN + 4, FIXED_COMMIT = FIXED_SETTINGS + 6, FIXED_IMMEDIATE, FIXED_ROLLBACK };
 
 static const char *const begins[] = {
     [ISOLATION_DEFAULT] = "begin",
@@ -44,23 +44,29 @@ static const char *const begins[] = {
 };
 
 /* The caller is known to SQL by settings local to the transaction. The role comes last: what stands before it runs as the
- * login role. One text for each of: mapped role or not, lock_timeout or not. */
-#define SETTINGS                                                                                                       \
+ * login role. A session of our own has its timeouts since it was opened (conn.c): set here, each costs PostgreSQL some 3 us
+ * a transaction. */
+#define CALLER                                                                                                         \
   "select set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                         \
-  "set_config('request.user', $3, true), set_config('request.id', $4, true), set_config('statement_timeout', $5, true)"
+  "set_config('request.user', $3, true), set_config('request.id', $4, true)"
+#define TIMEOUT ", set_config('statement_timeout', $5, true)"
 #define LOCKS ", set_config('lock_timeout', $6, true)"
 
-static const char *const settings[] = {
-    SETTINGS,
-    SETTINGS LOCKS,
-    SETTINGS ", set_config('role', $6, true)",
-    SETTINGS LOCKS ", set_config('role', $7, true)",
+enum timeouts { TIMEOUTS_OF_SESSION, TIMEOUTS_STATEMENT, TIMEOUTS_BOTH };
+
+static const char *const settings[][2] = {
+    [TIMEOUTS_OF_SESSION] = {CALLER, CALLER ", set_config('role', $5, true)"},
+    [TIMEOUTS_STATEMENT] = {CALLER TIMEOUT, CALLER TIMEOUT ", set_config('role', $6, true)"},
+    [TIMEOUTS_BOTH] = {CALLER TIMEOUT LOCKS, CALLER TIMEOUT LOCKS ", set_config('role', $7, true)"},
 };
 
-static unsigned settings_index(const struct plan *p) { return (p->lock_timeout_ms ? 1 : 0) + (p->role ? 2 : 0); }
+static enum timeouts timeouts_of(const struct plan *p) {
+  if (!p->shared_session) return TIMEOUTS_OF_SESSION;
+  return p->lock_timeout_ms ? TIMEOUTS_BOTH : TIMEOUTS_STATEMENT;
+}
 
 const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation]; }
-const char *plan_settings_sql(const struct plan *p) { return settings[settings_index(p)]; }
+const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][p->role != NULL]; }
 
 static void put_item(struct pipe *p, enum item_kind kind, const struct statement *s, size_t step) {
   arena_grow(p->mem, p->items, p->nitems);
@@ -110,16 +116,18 @@ static void put_sync(struct pipe *p) {
 
 static void put_settings(struct pipe *p, const struct wait *w) {
   const struct plan *plan = p->plan;
+  enum timeouts timeouts = timeouts_of(plan);
   int64_t left_ms = w->deadline_ms - clock_ms();
   char timeout[24], lock_timeout[24];
-  const char *params[7] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id, timeout};
-  unsigned n = 5;
+  const char *params[7] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id};
+  unsigned n = 4;
 
   snprintf(timeout, sizeof timeout, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
   snprintf(lock_timeout, sizeof lock_timeout, "%d", plan->lock_timeout_ms);
-  if (plan->lock_timeout_ms) params[n++] = lock_timeout;
+  if (timeouts >= TIMEOUTS_STATEMENT) params[n++] = timeout;
+  if (timeouts == TIMEOUTS_BOTH) params[n++] = lock_timeout;
   if (plan->role) params[n++] = plan->role;
-  put_fixed(p, ITEM_RUN, FIXED_SETTINGS + settings_index(plan), plan_settings_sql(plan), params, n);
+  put_fixed(p, ITEM_RUN, FIXED_SETTINGS + 2 * timeouts + (plan->role != NULL), plan_settings_sql(plan), params, n);
 }
 
 static void put_plan(struct pipe *p, const struct wait *w) {
@@ -149,6 +157,7 @@ struct reading {
   struct flight *f;
   struct err *e;
   bool fatal;       /* the first error ended the session */
+  bool lost;        /* some error ended the session: nothing follows it */
   bool synced;      /* the first Sync was answered: the server has begun on the COMMIT, or will */
   bool commit_put;  /* the COMMIT was handed to libpq: the server may have seen it */
 };
@@ -173,13 +182,16 @@ static const char *keep_text(void *mem, PGresult **result, size_t len) {
 
 static void first_error(struct reading *r, const struct item *item, const PGresult *result) {
   struct conn *c = r->p->c;
+  /* Without a SQLSTATE it is libpq's own: the server is gone. libpq would give the same for each item that is left. */
+  bool fatal = sqlstate_is_fatal(result) || !PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-  if (r->f->state == TXN_FAILED) return;
+  if (fatal) r->lost = true;
+  if (r->f->state != TXN_OPEN) return; /* failed already, or ended: an error behind COMMIT's answer takes nothing back */
   r->f->state = TXN_FAILED;
   r->f->failed_step = item->step;
   r->f->failed_parameter = sqlstate_parameter(result);
   r->f->raised_by_server = sqlstate_is_retryable(result);
-  r->fatal = sqlstate_is_fatal(result) || !PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  r->fatal = fatal;
   sqlstate_error(r->e, result);
   /* A server that has become a standby, or a session that someone else has changed: a new connection is wanted. */
   if (strcmp(r->e->sqlstate, "25006") == 0 || strcmp(r->e->sqlstate, "26000") == 0 ||
@@ -232,6 +244,7 @@ static bool read_item(struct reading *r, const struct item *item) {
     if (!conn_result(r->p->c, r->w, &result)) return false;
     if (!result) break;
     take_result(r, item, result);
+    if (r->lost) return false;
   } while (item->kind != ITEM_SYNC);
   return true;
 }
@@ -246,7 +259,7 @@ static bool refused_by_pooler(const struct err *e) {
   return false;
 }
 
-/* The connection went away (or was given up) in the middle: what has become of the transaction? DESIGN: an answer read
+/* The connection went away (or was given up) in the middle: what has become of the transaction? docs/design.md: an answer read
  * decides; on a unix socket all that the server sent before it died has been read, over TCP or a pooler it may not. */
 static bool judge_loss(struct reading *r) {
   struct conn *c = r->p->c;
@@ -258,7 +271,9 @@ static bool judge_loss(struct reading *r) {
   r->f->was_lost = true;
   if (c->counters) c->counters->lost_connections++;
   words[strcspn(words, "\n")] = '\0';
+  if (r->f->state == TXN_COMMITTED) return true; /* COMMIT was answered: only the end of the flight is missing */
   if (r->f->state == TXN_FAILED && !r->fatal) return false; /* an error before COMMIT: certain, and already told */
+  r->f->failed_step = r->p->plan->n; /* no command is to blame */
   if (r->p->plan->dry_run || !r->commit_put ||
       (!r->synced && !given_up && (direct || (r->f->state == TXN_FAILED && c->options.prepared && *r->e->sqlstate) ||
                                    refused_by_pooler(r->e)))) {

@@ -32,6 +32,7 @@ struct plan {
   const char *role;    /* SET LOCAL ROLE; NULL: the login role */
   const char *claims, *caller_role, *caller_user, *request_id; /* request.jwt.claims, request.role, .user, .id */
   int lock_timeout_ms; /* 0: the server's own setting stands */
+  bool shared_session; /* behind a pooler: statement_timeout is set in the transaction, not with the session */
   struct step *steps;
   size_t n;
 };

@@ -338,6 +338,8 @@ static void finish_reload(struct supervisor *s) {
   s->setup = setup;
   log_set_level(setup->config->log_level);
   s->page->reloads++;
+  /* Without workers nobody would ever answer: let callers be refused instead. A restart opens it again. */
+  if (setup->config->inside_workers == 0 && s->sockets[POOL_INSIDE].fd >= 0) socket_close(&s->sockets[POOL_INSIDE]);
   /* Order: new workers first, so that somebody accepts all the time. */
   retire_all(s);
   fill_pools(s);

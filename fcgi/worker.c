@@ -166,6 +166,7 @@ static bool read_head(FCGX_Request *fcgi, int fd) {
 }
 
 static void tell_undelivered(struct worker *w, const struct answer *answer, int error) {
+  if (answer->status == err_status(ERR_CALLER_GONE)) return; /* known, and told: that is why it is answered so */
   if (w->site.own) w->site.own->undelivered++;
   log_line(LOG_WARN, "undelivered", "id=%s status=%d reason=\"%s\"", answer->headers[0].value, answer->status,
            error > 0 ? strerror(error) : "FastCGI protocol error");

@@ -63,6 +63,17 @@ def wait_until(true, what, timeout=10.0):
         pause = min(pause * 1.5, 0.1)
 
 
+class elapsed:
+    """with elapsed() as time: ...; time.seconds is how long it took."""
+
+    def __enter__(self):
+        self.begun = time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.monotonic() - self.begun
+
+
 def free_port():
     """A TCP port on the loopback that nobody listens on at this moment."""
     with socket.socket() as probe:
@@ -79,6 +90,8 @@ class Workspace:
         self.count = 0
         give_away(self.root)
         self.bin = self.folder("bin")
+        for file in ("leaks.supp", "valgrind.supp"):
+            shutil.copyfile(SOURCE / "tests" / file, self.bin / file)
         for program in ("writd", "writ"):
             # Copies: the servers' user may not be able to read the build, and a rebuild must not change a running test.
             if (BUILD / program).exists():
@@ -125,6 +138,7 @@ def environment(**more):
         "HOME": str(workspace().root),
         "LC_ALL": "C.UTF-8",
         "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+        "LSAN_OPTIONS": f"suppressions={workspace().bin}/leaks.supp:print_suppressions=0",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         **more,
     }
@@ -482,9 +496,11 @@ class Writ(Server):
             (self.folder / "manifest.yaml").write_text(manifest)
 
     def command(self):
-        valgrind = ["valgrind", "-q", "--trace-children=yes", "--child-silent-after-fork=no", "--leak-check=full",
-                    "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "--track-fds=no",
-                    f"--log-file={self.folder}/valgrind.%p"] if VALGRIND else []
+        valgrind = []
+        if VALGRIND:
+            valgrind = ["valgrind", "-q", "--trace-children=yes", "--child-silent-after-fork=no", "--leak-check=full",
+                        "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
+                        f"--suppressions={workspace().bin}/valgrind.supp", f"--log-file={self.folder}/valgrind.%p"]
         return [*valgrind, workspace().bin / "writd", "-c", self.file]
 
     def ready(self):
@@ -504,8 +520,9 @@ class Writ(Server):
 
     def check_clean(self):
         """Fails when a sanitizer or valgrind had something to say."""
-        found = SANITIZER.search(self.log())
-        assert not found, f"a sanitizer reports in {self.log_file}:\n{self.log()}"
+        log = self.log()
+        found = SANITIZER.search(log)
+        assert not found, f"a sanitizer reports in {self.log_file}:\n{log[max(0, found.start() - 500):][:8000]}"
         reports = [file.read_text(errors="replace") for file in sorted(self.folder.glob("valgrind.*"))]
         assert not any(reports), "valgrind reports:\n" + "\n".join(report for report in reports if report)
 
@@ -611,12 +628,16 @@ class Site:
         try:
             self.nginx.start()
             if self.nginx.inside_http.exists():
-                wait_until(lambda: self.inside.get("/readyz").status == 200, "/readyz", 20 * PATIENCE)
+                wait_until(self._ready, "/readyz", 20 * PATIENCE)
         except BaseException as error:
             log = self.writ.log()
             self.stop()
             raise RuntimeError(f"the site did not start: {error}\n{log}") from error
         return self
+
+    def _ready(self):
+        assert not SANITIZER.search(self.writ.log()), "a sanitizer reports"  # workers may die of it, again and again
+        return self.inside.get("/readyz").status == 200
 
     def stop(self):
         try:

@@ -22,6 +22,12 @@ begin
   insert into audit (text) values (text);
   commit;
 end $$;
+create function nothing() returns void language sql as '';
+create function noisy() returns integer language plpgsql as $$
+begin
+  raise notice 'a notice'; raise warning 'a warning'; return 1;
+end $$;
+create function named(a integer, b integer default 5) returns integer language sql as 'select a * 10 + b';
 create function set_person(p_name text) returns table (id bigint, name text) language sql as
   'insert into person (name) values (p_name) returning id, name';
 
@@ -75,6 +81,26 @@ commands:
   strange_columns:
     sql: select 1 as "a b", 2 as "say ""hi""", 3 as "Größe", 4 as "x.y", 5 as "$ref", 6 as "back\\slash"
     returns: one
+  union_of_two: { sql: "(select 1 as x) union all (select 2) order by x desc" }
+  recursive: { sql: "with recursive a as (select 1 as q), t(n) as (select 1 union all select n + 1 from t where n < :m::int),
+                     b as materialized (select n from t) select n from b order by n desc" }
+  on_conflict: { sql: "insert into person (name) values (:name) on conflict (name) do nothing returning name", returns: optional }
+  upsert: { sql: "insert into person (name, age) values (:name, :age) on conflict (name) do update set age = excluded.age returning name, age", returns: one }
+  for_update: { sql: "select name from person where name = :name for update", returns: optional }
+  comment_first: { sql: "/* :a */ -- it's :b\\n SELECT 1 AS one", returns: one }
+  named_notation: { sql: "select named(a := :a, b => :b) as x, named(a:=:a) as y", returns: one }
+  literals: { sql: "select '12:30:00'::time as t, U&'\\\\0041:x' as u, 'it''s :x' as q", returns: one }
+  operators: { sql: "select :d::jsonb -> 'a' as x, :d::jsonb ? 'a' as y, :d::jsonb @> '{\\"a\\": 1}' as z", returns: one }
+  sorted: { sql: "select i from generate_series(1, 500) i order by i % 7, i desc" }
+  count_of_returning: { sql: "insert into audit (text) values (:text) returning id", returns: count }
+  none_of_returning: { sql: "insert into audit (text) values (:text) returning id", returns: none }
+  no_columns: { sql: "select from generate_series(1, :n::int)" }
+  nothing: { sql: "select nothing() as x", returns: one }
+  noisy: { sql: "select noisy() as x", returns: one }
+  check_values: { check: "values (true)" }
+  check_end: { check: "select true; -- that is it" }
+  check_comment: { check: "1 = 1 -- trailing" }
+  check_parentheses: { check: "(select true)" }
   column_order: { sql: "select 1 as zulu, 2 as alpha, 3 as mike", returns: one }
   trailing: { sql: "select 1 as one; -- and that is all\\n", returns: one }
 
@@ -240,6 +266,18 @@ def test_wrong_number_of_rows_undoes_everything(site, count, name, n, code, stat
     ("with_insert_optional", {"text": "with", "really": True}, {"text": "with"}),
     ("with_insert_optional", {"text": "with", "really": False}, None),
     ("trailing", {}, {"one": 1}),
+    ("union_of_two", {}, [{"x": 2}, {"x": 1}]),
+    ("recursive", {"m": 3}, [{"n": 3}, {"n": 2}, {"n": 1}]),
+    ("comment_first", {}, {"one": 1}),
+    ("named_notation", {"a": 1, "b": 2}, {"x": 12, "y": 15}),
+    ("literals", {}, {"t": "12:30:00", "u": "A:x", "q": "it's :x"}),
+    ("operators", {"d": {"a": 1}}, {"x": 1, "y": True, "z": True}),
+    ("sorted", {}, [{"i": i} for i in sorted(range(1, 501), key=lambda i: (i % 7, -i))]),
+    ("count_of_returning", {"text": "counted"}, 1),
+    ("none_of_returning", {"text": "counted"}, None),
+    ("no_columns", {"n": 3}, 3),
+    ("nothing", {}, {"x": None}),
+    ("check_values", {}, True), ("check_end", {}, True), ("check_comment", {}, True), ("check_parentheses", {}, True),
     ("strange_columns", {}, {"a b": 1, 'say "hi"': 2, "Größe": 3, "x.y": 4, "$ref": 5, "back\\slash": 6}),
     ("scanner", {"yes": 1}, {"plain": ":no", "escaped": "it's :no", "dollar": " :no ", "tagged": " :no $$ :no ",
                              "cast": 1, "slice": [1, 2], "identifier": 9}),
@@ -260,6 +298,15 @@ def test_statements_write(call, count):
     assert call("from_function", {"name": "of a function"}).result["name"] == "of a function"
 
 
+def test_conflicts_and_locks(call):
+    assert call("for_update", {"name": "conflict"}).result is None
+    assert call("on_conflict", {"name": "conflict"}).result == {"name": "conflict"}
+    assert call("on_conflict", {"name": "conflict"}).result is None
+    assert call("upsert", {"name": "conflict", "age": 7}).result == {"name": "conflict", "age": 7}
+    assert call("upsert", {"name": "conflict", "age": 8}).result == {"name": "conflict", "age": 8}
+    assert call("for_update", {"name": "conflict"}).result == {"name": "conflict"}
+
+
 def test_call_and_merge(call, count, site):
     assert call("calls", {"texts": ["proc", "proc"]}).status == 200
     assert call("calls_none", {"texts": ["proc"]}).result is None
@@ -270,6 +317,40 @@ def test_call_and_merge(call, count, site):
     answer = site.inside.set(("calls", {"texts": ["in set"]}), ("merges", {"text": "in set"}), ("many", {"n": 1}))
     assert answer.results[2] == [ONE]
     assert count("in set!") == 1
+
+
+@pytest.mark.parametrize("kind", ["transactional", "execute"])
+def test_any_statement_can_be_referred_to(site, kind):
+    """... but for CALL and MERGE, which is told where the reference stands."""
+    def run(name, args, path):
+        return site.inside.post(f"/command/{kind}_command_set", {"commands": [
+            {"command": name, "args": args, "as": "r"}, {"command": "typed", "args": {"a": 1, "d": {"$ref": path}}}]})
+
+    for name, args, path, expected in (
+        ("union_of_two", {}, "r.0.x", 2), ("recursive", {"m": 4}, "r", [{"n": n} for n in (4, 3, 2, 1)]), ("no_columns", {"n": 3}, "r", 3),
+        ("count_of_returning", {"text": "x"}, "r", 1), ("none_of_returning", {"text": "x"}, "r", None), ("nothing", {}, "r.x", None),
+        ("with_insert_count", {"text": "x"}, "r", 1), ("insert_by_default", {"n": 2}, "r", 2), ("check_values", {}, "r", True),
+        ("strange_columns", {}, "r.a b", 1), ("strange_columns", {}, 'r.say "hi"', 2), ("strange_columns", {}, "r.Größe", 3),
+        ("upsert", {"name": "referred", "age": 1}, "r.name", "referred"), ("from_function", {"name": f"for {kind}"}, "r.name", f"for {kind}"),
+    ):
+        assert run(name, args, path).results[1]["d"] == expected, name
+    for name, args in (("calls", {"texts": ["never"]}), ("merges", {"text": "never"})):
+        answer = run(name, args, "r")
+        assert (answer.code, answer.status) == ("BAD_REFERENCE", 400)
+        assert (answer.json["index"], answer.json["path"], answer.json["argument"]) == (1, "/commands/1/args/d", "d")
+
+
+def test_notices_are_not_for_the_log(site):
+    mark = site.writ.log_mark()
+    assert site.inside.command("noisy").result == {"x": 1}
+    log = site.writ.log_since(mark)
+    assert "a notice" not in log and "a warning" not in log
+
+
+def test_more_than_the_sockets_hold_both_ways(site):
+    """What PostgreSQL sends is read while the rest is still being sent."""
+    results = site.inside.set(*[("twice", {"x": 1, "y": "z" * 9000})] * 100).results
+    assert results == [{"sum": 2, "text": "z" * 18000}] * 100
 
 
 def test_commit_in_a_procedure_keeps_nothing(site, count):

@@ -316,7 +316,7 @@ def test_what_a_function_raises_itself_is_not_tried_again(database, site, state,
 def test_retries_end_at_the_deadline(database, site):
     """Races without end: the deadline of 1 s holds."""
     with Crowd(4, lambda number: crosswise(site, *("ab" if number % 2 else "ba"))) as crowd:
-        crowd.wait_for(8)
+        crowd.wait_for(4)
     for _, answer in crowd.outcomes:
         assert answer.status == 200 or answer.code in ("DEADLOCK", "TIMEOUT"), answer
     nothing_runs(database)

@@ -364,3 +364,26 @@ def test_limits_of_results_are_for_each_command(site):
 def test_many_arguments_of_all_sizes(site):
     for size in (1, 100, 4095, 4096, 4097, 65535, 65536, 65537, 90000):
         assert site.inside.command("t_text", {"v": "y" * size}).result == {"v": "y" * size}
+
+
+class Latin1(harness.Database):
+    def __init__(self, postgres, name):
+        self.postgres, self.name = postgres, name
+        postgres.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
+        self.execute("create table note (t text); grant all on note to writ")
+        self.install()
+
+
+def test_database_of_another_encoding(postgres):
+    """UTF-8 outside, whatever inside; what the database cannot hold is refused."""
+    manifest = 'specVersion: 1\ncommands: { add: { sql: "insert into note values (:v) returning t as v, length(t) as n", returns: one } }\n'
+    database = Latin1(postgres, "test_json_latin1")
+    try:
+        with harness.Site(database, manifest) as site:
+            assert site.inside.command("add", {"v": "Größe"}).result == {"v": "Größe", "n": 5}
+            answer = site.inside.set(("add", {"v": "é"}, "a"), ("add", {"v": {"$ref": "a.v"}}))
+            assert answer.results[1] == {"v": "é", "n": 1}
+            answer = site.inside.command("add", {"v": "👋"})
+            assert (answer.code, answer.status, answer.json["argument"]) == ("BAD_ARGUMENT", 400, "v")
+    finally:
+        database.drop()

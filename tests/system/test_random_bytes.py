@@ -49,7 +49,7 @@ GOOD = {"commands": [
 PATHS = ["/command/add_thing", "/command/both", "/command/transactional_command_set", "/command/execute_command_set",
          "/command/is_positive", "/healthz", "/metrics", "/command/", "/"]
 
-# PROTOCOL: which codes may stand behind these. Nobody here is slow, and the database is there.
+# docs/protocol.md: which codes may stand behind these. Nobody here is slow, and the database is there.
 MAY_BE_5XX = {501: {"NOT_IMPLEMENTED"}}
 HUNG_UP = {501: {"NOT_IMPLEMENTED"}, 504: {"TIMEOUT"}}  # where the client has closed its half of the connection
 
@@ -66,6 +66,7 @@ def site(database):
 def chance(request, site):
     """A generator of its own for each test, and a look at the site before and after."""
     print(f"WRIT_SEED={SEED}")
+    harness.wait_until(lambda: len(site.writ.workers()) == 3, "three workers", 15)
     before = sorted(site.writ.workers())
     mark = site.writ.log_mark()
     yield random.Random(f"{SEED} {request.node.name}")
@@ -233,6 +234,16 @@ def test_records_to_the_socket(site, chance):
                                      fastcgi.pairs([(name_of(chance), chance.randbytes(chance.randrange(30)))])])
             data += fastcgi.record(kind, content, chance.choice([1, 1, 1, 0, 2, 65535]), chance.choice([1, 1, 1, 1, 0, 255]))
         judge(fastcgi.parse(speak(both(site, chance), data)), data, HUNG_UP)
+
+
+@pytest.mark.parametrize("lengths", [(0x7fffffff, 0x7fffffff), (0x7ffffff0, 0x20), (0x7fffffff, 0), (0, 0x7fffffff),
+                                     (0x40000000, 0x40000000), (100, 0x7fffffff)], ids=str)
+def test_lengths_that_do_not_fit(site, chance, lengths):
+    """Of the name and the value of a parameter; their sum overflows an int (CVE-2025-23016 of libfcgi)."""
+    content = b"".join(struct.pack(">I", length | 0x80000000) for length in lengths) + b"x" * 3000
+    for path in (site.writ.border_socket, site.writ.inside_socket):
+        data = fastcgi.begin() + fastcgi.stream(fastcgi.PARAMS, content) + fastcgi.stream(fastcgi.STDIN, b"")
+        judge(fastcgi.parse(speak(path, data)), data)
 
 
 def test_mutated_requests_to_the_socket(site, chance):

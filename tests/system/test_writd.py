@@ -482,14 +482,14 @@ def test_how_a_child_ended_in_one_line(database):
         busy = Later(site.client.command, "pause", {"seconds": 20})
         sleeping(database)
         mark = site.writ.log_mark()
-        os.kill(killed, signal.SIGSEGV)
+        os.kill(killed, signal.SIGABRT)
         os.kill(left, signal.SIGTERM)
         harness.wait_until(lambda: gone(killed), "one to die")
         ends = harness.wait_until(
             lambda: len(found := lines(site.writ.log_since(mark), "worker-end")) >= 1 and found, "its line")
         # One of the two had the request in work: if it is the one that was told to leave, it leaves when the request ends.
         end = next(end for end in ends if end["worker"] == str(killed))
-        assert end["signal"] == "SIGSEGV" and end["pool"] == "border" and end["level"] == "error", end
+        assert end["signal"] == "SIGABRT" and end["pool"] == "border" and end["level"] == "error", end
         assert {"requests", "lived_ms", "in_request"} <= set(end), end
         stop_sleepers(database)
         busy.get()

@@ -1,4 +1,4 @@
-/* JSON values as parameters: commands/param.c against the table in PROTOCOL's "JSON value to parameter type". */
+/* JSON values as parameters: commands/param.c against the table in docs/protocol.md, "JSON value to parameter type". */
 #include "base/arena.h"
 #include "base/json.h"
 #include "commands/param.h"
