@@ -60,6 +60,13 @@ SIGNUP = dict(
     php=("/php/signup.php", USER),
 )
 
+SET50 = dict(
+    rows={"app_user": 0, "audit": 0, "item": 50},
+    pgbench=BEGIN + add_items(50) + COMMIT,
+    pipeline=BEGIN + add_items(50) + COMMIT,
+    php=("/php/set50.php", {"items": ITEMS}),
+)
+
 WORKLOADS = {
     w.name: w
     for w in (
@@ -87,11 +94,14 @@ WORKLOADS = {
         ),
         Workload(
             "set50",
-            rows={"app_user": 0, "audit": 0, "item": 50},
-            pgbench=BEGIN + add_items(50) + COMMIT,
-            pipeline=BEGIN + add_items(50) + COMMIT,
             writ=("/command/transactional_command_set", {"commands": [command("add_item", item) for item in ITEMS]}),
-            php=("/php/set50.php", {"items": ITEMS}),
+            **SET50,
+        ),
+        # The same rows by one command that takes arrays.
+        Workload(
+            "set50_arrays",
+            writ=("/command/add_items", {"names": [i["name"] for i in ITEMS], "numbers": [i["n"] for i in ITEMS]}),
+            **SET50,
         ),
         Workload("signup_composite", writ=("/command/sign_up", USER), **SIGNUP),
     )

@@ -464,7 +464,10 @@ static bool judge_each(struct run *r) {
 }
 
 static bool run_each(struct run *r) {
-  if (r->set->nentries > 1 && !judge_each(r)) return false;
+  if (r->set->nentries > 1 && !judge_each(r)) {
+    r->e->committed = 0;
+    return false;
+  }
   for (size_t i = 0; i < r->set->nentries; i++) {
     const struct command *c = r->set->entries[i].command;
 

@@ -454,6 +454,7 @@ struct command_set *set_decode(void *mem, const struct engine *engine, const str
   set->each_alone = command->kind == COMMAND_EXECUTE_SET;
   set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
   ok = set->is_set ? decode_set(&d, args) : decode_single(&d, command, args);
+  if (!ok && set->each_alone) e->committed = 0;
   return ok ? set : NULL;
 }
 

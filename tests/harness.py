@@ -498,8 +498,8 @@ class Writ(Server):
     def command(self):
         valgrind = []
         if VALGRIND:
-            valgrind = ["valgrind", "-q", "--trace-children=yes", "--child-silent-after-fork=no", "--leak-check=full",
-                        "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
+            valgrind = ["valgrind", "-q", "--vgdb=no", "--trace-children=yes", "--child-silent-after-fork=no",
+                        "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite",
                         f"--suppressions={workspace().bin}/valgrind.supp", f"--log-file={self.folder}/valgrind.%p"]
         return [*valgrind, workspace().bin / "writd", "-c", self.file]
 

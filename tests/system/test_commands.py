@@ -594,7 +594,7 @@ def test_execute_set_refuses_before_it_runs(site, count):
         answer = execute(site.inside, ("add_audit", {"text": "early"}), bad)
         assert answer.status in (400, 404), answer
         assert answer.json["index"] == 1
-        assert answer.json.get("committed", 0) == 0
+        assert answer.json["committed"] == 0
     assert count("early") == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import fastcgi
 import harness
-from crowd import Crowd, Later, at_once
+from crowd import Crowd, at_once
 
 SCHEMA = """
 create table note (id bigint generated always as identity primary key, text text not null);
@@ -78,6 +78,20 @@ def fresh(database):
 
 
 PATIENT = {"timeout_ms": 20000, "slow_ms": 0}
+STATEMENTS = pytest.mark.parametrize("last", [("pause", {"seconds": 60}), ("spin", {}), ("late", {})],
+                                     ids=["sleeping", "computing", "at commit"])
+
+
+def set_in_bytes(*commands):
+    """A request as it is on the wire, for callers that do not wait for the answer."""
+    body = json.dumps({"commands": [harness.as_command(command) for command in commands]}).encode()
+    return (b"POST /command/transactional_command_set HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+
+def line_with(site, words):
+    """The first line of the log with these words."""
+    return harness.wait_until(lambda: [line for line in site.writ.log().splitlines() if words in line], words)[0]
 
 
 def running(database):
@@ -88,11 +102,6 @@ def running(database):
 
 def nothing_runs(database):
     harness.wait_until(lambda: running(database) == 0, "nothing to run in PostgreSQL", 5 * harness.PATIENCE)
-
-
-def something_runs(database, event="PgSleep"):
-    harness.wait_until(lambda: database.one("select count(*) from pg_stat_activity where wait_event = %s "
-                                            "and datname = current_database()", (event,)), f"{event} in PostgreSQL")
 
 
 def connections(database):
@@ -117,7 +126,7 @@ def counter(site, name):
 # ---- timeout_ms
 
 
-@pytest.mark.parametrize("last", [("pause", {"seconds": 60}), ("spin", {}), ("late", {})], ids=["sleeping", "computing", "at commit"])
+@STATEMENTS
 def test_the_deadline(database, site, last):
     """The statement that still runs is cancelled in PostgreSQL, and what went before is rolled back."""
     before = counter(site, "writ_cancels_total")
@@ -169,7 +178,8 @@ def test_all_workers_are_free_again(database, site):
     answers = at_once([lambda: site.client.command("pause", {"seconds": 60})] * 8)
     assert {answer.code for answer in answers} == {"TIMEOUT"}
     nothing_runs(database)
-    assert [answer.status for answer in at_once([lambda: site.client.command("add_note", {"text": "x"})] * 8)] == [200] * 8
+    answers = at_once([lambda: site.client.command("add_note", {"text": "x"})] * 8)
+    assert [answer.status for answer in answers] == [200] * 8
     assert len(site.writ.workers()) == 5
 
 
@@ -187,19 +197,17 @@ def test_a_body_that_does_not_come(database, site):
 # ---- the caller hangs up
 
 
-@pytest.mark.parametrize("last", [("pause", {"seconds": 60}), ("spin", {}), ("late", {})], ids=["sleeping", "computing", "at commit"])
+@STATEMENTS
 def test_a_caller_that_hangs_up(database, last):
     with harness.Site(database, MANIFEST, workers=1, **PATIENT) as site:
-        body = json.dumps({"commands": [harness.as_command(("add_note", {"text": "x"})), harness.as_command(last)]}).encode()
         with site.client.connect() as connection:
-            connection.sendall(b"POST /command/transactional_command_set HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                               b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            connection.sendall(set_in_bytes(("add_note", {"text": "x"}), last))
             harness.wait_until(lambda: running(database) == 1, "the statement to run")
         nothing_runs(database)  # long before the deadline
         assert notes(database) == 0
         assert site.client.command("add_note", {"text": "next"}).status == 200  # the one worker is free again
         assert counter(site, "writ_cancels_total") == 1
-        line = harness.wait_until(lambda: [line for line in site.writ.log().splitlines() if "CALLER_GONE" in line], "a line")[0]
+        line = line_with(site, "CALLER_GONE")
         assert " info request " in line and "status=499 code=CALLER_GONE" in line, line
         assert len(site.writ.workers()) == 2
 
@@ -209,11 +217,8 @@ def test_callers_that_hang_up_at_any_moment(database):
     others = connections(database)
     with harness.Site(database, MANIFEST, workers=2, **PATIENT) as site:
         def send(number):
-            body = json.dumps({"commands": [
-                {"command": "add_note", "args": {"text": f"{number}"}}, {"command": "add_note", "args": {"text": f"{number}"}}]}).encode()
             with site.client.connect() as connection:
-                connection.sendall(b"POST /command/transactional_command_set HTTP/1.1\r\nHost: x\r\n"
-                                   b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                connection.sendall(set_in_bytes(*[("add_note", {"text": f"{number}"})] * 2))
                 time.sleep(number % 13 / 4000)
 
         with Crowd(4, send) as crowd:
@@ -247,29 +252,28 @@ def test_lock_timeout(database):
 # ---- transactions that PostgreSQL wants to have repeated
 
 
-def race(database, *calls):
-    """Both in their transaction before either goes on: each sleeps after it has read or locked."""
-    laters = [Later(call) for call in calls]
-    return [later.get() for later in laters]
+def race(*calls):
+    """Both are in their transaction before either goes on: each sleeps after it has read or locked."""
+    return at_once(calls)
 
 
 def test_a_serialization_failure_is_tried_again(database):
     """Two doctors leave at once: one of them is told, by the second try, that nobody else is left."""
     with harness.Site(database, MANIFEST, workers=2, **PATIENT) as site:
-        answers = race(database, lambda: site.client.command("go_home", {"doctor": "ann", "seconds": 0.4}),
+        answers = race(lambda: site.client.command("go_home", {"doctor": "ann", "seconds": 0.4}),
                        lambda: site.client.command("go_home", {"doctor": "bob", "seconds": 0.4}))
         assert sorted(answer.status for answer in answers) == [200, 409], answers
         assert next(answer.code for answer in answers if answer.status == 409) == "NEEDED"
         assert database.one("select count(*) from duty where on_call") == 1
         assert tries(database) == 3  # two, and one again
         assert counter(site, "writ_retries_total") == 1
-        line = harness.wait_until(lambda: [line for line in site.writ.log().splitlines() if "code=NEEDED" in line], "a line")[0]
+        line = line_with(site, "code=NEEDED")
         assert " retries=1 " in line and " flights=2 " in line, line
 
 
 def test_a_serialization_failure_without_retries(database):
     with harness.Site(database, MANIFEST, workers=2, retries=0, **PATIENT) as site:
-        answers = race(database, lambda: site.client.command("go_home", {"doctor": "ann", "seconds": 0.4}),
+        answers = race(lambda: site.client.command("go_home", {"doctor": "ann", "seconds": 0.4}),
                        lambda: site.client.command("go_home", {"doctor": "bob", "seconds": 0.4}))
         assert sorted(answer.status for answer in answers) == [200, 409], answers
         failed = next(answer for answer in answers if answer.status == 409)
@@ -280,13 +284,14 @@ def test_a_serialization_failure_without_retries(database):
 
 
 def crosswise(site, first, second):
-    return site.client.set(("attempt", {}), ("bump", {"name": first}), ("pause", {"seconds": 0.4}), ("bump", {"name": second}))
+    return site.client.set(("attempt", {}), ("bump", {"name": first}), ("pause", {"seconds": 0.4}),
+                           ("bump", {"name": second}))
 
 
 def test_a_deadlock_is_tried_again(database):
     with harness.Site(database, MANIFEST, workers=2, **PATIENT) as site:
         before = dict(database.execute("select name, value from counter"))
-        answers = race(database, lambda: crosswise(site, "a", "b"), lambda: crosswise(site, "b", "a"))
+        answers = race(lambda: crosswise(site, "a", "b"), lambda: crosswise(site, "b", "a"))
         assert [answer.status for answer in answers] == [200, 200], answers
         after = dict(database.execute("select name, value from counter"))
         assert (after["a"] - before["a"], after["b"] - before["b"]) == (2, 2)  # each of them once
@@ -297,7 +302,7 @@ def test_a_deadlock_is_tried_again(database):
 def test_a_deadlock_without_retries(database):
     with harness.Site(database, MANIFEST, workers=2, retries=0, **PATIENT) as site:
         before = dict(database.execute("select name, value from counter"))
-        answers = race(database, lambda: crosswise(site, "a", "b"), lambda: crosswise(site, "b", "a"))
+        answers = race(lambda: crosswise(site, "a", "b"), lambda: crosswise(site, "b", "a"))
         assert sorted(answer.status for answer in answers) == [200, 409], answers
         failed = next(answer for answer in answers if answer.status == 409)
         assert failed.code == "DEADLOCK" and failed.json["retryable"] is True, failed

@@ -410,6 +410,11 @@ def test_background_sets_are_refused(site, database, key):
     assert database.one("select count(*) from log") == 0
 
 
+def test_respond_async_may_be_ignored(site):
+    answer = site.client.command("one", headers={"Prefer": "respond-async"})
+    assert answer.result == {"one": 1} and answer.header("preference-applied") is None
+
+
 def test_repeated_idempotency_key(site):
     answer = site.client.command("one", headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")])
     assert answer.status in (400, 501)

@@ -4,6 +4,8 @@ What holds through all of them: a transaction is there whole or not at all; what
 answered 503 is not, COMMIT_UNKNOWN (and nginx's 502, where a worker died) may be either; the next request works; nothing
 is left over."""
 
+import http.client
+import json
 import os
 import pathlib
 import random
@@ -13,6 +15,7 @@ import socket
 import threading
 import time
 
+import psycopg
 import pytest
 
 import fastcgi
@@ -60,7 +63,7 @@ def patient(call):
     def attempt():
         try:
             return [call()]
-        except harness.psycopg.Error:
+        except psycopg.Error:
             return None
     return harness.wait_until(attempt, "PostgreSQL to answer", 30)[0]
 
@@ -278,7 +281,7 @@ def test_backends_die_under_load(base, die):
                         "order by random() limit %s", (1 if die is kill else 2,))):
                     try:
                         die(base, pid)
-                    except (ProcessLookupError, harness.psycopg.Error, AssertionError):
+                    except (ProcessLookupError, psycopg.Error, AssertionError):
                         pass  # it has gone by itself
         settle(base)
         judge_all(base, crowd.outcomes, prefix)
@@ -455,7 +458,7 @@ def test_a_stalled_connection(cluster, base):
 
 
 def test_a_body_cut_short(base, site):
-    body = harness.json.dumps({"key": "cut short", "n": 1}).encode()
+    body = json.dumps({"key": "cut short", "n": 1}).encode()
     params = fastcgi.post("/command/add_part", body)
     for sent in (0, 1, len(body) - 1):
         with fastcgi.connect(site.writ.border_socket) as connection:  # the stream ends too early
@@ -476,10 +479,10 @@ def test_a_body_cut_short(base, site):
 
 
 def test_a_body_longer_than_it_says(base, site):
-    body = harness.json.dumps({"key": "too long", "n": 1}).encode()
+    body = json.dumps({"key": "too long", "n": 1}).encode()
     for length in (0, len(body) - 1, 2):
-        answer = fastcgi.ask(site.writ.border_socket, {**fastcgi.post("/command/add_part", body), "CONTENT_LENGTH": str(length)},
-                             body)
+        params = {**fastcgi.post("/command/add_part", body), "CONTENT_LENGTH": str(length)}
+        answer = fastcgi.ask(site.writ.border_socket, params, body)
         assert answer.status == 400, answer
     assert parts(base, "too long") == 0
 
@@ -498,7 +501,7 @@ def test_a_client_that_sends_half_a_body(base, site):
 
 def test_a_slow_body(base, site):
     """Through nginx a slow client holds no worker; without its buffer it holds one, but gets its answer."""
-    body = harness.json.dumps({"key": "slow body", "n": 1}).encode()
+    body = json.dumps({"key": "slow body", "n": 1}).encode()
     with site.client.connect() as connection:
         connection.sendall(b"POST /command/add_part HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
                            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
@@ -507,7 +510,7 @@ def test_a_slow_body(base, site):
             assert site.client.command("nothing").status == 200  # the only worker is free
         assert harness.read_answer(connection).json == {"result": 1}
 
-    body = harness.json.dumps({"key": "slow body", "n": 2}).encode()
+    body = json.dumps({"key": "slow body", "n": 2}).encode()
     with fastcgi.connect(site.writ.border_socket) as connection:
         connection.sendall(fastcgi.head(fastcgi.post("/command/add_part", body)))
         for at in range(0, len(body), 8):
@@ -538,7 +541,7 @@ def try_to(call, *arguments):
     """What call gives, or None where the connection breaks."""
     try:
         return call(*arguments)
-    except (OSError, harness.http.client.HTTPException):
+    except (OSError, http.client.HTTPException):
         return None
 
 
@@ -562,7 +565,8 @@ class FaultyWrit(harness.Writ):
         faults.mkdir(exist_ok=True)
         harness.give_away(faults)
         shutil.copy(build_with_faults() / "writd", self.folder / "writd")
-        words = [self.folder / "writd" if str(word).endswith("/bin/writd") else word for word in super().command()]
+        usual = harness.workspace().bin / "writd"
+        words = [self.folder / "writd" if word == usual else word for word in super().command()]
         return ["/usr/bin/env", f"WRIT_FAULTS={faults}", *words]
 
     def die_at(self, place):

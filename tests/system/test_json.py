@@ -1,6 +1,7 @@
 """JSON in and out: what is refused, numbers digit for digit, every type of PostgreSQL, Unicode, limits."""
 
 import json
+import random
 import re
 
 import pytest
@@ -364,6 +365,66 @@ def test_limits_of_results_are_for_each_command(site):
 def test_many_arguments_of_all_sizes(site):
     for size in (1, 100, 4095, 4096, 4097, 65535, 65536, 65537, 90000):
         assert site.inside.command("t_text", {"v": "y" * size}).result == {"v": "y" * size}
+
+
+# ---------------------------------------------------------------------------------------------------- chance
+
+LETTERS = ["a", "B", "0", " ", '"', "\\", "/", "\n", "\t", "\x01", "\x7f", "{", "}", ",", "(", ")", "'", "$", ":", "é", "日", "👋", "\u2028", "NULL", "null"]
+
+
+def any_text(chance):
+    return "".join(chance.choice(LETTERS) for _ in range(chance.randrange(8)))
+
+
+def any_number(chance):
+    number = chance.choice(["", "-"]) + chance.choice(["0", str(chance.randrange(1, 10 ** chance.randrange(1, 40)))])
+    number += chance.choice(["", "", "." + "".join(chance.choice("0123456789") for _ in range(chance.randrange(1, 30)))])
+    return number + chance.choice(["", "", "", f"{chance.choice('eE')}{chance.choice(['', '+', '-'])}{chance.randrange(50)}"])
+
+
+def any_json(chance, depth=0):
+    """JSON text; escapes or not, blanks or not."""
+    kind = chance.randrange(7 if depth < 5 else 5)
+    blank = chance.choice(["", " ", "\n "])
+    if kind < 3:
+        return chance.choice(["null", "true", "false", json.dumps(any_text(chance), ensure_ascii=chance.random() < 0.5)])
+    if kind < 5:
+        return any_number(chance)
+    if kind == 5:
+        return "[" + blank + f"{blank},{blank}".join(any_json(chance, depth + 1) for _ in range(chance.randrange(5))) + "]"
+    keys = {any_text(chance) for _ in range(chance.randrange(5))}
+    return "{" + blank + f"{blank},".join(f"{json.dumps(key)}{blank}:{blank}{any_json(chance, depth + 1)}" for key in keys) + "}"
+
+
+def test_any_json_is_what_postgresql_makes_of_it(site, database):
+    chance = random.Random(1)
+    with database.connect() as connection:
+        for _ in range(300):
+            text = f'[{any_json(chance)}, {any_json(chance)}]'
+            (expected,), = connection.execute("select (%s::text)::jsonb::text", (text,)).fetchall()
+            assert value(echo(site, "jsonb", text)) == expected, text
+            (expected,), = connection.execute("select to_json((%s::text)::json::jsonb)::text", (value(echo(site, "json", text)),)).fetchall()
+            assert value(echo(site, "jsonb", text)) == expected, text
+
+
+def test_any_array_and_any_row_come_back(site):
+    chance = random.Random(2)
+
+    def text():
+        return chance.choice([None, any_text(chance), any_text(chance)])
+
+    for _ in range(150):
+        flat = [text() for _ in range(chance.randrange(6))]
+        width = chance.randrange(1, 4)
+        square = [[text() for _ in range(width)] for _ in range(chance.randrange(1, 4))]
+        row = {"x": chance.choice([None, chance.randrange(-9, 9)]), "y": chance.choice([None, 5]), "label": text()}
+        line = {"start": row, "stop": None, "marks": [None, 1]}
+        for name, sent in (("texts", flat), ("texts", square), ("point3", row), ("point3s", [row, None, row]), ("line3", line)):
+            assert site.inside.command(f"t_{name}", {"v": sent}).result == {"v": sent}
+        results = site.inside.set({"command": "t_line3", "args": {"v": line}, "as": "a"}, ("t_line3", {"v": {"$ref": "a.v"}}),
+                                  ("t_point3", {"v": {**row, "label": {"$ref": "a.v.start.label"}}}),
+                                  ("t_texts", {"v": [{"$ref": "a.v.start.label"}, *flat]})).results
+        assert results == [{"v": line}, {"v": line}, {"v": row}, {"v": [row["label"], *flat]}]
 
 
 class Latin1(harness.Database):

@@ -38,7 +38,8 @@ constraints:
 commands:
   add_account:
     allow: [anonymous, customer]
-    sql: insert into account (name, age, boss, extra, born) values (:name, :age, :boss, :extra, :born) returning id, name, extra
+    sql: >
+      insert into account (name, age, boss, extra, born) values (:name, :age, :boss, :extra, :born) returning id, name, extra
     args: { name: text, age: { type: integer, default: null }, boss: { type: bigint, default: null },
             extra: { type: jsonb, default: null }, born: { type: date, default: null } }
     returns: one
@@ -51,7 +52,11 @@ commands:
   cast: { allow: [anonymous], sql: "select (:words::text)::integer as x", returns: one }
   no_secret: { allow: [anonymous], check: ":words not like '%SECRET%'", args: { words: text } }
   admin_only: { allow: [admin], sql: select :words::text as x, returns: one }
-  slow: { allow: [anonymous], sql: "select pg_sleep(:seconds)::text as x, :words::text as words", args: { seconds: float8, words: text }, returns: one }
+  slow:
+    allow: [anonymous]
+    sql: "select pg_sleep(:seconds)::text as x, :words::text as words"
+    args: { seconds: float8, words: text }
+    returns: one
   two: { allow: [anonymous], sql: "select i from generate_series(1, :n::int) i", returns: many }
 """
 
@@ -145,7 +150,7 @@ def test_fields_of_errors(site):
             (lambda: site.client.command("find", {"name": "nobody"}), "404", "NOT_FOUND", "info"),
             (lambda: site.client.command("shout_409", {"words": "x"}), "409", "PT409", "info"),
             (lambda: site.client.command("stumble", {"words": "x"}), "500", "INTERNAL", "error"),
-            (lambda: site.client.command("two", {"n": 1}, headers={"Idempotency-Key": "k"}), "501", "NOT_IMPLEMENTED", "info")):
+            (lambda: site.client.command("two", {"n": 1}, headers={"Mutation-Id": "k"}), "501", "NOT_IMPLEMENTED", "info")):
         answer, line = one_line(site, send)
         assert (line["status"], line["code"], line["level"]) == (status, code, level), line
         assert answer.code == code
@@ -224,8 +229,9 @@ def test_a_line_is_one_line(site):
 
 
 SECRETS = {
-    "args": "ARG-SECRET", "jsonb": "JSONB-SECRET", "user": "USER-SECRET", "claims": "CLAIM-SECRET", "body": "BODY-SECRET",
-    "query": "QUERY-SECRET", "header": "HEADER-SECRET", "path": "PATH-SECRET", "name": "NAME-SECRET", "result": "RESULT-SECRET",
+    "args": "ARG-SECRET", "jsonb": "JSONB-SECRET", "user": "USER-SECRET", "claims": "CLAIM-SECRET",
+    "body": "BODY-SECRET", "query": "QUERY-SECRET", "header": "HEADER-SECRET", "path": "PATH-SECRET",
+    "name": "NAME-SECRET", "result": "RESULT-SECRET",
 }
 
 
@@ -299,8 +305,9 @@ def test_nor_when_postgresql_tells_all(database):
     try:
         with harness.Site(database, MANIFEST, workers=1, timeout_ms=500) as site:
             claims = json.dumps({"token": SECRETS["claims"]})
-            for command, args in (("stumble", {"words": SECRETS["args"]}), ("slow", {"seconds": 20, "words": SECRETS["args"]}),
-                                  ("cast", {"words": SECRETS["args"]}), ("add_account", {"name": SECRETS["args"], "age": "x"})):
+            secret = SECRETS["args"]
+            for command, args in (("stumble", {"words": secret}), ("slow", {"seconds": 20, "words": secret}),
+                                  ("cast", {"words": secret}), ("add_account", {"name": secret, "age": "x"})):
                 answer = site.client.command(command, args, user=SECRETS["user"], claims=claims)
                 assert answer.status >= 400
                 assert SECRETS["claims"] not in answer.text and SECRETS["user"] not in answer.text

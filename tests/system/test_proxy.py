@@ -1,6 +1,8 @@
 """The proxy that other tests count and cut with: does it count and cut what it says? Asked with psycopg, whose round trips
 are known: one for each execute, one for a whole pipeline."""
 
+import concurrent.futures
+
 import psycopg
 import pytest
 
@@ -30,9 +32,14 @@ def test_statement_by_statement(proxy, connection, n):
 
 @pytest.mark.parametrize("n", [1, 3, 50])
 def test_pipeline(proxy, connection, n):
-    with connection.pipeline():
-        for _ in range(n):
-            connection.execute("select repeat('x', 10000), %s::text", ["y" * 10000])
+    """With a delay that is longer than psycopg takes to send it all: what it sends once it has an answer counts again."""
+    proxy.ask("delay", ms=300)
+    try:
+        with connection.pipeline():
+            for _ in range(n):
+                connection.execute("select repeat('x', 10000), %s::text", ["y" * 10000])
+    finally:
+        proxy.ask("delay", ms=5)
     stats = proxy.stats()
     assert stats["trips"] == 1
     assert stats["to_client"] > n * 10000 < stats["to_server"]
@@ -77,13 +84,15 @@ def test_truncate(proxy, connection):
 
 def test_stall_and_resume(proxy, connection):
     proxy.ask("rule", way="to_client", bytes=3, action="stall")
-    with connection.pipeline() as pipeline:
-        cursor = connection.execute("select 42")
-        pipeline.sync()
-        harness.wait_until(lambda: proxy.stats()["fired"] == 1, "the stall")
-        assert proxy.stats()["to_client"] == 3
-        proxy.ask("resume")
-    assert cursor.fetchone() == (42,)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(lambda: connection.execute("select 42").fetchone())
+        try:
+            harness.wait_until(lambda: proxy.stats()["fired"] == 1, "the stall")
+            assert proxy.stats()["to_client"] == 3
+            assert not waiting.done()
+        finally:
+            proxy.ask("resume")
+        assert waiting.result(10) == (42,)
 
 
 def test_refuse(proxy):

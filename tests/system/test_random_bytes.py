@@ -1,6 +1,7 @@
 """Requests made of chance: never an undocumented answer, never a crash, never a hang.
 
-Each run has a seed of its own, which is printed where a test fails; WRIT_SEED=N repeats a run, WRIT_ROUNDS=N makes it longer."""
+Each run has a seed of its own, which is printed where a test fails; WRIT_SEED=N repeats a run, WRIT_ROUNDS=N makes it
+longer."""
 
 import json
 import os
@@ -18,7 +19,8 @@ SEED = int(os.environ.get("WRIT_SEED", "0")) or random.SystemRandom().randrange(
 ROUNDS = int(os.environ.get("WRIT_ROUNDS", "1000")) // (5 if harness.VALGRIND else 1)
 
 SCHEMA = """
-create table thing (id bigint generated always as identity primary key, number integer, text text, extra jsonb, list integer[]);
+create table thing (
+  id bigint generated always as identity primary key, number integer, text text, extra jsonb, list integer[]);
 grant select, insert on thing to writ;
 """
 
@@ -195,8 +197,9 @@ def test_parameters_through_nginx(site, chance):
     for _ in range(ROUNDS // 2):
         value = bytes(byte for byte in chance.randbytes(chance.randrange(60)) if byte not in b"\r\n\0")
         header = chance.choice([b"Test-Role", b"Test-User", b"Test-Claims"])
-        answer = site.client.raw(b"POST /command/is_positive HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + b": " + value
-                                 + b"\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n" + b'{"number": 1}')
+        answer = site.client.raw(
+            b"POST /command/is_positive HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s: %s\r\n"
+            b'Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{"number": 1}' % (header, value))
         judge(answer, (header, value))
 
 

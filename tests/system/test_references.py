@@ -3,6 +3,7 @@
 import decimal
 import json
 import math
+import random
 
 import pytest
 
@@ -74,6 +75,10 @@ commands:
   touch_many: { sql: "update note set text = text || '+' where id = any (:ids)", args: { ids: "bigint[]" } }
   rows: { sql: "select i as id, i * 1.10 as price, case when i = 2 then null else 'x' || i end as name from generate_series(1, :n::int) i" }
   nothing: { sql: "select 1 as one", returns: none }
+  wide:
+    sql: select :a as a, :b as b, :c as c, :d as d, :e as e, :f as f, :g as g, :h as h
+    args: { a: text, b: text, c: bigint, d: numeric, e: jsonb, f: jsonb, g: "text[]", h: "bigint[]" }
+    returns: one
   ok: { check: ":n > 0", args: { n: integer } }
   pair:
     args: { first: text, with: jsonb }
@@ -394,6 +399,30 @@ def test_many_references_to_a_large_value(site):
     commands = [("echo_text", {"v": text}, "a")] + [("echo_text", {"v": ref("a.v")}) for _ in range(20)]
     results = run(site, "transactional", *commands).results
     assert all(result == {"v": text} for result in results)
+
+
+def test_every_way_to_give_arguments(site):
+    """Each argument as a value or by reference makes a statement of its own: far more of them than a worker keeps, and more
+    in one set than fit into one place of its table."""
+    chance = random.Random(5)
+    values = {"a": "text", "b": None, "c": 9007199254740993, "d": "1.10", "e": {"x": [1]}, "f": [None], "g": ["a,b", None], "h": [1, 2]}
+    expected = {**values, "d": 1.1}
+    for attempt in range(40):
+        commands, given = [("wide", values, "w0")], 1
+        for i in range(60):
+            args = {name: ref(f"w{chance.randrange(given)}.{name}") if chance.random() < 0.5 else value for name, value in values.items()}
+            args["e"] = chance.choice([args["e"], {"x": [ref("w0.h.0")]}])
+            args["g"] = chance.choice([args["g"], [ref("w0.g.0"), None]])
+            if chance.random() < 0.7:
+                commands.append(("wide", args, f"w{given}"))
+                given += 1
+            else:
+                commands.append(("wide", args))
+        if attempt % 3 == 2:  # what stands behind it is neither run nor prepared
+            commands.insert(chance.randrange(1, len(commands)), ("ok", {"n": 0}))
+            assert run(site, "transactional", *commands).code == "CHECK_FAILED"
+        else:
+            assert run(site, "transactional", *commands).results == [expected] * 61
 
 
 def test_float_is_the_same_number(site):
