@@ -17,7 +17,8 @@ struct counters {
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
   uint32_t inside;          /* pool of the slot */
-  uint64_t starts, crashes; /* written by the supervisor */
+  /* Of border and inside workers; written by the supervisor. A slot may change its pool at a reload, counters must not. */
+  uint64_t starts[2], crashes[2];
 } __attribute__((aligned(64)));
 
 struct counters_page {

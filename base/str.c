@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_CAP = 32 };
+/* talloc gives less than 256 MB in one piece: a long string no longer doubles, or it would meet that bound at half of it. */
+enum { LEAST_CAP = 32, DOUBLING_ENDS = 64 * 1024 * 1024 };
 
 /* What stands behind the backslash for a byte that a JSON string may not hold as it is; 'u': \u00xx. */
 static const char json_escape[256] = {
@@ -31,7 +32,7 @@ struct str *str_new(const void *mem, size_t cap) {
 /* Room for n more bytes and the NUL. */
 static void reserve(struct str *s, size_t n) {
   if (n < s->cap - s->len) return;
-  while (n >= s->cap - s->len) s->cap *= 2;
+  while (n >= s->cap - s->len) s->cap += s->cap < DOUBLING_ENDS ? s->cap : DOUBLING_ENDS / 4;
   s->p = arena_resize(s, s->p, s->cap);
 }
 

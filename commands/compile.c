@@ -51,18 +51,32 @@ static void give_slots(struct command_set *set, size_t first, size_t end) {
 
 /* Places in the request. */
 
-static const char *argument_path(void *mem, const struct command_set *set, const struct node *node, const char *argument) {
-  const char *args = argument && node->direct ? arena_printf(mem, "/%s", argument) : "";
+static const char *argument_path(void *mem, const struct command_set *set, size_t entry, const char *argument) {
+  const char *args = argument ? arena_printf(mem, "/%s", argument) : "";
 
-  if (!set->is_set) return *args ? args : NULL;
-  return arena_printf(mem, "/commands/%zu%s%s", node->entry, *args ? "/args" : "", args);
+  if (!set->is_set) return argument ? args : NULL;
+  return arena_printf(mem, "/commands/%zu%s%s", entry, argument ? "/args" : "", args);
+}
+
+static void place(void *mem, const struct command_set *set, size_t entry, const char *argument, struct err *e) {
+  e->index = set->is_set ? (int)entry : -1;
+  e->command = set->entries[entry].command->name;
+  e->argument = argument;
+  e->path = argument_path(mem, set, entry, argument);
+}
+
+/* What the caller knows a node's argument by: a composite's member has it from one of the composite's, or from the manifest. */
+static const char *callers_argument(const struct node *node, const char *argument) {
+  const struct command *c = node->command;
+
+  if (!argument || node->direct) return argument;
+  for (size_t i = 0; i < c->nargs; i++)
+    if (strcmp(c->args[i].name, argument) == 0) return node->args[i] ? node->args[i]->argument : NULL;
+  return NULL;
 }
 
 void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e) {
-  e->index = set->is_set ? (int)node->entry : -1;
-  e->command = set->entries[node->entry].command->name;
-  e->argument = node->direct ? argument : NULL;
-  e->path = argument_path(mem, set, node, argument);
+  place(mem, set, node->entry, callers_argument(node, argument), e);
 }
 
 /* References. */
@@ -184,9 +198,9 @@ static const struct expr *argument_value(struct compiler *k, const struct node *
 }
 
 /* "the type text takes ..." becomes a sentence that names the argument. */
-static bool name_argument(struct err *e, const struct command *c, const char *argument) {
+static bool name_argument(struct err *e, const char *command, const char *argument) {
   if (e->code == ERR_BAD_ARGUMENT)
-    e->message = arena_printf(e->mem, "The argument \"%s\" of \"%s\": %s.", argument, c->name, e->message);
+    e->message = arena_printf(e->mem, "The argument \"%s\" of \"%s\": %s.", argument, command, e->message);
   return false;
 }
 
@@ -202,9 +216,9 @@ static bool bind_params(struct compiler *k, const struct command_set *set, const
     const struct expr *value = argument_value(k, node, c->sql.names[i], &index);
 
     if (!check_references(k, value, plan, owner, fault, e) ||
-        (!param_encode(k->mem, value, shape->d.params[i], &mode, &params[i], e) && !name_argument(e, c, c->args[index].name))) {
+        !param_encode(k->mem, value, shape->d.params[i], &mode, &params[i], e)) {
       compile_place(k->mem, set, node, c->args[index].name, e);
-      return false;
+      return e->argument ? name_argument(e, e->command, e->argument) : name_argument(e, c->name, c->args[index].name);
     }
     key->modes[i] = (unsigned char)mode;
   }
@@ -220,6 +234,39 @@ static struct statement statement_for(struct compiler *k, const struct command *
                       wrap_command(k->mem, c, &k->shapes[c->id], k->config, key->modes, key->captured));
 }
 
+static bool out_of_order(const struct command *c, const struct shape *shape, struct err *e) {
+  err_set(e, INTERNAL, "The command \"%s\" is out of order; the server's log tells why.", c->name);
+  /* A copy: what was described ends when the command is described again, before the log line is written. */
+  e->log_detail = arena_strdup(e->mem, shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message);
+  return false;
+}
+
+/* A composite's arguments against the types that its args: gives them. What text means is judged by the members. */
+static bool check_types(struct compiler *k, const struct command_set *set, size_t index, const struct command **fault,
+                        struct err *e) {
+  const struct entry *entry = &set->entries[index];
+  const struct command *c = entry->command;
+  const struct shape *shape = &k->shapes[c->id];
+
+  if (!wrap_has_types(c)) return true;
+  *fault = c;
+  if (!shape->d.ok) {
+    out_of_order(c, shape, e);
+    place(k->mem, set, index, NULL, e);
+    return false;
+  }
+  for (size_t i = 0; i < c->nargs; i++) {
+    enum param_mode mode;
+    const char *text;
+
+    if (!c->args[i].type || !entry->args[i] || shape->d.params[i]->kind == TYPE_JSON) continue;
+    if (param_encode(k->mem, entry->args[i], shape->d.params[i], &mode, &text, e)) continue;
+    place(k->mem, set, index, c->args[i].name, e);
+    return name_argument(e, c->name, c->args[i].name);
+  }
+  return true;
+}
+
 static bool compile_node(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
                          const struct command **fault, struct err *e) {
   struct node *node = set->nodes[owner];
@@ -231,8 +278,7 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
 
   *fault = c;
   if (!shape->d.ok) {
-    err_set(e, INTERNAL, "The command \"%s\" is out of order; the server's log tells why.", c->name);
-    e->log_detail = shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message;
+    out_of_order(c, shape, e);
     compile_place(k->mem, set, node, NULL, e);
     return false;
   }
@@ -259,10 +305,13 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
     compile_place(k->mem, set, set->nodes[owner], NULL, e);
     return false;
   }
-  params = arena_array(k->mem, const char *, 1);
+  params = arena_array(k->mem, const char *, 3);
   params[0] = param_pieces(k->mem, entry->result);
+  params[1] = arena_printf(k->mem, "%d", k->config->max_result_bytes);
+  params[2] = arena_printf(k->mem, "The result of \"%s\" is larger than %d bytes.", entry->command->name,
+                           k->config->max_result_bytes);
   entry->result_step = plan->n;
-  add_step(k, plan, (struct step){.statement = own_statement(k, KEY_BUILD, wrap_build_sql), .params = params, .nparams = 1,
+  add_step(k, plan, (struct step){.statement = own_statement(k, KEY_BUILD, wrap_build_sql), .params = params, .nparams = 3,
                                   .gives = GIVES_TEXT, .member = (unsigned)owner,
                                   .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
   return true;
@@ -274,6 +323,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
   *fault = NULL;
   for (size_t i = first; i < end; i++) {
     struct entry *entry = &set->entries[i];
+    if (!check_types(k, set, i, fault, e)) return false;
     for (size_t j = entry->first_node; j < entry->end_node; j++)
       if (!compile_node(k, set, j, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;

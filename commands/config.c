@@ -6,6 +6,7 @@
 #include "base/problems.h"
 #include "commands/sql_scan.h"
 #include "commands/yaml.h"
+#include "db/conn.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -211,6 +212,13 @@ static void set_fallbacks(struct reader *r) {
 
 /* ---- datasources ---- */
 
+/* Not with libpq's own words: it quotes what it cannot read, and that may be a password. */
+static void take_conninfo(struct reader *r, const char *where, const struct yaml *node, struct datasource *out) {
+  out->conninfo = node->json.text;
+  if (!conn_can_read(out->conninfo))
+    wrong(r, node->line, where, "libpq cannot read this conninfo; write \"host=/run/postgresql dbname=app\", or a postgresql:// URI");
+}
+
 static void read_datasource(struct reader *r, const char *name, const struct yaml *node, struct datasource *out) {
   static const char *const keys[] = {"conninfo", "prepared", NULL};
   char *where = arena_printf(r->mem, "datasources.%s", name);
@@ -218,7 +226,7 @@ static void read_datasource(struct reader *r, const char *name, const struct yam
   *out = (struct datasource){.name = arena_strdup(r->mem, name), .prepared = true, .line = node->line};
   if (!sql_is_name(name)) wrong(r, node->line, where, "a name is letters, digits and _, not a digit first, at most 63");
   if (node->json.kind == JSON_STRING) {
-    out->conninfo = node->json.text;
+    take_conninfo(r, where, node, out);
     return;
   }
   if (node->json.kind != JSON_OBJECT) {
@@ -231,7 +239,7 @@ static void read_datasource(struct reader *r, const char *name, const struct yam
     const char *key = node->json.keys[i];
     if (strcmp(key, "conninfo") == 0) {
       if (value->json.kind == JSON_STRING)
-        out->conninfo = value->json.text;
+        take_conninfo(r, where, value, out);
       else
         wrong(r, value->line, where, "conninfo must be text, such as \"host=/run/postgresql dbname=app\"");
     } else if (strcmp(key, "prepared") == 0) {

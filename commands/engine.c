@@ -72,7 +72,10 @@ void engine_tidy(struct engine *engine) {
 
 /* Shapes: what PostgreSQL says of the commands. */
 
-static bool has_statement(const struct command *c) { return c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK; }
+/* What PostgreSQL can be asked about. */
+static bool has_statement(const struct command *c) {
+  return c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK || wrap_has_types(c);
+}
 
 static bool out_of_order(struct shape *shape, const char *why) {
   shape->d.ok = false;
@@ -104,7 +107,7 @@ static bool finish_shape(const void *mem, const struct command *c, struct shape 
   shape->described_ms = clock_ms();
   shape->returns = c->returns;
   if (!shape->d.ok) return false;
-  if (c->kind == COMMAND_CHECK) return true;
+  if (c->kind != COMMAND_SQL) return true;
   if (shape->returns == RETURNS_DEFAULT) shape->returns = default_returns(c, shape);
   if (shape->returns <= RETURNS_MANY && !shape->d.ncolumns)
     return out_of_order(shape, "`returns:` wants rows, but the statement gives none: add `returning ...`");
@@ -241,6 +244,7 @@ struct run {
   struct wait wait;
   unsigned retries;
   bool looked_again, session_renewed;
+  size_t references_left; /* bytes that references may still bring */
 };
 
 static const char *claims_of(void *mem, const struct caller *caller) {
@@ -333,7 +337,7 @@ static bool pause_before_retry(struct run *r) {
 static bool try_again(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
 
-  if (f->raised_by_server && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
+  if (f->raised_by_server && !f->was_lost && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
     r->retries++;
     if (r->engine->counters) r->engine->counters->retries++;
     return true;
@@ -407,19 +411,37 @@ static bool run_transaction(struct run *r, size_t datasource, enum isolation iso
 
 /* execute_command_set: results of earlier transactions are literals to the later ones. */
 
+enum { RESULT_DEPTH = 1000 };
+
+static bool too_much(struct run *r) {
+  return err_set(r->e, TOO_LARGE, "The references of the request bring more than %d bytes.", REFERENCE_BYTES);
+}
+
+static bool parse_result(struct run *r, struct node *node) {
+  const char *text = node->text ? node->text : "null";
+  size_t len = node->text ? node->len : 4;
+
+  if (node->value) return true;
+  if (len > r->references_left) return too_much(r);
+  r->references_left -= len;
+  return json_read(r->mem, text, len, RESULT_DEPTH, &node->value, r->e) ||
+         err_set(r->e, BAD_REFERENCE, "The result of \"%s\" cannot be referred to. %s", node->command->name, r->e->message);
+}
+
 static bool resolve(struct run *r, struct expr *x, size_t first_node_of_entry) {
-  const struct json *root, *value;
+  const struct json *value;
 
   for (size_t i = 0; i < x->n; i++)
     if (!resolve(r, (struct expr *)&x->items[i], first_node_of_entry)) return false;
   if (x->kind != EXPR_RESULT) return true;
   for (size_t i = first_node_of_entry; i < r->set->nnodes; i++)
     if (r->set->nodes[i] == x->node) return true; /* of this transaction: read on the server */
-  if (!json_read(r->mem, x->node->text ? x->node->text : "null", x->node->text ? x->node->len : 4, 1000, &root, r->e)) return false;
-  value = json_at(root, x->path, x->npath);
+  if (!parse_result(r, x->node)) return false;
+  value = json_at(x->node->value, x->path, x->npath);
   if (!value)
     return err_set(r->e, BAD_REFERENCE, "The result of \"%s\" has no such value.", x->node->command->name);
-  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value, .was_result = true};
+  if (!json_spend(value, &r->references_left)) return too_much(r);
+  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value, .was_result = true, .argument = x->argument};
   return true;
 }
 
@@ -521,7 +543,8 @@ static void put_answer(struct str *out, const struct command_set *set) {
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) {
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e,
-                  .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd}};
+                  .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd},
+                  .references_left = REFERENCE_BYTES};
   /* A dry run of an execute set is one transaction where it can be, so that later commands see what earlier ones did. */
   bool together = !set->each_alone || (call->dry_run && on_one_datasource(set));
   bool ok;
@@ -604,7 +627,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
   struct wait w = {.deadline_ms = clock_ms() + READY_TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : 1;
 
-  if (c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take it */
+  if (c->kind == COMMAND_COMPOSITE || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
   for (size_t i = 0; i < nroles; i++) {
     struct str *sql = str_new(mem, 1024);
     struct err e;

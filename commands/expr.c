@@ -2,20 +2,23 @@
 #include "base/arena.h"
 #include "commands/tree.h"
 
-#include <stdio.h>
 #include <string.h>
+
+static bool array_index(const char *text, size_t *index) {
+  *index = 0;
+  if (!*text || strlen(text) >= 10 || text[strspn(text, "0123456789")]) return false;
+  for (; *text; text++) *index = *index * 10 + (size_t)(*text - '0');
+  return true;
+}
 
 const struct json *json_at(const struct json *value, const char *const *path, size_t npath) {
   for (size_t i = 0; value && i < npath; i++) {
     if (value->kind == JSON_OBJECT) {
       value = json_get(value, path[i]);
-    } else if (value->kind == JSON_ARRAY && *path[i] && strlen(path[i]) < 10 &&
-               strspn(path[i], "0123456789") == strlen(path[i])) {
-      size_t index = 0;
-      for (const char *p = path[i]; *p; p++) index = index * 10 + (size_t)(*p - '0');
-      value = index < value->len ? &value->items[index] : NULL;
     } else {
-      value = NULL;
+      size_t index;
+      bool there = value->kind == JSON_ARRAY && array_index(path[i], &index) && index < value->len;
+      value = there ? &value->items[index] : NULL;
     }
   }
   return value;
@@ -48,17 +51,14 @@ static const struct expr *deeper_result(void *mem, const struct expr *x, const c
 }
 
 static const struct expr *item_at(const struct expr *x, const char *name) {
+  size_t index;
+
   if (x->kind == EXPR_OBJECT) {
     for (size_t i = 0; i < x->n; i++)
       if (strcmp(x->keys[i], name) == 0) return &x->items[i];
     return NULL;
   }
-  for (size_t i = 0; i < x->n; i++) {
-    char index[24];
-    snprintf(index, sizeof index, "%zu", i);
-    if (strcmp(index, name) == 0) return &x->items[i];
-  }
-  return NULL;
+  return array_index(name, &index) && index < x->n ? &x->items[index] : NULL;
 }
 
 const struct expr *expr_at(void *mem, const struct expr *x, const char *const *path, size_t npath) {
@@ -71,6 +71,38 @@ const struct expr *expr_at(void *mem, const struct expr *x, const char *const *p
   }
   default: x = item_at(x, path[0]); return x ? expr_at(mem, x, path + 1, npath - 1) : NULL;
   }
+}
+
+static bool spend(size_t *left, size_t bytes) {
+  if (*left < bytes) return false;
+  *left -= bytes;
+  return true;
+}
+
+/* About the bytes of its JSON text. */
+enum { VALUE_BYTES = 8 };
+
+bool json_spend(const struct json *value, size_t *left) {
+  bool scalar = value->kind != JSON_ARRAY && value->kind != JSON_OBJECT;
+
+  if (!spend(left, VALUE_BYTES + (scalar ? value->len : 0))) return false;
+  for (size_t i = 0; !scalar && i < value->len; i++) {
+    if (value->kind == JSON_OBJECT && !spend(left, strlen(value->keys[i]))) return false;
+    if (!json_spend(&value->items[i], left)) return false;
+  }
+  return true;
+}
+
+bool expr_spend(const struct expr *x, size_t *left) {
+  if (x->kind == EXPR_LITERAL) return json_spend(x->literal, left);
+  if (!spend(left, VALUE_BYTES)) return false;
+  for (size_t i = 0; i < x->npath; i++)
+    if (!spend(left, strlen(x->path[i]))) return false;
+  for (size_t i = 0; i < x->n; i++) {
+    if (x->kind == EXPR_OBJECT && !spend(left, strlen(x->keys[i]))) return false;
+    if (!expr_spend(&x->items[i], left)) return false;
+  }
+  return true;
 }
 
 void expr_each_result(const struct expr *x, void (*visit)(const struct expr *, void *), void *data) {

@@ -18,6 +18,7 @@ struct decoder {
   const struct caller *caller;
   struct command_set *set;
   struct err *e;
+  size_t references_left; /* bytes that references may still bring */
 };
 
 const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
@@ -93,6 +94,8 @@ static bool bind_reference(struct decoder *d, const struct json *value, struct e
   if (!found)
     return err_set(d->e, BAD_REFERENCE, "\"%.100s\": the result of \"%s\" has no such value.", text->text,
                    entry->command->name);
+  if (!expr_spend(found, &d->references_left))
+    return err_set(d->e, TOO_LARGE, "The references of the request bring more than %d bytes.", REFERENCE_BYTES);
   *out = *found;
   return true;
 }
@@ -156,6 +159,7 @@ static const struct expr **bind_arguments(struct decoder *d, const struct comman
       name_argument(d, args->keys[i]);
       return NULL;
     }
+    x->argument = args->keys[i];
     bound[index] = x;
   }
   for (size_t i = 0; i < c->nargs; i++)
@@ -218,6 +222,7 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
     return err_set(d->e, BAD_REFERENCE, "\"%s\" looks for a value that is not there (line %d of the manifest).",
                    s->composite->name, t->line);
   *out = *found;
+  out->argument = from->argument;
   return true;
 }
 
@@ -297,7 +302,7 @@ static bool add_entry(struct decoder *d, const struct command *c, const char *as
   if (!bound || !(result = unfold(d, c, bound, index, true))) return false;
   if (c->isolation > set->isolation) set->isolation = c->isolation; /* the strictest that anyone asks for */
   arena_grow(d->mem, set->entries, set->nentries);
-  set->entries[set->nentries++] = (struct entry){.command = c, .as = as, .result = result, .first_node = first,
+  set->entries[set->nentries++] = (struct entry){.command = c, .as = as, .args = bound, .result = result, .first_node = first,
                                                  .end_node = set->nnodes, .result_step = SIZE_MAX};
   return true;
 }
@@ -447,7 +452,8 @@ static bool decode_single(struct decoder *d, const struct command *command, cons
 struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e) {
   struct command_set *set = arena_new(mem, struct command_set);
-  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e};
+  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e,
+                      .references_left = REFERENCE_BYTES};
   bool ok;
 
   set->command = command;

@@ -11,6 +11,10 @@
 
 struct node;
 
+/* A reference makes much of few bytes: values that refer to values that refer to values double at each step. So many bytes all
+ * references of a request may bring together. */
+enum { REFERENCE_BYTES = 16 * 1024 * 1024 };
+
 enum expr_kind { EXPR_LITERAL, EXPR_RESULT, EXPR_ARRAY, EXPR_OBJECT };
 
 /* ARRAY and OBJECT have a reference somewhere below; all else is a LITERAL. */
@@ -24,6 +28,7 @@ struct expr {
   const struct expr *items;   /* ARRAY, OBJECT */
   const char *const *keys;    /* OBJECT */
   size_t n;
+  const char *argument;       /* of the entry's command, where the value is the whole of it or a part; NULL: from elsewhere */
 };
 
 struct node {
@@ -35,11 +40,13 @@ struct node {
   size_t step;                   /* its step in the plan */
   const char *text;              /* its result as JSON, when it has run */
   size_t len;
+  const struct json *value;      /* the same, parsed, when a later transaction has asked for it */
 };
 
 struct entry {
   const struct command *command;
   const char *as;               /* NULL: none */
+  const struct expr **args;     /* by index into command->args; NULL: the default */
   const struct expr *result;
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
   size_t result_step;           /* of a result made on the server; SIZE_MAX: not so */
@@ -63,6 +70,9 @@ const struct expr *expr_literal(void *mem, const struct json *value);
 const struct expr *expr_result(void *mem, struct node *node, const char *const *path, size_t npath);
 /* The value at path in an expression, or NULL: it cannot be there. mem: for a longer path. */
 const struct expr *expr_at(void *mem, const struct expr *expr, const char *const *path, size_t npath);
+/* Takes about the bytes that the value has as JSON from *left; false: that is not enough. */
+bool json_spend(const struct json *value, size_t *left);
+bool expr_spend(const struct expr *expr, size_t *left);
 /* As expr_at for a JSON value: array elements by index, members by name. */
 const struct json *json_at(const struct json *value, const char *const *path, size_t npath);
 /* Calls visit for each RESULT in the expression. */

@@ -11,11 +11,16 @@
 /* {slot, path...} in $n: the value there, as text or as json. current_setting is stable: an index can be used. */
 #define TAKE_TEXT(n) "(pg_catalog.current_setting((" n "::text[])[1])::json #>> (" n "::text[])[2:])"
 
-/* The JSON text made of the pieces in $n (commands/param.c). */
+/* The JSON text made of the pieces in $n (commands/param.c). A short request can refer to a long result many times: what
+ * they bring has a bound (16 MB, REFERENCE_BYTES of tree.h), looked at while they come; a window in their order would first
+ * have them all. */
 #define BUILD(n)                                                                                                       \
-  "(select string_agg(case json_typeof(p) when 'string' then p #>> '{}' else coalesce((pg_catalog.current_setting(p ->> 0)" \
-  "::json #> array(select json_array_elements_text(p -> 1)))::text, 'null') end, '' order by o) "                      \
-  "from json_array_elements(" n "::json) with ordinality as x(p, o))"
+  "(select string_agg(case when brought > 16777216 then writ.fail('TOO_LARGE', "                                      \
+  "'References bring more than 16 MB into one value.', 422) else t end, '' order by o) from (select o, t, "           \
+  "sum(case when h then octet_length(t) else 0 end) over (rows unbounded preceding) as brought from (select o, "      \
+  "json_typeof(p) <> 'string' as h, case json_typeof(p) when 'string' then p #>> '{}' else "                          \
+  "coalesce((pg_catalog.current_setting(p ->> 0)::json #> array(select json_array_elements_text(p -> 1)))::text, "    \
+  "'null') end as t from json_array_elements(" n "::json) with ordinality as x(p, o) offset 0) y) z)"
 
 const char wrap_reference_sql[] =
     "select writ.assert((pg_catalog.current_setting(($1::text[])[1])::json #> ($1::text[])[2:]) is not null, "
@@ -26,7 +31,8 @@ const char wrap_odd_reference_sql[] =
     "where p[i] !~ '^[0-9]+$' and json_typeof(d #> p[:i - 1]) = 'array'), 'BAD_REFERENCE', $2, 400) "
     "from (select pg_catalog.current_setting(($1::text[])[1])::json as d, ($1::text[])[2:] as p offset 0) x";
 
-const char wrap_build_sql[] = "select " BUILD("$1");
+const char wrap_build_sql[] = "select case when octet_length(r) > $2::integer then writ.fail('TOO_LARGE', $3, 422) else r end "
+                              "from (select " BUILD("$1") " as r offset 0) x";
 
 static void put_number(struct str *s, const char *text, unsigned n) {
   for (; *text; text++)
@@ -56,13 +62,13 @@ static void put_param(struct str *s, const struct command *c, const struct shape
     put_number(s, TAKE_TEXT("@"), i + 1);
     str_printf(s, "::%s)", declared ? declared : type->name);
   } else if (type->kind == TYPE_JSON) {
-    str_char(s, '(');
+    str_add(s, "(nullif("); /* null alone is NULL, as it is in a request */
     put_number(s, BUILD("@"), i + 1);
-    str_printf(s, "::%s)", type->name);
+    str_printf(s, ", 'null')::%s)", type->name);
   } else {
     str_add(s, "((select x from json_to_record(json_build_object('x', ");
     put_number(s, BUILD("@"), i + 1);
-    str_printf(s, "::json)) as t(x %s))::%s)", type->name, type->name);
+    str_printf(s, "::json)) as t(x %s))::%s)", type->name, declared ? declared : type->name);
   }
 }
 
@@ -95,10 +101,22 @@ static void put_check(struct str *s, const struct command *c, const struct shape
   str_printf(s, ", %d) end", error->status ? error->status : 422);
 }
 
+bool wrap_has_types(const struct command *c) {
+  for (size_t i = 0; c->kind == COMMAND_COMPOSITE && i < c->nargs; i++)
+    if (c->args[i].type) return true;
+  return false;
+}
+
+static void put_types(struct str *s, const struct command *c) {
+  for (size_t i = 0; i < c->nargs; i++)
+    str_printf(s, "%s$%zu::%s", i ? ", " : "select ", i + 1, c->args[i].type ? c->args[i].type : "text");
+}
+
 char *wrap_plain(const void *mem, const struct command *c) {
   struct str *s = str_new(mem, 512);
 
-  if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
+  if (c->kind == COMMAND_COMPOSITE) put_types(s, c);
+  else if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
   else put_all(s, c, NULL, NULL);
   return s->p;
 }
@@ -114,7 +132,8 @@ static void put_with(struct str *s, const struct command *c, const struct shape 
     put_text(s, c, shape, modes, 0, q->with_list_offset, q->main_piece, q->main_offset);
     str_add(s, "\n,");
   }
-  str_add(s, " writ_q as (");
+  /* Where only the rows are counted, the planner leaves out columns, and with them functions that refuse. */
+  str_add(s, shape->returns > RETURNS_MANY ? " writ_q as materialized (" : " writ_q as (");
   put_text(s, c, shape, modes, q->main_piece, q->main_offset, q->nuses, strlen(q->pieces[q->nuses]));
   if (!shape->d.ncolumns && c->sql.verb != SQL_SELECT) str_add(s, "\nreturning 1"); /* it has none of its own */
   str_add(s, "\n)");

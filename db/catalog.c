@@ -52,7 +52,8 @@ static bool read_description(struct conn *c, const void *mem, const struct wait 
   return ok;
 }
 
-/* Types: the closure over domains' base types, arrays' elements and composites' fields, one row a type. */
+/* Types: the closure over domains' base types, arrays' elements and composites' fields, one row a type. With the typmod -1
+ * format_type says bpchar and "bit"; without one it says character and bit, which as a cast mean a length of 1. */
 
 static const char types_sql[] =
     "with recursive t(oid) as ("
@@ -62,7 +63,7 @@ static const char types_sql[] =
     " left join pg_catalog.pg_attribute a on p.typtype = 'c' and a.attrelid = p.typrelid and a.attnum > 0"
     "  and not a.attisdropped,"
     " lateral (values (p.typbasetype), (p.typelem), (a.atttypid)) x(oid) where x.oid <> 0)"
-    "select p.oid, pg_catalog.format_type(p.oid, null), p.typtype, p.typcategory, p.typbasetype, p.typelem,"
+    "select p.oid, pg_catalog.format_type(p.oid, -1), p.typtype, p.typcategory, p.typbasetype, p.typelem,"
     " coalesce((select e.typdelim from pg_catalog.pg_type e where e.oid = p.typelem), ','),"
     " (select pg_catalog.string_agg(a.attname, e'\\x01' order by a.attnum) from pg_catalog.pg_attribute a"
     "  where p.typtype = 'c' and a.attrelid = p.typrelid and a.attnum > 0 and not a.attisdropped),"
@@ -187,7 +188,12 @@ bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, s
   if (!ok) return conn_lost(c, e);
   if (!load_types(c, mem, out, raw, n, &types, w, e)) return false;
   for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; out[i].ok && j < out[i].nparams; j++) out[i].params[j] = find_type(&types, raw[i].oids[j]);
+    for (size_t j = 0; out[i].ok && j < out[i].nparams; j++) {
+      out[i].params[j] = find_type(&types, raw[i].oids[j]);
+      if (out[i].params[j]) continue;
+      out[i].ok = false; /* dropped between the two questions */
+      err_set(&out[i].error, INTERNAL, "the type of a parameter is not there any more");
+    }
   return true;
 }
 

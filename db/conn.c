@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -77,8 +78,7 @@ static bool is_unix_socket(int fd) {
   return getsockname(fd, (struct sockaddr *)&address, &len) == 0 && address.ss_family == AF_UNIX;
 }
 
-/* What libpq cannot read it quotes in its message, and that may be a password. */
-static bool is_readable(const char *conninfo) {
+bool conn_can_read(const char *conninfo) {
   PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
 
   PQconninfoFree(options);
@@ -86,8 +86,7 @@ static bool is_readable(const char *conninfo) {
 }
 
 static bool refused(struct conn *c, struct err *e) {
-  const char *why = c->pg ? PQerrorMessage(c->pg) : "out of memory";
-  char *text = arena_strdup(e->mem, is_readable(c->options.conninfo) ? why : "its conninfo is not one that libpq can read");
+  char *text = arena_strdup(e->mem, c->pg ? PQerrorMessage(c->pg) : "out of memory");
   size_t len = strlen(text);
 
   while (len && text[len - 1] == '\n') text[--len] = '\0';
@@ -133,7 +132,7 @@ static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
   PQsetNoticeReceiver(c->pg, drop_notice, NULL);
   if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) return refused(c, e);
   c->cancel = PQgetCancel(c->pg);
-  c->unix_socket = is_unix_socket(PQsocket(c->pg));
+  c->direct = false;
   c->doomed = false;
   memset(c->prepared, 0, sizeof c->prepared);
   memset(c->sent, 0, sizeof c->sent);
@@ -150,17 +149,28 @@ static bool is_dead(struct conn *c) {
   return PQstatus(c->pg) != CONNECTION_OK || poll(&fd, 1, 0) > 0;
 }
 
+/* Is it the server itself at the other end of a unix socket? A tunnel's server side is TCP; a pooler has made up the process
+ * id that it gave at the start. */
+static bool is_direct(struct conn *c, const PGresult *told) {
+  return is_unix_socket(PQsocket(c->pg)) && PQgetisnull(told, 0, 3) && atoi(PQgetvalue(told, 0, 2)) == PQbackendPID(c->pg);
+}
+
 /* The timeouts of a session that is ours alone. */
 static bool settle_session(struct conn *c, const struct wait *w, struct err *e) {
   static const char sql[] = "select set_config('statement_timeout', $1, false), "
-                            "set_config('lock_timeout', coalesce($2, current_setting('lock_timeout')), false)";
+                            "set_config('lock_timeout', coalesce($2, current_setting('lock_timeout')), false), "
+                            "pg_backend_pid(), inet_client_addr()";
   const char *statement = arena_printf(e->mem, "%d", c->options.statement_timeout_ms);
   const char *lock = arena_printf(e->mem, "%d", c->options.lock_timeout_ms);
   const char *params[] = {statement, c->options.lock_timeout_ms ? lock : NULL};
   PGresult *result;
 
   if (!c->options.prepared) return true;
-  if (!conn_ask(c, sql, 2, params, &result, w, e)) return false;
+  if (!conn_ask(c, sql, 2, params, &result, w, e)) {
+    c->doomed = true;
+    return false;
+  }
+  c->direct = is_direct(c, result);
   PQclear(result);
   return true;
 }
@@ -190,6 +200,8 @@ void conn_end_flight(struct conn *c) {
   c->used_ms = clock_ms();
   /* A late cancel request could hit the next flight. */
   if (c->cancelled != NOT_CANCELLED || PQstatus(c->pg) != CONNECTION_OK) c->doomed = true;
+  /* Nothing of a flight stays open; should it ever, the next one is not to be part of it. */
+  if (PQtransactionStatus(c->pg) != PQTRANS_IDLE) c->doomed = true;
 }
 
 bool conn_flushed(struct conn *c) { return PQflush(c->pg) == 0; }

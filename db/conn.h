@@ -27,6 +27,9 @@ struct wait {
   int caller_fd;       /* hang-up ends the wait; -1: none */
 };
 
+/* Is this a connection string or URI by libpq's grammar? What is not would be quoted in libpq's errors, password and all. */
+bool conn_can_read(const char *conninfo);
+
 /* Not connected yet. options is copied, its strings are borrowed; counters may be NULL. */
 struct conn *conn_new(const void *mem, const struct conn_options *options, struct counters *counters);
 

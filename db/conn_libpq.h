@@ -13,7 +13,8 @@ struct conn {
   struct counters *counters;
   PGconn *pg;             /* NULL: not connected */
   PGcancel *cancel;
-  bool unix_socket;       /* then end of file tells the truth: all that the server had sent has been read */
+  bool direct;            /* a unix socket of the server's own, no pooler or tunnel between: then end of file tells the truth, as
+                           * all that the server had sent has been read */
   bool doomed;            /* close instead of using it again */
   enum cancelled cancelled; /* a cancel request was sent in this flight */
   int64_t give_up_ms;     /* with cancelled: stop waiting for the end of the flight */

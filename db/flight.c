@@ -31,7 +31,8 @@ struct pipe {
   const struct plan *plan;
   struct item *items;
   size_t nitems;
-  bool broken; /* libpq took no more */
+  bool broken;     /* libpq took no more */
+  bool commit_put; /* the COMMIT was handed to libpq: the server may have seen it */
 };
 
 enum fixed { FIXED_BEGIN, FIXED_SETTINGS = FIXED_BEGIN + 4, FIXED_COMMIT = FIXED_SETTINGS + 6, FIXED_IMMEDIATE, FIXED_ROLLBACK };
@@ -92,6 +93,7 @@ static void put_prepare(struct pipe *p, const struct statement *s, size_t step, 
 static void put(struct pipe *p, enum item_kind kind, const struct statement *s, const char *const *params,
                 unsigned nparams, size_t step) {
   if (p->broken) return;
+  p->commit_put |= kind == ITEM_END;
   if (p->c->options.prepared) {
     char name[16];
     snprintf(name, sizeof name, "w%u", s->slot);
@@ -110,6 +112,7 @@ static void put_fixed(struct pipe *p, enum item_kind kind, unsigned slot, const 
 }
 
 static void put_sync(struct pipe *p) {
+  if (p->broken) return;
   p->broken |= !PQpipelineSync(p->c->pg);
   put_item(p, ITEM_SYNC, NULL, p->plan->n);
 }
@@ -159,7 +162,6 @@ struct reading {
   bool fatal;       /* the first error ended the session */
   bool lost;        /* some error ended the session: nothing follows it */
   bool synced;      /* the first Sync was answered: the server has begun on the COMMIT, or will */
-  bool commit_put;  /* the COMMIT was handed to libpq: the server may have seen it */
 };
 
 static int clear_result(PGresult **holder) {
@@ -180,6 +182,17 @@ static const char *keep_text(void *mem, PGresult **result, size_t len) {
   return text;
 }
 
+/* The role that the manifest maps to is not there (invalid_parameter_value): no mistake of the client, and its name is no business
+ * of it either. */
+static void own_role_error(struct reading *r, const struct item *item) {
+  char *why;
+
+  if (item->slot < FIXED_SETTINGS || item->slot >= FIXED_COMMIT || strcmp(r->e->sqlstate, "22023") != 0) return;
+  why = arena_printf(r->e->mem, "22023: %s", r->e->message);
+  err_set(r->e, INTERNAL, "The caller's role is not set up in the database.");
+  r->e->log_detail = why;
+}
+
 static void first_error(struct reading *r, const struct item *item, const PGresult *result) {
   struct conn *c = r->p->c;
   /* Without a SQLSTATE it is libpq's own: the server is gone. libpq would give the same for each item that is left. */
@@ -193,6 +206,7 @@ static void first_error(struct reading *r, const struct item *item, const PGresu
   r->f->raised_by_server = sqlstate_is_retryable(result);
   r->fatal = fatal;
   sqlstate_error(r->e, result);
+  own_role_error(r, item);
   /* A server that has become a standby, or a session that someone else has changed: a new connection is wanted. */
   if (strcmp(r->e->sqlstate, "25006") == 0 || strcmp(r->e->sqlstate, "26000") == 0 ||
       strcmp(r->e->sqlstate, "42P05") == 0)
@@ -263,7 +277,7 @@ static bool refused_by_pooler(const struct err *e) {
  * decides; on a unix socket all that the server sent before it died has been read, over TCP or a pooler it may not. */
 static bool judge_loss(struct reading *r) {
   struct conn *c = r->p->c;
-  bool direct = c->unix_socket && c->options.prepared;
+  bool direct = c->direct && c->options.prepared;
   bool given_up = c->cancelled != NOT_CANCELLED && PQstatus(c->pg) == CONNECTION_OK;
   char *words = arena_strdup(r->e->mem, PQerrorMessage(c->pg));
 
@@ -274,7 +288,7 @@ static bool judge_loss(struct reading *r) {
   if (r->f->state == TXN_COMMITTED) return true; /* COMMIT was answered: only the end of the flight is missing */
   if (r->f->state == TXN_FAILED && !r->fatal) return false; /* an error before COMMIT: certain, and already told */
   r->f->failed_step = r->p->plan->n; /* no command is to blame */
-  if (r->p->plan->dry_run || !r->commit_put ||
+  if (r->p->plan->dry_run || !r->p->commit_put ||
       (!r->synced && !given_up && (direct || (r->f->state == TXN_FAILED && c->options.prepared && *r->e->sqlstate) ||
                                    refused_by_pooler(r->e)))) {
     r->f->state = TXN_ROLLED_BACK;
@@ -328,7 +342,6 @@ bool flight_run(struct conn *c, void *mem, const struct plan *plan, const struct
   conn_begin_flight(c);
   put_plan(&p, w);
   FAULT("after-send");
-  r.commit_put = !p.broken || p.items[p.nitems - 1].kind == ITEM_END;
   ok = read_answers(&r);
   FAULT("after-commit");
   conn_end_flight(c);

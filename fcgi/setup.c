@@ -42,6 +42,7 @@ static void find_user(struct setup *s, struct problems *p) {
       s->gid = gr->gr_gid;
   }
   if (s->uid == 0) problems_add(p, c->file, 0, "user: workers never run as root");
+  if (s->gid == 0) problems_add(p, c->file, 0, "group: workers never run in root's group");
 }
 
 struct setup *setup_load(const void *mem, const char *config_file, struct problems *p) {

@@ -129,7 +129,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
   slot->state = SLOT_RUNNING;
   slot->requests_before = requests_of(c);
   c->pid = (uint32_t)pid;
-  c->starts++;
+  c->starts[slot->pool == POOL_INSIDE]++;
   log_line(LOG_DEBUG, "worker-start", "pool=%s worker=%ld", pool_names[slot->pool], (long)pid);
 }
 
@@ -163,7 +163,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   bool lived = now - slot->started_ms >= LIVED_MS;
 
   tell_end(slot, c, status, failed ? LOG_ERROR : killed ? LOG_WARN : LOG_INFO);
-  if (failed) c->crashes++;
+  if (failed) c->crashes[slot->pool == POOL_INSIDE]++;
   c->pid = 0;
   c->busy_since_ms = 0;
   slot->pid = 0;
@@ -455,7 +455,7 @@ static void loop(struct supervisor *s) {
 
 static void block_signals(struct supervisor *s) {
   static const int taken[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
-  struct sigaction standard = {.sa_handler = SIG_DFL};
+  struct sigaction standard = {.sa_handler = SIG_DFL}, ignore = {.sa_handler = SIG_IGN};
 
   sigemptyset(&s->signals);
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
@@ -463,6 +463,8 @@ static void block_signals(struct supervisor *s) {
     /* What was ignored when we were started (nohup, a shell's background job) would never come. */
     sigaction(taken[i], &standard, NULL);
   }
+  /* A log whose reader is gone must not end the service with the next line. */
+  sigaction(SIGPIPE, &ignore, NULL);
   sigprocmask(SIG_BLOCK, &s->signals, NULL);
   sigemptyset(&s->workers_mask);
 }

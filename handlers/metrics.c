@@ -7,19 +7,12 @@
 
 #include <stddef.h>
 
-/* Which blocks a line sums up. */
-enum pool { POOL_ALL, POOL_BORDER, POOL_INSIDE };
-
-static bool block_is_in(const struct counters *c, enum pool pool) {
-  return pool == POOL_ALL || (pool == POOL_INSIDE) == (c->inside != 0);
-}
-
 /* offset: of an uint64_t in struct counters. */
-static uint64_t sum(const struct counters_page *page, size_t offset, enum pool pool) {
+static uint64_t sum(const struct counters_page *page, size_t offset) {
   uint64_t total = 0;
 
   for (uint32_t i = 0; i < page->slots; i++)
-    if (block_is_in(&page->slot[i], pool)) total += *(const uint64_t *)((const char *)&page->slot[i] + offset);
+    total += *(const uint64_t *)((const char *)&page->slot[i] + offset);
   return total;
 }
 
@@ -31,32 +24,31 @@ static void head(struct str *s, const char *name, const char *type, const char *
 static const struct row {
   const char *name, *labels;
   size_t offset;
-  enum pool pool;
   const char *help;
 } rows[] = {
 #define AT(member) offsetof(struct counters, member)
-    {"writ_requests_total", "{listener=\"border\"}", AT(requests_border), POOL_ALL, "Requests answered, by listener."},
-    {"writ_requests_total", "{listener=\"inside\"}", AT(requests_inside), POOL_ALL, NULL},
-    {"writ_answers_total", "{status=\"2xx\"}", AT(status[2]), POOL_ALL, "Answers, by hundreds of their status."},
-    {"writ_answers_total", "{status=\"3xx\"}", AT(status[3]), POOL_ALL, NULL},
-    {"writ_answers_total", "{status=\"4xx\"}", AT(status[4]), POOL_ALL, NULL},
-    {"writ_answers_total", "{status=\"5xx\"}", AT(status[5]), POOL_ALL, NULL},
-    {"writ_answers_undelivered_total", "", AT(undelivered), POOL_ALL,
+    {"writ_requests_total", "{listener=\"border\"}", AT(requests_border), "Requests answered, by listener."},
+    {"writ_requests_total", "{listener=\"inside\"}", AT(requests_inside), NULL},
+    {"writ_answers_total", "{status=\"2xx\"}", AT(status[2]), "Answers, by hundreds of their status."},
+    {"writ_answers_total", "{status=\"3xx\"}", AT(status[3]), NULL},
+    {"writ_answers_total", "{status=\"4xx\"}", AT(status[4]), NULL},
+    {"writ_answers_total", "{status=\"5xx\"}", AT(status[5]), NULL},
+    {"writ_answers_undelivered_total", "", AT(undelivered),
      "Answers that the web server did not take; what they tell of was done."},
-    {"writ_commits_total", "", AT(commits), POOL_ALL, "Transactions committed."},
-    {"writ_rollbacks_total", "", AT(rollbacks), POOL_ALL, "Transactions rolled back, dry runs among them."},
-    {"writ_retries_total", "", AT(retries), POOL_ALL,
+    {"writ_commits_total", "", AT(commits), "Transactions committed."},
+    {"writ_rollbacks_total", "", AT(rollbacks), "Transactions rolled back, dry runs among them."},
+    {"writ_retries_total", "", AT(retries),
      "Transactions run again after a serialization failure or a deadlock."},
-    {"writ_flights_total", "", AT(flights), POOL_ALL, "Network round trips that carried a transaction."},
-    {"writ_cancels_total", "", AT(cancels), POOL_ALL, "Transactions cancelled: deadline passed or caller gone."},
-    {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), POOL_ALL, "Connections lost while committing."},
-    {"writ_database_connects_total", "", AT(connects), POOL_ALL, "Connections opened to PostgreSQL."},
-    {"writ_database_lost_connections_total", "", AT(lost_connections), POOL_ALL,
+    {"writ_flights_total", "", AT(flights), "Network round trips that carried a transaction."},
+    {"writ_cancels_total", "", AT(cancels), "Transactions cancelled: deadline passed or caller gone."},
+    {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), "Connections lost while committing."},
+    {"writ_database_connects_total", "", AT(connects), "Connections opened to PostgreSQL."},
+    {"writ_database_lost_connections_total", "", AT(lost_connections),
      "Connections to PostgreSQL that broke."},
-    {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts), POOL_BORDER, "Workers started."},
-    {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts), POOL_INSIDE, NULL},
-    {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes), POOL_BORDER, "Workers that ended in failure."},
-    {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes), POOL_INSIDE, NULL},
+    {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts[0]), "Workers started."},
+    {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes[0]), "Workers that ended in failure."},
+    {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes[1]), NULL},
 #undef AT
 };
 
@@ -65,7 +57,7 @@ static void show_sums(struct str *s, const struct counters_page *page) {
     const struct row *r = &rows[i];
 
     if (r->help) head(s, r->name, "counter", r->help);
-    str_printf(s, "%s%s %llu\n", r->name, r->labels, (unsigned long long)sum(page, r->offset, r->pool));
+    str_printf(s, "%s%s %llu\n", r->name, r->labels, (unsigned long long)sum(page, r->offset));
   }
 }
 
@@ -95,18 +87,18 @@ static void show_histogram(struct str *s, const struct counters_page *page) {
 
   head(s, "writ_request_duration_seconds", "histogram", "From the arrival of a request to its answer.");
   for (unsigned i = 0; i <= COUNTERS_BUCKETS; i++) {
-    below += sum(page, offsetof(struct counters, request_bucket) + i * sizeof(uint64_t), POOL_ALL);
+    below += sum(page, offsetof(struct counters, request_bucket) + i * sizeof(uint64_t));
     if (i < COUNTERS_BUCKETS)
       str_printf(s, "writ_request_duration_seconds_bucket{le=\"%.4f\"} %llu\n", 0.0005 * (double)(1u << i),
                  (unsigned long long)below);
     else
       str_printf(s, "writ_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)below);
   }
-  show_seconds(s, "writ_request_duration_seconds_sum", sum(page, offsetof(struct counters, request_us), POOL_ALL));
+  show_seconds(s, "writ_request_duration_seconds_sum", sum(page, offsetof(struct counters, request_us)));
   /* Not a counter of its own: a scrape between two counts must not contradict itself. */
   str_printf(s, "writ_request_duration_seconds_count %llu\n", (unsigned long long)below);
   head(s, "writ_database_seconds_total", "counter", "Time spent waiting for PostgreSQL.");
-  show_seconds(s, "writ_database_seconds_total", sum(page, offsetof(struct counters, postgres_us), POOL_ALL));
+  show_seconds(s, "writ_database_seconds_total", sum(page, offsetof(struct counters, postgres_us)));
 }
 
 bool metrics_show(struct call *call, struct err *e) {

@@ -270,12 +270,18 @@ def die_with_parent(sig):
     thread that forked, not the process."""
     if threading.current_thread() is not threading.main_thread():
         return None
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(1, int(sig))  # PR_SET_PDEATHSIG, prctl(2)
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def ask():
+        libc.prctl(1, int(sig))  # PR_SET_PDEATHSIG, prctl(2)
+        if os.getppid() != parent:  # gone already
+            os._exit(1)
+
+    return ask
 
 
 def listening(path):
-    """True when some process listens on the unix socket path. Looks without connecting: a connection is work for writd."""
+    """True when some process listens on the unix socket path. Does not connect: a connection is work for writd."""
     for line in pathlib.Path("/proc/net/unix").read_text().splitlines():
         words = line.split()
         if words[-1] == str(path) and words[3] == "00010000":  # __SO_ACCEPTCON
@@ -287,7 +293,7 @@ def listening(path):
 
 
 class Postgres(Server):
-    """A cluster of its own, reached over a unix socket in its folder; user admin is the superuser, nobody has a password."""
+    """A cluster of its own, reached over a unix socket in its folder. The superuser is admin; no passwords."""
 
     name = "postgres"
     stop_signal = signal.SIGINT  # fast shutdown
@@ -409,7 +415,7 @@ class PgBouncer(Server):
 
 
 class Proxy(Server):
-    """tests/proxy.py between writd and a cluster (or PgBouncer): counts round trips, delays, cuts, stalls, truncates."""
+    """tests/proxy.py between writd and a cluster (or PgBouncer): counts round trips; delays, cuts, stalls."""
 
     name = "proxy"
     port = 5432
@@ -720,7 +726,7 @@ class Client:
             return read_answer(connection, method)
 
     def request(self, method, path, body=None, headers=()):
-        """headers: a dict or a list of pairs (repeated ones are sent repeated). body: bytes, str, or a value for JSON."""
+        """headers: a dict, or a list of pairs, in which one may be repeated. body: bytes, str, or a value for JSON."""
         pairs = list(headers.items() if isinstance(headers, dict) else headers)
         names = {name.lower() for name, _ in pairs}
         if body is not None and not isinstance(body, (bytes, str)):

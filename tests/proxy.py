@@ -5,8 +5,8 @@
 
 It knows nothing of PostgreSQL's protocol. It counts *round trips*: a round trip begins when bytes come from the client
 after the client was given bytes of the server (or at the connection's beginning). Bytes that the client sends without
-having been given an answer belong to the round trip that is under way. With a delay of some milliseconds that is exact also
-for large flights, whose first answers the server gives while the client is still sending.
+having been given an answer belong to the round trip that is under way. With a delay of some milliseconds that is exact
+also for large flights, whose first answers the server gives while the client is still sending.
 
 Orders come on the control socket, one JSON object a line, and are answered with one:
 

@@ -27,9 +27,9 @@ create table audit (
   details jsonb
 );
 
--- Who may do what, in PostgreSQL's own terms. The manifest maps the roles that nginx tells (anonymous, customer, admin) to
--- these; writ switches to one of them for each transaction, so grants and row-level security hold whatever a command says.
--- demo_writ is what writ logs in as: it may become each of them, and owns nothing.
+-- Who may do what, in PostgreSQL's own terms. The manifest maps the roles that nginx tells (anonymous, customer,
+-- admin) to these; writ switches to one of them for each transaction, so grants and row-level security hold whatever
+-- a command says. demo_writ is what writ logs in as: it may become each of them, and owns nothing.
 create role demo_anonymous;
 create role demo_customer;
 create role demo_admin;

@@ -56,8 +56,10 @@ class Folder:
 
     def __call__(self, *arguments, standard_input=b"", **environment):
         """(exit status, standard output, standard error)"""
-        done = subprocess.run([str(harness.workspace().bin / "writ"), "-c", str(self.file), *map(str, arguments)], input=standard_input,
-                              capture_output=True, timeout=60 * harness.PATIENCE, env=harness.environment(**environment), cwd=self.path,
+        done = subprocess.run([str(harness.workspace().bin / "writ"), "-c", str(self.file), *map(str, arguments)],
+                              input=standard_input,
+                              capture_output=True, timeout=60 * harness.PATIENCE,
+                              env=harness.environment(**environment), cwd=self.path,
                               **harness.identity())
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -76,8 +78,10 @@ def line_of(text, part):
 
 
 @pytest.mark.parametrize("arguments, status", [
-    (["-h"], 0), (["--help"], 0), (["-V"], 0), (["--version"], 0), ([], 2), (["no_such"], 2), (["check", "too", "many"], 2), (["run"], 2), (["explain"], 2),
-    (["run", "a", "b", "c"], 2), (["--no-such-option", "check"], 2), (["install", "--datasource"], 2), (["install", "extra"], 2),
+    (["-h"], 0), (["--help"], 0), (["-V"], 0), (["--version"], 0), ([], 2), (["no_such"], 2),
+    (["check", "too", "many"], 2), (["run"], 2), (["explain"], 2),
+    (["run", "a", "b", "c"], 2), (["--no-such-option", "check"], 2), (["install", "--datasource"], 2),
+    (["install", "extra"], 2),
 ])
 def test_command_line(writ, arguments, status):
     code, out, err = writ(*arguments)
@@ -168,10 +172,14 @@ commands:
 
 # What must be complained of, by (part of) the line that is wrong, and words of the message.
 COMPLAINTS = [
-    ("colour: red", "colour"), ("person_name_key:", "code"), ("1st:", "1st"), ("execute_command_set:", "own"), ("nothing:", "needed"), ("both:", "only one"),
-    ("return: one", "returns"), ("bad_returns:", "several"), ("bad_role:", "stranger"), ("commits:", "COMMIT"), ("creates:", "CREATE"), ("two:", "two"),
-    ("open_quote:", "open_quote"), ("undeclared:", "x"), ("bad_type:", "type"), ("writes:", "DELETE"), ("bad_status:", "status"), ("bad_source:", "elsewhere"),
-    ("handler:", "http"), ("empty:", "list"), ("- no_such_command", "no_such_command"), ("unused: text", "unused"), ("a: $args.none", "$args.none"), ("a: $args.none", "z"),
+    ("colour: red", "colour"), ("person_name_key:", "code"), ("1st:", "1st"), ("execute_command_set:", "own"),
+    ("nothing:", "needed"), ("both:", "only one"),
+    ("return: one", "returns"), ("bad_returns:", "several"), ("bad_role:", "stranger"), ("commits:", "COMMIT"),
+    ("creates:", "CREATE"), ("two:", "two"),
+    ("open_quote:", "open_quote"), ("undeclared:", "x"), ("bad_type:", "type"), ("writes:", "DELETE"),
+    ("bad_status:", "status"), ("bad_source:", "elsewhere"),
+    ("handler:", "http"), ("empty:", "list"), ("- no_such_command", "no_such_command"), ("unused: text", "unused"),
+    ("a: $args.none", "$args.none"), ("a: $args.none", "z"),
     ("a: $later.x", "$later.x"), ("- good: {}", "a"), ("result: $never", "$never"), ("circle: {}", "circle"),
 ]
 
@@ -180,18 +188,22 @@ def test_check_tells_all_that_is_wrong_at_once(database):
     folder = Folder(database, BROKEN)
     code, out, err = folder("check", "--offline")
     assert code == 1 and not out
-    told = [(int(match[1]), match[2]) for match in re.finditer(rf"^.*?{re.escape(str(folder.manifest))}:(\d+): (.*)$", err, re.MULTILINE)]
+    told = [(int(match[1]), match[2]) for match in re.finditer(rf"^.*?{re.escape(str(folder.manifest))}:(\d+): (.*)$",
+                                                               err, re.MULTILINE)]
     for part, word in COMPLAINTS:
         line = line_of(BROKEN, part)
-        assert any(number == line and word in message for number, message in told), f"line {line}, {part}: {word}\n{err}"
+        assert any(number == line and word in message for number,
+                   message in told), f"line {line}, {part}: {word}\n{err}"
     assert not [message for number, message in told if number == line_of(BROKEN, "  good: {")]
     for command in (["check"], ["run", "good", '{"a": 1}'], ["explain", "good"], ["install"]):
         assert folder(*command)[0] == 1
 
 
 @pytest.mark.parametrize("text, word", [
-    ("", "empty|specVersion"), ("specVersion: 2\ncommands: {}\n", "specVersion"), ("specVersion: 1\n", "commands"), ("- 1\n", "mapping"), ("specVersion: 1\ncommands: [\n", ":"),
-    ("specVersion: 1\ncommands:\n  a: { sql: select 1 as x }\n  a: { sql: select 2 as x }\n", "a"), ("specVersion: 1\n\tcommands: {}\n", ":"), ("specVersion: 1\ncommands: \xff\n", ":"),
+    ("", "empty|specVersion"), ("specVersion: 2\ncommands: {}\n", "specVersion"), ("specVersion: 1\n", "commands"),
+    ("- 1\n", "mapping"), ("specVersion: 1\ncommands: [\n", ":"),
+    ("specVersion: 1\ncommands:\n  a: { sql: select 1 as x }\n  a: { sql: select 2 as x }\n", "a"),
+    ("specVersion: 1\n\tcommands: {}\n", ":"), ("specVersion: 1\ncommands: \xff\n", ":"),
     ("specVersion: 1\ncommands:\n  a: &x { sql: select 1 as x }\n  b: *x\n", ""),
 ])
 def test_manifests_that_are_none(database, text, word):
@@ -220,7 +232,8 @@ def test_check_tells_all_that_is_wrong_in_the_settings(database):
     folder.file.write_text(SETTINGS_BROKEN)
     code, _, err = folder("check", "--offline")
     assert code == 1
-    for line, word in ((1, "workers"), (2, "workers"), (3, "timeout_ms"), (4, "log_level"), (5, "border"), (6, "depth"), (7, "conninfo")):
+    for line, word in ((1, "workers"), (2, "workers"), (3, "timeout_ms"), (4, "log_level"), (5, "border"), (6, "depth"),
+                       (7, "conninfo")):
         assert re.search(rf"writ\.yaml:{line}: .*{word}", err), f"{line}: {word}\n{err}"
 
 
@@ -238,6 +251,8 @@ commands:
   same_name: { sql: "select 1 as a, 2 as a", returns: one }
   no_rows: { sql: "insert into person (name) values (:name)", returns: one }
   not_boolean: { check: "select 5" }
+  of_no_type: { args: { x: no_type_at_all }, commands: [ fine: {}, add: { x: $args.x } ] }
+  add: { sql: "select :x::text as x", returns: one }
   not_granted: { sql: "insert into person (name) values (:name)", allow: [anonymous, writer] }
   closed: { sql: "select text from closed", allow: [writer] }
   by_a_ghost: { sql: "select 1 as one", allow: [ghost], returns: one }
@@ -249,8 +264,10 @@ def test_check_asks_the_database(database):
     assert folder("check", "--offline")[0] == 0
     code, _, err = folder("check")
     assert code == 1
-    for name, word in (("no_table", "no_such_table"), ("no_column", "nam"), ("syntax", "syntax"), ("no_type", "no_such_type"), ("two_types", ":x"), ("no_idea", ":what"), ("no_name", "name"),
-                       ("same_name", '"a"'), ("no_rows", "returning"), ("not_boolean", "boolean"), ("not_granted", "cli_reader"), ("closed", "cli_writer"),
+    for name, word in (("no_table", "no_such_table"), ("no_column", "nam"), ("syntax", "syntax"),
+                       ("no_type", "no_such_type"), ("two_types", ":x"), ("no_idea", ":what"), ("no_name", "name"),
+                       ("same_name", '"a"'), ("no_rows", "returning"), ("not_boolean", "boolean"),
+                       ("of_no_type", "no_type_at_all"), ("not_granted", "cli_reader"), ("closed", "cli_writer"),
                        ("by_a_ghost", "cli_no_such_role")):
         line = line_of(NOT_FOR_THIS_DATABASE, f"  {name}:")
         assert re.search(rf"manifest\.yaml:{line}: error: {name}\b.*{word}", err), f"line {line}, {name}: {word}\n{err}"
@@ -270,7 +287,8 @@ def test_check_tells_that_schema_writ_is_missing(postgres):
 
 def test_print_reads_back(database):
     folder = Folder(database, workers=3, timeout_ms=1234, limits={"depth": 7}, lock_timeout_ms=5,
-                    datasources={"default": database.conninfo, "second": {"conninfo": "host=/x password='it''s \"q\" #1'", "prepared": False}})
+                    datasources={"default": database.conninfo,
+                                 "second": {"conninfo": "host=/x password='it''s \"q\" #1'", "prepared": False}})
     code, out, err = folder("check", "--print")
     assert (code, err) == (0, "")
     assert re.search(r"^workers: 3\b", out, re.MULTILINE) and re.search(r"^timeout_ms: 1234\b", out, re.MULTILINE)
@@ -292,7 +310,8 @@ def test_keys(writ):
 
 @pytest.fixture
 def empty(postgres):
-    database = harness.Database(postgres, "test_cli_empty", "create table person (id int); grant select on person to writ", install=False)
+    database = harness.Database(postgres, "test_cli_empty",
+                                "create table person (id int); grant select on person to writ", install=False)
     yield database
     database.drop()
 
@@ -309,21 +328,24 @@ def test_install(empty):
     assert empty.one("select to_regnamespace('writ')") is None
     code, out, err = folder("install", "--conninfo", empty.admin_conninfo)
     assert (code, err) == (0, "") and "version 1" in out
-    before = empty.execute("select oid, proname, xmin::text from pg_proc where pronamespace = 'writ'::regnamespace order by oid")
+    functions = "select oid, proname, xmin::text from pg_proc where pronamespace = 'writ'::regnamespace order by oid"
+    before = empty.execute(functions)
     for _ in range(2):
         code, out, err = folder("install", "--conninfo", empty.admin_conninfo)
         assert (code, err) == (0, "") and "nothing to do" in out
     code, out, err = folder("install")  # nothing to do needs no right
     assert (code, err) == (0, "")
-    assert empty.execute("select oid, proname, xmin::text from pg_proc where pronamespace = 'writ'::regnamespace order by oid") == before
+    assert empty.execute(functions) == before
     assert folder("run", "one")[:2] == (0, '{"result":{"one":1}}\n')
 
 
 def test_install_grants_no_more_than_it_says(empty):
     empty.install()
-    assert empty.execute("select proname::text from pg_proc p, aclexplode(proacl) a where pronamespace = 'writ'::regnamespace and grantee = 0 and "
+    assert empty.execute("select proname::text from pg_proc, aclexplode(proacl) "
+                         "where pronamespace = 'writ'::regnamespace and grantee = 0 and "
                          "privilege_type = 'EXECUTE' order by 1") == [("assert",), ("fail",), ("version",)]
-    assert empty.execute("select privilege_type from pg_namespace, aclexplode(nspacl) where nspname = 'writ' and grantee = 0") == [("USAGE",)]
+    assert empty.execute("select privilege_type from pg_namespace, aclexplode(nspacl) "
+                         "where nspname = 'writ' and grantee = 0") == [("USAGE",)]
     assert not empty.one("select has_schema_privilege('writ', 'writ', 'create')")
     assert empty.one("select count(*) from pg_class where relnamespace = 'writ'::regnamespace") == 0
     assert empty.one("select count(*) from pg_proc where pronamespace = 'writ'::regnamespace and prosecdef") == 0
@@ -341,9 +363,10 @@ def test_install_by_a_plain_owner(postgres):
         assert folder("check")[0] == 0
         assert folder("run", "one")[0] == 0
         assert "CHECK_FAILED" in folder("run", "fails")[2]
-        rights = database.execute("select rolsuper, rolcreatedb, rolcreaterole, rolbypassrls from pg_roles where rolname = 'writ'")
+        rights = database.execute("select rolsuper, rolcreatedb, rolcreaterole, rolbypassrls from pg_roles "
+                                  "where rolname = 'writ'")
         assert rights == [(False,) * 4]
-        assert database.one("select count(*) from pg_class c join pg_roles r on r.oid = relowner where rolname = 'writ'") == 0
+        assert database.one("select count(*) from pg_class where pg_get_userbyid(relowner) = 'writ'") == 0
     finally:
         database.drop()
         postgres.execute("drop role cli_owner")
@@ -351,8 +374,10 @@ def test_install_by_a_plain_owner(postgres):
 
 def test_two_installs_at_once(empty):
     folder = Folder(empty, ONE)
-    command = [str(harness.workspace().bin / "writ"), "-c", str(folder.file), "install", "--conninfo", empty.admin_conninfo]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=harness.environment(), **harness.identity()) for _ in range(6)]
+    command = [str(harness.workspace().bin / "writ"), "-c", str(folder.file), "install", "--conninfo",
+               empty.admin_conninfo]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=harness.environment(),
+                                **harness.identity()) for _ in range(6)]
     outputs = [process.communicate(timeout=60 * harness.PATIENCE)[0].decode() for process in running]
     assert [process.returncode for process in running] == [0] * 6, outputs
     assert empty.one("select count(*) from pg_proc where pronamespace = 'writ'::regnamespace") == 3
@@ -375,12 +400,14 @@ def test_run(writ, database):
     assert (code, err) == (0, "") and out.endswith("}\n")
     assert json.loads(out)["result"]["name"] == "Ann"
     assert writ("run", "find_person", "-", standard_input=b'{"name": "Ann"}')[0] == 0
-    assert writ("run", "echo", '{"v": {"n": [1.10, 12345678901234567890.123]}}')[1] == '{"result":{"v":{"n": [1.10, 12345678901234567890.123]}}}\n'
+    assert writ("run", "echo",
+                '{"v": {"n": [1.10, 1234567890123.123]}}')[1] == '{"result":{"v":{"n": [1.10, 1234567890123.123]}}}\n'
     assert database.one("select count(*) from person where name = 'Ann'") == 1
 
 
 def test_run_of_a_set(writ, database):
-    people = {"commands": [{"command": "add_person", "args": {"name": "Bea"}, "as": "p"}, {"command": "find_person", "args": {"name": {"$ref": "p.name"}}}]}
+    people = {"commands": [{"command": "add_person", "args": {"name": "Bea"}, "as": "p"},
+                           {"command": "find_person", "args": {"name": {"$ref": "p.name"}}}]}
     code, out, _ = writ("run", "transactional_command_set", json.dumps(people))
     results = json.loads(out)["results"]
     assert code == 0 and results[0]["result"] == results[1]["result"]
@@ -399,8 +426,10 @@ def test_run_large_standard_input(writ):
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["no_such"], ["UNKNOWN_COMMAND"]), (["echo"], ["BAD_ARGUMENT", "v"]), (["echo", "{broken"], ["BAD_JSON"]), (["echo", "[]"], ["BAD_"]), (["echo", '{"v": 1, "w": 2}'], ["BAD_ARGUMENT", "w"]),
-    (["is_adult", '{"age": 17}'], ["TOO_YOUNG", "Come back later."]), (["sign_up", '{"name": "kid", "age": 5}'], ["TOO_YOUNG"]), (["is_adult", '{"age": "x"}'], ["BAD_ARGUMENT", "/age"]),
+    (["no_such"], ["UNKNOWN_COMMAND"]), (["echo"], ["BAD_ARGUMENT", "v"]), (["echo", "{broken"], ["BAD_JSON"]),
+    (["echo", "[]"], ["BAD_"]), (["echo", '{"v": 1, "w": 2}'], ["BAD_ARGUMENT", "w"]),
+    (["is_adult", '{"age": 17}'], ["TOO_YOUNG", "Come back later."]),
+    (["sign_up", '{"name": "kid", "age": 5}'], ["TOO_YOUNG"]), (["is_adult", '{"age": "x"}'], ["BAD_ARGUMENT", "/age"]),
     (["who", "--claims", "{broken"], ["BAD_"]), (["who", "--claims", "[1]"], ["BAD_"]),
 ])
 def test_run_refused(writ, arguments, words):
@@ -413,7 +442,8 @@ def test_run_refused(writ, arguments, words):
 def test_run_as_somebody(writ):
     """It is a caller of the inside: allow: is not applied."""
     code, out, _ = writ("run", "--role", "admin", "--user", "7", "who")
-    assert code == 0 and json.loads(out)["result"] == {"role": "admin", "user": "7", "claims": {"role": "admin", "sub": "7"}}
+    assert code == 0 and json.loads(out)["result"] == {"role": "admin", "user": "7",
+                                                       "claims": {"role": "admin", "sub": "7"}}
     code, out, _ = writ("run", "--claims", '{"x": 1.10}', "who")
     assert code == 0 and '{"x": 1.10}' in out and json.loads(out)["result"]["role"] == "anonymous"
 
@@ -438,7 +468,8 @@ def test_explain(writ, database):
     code, out, err = writ("explain", "sign_up", '{"name": "O\'Hara", "age": 40}', "--role", "admin", "--user", "7")
     assert (code, err) == (0, "")
     text = out.lower()
-    order = [text.index(part) for part in ("begin", "request.jwt.claims", "is_adult", "insert into person", "from person where", "commit")]
+    order = [text.index(part) for part in ("begin", "request.jwt.claims", "is_adult", "insert into person",
+                                           "from person where", "commit")]
     assert order == sorted(order)
     assert "'O''Hara'" in out and "1 round trip" in out
     assert re.search(r'"role":\s*"admin"', out)
@@ -450,11 +481,13 @@ def test_explain(writ, database):
 def test_explained_statements_are_sql(writ, database):
     """What is printed is what PostgreSQL would be sent: each statement prepares."""
     people = {"isolation": "serializable", "commands": [{"command": "add_person", "args": {"name": "Eve"}, "as": "p"},
-                                                        {"command": "find_person", "args": {"name": {"$ref": "p.name"}}, "as": "f"},
+                                                        {"command": "find_person", "args": {"name": {"$ref": "p.name"}},
+                                                         "as": "f"},
                                                         {"command": "echo", "args": {"v": [{"$ref": "f.id"}, 1.10]}}]}
     code, out, _ = writ("explain", "transactional_command_set", json.dumps(people))
     assert code == 0 and re.search(r"begin.*serializable", out, re.IGNORECASE)
-    statements = re.findall(r"^ *\d+  -- (.*)\n((?:(?! *\d+  -- | *Sync| *\$\d+ = | *role = ).*\n)+)", out, re.MULTILINE)
+    statements = re.findall(r"^ *\d+  -- (.*)\n((?:(?! *\d+  -- | *Sync| *\$\d+ = | *role = ).*\n)+)", out,
+                            re.MULTILINE)
     assert len(statements) >= 6
     with database.connect() as connection:
         for purpose, sql in statements:
@@ -469,19 +502,21 @@ def test_explain_of_an_execute_set(writ):
     assert code == 0 and len(re.findall(r"1 round trip", out)) == 2
 
 
-@pytest.mark.parametrize("arguments, word", [(["no_such"], "UNKNOWN_COMMAND"), (["echo"], "BAD_ARGUMENT"), (["echo", "{"], "BAD_JSON")])
+@pytest.mark.parametrize("arguments, word", [(["no_such"], "UNKNOWN_COMMAND"), (["echo"], "BAD_ARGUMENT"),
+                                             (["echo", "{"], "BAD_JSON")])
 def test_explain_refused(writ, arguments, word):
     code, out, err = writ("explain", *arguments)
     assert code == 1 and word in err and not out
 
 
-# ---------------------------------------------------------------------------------------------------- writd and a broken manifest
+# ------------------------------------------------------------------------------------------ writd and a broken manifest
 
 
 def test_writd_refuses_what_check_refuses(database):
     """Only manifest errors are fatal, and all of them are told, with file and line, as by writ check."""
     folder = Folder(database, BROKEN)
-    done = subprocess.run([str(harness.workspace().bin / "writd"), "-c", str(folder.file)], capture_output=True, timeout=30 * harness.PATIENCE,
+    done = subprocess.run([str(harness.workspace().bin / "writd"), "-c", str(folder.file)], capture_output=True,
+                          timeout=30 * harness.PATIENCE,
                           env=harness.environment(), cwd=folder.path, **harness.identity())
     assert done.returncode not in (0, None)
     err = done.stderr.decode()

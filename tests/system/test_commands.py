@@ -33,6 +33,7 @@ create function set_person(p_name text) returns table (id bigint, name text) lan
 
 create role commands_reader;
 create role commands_writer;
+create role commands_other;
 grant commands_reader, commands_writer to writ;
 grant select on person, audit to commands_reader, commands_writer;
 grant insert on audit to commands_writer;
@@ -57,15 +58,19 @@ commands:
   count: { sql: "select i from generate_series(1, :n::int) i", returns: count }
   none: { sql: "select i from generate_series(1, :n::int) i", returns: none }
   insert_by_default: { sql: "insert into audit (text) select 'default' from generate_series(1, :n::int)" }
-  insert_returning: { sql: "insert into audit (text) select 'x' || i from generate_series(1, :n::int) i returning text" }
-  insert_one: { sql: "insert into audit (text) select 'one' from generate_series(1, :n::int) returning text", returns: one }
+  insert_returning: { sql: "insert into audit (text) select 'x' || i from generate_series(1,
+      :n::int) i returning text" }
+  insert_one: { sql: "insert into audit (text) select 'one' from generate_series(1, :n::int) returning text",
+      returns: one }
   insert_none: { sql: "insert into audit (text) select 'none' from generate_series(1, :n::int)", returns: none }
   delete_audit: { sql: "delete from audit where text = :text" }
   update_audit: { sql: "update audit set text = :new where text = :old", returns: count }
   from_values: { sql: "values (1, 'a'), (2, 'b')" }
   with_select: { sql: "with q as (select 7 as seven) select seven from q", returns: one }
-  with_insert: { sql: "with q as (insert into audit (text) values (:text) returning text) select text from q", returns: one }
-  with_insert_many: { sql: "with q as (insert into audit (text) values (:text), (:text) returning text) select text from q" }
+  with_insert: { sql: "with q as (insert into audit (text) values (:text) returning text) select text from q",
+      returns: one }
+  with_insert_many: { sql: "with q as (insert into audit (text) values (:text),
+      (:text) returning text) select text from q" }
   with_insert_count: { sql: "with q as (select :text::text as t) insert into audit (text) select t from q" }
   with_insert_optional:
     sql: with q as (insert into audit (text) select :text where :really::boolean returning text) select text from q
@@ -82,15 +87,19 @@ commands:
     sql: select 1 as "a b", 2 as "say ""hi""", 3 as "Größe", 4 as "x.y", 5 as "$ref", 6 as "back\\slash"
     returns: one
   union_of_two: { sql: "(select 1 as x) union all (select 2) order by x desc" }
-  recursive: { sql: "with recursive a as (select 1 as q), t(n) as (select 1 union all select n + 1 from t where n < :m::int),
+  recursive: { sql: "with recursive a as (select 1 as q), t(n) as (select 1 union all select n + 1 from t where n <
+      :m::int),
                      b as materialized (select n from t) select n from b order by n desc" }
-  on_conflict: { sql: "insert into person (name) values (:name) on conflict (name) do nothing returning name", returns: optional }
-  upsert: { sql: "insert into person (name, age) values (:name, :age) on conflict (name) do update set age = excluded.age returning name, age", returns: one }
+  on_conflict: { sql: "insert into person (name) values (:name) on conflict (name) do nothing returning name",
+      returns: optional }
+  upsert: { sql: "insert into person (name, age) values (:name,
+      :age) on conflict (name) do update set age = excluded.age returning name, age", returns: one }
   for_update: { sql: "select name from person where name = :name for update", returns: optional }
   comment_first: { sql: "/* :a */ -- it's :b\\n SELECT 1 AS one", returns: one }
   named_notation: { sql: "select named(a := :a, b => :b) as x, named(a:=:a) as y", returns: one }
   literals: { sql: "select '12:30:00'::time as t, U&'\\\\0041:x' as u, 'it''s :x' as q", returns: one }
-  operators: { sql: "select :d::jsonb -> 'a' as x, :d::jsonb ? 'a' as y, :d::jsonb @> '{\\"a\\": 1}' as z", returns: one }
+  operators: { sql: "select :d::jsonb -> 'a' as x, :d::jsonb ? 'a' as y, :d::jsonb @> '{\\"a\\": 1}' as z",
+      returns: one }
   sorted: { sql: "select i from generate_series(1, 500) i order by i % 7, i desc" }
   count_of_returning: { sql: "insert into audit (text) values (:text) returning id", returns: count }
   none_of_returning: { sql: "insert into audit (text) values (:text) returning id", returns: none }
@@ -176,7 +185,8 @@ commands:
         as: boss
       - add_person: { name: $args.second, boss: $boss.id }
         as: other
-    result: { boss: $boss.id, names: [$boss.name, $other.name, literal], price: $$5, number: 1.10, whole: $other, no: null }
+    result: { boss: $boss.id, names: [$boss.name, $other.name, literal], price: $$5, number: 1.10, whole: $other,
+        no: null }
   last_counts:
     commands:
       - add_audit: { text: from last_counts }
@@ -190,10 +200,16 @@ commands:
   paths:
     args: { document: jsonb, list: "int[]" }
     commands:
-      - typed: { a: $args.document.deep.0.n, b: $args.document.text, d: $args.document.deep, e: [x, $$y, $args.document.text] }
+      - typed: { a: $args.document.deep.0.n, b: $args.document.text, d: $args.document.deep, e: [x, $$y,
+          $args.document.text] }
         as: t
       - typed: { a: $args.list.1, d: { "sum": [ $t.a, { again: $t.d } ], "$ref": plain, "price": $$1 } }
     result: $t
+  to_json:
+    args: { n: integer, when: { type: date, default: null }, list: { type: "int[]", default: null },
+        any: { default: null } }
+    commands:
+      - typed: { a: 1, d: { n: $args.n, when: $args.when, list: $args.list, any: $args.any } }
   twice_serializable:
     isolation: serializable
     commands:
@@ -327,11 +343,16 @@ def test_any_statement_can_be_referred_to(site, kind):
             {"command": name, "args": args, "as": "r"}, {"command": "typed", "args": {"a": 1, "d": {"$ref": path}}}]})
 
     for name, args, path, expected in (
-        ("union_of_two", {}, "r.0.x", 2), ("recursive", {"m": 4}, "r", [{"n": n} for n in (4, 3, 2, 1)]), ("no_columns", {"n": 3}, "r", 3),
-        ("count_of_returning", {"text": "x"}, "r", 1), ("none_of_returning", {"text": "x"}, "r", None), ("nothing", {}, "r.x", None),
-        ("with_insert_count", {"text": "x"}, "r", 1), ("insert_by_default", {"n": 2}, "r", 2), ("check_values", {}, "r", True),
-        ("strange_columns", {}, "r.a b", 1), ("strange_columns", {}, 'r.say "hi"', 2), ("strange_columns", {}, "r.Größe", 3),
-        ("upsert", {"name": "referred", "age": 1}, "r.name", "referred"), ("from_function", {"name": f"for {kind}"}, "r.name", f"for {kind}"),
+        ("union_of_two", {}, "r.0.x", 2), ("recursive", {"m": 4}, "r", [{"n": n} for n in (4, 3, 2, 1)]),
+        ("no_columns", {"n": 3}, "r", 3),
+        ("count_of_returning", {"text": "x"}, "r", 1), ("none_of_returning", {"text": "x"}, "r", None),
+        ("nothing", {}, "r.x", None),
+        ("with_insert_count", {"text": "x"}, "r", 1), ("insert_by_default", {"n": 2}, "r", 2),
+        ("check_values", {}, "r", True),
+        ("strange_columns", {}, "r.a b", 1), ("strange_columns", {}, 'r.say "hi"', 2),
+        ("strange_columns", {}, "r.Größe", 3),
+        ("upsert", {"name": "referred", "age": 1}, "r.name", "referred"),
+        ("from_function", {"name": f"for {kind}"}, "r.name", f"for {kind}"),
     ):
         assert run(name, args, path).results[1]["d"] == expected, name
     for name, args in (("calls", {"texts": ["never"]}), ("merges", {"text": "never"})):
@@ -387,7 +408,8 @@ def test_null_is_not_the_default(call):
     ({"a": 1, "b": 5}, "b"), ({"a": 1, "b": False}, "b"), ({"a": 1, "b": ["x"]}, "b"), ({"a": 1, "b": {}}, "b"),
     ({"a": 1, "c": "abc"}, "c"), ({"a": 1, "c": True}, "c"), ({"a": 1, "c": [1]}, "c"),
     ({"a": 1, "d": "{broken"}, "d"),
-    ({"a": 1, "e": "x"}, "e"), ({"a": 1, "e": [1]}, "e"), ({"a": 1, "e": {"0": "x"}}, "e"), ({"a": 1, "e": ["x", {}]}, "e"),
+    ({"a": 1, "e": "x"}, "e"), ({"a": 1, "e": [1]}, "e"), ({"a": 1, "e": {"0": "x"}}, "e"),
+    ({"a": 1, "e": ["x", {}]}, "e"),
 ])
 def test_wrong_arguments_are_named(site, count, args, argument):
     before = count()
@@ -483,7 +505,7 @@ def test_constraints(call, database, first, args, expected):
     assert database.one("select count(*) from person") == before
 
 
-# ---------------------------------------------------------------------------------------------------- transactional sets
+# --------------------------------------------------------------------------------------------------- transactional sets
 
 
 def test_set_answers_with_one_entry_for_each_command(site):
@@ -543,11 +565,13 @@ def test_isolation_of_a_composite_is_the_least(site):
 
 
 @pytest.mark.parametrize("body", [
-    {}, {"commands": {}}, {"commands": None}, {"commands": "many"}, {"commands": [1]}, {"commands": [[]]}, {"commands": [{}]},
+    {}, {"commands": {}}, {"commands": None}, {"commands": "many"}, {"commands": [1]}, {"commands": [[]]},
+    {"commands": [{}]},
     {"commands": [{"command": 5}]}, {"commands": [{"command": "many", "args": {"n": 1}, "more": 1}]},
     {"commands": [], "isolation": "chaos"}, {"commands": [], "isolation": 5}, {"commands": [], "more": 1},
     {"commands": [{"command": "no_arguments", "as": 5}]}, {"commands": [{"command": "no_arguments", "as": ""}]},
-    {"commands": [{"command": "no_arguments", "as": "a.b"}]}, {"commands": [{"command": "no_arguments", "as": "x" * 64}]},
+    {"commands": [{"command": "no_arguments", "as": "a.b"}]},
+    {"commands": [{"command": "no_arguments", "as": "x" * 64}]},
     {"commands": [{"command": "no_arguments", "as": "a"}, {"command": "no_arguments", "as": "a"}]},
     {"commands": [{"command": "transactional_command_set", "args": {"commands": []}}]},
     {"commands": [{"command": "execute_command_set", "args": {"commands": []}}]},
@@ -590,7 +614,8 @@ def test_execute_set_keeps_what_was_done(site, count):
 
 def test_execute_set_refuses_before_it_runs(site, count):
     """Names, arguments and references are judged before anything runs, also when nothing undoes it."""
-    for bad in (("no_such_command", {}), ("typed", {}), ("typed", {"a": "1", "zz": 1}), ("typed", {"a": True}), ("typed", {"a": {"$ref": "no.x"}})):
+    for bad in (("no_such_command", {}), ("typed", {}), ("typed", {"a": "1", "zz": 1}), ("typed", {"a": True}),
+                ("typed", {"a": {"$ref": "no.x"}})):
         answer = execute(site.inside, ("add_audit", {"text": "early"}), bad)
         assert answer.status in (400, 404), answer
         assert answer.json["index"] == 1
@@ -646,11 +671,45 @@ def test_error_in_a_composite_is_that_of_the_command_called(site, database):
     assert database.one("select count(*) from person") == people + 1
 
 
-@pytest.mark.parametrize("args", [{}, {"name": 5}, {"name": "x", "age": "x"}, {"name": "x", "age": 1.5}, {"name": "x", "y": 1}])
-def test_composite_judges_its_arguments(site, args):
-    answer = site.inside.command("create_person", args)
+@pytest.mark.parametrize("name, args, argument", [
+    ("create_person", {}, "name"), ("create_person", {"name": 5}, "name"),
+    ("create_person", {"name": "x", "age": "x"}, "age"),
+    ("create_person", {"name": "x", "age": 1.5}, "age"), ("create_person", {"name": "x", "age": True}, "age"),
+    ("create_person", {"name": "x", "y": 1}, "y"),
+    ("create_pair", {"first": 5, "second": "x"}, "first"), ("create_pair", {"first": "x", "second": ["x"]}, "second"),
+    ("paths", {"document": {"deep": [{"n": "x"}], "text": "x"}, "list": [1, 2]}, "document"),
+    ("paths", {"document": {"deep": [{"n": 1}], "text": 5}, "list": [1, 2]}, "document"),
+    ("paths", {"document": "{broken", "list": [1, 2]}, None), ("to_json", {"n": 1.5}, "n"),
+    ("to_json", {"n": [1]}, "n"), ("to_json", {"n": 1, "when": 5}, "when"),
+    ("to_json", {"n": 1, "list": [True]}, "list"),
+])
+def test_composite_judges_its_arguments(site, name, args, argument):
+    """By its own types, also where the commands within would take anything; and errors of the commands within are told by
+    the name of the composite's argument."""
+    answer = site.inside.command(name, args)
+    if argument is None:  # a path into text finds nothing
+        assert answer.status == 400
+        return
     assert (answer.code, answer.status) == ("BAD_ARGUMENT", 400), answer
-    assert answer.json["command"] == "create_person"
+    assert (answer.json["command"], answer.json["argument"],
+            answer.json["path"]) == (name, argument, "/" + argument), answer
+    for kind in ("transactional", "execute"):
+        answer = site.inside.post(f"/command/{kind}_command_set",
+                                  {"commands": [{"command": "no_arguments"}, {"command": name, "args": args}]})
+        assert (answer.code, answer.status, answer.json["index"]) == ("BAD_ARGUMENT", 400, 1), answer
+        assert (answer.json["command"], answer.json["argument"],
+                answer.json["path"]) == (name, argument, f"/commands/1/args/{argument}"), answer
+
+
+def test_composite_takes_what_its_types_take(site):
+    assert site.inside.command("to_json",
+                               '{"n": 1e2, "when": "2026-11-20", "list": [1.0], "any": {"x": 1.10}}').text == (
+        '{"result":{"a":1,"b":null,"c":1.10,'
+        '"d":{"n": 100, "any": {"x": 1.10}, "list": [1.0], "when": "2026-11-20"},"e":[]}}')
+    assert site.inside.command("to_json", {"n": None}).result["d"] == {"n": None, "when": None, "list": None,
+                                                                       "any": None}
+    answer = site.inside.set(("typed", {"a": 5}, "t"), ("to_json", {"n": {"$ref": "t.a"}, "list": [{"$ref": "t.a"}]}))
+    assert answer.results[1]["d"] == {"n": 5, "when": None, "list": [5], "any": None}
 
 
 def test_composite_of_composites_and_its_result(site, database):
@@ -672,7 +731,8 @@ def test_composite_without_result(site):
 def test_templates(site):
     document = {"deep": [{"n": 5}], "text": "it's \"$text\""}
     answer = site.inside.command("paths", {"document": document, "list": [10, 20]})
-    assert answer.result == {"a": 5, "b": document["text"], "c": 1.1, "d": [{"n": 5}], "e": ["x", "$y", document["text"]]}
+    assert answer.result == {"a": 5, "b": document["text"], "c": 1.1, "d": [{"n": 5}],
+                             "e": ["x", "$y", document["text"]]}
 
 
 def test_the_same_command_many_times_in_one_set(site):
@@ -691,7 +751,8 @@ def test_dry_run(site, count):
     answer = site.inside.set(("add_audit", {"text": "dry"}), ("delete_audit", {"text": "dry"}), **options)
     assert answer.results == [None, 1] and answer.header("preference-applied") == "tx=rollback"
     answer = site.inside.post("/command/execute_command_set", {"commands": [
-        {"command": "add_audit", "args": {"text": "dry"}}, {"command": "delete_audit", "args": {"text": "dry"}}]}, **options)
+        {"command": "add_audit", "args": {"text": "dry"}}, {"command": "delete_audit", "args": {"text": "dry"}}]},
+        **options)
     assert answer.results == [None, 1] and answer.header("preference-applied") == "tx=rollback"
     assert count() == before
     assert site.inside.command("add_audit", {"text": "wet"}).header("preference-applied") is None
@@ -739,9 +800,11 @@ def test_the_caller_is_known_in_the_transaction(site):
 
 ROLES = """
 specVersion: 1
-roles: { anonymous: commands_reader, reader: commands_reader, writer: commands_writer }
+roles: { anonymous: commands_reader, reader: commands_reader, writer: commands_writer, ghost: commands_no_such_role,
+    other: commands_other }
 commands:
-  who: { sql: "select current_user::text as me, session_user::text as login", returns: one, allow: [anonymous, reader, writer] }
+  who: { sql: "select current_user::text as me, session_user::text as login", returns: one, allow: [anonymous, reader,
+      writer] }
   mine: { sql: select id from own order by id, allow: [anonymous, reader, writer] }
   write: { sql: insert into audit (text) values (:text), allow: [anonymous, reader, writer] }
   secret: { sql: select 1 as one, allow: [writer], returns: one }
@@ -781,6 +844,14 @@ def test_a_role_without_a_database_role_is_refused(roles):
         for command in ("who", "mine"):
             answer = client.command(command, role="stranger")
             assert (answer.code, answer.status) == ("FORBIDDEN", 403)
+
+
+def test_a_database_role_that_is_not_there_is_an_error_of_the_site(roles):
+    answer = roles.inside.command("who", role="ghost")
+    assert (answer.code, answer.status) == ("INTERNAL", 500)
+    assert "commands_" not in answer.text and "commands_no_such_role" in roles.writ.log()
+    assert roles.inside.command("who", role="other").code == "FORBIDDEN"  # there, but writ is no member of it
+    assert roles.inside.command("who", role="writer").status == 200
 
 
 @pytest.mark.parametrize("role, name, code", [

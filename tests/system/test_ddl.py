@@ -1,6 +1,8 @@
-"""DDL under a running writd: it never needs a restart. While a table is away its commands answer with the documented 500.
+"""DDL under a running writd: it never needs a restart. While a table is away its commands answer with the documented
+500.
 
-A worker asks PostgreSQL about a command again when an error smells of a change, at most once a second for each command. Every
+A worker asks PostgreSQL about a command again when an error smells of a change,
+    at most once a second for each command. Every
 test has a table of its own, so that only a second change to the same table has to wait for that second."""
 
 import contextlib
@@ -43,14 +45,15 @@ commands:
 
 @pytest.fixture(scope="module")
 def sites(database):
-    """One with prepared statements, one without; all of them used by all workers, so that each has something to forget."""
+    """One with prepared statements, one without; all used by all workers, so that each has something to forget."""
     with contextlib.ExitStack() as stack:
         sites = [stack.enter_context(harness.Site(database, MANIFEST, inside_workers=2, workers=1, datasources={
             "default": {"conninfo": database.conninfo, "prepared": prepared}})) for prepared in (True, False)]
         for site in sites:
             for table in TABLES:
                 for _ in range(4):
-                    for name, args in (("add", {"code": 1}), ("get", {"code": 1}), ("all", {}), ("row", {}), ("count", {})):
+                    for name, args in (("add", {"code": 1}), ("get", {"code": 1}), ("all", {}), ("row", {}),
+                                       ("count", {})):
                         assert site.inside.command(f"{name}_{table}", args).status == 200, name
             for _ in range(4):
                 assert site.inside.command("twice", {"x": 2}).result == {"y": 4}
@@ -145,7 +148,8 @@ def test_table_away_while_nobody_asked(sites, database):
 
 def test_table_replaced(sites, database):
     """Another table of the same name, with other columns."""
-    database.execute("alter table ddl.replaced rename to old; create table ddl.replaced (id bigint generated always as identity, code integer, "
+    database.execute("alter table ddl.replaced rename to old; "
+                     "create table ddl.replaced (id bigint generated always as identity, code integer, "
                      "mood ddl.mood, added date default '2026-11-20'); grant all on ddl.replaced to writ")
     settled(sites, "add_replaced", {"code": 3}, lambda result: result["added"] == "2026-11-20")
     settled(sites, "all_replaced", {}, lambda result: result[0]["added"] == "2026-11-20")
@@ -189,13 +193,15 @@ def test_command_that_begins_to_work(sites, database):
 
 
 def test_ddl_under_load(sites, database):
-    """Columns come and go while clients write: each answer is right, or the documented 500, and what was answered 200 is there."""
+    """Columns come and go while clients write: each answer is right, or the documented 500, and what was answered 200 is
+    there."""
     stop, bad, done = threading.Event(), [], []
     database.execute("truncate ddl.load")
 
     def write(number):
         while not stop.is_set():
-            answer = sites[number % 2].inside.set(("add_load", {"code": number}, "a"), ("get_load", {"code": {"$ref": "a.code"}}))
+            answer = sites[number % 2].inside.set(("add_load", {"code": number}, "a"),
+                                                  ("get_load", {"code": {"$ref": "a.code"}}))
             if answer.status == 200:
                 done.append(answer.results[0]["id"])
             elif answer.status != 500 or answer.code != "INTERNAL":

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -29,15 +30,14 @@ def packages():
 
 
 def demo(*arguments, **options):
-    """Starts ./demo in a session of its own, so that all its processes can be found."""
+    """Starts ./demo."""
     return subprocess.Popen(
         ["/bin/bash", DEMO, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, **options)
 
 
 def processes(word):
-    """Process ids that have word in their command line: each server of a demo is started with its folder's or its port's
-    name there."""
+    """Process ids that have word in their command line: each server of a demo has its folder's name there."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -88,11 +88,16 @@ def test_folder_of_its_own_is_removed():
     assert set(pathlib.Path("/tmp").glob("writ-demo.*")) <= before
 
 
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda sig: sig.name)
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
+
+
+@pytest.mark.parametrize("sig", SIGNALS, ids=lambda sig: sig.name)
 def test_stays_until_told(folder, sig):
     """It prints examples with their answers and stays; a signal ends everything, kill -9 too."""
     port = harness.free_port()
-    with demo("--port", port, "--dir", folder, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) as process:
+    # The tests may run where SIGINT is ignored, and a shell cannot undo that.
+    restored = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with demo("--port", port, "--dir", folder, **restored) as process:
         lines = []
         for line in process.stdout:
             lines.append(line)
@@ -113,7 +118,7 @@ def test_stays_until_told(folder, sig):
             root = {pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in set(pids) - servers}
             assert not root & {"postgres", "nginx", "writd"}, root
         process.send_signal(sig)
-        assert process.wait(60) == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}.get(sig, -9)
+        assert process.wait(60) == SIGNALS[sig]
         gone(folder, pids)
 
 
@@ -129,8 +134,6 @@ def test_killed_while_it_starts(folder, sig, after):
 
 
 def test_port_is_taken(folder):
-    import socket
-
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

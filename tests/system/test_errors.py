@@ -1,4 +1,4 @@
-"""Every error that a client can get: status, code, members, and that nothing was changed and nothing is told that is none of
+"""Every error that a client can get: status, code, members, that nothing was changed, and nothing is told that is none of
 its business."""
 
 import json
@@ -31,7 +31,8 @@ create function raise_state(state text, message text) returns text language plpg
 begin
   raise exception using errcode = state, message = message, detail = 'the detail', hint = 'the hint';
 end $$;
-create function broken() returns integer language plpgsql as $$ begin return (select count(*) from no_such_table); end $$;
+create function broken() returns integer language plpgsql as $$ begin return (select count(*) from no_such_table); end
+    $$;
 alter database test_errors set deadlock_timeout = '200ms';
 """
 
@@ -47,8 +48,10 @@ commands:
     sql: >
       insert into thing (id, name, size, parent, during, short, amount)
       values (:id, :name, :size, :parent, :during, :short, :amount)
-    args: { id: integer, name: { type: text, default: null }, size: { type: integer, default: 1 }, parent: { type: integer, default: null },
-            during: { type: int4range, default: null }, short: { type: text, default: null }, amount: { type: numeric, default: null } }
+    args: { id: integer, name: { type: text, default: null }, size: { type: integer, default: 1 },
+        parent: { type: integer, default: null },
+            during: { type: int4range, default: null }, short: { type: text, default: null }, amount: { type: numeric,
+                default: null } }
   add_small: { sql: "insert into small_thing (id, size) values (:id, :size)" }
   remove: { sql: "delete from thing where id = :id" }
   get: { sql: "select name from thing where id = :id", returns: one }
@@ -68,7 +71,8 @@ commands:
   for_inside: { sql: "select 1 as one", returns: one }
 """
 
-MEMBERS = {"type", "title", "status", "code", "detail", "command", "index", "path", "argument", "sqlstate", "constraint", "column", "details",
+MEMBERS = {"type", "title", "status", "code", "detail", "command", "index", "path", "argument", "sqlstate",
+           "constraint", "column", "details",
            "hint", "committed", "retryable", "request_id"}
 
 
@@ -89,11 +93,14 @@ FAILURES = {
     "unique, mapped": ("add", {"id": 9, "name": "taken"}, 409, "NAME_TAKEN",
                        {"detail": "That name is taken.", "constraint": "thing_name_key", "sqlstate": "23505"}),
     "unique": ("add", {"id": 1}, 409, "UNIQUE_VIOLATION", {"constraint": "thing_pkey", "sqlstate": "23505"}),
-    "foreign key": ("add", {"id": 9, "parent": 77}, 409, "FOREIGN_KEY_VIOLATION", {"constraint": "thing_parent", "sqlstate": "23503"}),
+    "foreign key": ("add", {"id": 9, "parent": 77}, 409, "FOREIGN_KEY_VIOLATION",
+                    {"constraint": "thing_parent", "sqlstate": "23503"}),
     "restrict": ("remove", {"id": 1}, 409, "FOREIGN_KEY_VIOLATION", {"constraint": "thing_parent"}),
-    "exclusion": ("add", {"id": 9, "during": "[5,6)"}, 409, "EXCLUSION_VIOLATION", {"constraint": "thing_during", "sqlstate": "23P01"}),
+    "exclusion": ("add", {"id": 9, "during": "[5,6)"}, 409, "EXCLUSION_VIOLATION",
+                  {"constraint": "thing_during", "sqlstate": "23P01"}),
     "not null": ("add", {"id": 9, "size": None}, 422, "NOT_NULL_VIOLATION", {"column": "size", "sqlstate": "23502"}),
-    "check": ("add", {"id": 9, "size": 0}, 422, "CHECK_VIOLATION", {"constraint": "thing_size_positive", "sqlstate": "23514"}),
+    "check": ("add", {"id": 9, "size": 0}, 422, "CHECK_VIOLATION",
+              {"constraint": "thing_size_positive", "sqlstate": "23514"}),
     "with check option": ("add_small", {"id": 9, "size": 10}, 422, "DATA_ERROR", {"sqlstate": "44000"}),
     "too long": ("add", {"id": 9, "short": "abcd"}, 422, "DATA_ERROR", {"sqlstate": "22001"}),
     "out of range": ("add", {"id": 9, "amount": 1000}, 422, "DATA_ERROR", {"sqlstate": "22003"}),
@@ -106,29 +113,41 @@ FAILURES = {
     "check's own": ("never", {}, 403, "NEVER", {"detail": "Never."}),
     "raise": ("raises", {"state": "P0001", "message": "sorry"}, 400, "RAISED",
               {"detail": "sorry", "details": "the detail", "hint": "the hint", "sqlstate": "P0001"}),
-    "PT409": ("raises", {"state": "PT409", "message": "sorry"}, 409, None, {"detail": "sorry", "details": "the detail", "hint": "the hint"}),
+    "PT409": ("raises", {"state": "PT409", "message": "sorry"}, 409, None,
+              {"detail": "sorry", "details": "the detail", "hint": "the hint"}),
     "PT404": ("raises", {"state": "PT404", "message": "gone"}, 404, None, {"detail": "gone"}),
     "PT503": ("raises", {"state": "PT503", "message": "later"}, 503, None, {"detail": "later"}),
     "PT402": ("raises", {"state": "PT402", "message": "pay"}, 402, None, {"detail": "pay"}),
     "PT200": ("raises", {"state": "PT200", "message": "fine?"}, None, None, {"detail": "fine?"}),
     "PT999": ("raises", {"state": "PT999", "message": "odd"}, None, None, {"detail": "odd"}),
-    "fail": ("own", {"code": "MY_CODE", "message": "my message", "status": 418}, 418, "MY_CODE", {"detail": "my message"}),
+    "fail": ("own", {"code": "MY_CODE", "message": "my message", "status": 418}, 418, "MY_CODE",
+             {"detail": "my message"}),
     "fail, default": ("own", {"code": None, "message": None, "status": None}, 422, "CHECK_FAILED", {}),
-    "fail, a known code": ("own", {"code": "NOT_FOUND", "message": "gone", "status": 404}, 404, "NOT_FOUND", {"detail": "gone"}),
-    "fail, quotes": ("own", {"code": "Q", "message": 'a "b" \\ \n é', "status": 422}, 422, "Q", {"detail": 'a "b" \\ \n é'}),
-    "serialization": ("raises", {"state": "40001", "message": "x"}, 409, "SERIALIZATION_FAILURE", {"retryable": True, "sqlstate": "40001"}),
-    "deadlock": ("raises", {"state": "40P01", "message": "x"}, 409, "DEADLOCK", {"retryable": True, "sqlstate": "40P01"}),
-    "lock": ("raises", {"state": "55P03", "message": "x"}, 409, "LOCK_TIMEOUT", {"retryable": True, "sqlstate": "55P03"}),
-    "read only": ("raises", {"state": "25006", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE", {"retryable": True}),
-    "connection": ("raises", {"state": "08006", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE", {"retryable": True}),
-    "memory": ("raises", {"state": "53200", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE", {"retryable": True}),
-    "shutdown": ("raises", {"state": "57P01", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE", {"retryable": True}),
+    "fail, a known code": ("own", {"code": "NOT_FOUND", "message": "gone", "status": 404}, 404, "NOT_FOUND",
+                           {"detail": "gone"}),
+    "fail, quotes": ("own", {"code": "Q", "message": 'a "b" \\ \n é', "status": 422}, 422, "Q",
+                     {"detail": 'a "b" \\ \n é'}),
+    "serialization": ("raises", {"state": "40001", "message": "x"}, 409, "SERIALIZATION_FAILURE",
+                      {"retryable": True, "sqlstate": "40001"}),
+    "deadlock": ("raises", {"state": "40P01", "message": "x"}, 409, "DEADLOCK",
+                 {"retryable": True, "sqlstate": "40P01"}),
+    "lock": ("raises", {"state": "55P03", "message": "x"}, 409, "LOCK_TIMEOUT",
+             {"retryable": True, "sqlstate": "55P03"}),
+    "read only": ("raises", {"state": "25006", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE",
+                  {"retryable": True}),
+    "connection": ("raises", {"state": "08006", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE",
+                   {"retryable": True}),
+    "memory": ("raises", {"state": "53200", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE",
+               {"retryable": True}),
+    "shutdown": ("raises", {"state": "57P01", "message": "secret words"}, 503, "DATABASE_UNAVAILABLE",
+                 {"retryable": True}),
     "internal": ("raises", {"state": "XX000", "message": "secret words"}, 500, "INTERNAL", {}),
     "unknown": ("raises", {"state": "ZZ123", "message": "secret words"}, 500, "INTERNAL", {}),
     "assert": ("raises", {"state": "P0004", "message": "secret words"}, 500, "INTERNAL", {}),
     "no table in a function": ("broken", {}, 500, "INTERNAL", {}),
 }
-SECRETS = ["secret", "no_such_table", "writ@", "/tmp/", "insert into", "select", ".c:", "PL/pgSQL", "Failing row", "already exists", "(name)=", "plpgsql"]
+SECRETS = ["secret", "no_such_table", "writ@", "/tmp/", "insert into", "select", ".c:", "PL/pgSQL", "Failing row",
+           "already exists", "(name)=", "plpgsql"]
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -137,8 +156,8 @@ def test_failure(site, database, name):
     before = state(database)
     single = site.inside.command(command, args)
     in_set = site.inside.set(("log", {"text": "before"}), (command, args), ("log", {"text": "after"}))
-    executed = site.inside.post("/command/execute_command_set", {"commands": [{"command": command, "args": args},
-                                                                               {"command": "log", "args": {"text": "after"}}]})
+    executed = site.inside.post("/command/execute_command_set", {"commands": [
+        {"command": command, "args": args}, {"command": "log", "args": {"text": "after"}}]})
     assert state(database) == before
     for answer in (single, in_set, executed):
         problem = answer.json
@@ -149,7 +168,8 @@ def test_failure(site, database, name):
         assert problem["detail"]
         for key, expected in members.items():
             assert problem[key] == expected, key
-        assert problem["retryable"] is (code in ("SERIALIZATION_FAILURE", "DEADLOCK", "LOCK_TIMEOUT", "DATABASE_UNAVAILABLE"))
+        assert problem["retryable"] is (code in ("SERIALIZATION_FAILURE", "DEADLOCK", "LOCK_TIMEOUT",
+                                                 "DATABASE_UNAVAILABLE"))
         assert problem["command"] == command
         assert problem["request_id"] == answer.header("x-request-id")
         assert None not in problem.values()
@@ -166,7 +186,8 @@ def test_failure(site, database, name):
 
 def test_what_the_client_must_not_see_is_in_the_log(site):
     mark = site.writ.log_mark()
-    answer = site.inside.command("raises", {"state": "XX000", "message": "secret words"}, headers={"X-Request-Id": "look-me-up"})
+    answer = site.inside.command("raises", {"state": "XX000", "message": "secret words"},
+                                 headers={"X-Request-Id": "look-me-up"})
     assert answer.json["request_id"] == "look-me-up"
     line, = [line for line in site.writ.log_since(mark).splitlines() if "look-me-up" in line and "status=500" in line]
     assert "secret words" in line and "XX000" in line and "command=raises" in line
@@ -174,7 +195,8 @@ def test_what_the_client_must_not_see_is_in_the_log(site):
 
 def test_no_argument_is_in_the_log(site):
     mark = site.writ.log_mark()
-    for args in ({"id": 9, "name": "taken", "short": "confidential"}, {"id": 9, "short": "confidential"}, {"id": "confidential"}, {"id": 9, "during": "confidential"},
+    for args in ({"id": 9, "name": "taken", "short": "confidential"}, {"id": 9, "short": "confidential"},
+                 {"id": "confidential"}, {"id": 9, "during": "confidential"},
                  {"id": 9, "confidential": 1}):
         assert site.inside.command("add", args).status >= 400
         assert site.inside.set(("add", args)).status >= 400
@@ -225,7 +247,8 @@ def serialization_race(site, database):
     before = database.one("select n from counter where id = 2")
     with database.connect(autocommit=False) as other:
         other.execute("update counter set n = n + 1 where id = 2")
-        join = in_background(lambda: site.inside.set(("read_counter", {"id": 2}), ("count", {"id": 2}), isolation="repeatable_read"))
+        join = in_background(lambda: site.inside.set(("read_counter", {"id": 2}), ("count", {"id": 2}),
+                                                     isolation="repeatable_read"))
         harness.wait_until(lambda: waiting(database), "writ to wait for the row", 10 * harness.PATIENCE)
         other.commit()
     return join(), before
@@ -272,12 +295,13 @@ def test_timeout(impatient, database):
     answer = impatient.inside.set(("log", {"text": "x"}), ("sleep", {"s": 3600}))
     assert (answer.code, answer.status) == ("TIMEOUT", 504)
     assert database.one("select count(*) from log") == 0
-    harness.wait_until(lambda: not database.one("select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' "
-                                                "and state = 'active'"), "the statement to be cancelled")
+    harness.wait_until(lambda: not database.one(
+        "select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' and state = 'active'"),
+        "the statement to be cancelled")
     assert impatient.inside.command("one").result == {"one": 1}
 
 
-# ---------------------------------------------------------------------------------------------------- the request itself
+# --------------------------------------------------------------------------------------------------- the request itself
 
 
 def test_order_of_judgement(site):
@@ -311,9 +335,11 @@ def test_order_of_judgement(site):
 
 
 def test_order_of_judgement_within_a_set(site, database):
-    """The border first, for every command that is named; names and references before types; nothing runs before all of it."""
+    """The border first, for every command that is named; names and references before types; nothing runs before all of
+    it."""
     def ask(*commands):
-        return site.client.post("/command/transactional_command_set", {"commands": [harness.as_command(command) for command in commands]},
+        return site.client.post("/command/transactional_command_set",
+                                {"commands": [harness.as_command(command) for command in commands]},
                                 role="customer")
 
     good, bad_type, bad_name = ("log", {"text": "x"}), ("log", {"text": 1}), ("log", {"texts": "x"})
@@ -334,12 +360,16 @@ def test_order_of_judgement_within_a_set(site, database):
     assert database.one("select count(*) from log") == 0
 
 
-@pytest.mark.parametrize("path", ["/", "/command", "/command/", "/command/add/", "/command/add/x", "/command/Add", "/command/add%20", "/command/%61dds",
-                                  "/command/%ff", "/command/" + "a" * 64, "/command/" + "a" * 5000, "/commands/add", "/healthz", "/readyz", "/metrics", "/graphql", "/mutation/x",
-                                  "/events", "/command/dispatch_event", "/command/for_inside", "/command/add;x=1", "/command/'", "/command/$ref"])
+@pytest.mark.parametrize("path", ["/", "/command", "/command/", "/command/add/", "/command/add/x", "/command/Add",
+                                  "/command/add%20", "/command/%61dds",
+                                  "/command/%ff", "/command/" + "a" * 64, "/command/" + "a" * 5000, "/commands/add",
+                                  "/healthz", "/readyz", "/metrics", "/graphql", "/mutation/x",
+                                  "/events", "/command/dispatch_event", "/command/for_inside", "/command/add;x=1",
+                                  "/command/'", "/command/$ref"])
 def test_unknown_paths(site, path):
     answer = site.client.post(path, {})
-    assert (answer.status, answer.code) in ((404, "NOT_FOUND"), (404, "UNKNOWN_COMMAND"), (414, "URI_TOO_LONG"), (400, "BAD_REQUEST")), answer
+    assert (answer.status, answer.code) in ((404, "NOT_FOUND"), (404, "UNKNOWN_COMMAND"), (414, "URI_TOO_LONG"),
+                                            (400, "BAD_REQUEST")), answer
     if path.startswith("/command/") and path not in ("/command/",) and answer.status == 404 and path.count("/") == 2:
         assert answer.code == "UNKNOWN_COMMAND"
 
@@ -362,9 +392,11 @@ def test_methods(site, method):
 
 
 @pytest.mark.parametrize("accept, status", [
-    ("application/json", 200), ("*/*", 200), ("application/*", 200), ("text/html, */*;q=0.1", 200), ("text/html, application/json;q=0.5", 200), ("", 200),
+    ("application/json", 200), ("*/*", 200), ("application/*", 200), ("text/html, */*;q=0.1", 200),
+    ("text/html, application/json;q=0.5", 200), ("", 200),
     ("application/json;q=0.9, application/problem+json", 200), ("APPLICATION/JSON", 200),
-    ("text/html", 406), ("application/xml", 406), ("application/json;q=0", 406), ("application/json;q=0, */*", 406), ("image/*", 406),
+    ("text/html", 406), ("application/xml", 406), ("application/json;q=0", 406), ("application/json;q=0, */*", 406),
+    ("image/*", 406),
 ])
 def test_accept(site, accept, status):
     answer = site.client.command("one", headers={"Accept": accept})
@@ -374,8 +406,10 @@ def test_accept(site, accept, status):
 
 
 @pytest.mark.parametrize("media, status", [
-    ("application/json", 200), ("application/json; charset=utf-8", 200), ('application/json;charset="UTF-8"', 200), ("Application/JSON", 200),
-    ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("multipart/form-data; boundary=x", 415), ("application/json; charset=iso-8859-1", 415),
+    ("application/json", 200), ("application/json; charset=utf-8", 200), ('application/json;charset="UTF-8"', 200),
+    ("Application/JSON", 200),
+    ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("multipart/form-data; boundary=x", 415),
+    ("application/json; charset=iso-8859-1", 415),
     ("application/jsonx", 415), ("application/problem+json", 415), ("text/json", 415), ("json", 415), (",", 415),
 ])
 def test_media_types(site, media, status):
@@ -386,15 +420,17 @@ def test_media_types(site, media, status):
 
 
 def test_a_body_without_a_type(site):
-    answer = site.client.raw(b"POST /command/one HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+    head = b"POST /command/one HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    answer = site.client.raw(head + b"Content-Length: 2\r\n\r\n{}")
     assert (answer.code, answer.status) == ("UNSUPPORTED_MEDIA_TYPE", 415)
-    answer = site.client.raw(b"POST /command/one HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    answer = site.client.raw(head + b"Content-Length: 0\r\n\r\n")
     assert answer.result == {"one": 1}
 
 
 @pytest.mark.parametrize("headers", [{"Idempotency-Key": "k"}, {"Mutation-Id": "0198c5f0-7b1e-7c3d-9a4e-5f6071829304"}])
 def test_what_is_not_built_is_refused(site, database, headers):
-    for name, args in (("log", {"text": "x"}), ("transactional_command_set", {"commands": [{"command": "log", "args": {"text": "x"}}]}),
+    for name, args in (("log", {"text": "x"}), ("transactional_command_set",
+                                                {"commands": [{"command": "log", "args": {"text": "x"}}]}),
                        ("execute_command_set", {"commands": [{"command": "log", "args": {"text": "x"}}]})):
         answer = site.client.command(name, args, headers=headers)
         assert (answer.code, answer.status) == ("NOT_IMPLEMENTED", 501)
@@ -426,7 +462,7 @@ def test_too_large_for_nginx(site):
     assert (answer.code, answer.status) == ("TOO_LARGE", 413)
 
 
-# ---------------------------------------------------------------------------------------------------- straight to the worker
+# ----------------------------------------------------------------------------------------------- straight to the worker
 
 
 def fastcgi(path, params, chunks):
@@ -440,8 +476,9 @@ def fastcgi(path, params, chunks):
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(20 * harness.PATIENCE)
         connection.connect(str(path))
-        connection.sendall(record(1, struct.pack(">HB5x", 1, 0)) + record(4, b"".join(pair(*item) for item in params.items())) + record(4, b"")
-                           + b"".join(record(5, chunk) for chunk in chunks) + record(5, b""))
+        connection.sendall(record(1, struct.pack(">HB5x", 1, 0)))
+        connection.sendall(record(4, b"".join(pair(*item) for item in params.items())) + record(4, b""))
+        connection.sendall(b"".join(record(5, chunk) for chunk in chunks) + record(5, b""))
         data = b""
         while part := connection.recv(65536):
             data += part
@@ -488,7 +525,8 @@ def test_without_nginx(site, database, more, chunks, status, code):
 def test_database_unavailable(database):
     """A cluster that is not there: 503 with Retry-After, and /readyz says so; nothing else is needed for a start."""
     away = {"default": "host=/nonexistent dbname=none user=writ"}
-    with harness.Writ(database, MANIFEST, datasources=away) as writ, harness.Nginx(harness.SITE, writ.border_socket, writ.inside_socket) as nginx:
+    with harness.Writ(database, MANIFEST, datasources=away) as writ, \
+         harness.Nginx(harness.SITE, writ.border_socket, writ.inside_socket) as nginx:
         client, inside = harness.Client(nginx.socket), harness.Client(nginx.inside_http, prefix="Writ")
         answer = client.command("one")
         assert (answer.code, answer.status) == ("DATABASE_UNAVAILABLE", 503)
@@ -502,14 +540,16 @@ def test_database_unavailable(database):
 def test_schema_writ_is_missing(postgres):
     database = harness.Database(postgres, "test_errors_empty", install=False)
     try:
-        with harness.Writ(database, "specVersion: 1\ncommands:\n  one: { sql: select 1 as one, allow: [anonymous] }\n") as writ, \
+        with harness.Writ(database,
+                          "specVersion: 1\ncommands:\n  one: { sql: select 1 as one, allow: [anonymous] }\n") as writ, \
              harness.Nginx(harness.SITE, writ.border_socket, writ.inside_socket) as nginx:
             client = harness.Client(nginx.socket)
             answer = client.command("one")
             assert answer.status == 503 and "install" not in answer.text
             assert "writ install" in writ.log()  # what to do is the operator's business
             database.install()
-            harness.wait_until(lambda: client.command("one").status == 200, "the command to work after writ install", 15)
+            harness.wait_until(lambda: client.command("one").status == 200, "the command to work after writ install",
+                               15)
     finally:
         database.drop()
 

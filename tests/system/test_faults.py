@@ -298,7 +298,7 @@ def test_backends_die_under_load(base, die):
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 def test_postgresql_restarted_under_load(cluster, base, site, how):
     prefix = f"restart {how.name} "
-    slow = Later(site.client.set, *commands(prefix + "slow", PAUSE))
+    slow = Later(site.client.set, *commands(prefix + "slow", [("pause", {"seconds": 25})]))
     backend(base)
     outcomes = []
     with harness.Site(base, MANIFEST, workers=4) as busy:

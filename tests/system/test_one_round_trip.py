@@ -1,5 +1,6 @@
 """One network round trip a transaction, however many commands and whatever they refer to: counted between writd and
-PostgreSQL. tests/proxy.py delays each answer of the server a little, so that a large flight counts as one trip as well."""
+PostgreSQL. tests/proxy.py delays each answer of the server a little,
+    so that a large flight counts as one trip as well."""
 
 import pytest
 
@@ -53,12 +54,13 @@ def proxy(postgres):
 
 @pytest.fixture(scope="module")
 def site(database, proxy):
-    with harness.Site(database, MANIFEST, datasources={"default": proxy.conninfo(database.name)}, workers=1, inside_workers=1) as site:
+    with harness.Site(database, MANIFEST, datasources={"default": proxy.conninfo(database.name)}, workers=1,
+                      inside_workers=1) as site:
         yield site
 
 
 def trips(site, proxy, send):
-    """The answer to send(site.inside), and the round trips that it took. The connection is there: /readyz has been asked."""
+    """The answer to send(site.inside), and the round trips that it took. The connection is there: /readyz was asked."""
     assert site.inside.get("/readyz").status == 200
     before = proxy.stats()
     answer = send(site.inside)
@@ -101,12 +103,14 @@ def test_composite_of_eight(site, proxy, database):
 
 
 @pytest.mark.parametrize("bad", [
-    ("never", {}), ("exists", {"id": -1}), ("add", {"parent": -1, "name": "x"}), ("add", {"parent": {"$ref": "nobody.id"}, "name": "x"})],
+    ("never", {}), ("exists", {"id": -1}), ("add", {"parent": -1, "name": "x"}),
+    ("add", {"parent": {"$ref": "nobody.id"}, "name": "x"})],
     ids=["check", "check with an argument", "constraint", "reference"])
 def test_refused_set(site, proxy, database, bad):
     """Rolled back in the same round trip, and the next one starts clean."""
     before = database.one("select count(*) from node")
-    commands = [*referring(10), ("find", {"name": "nobody at all"}, "nobody"), bad, ("add", {"parent": None, "name": "after"})]
+    commands = [*referring(10), ("find", {"name": "nobody at all"}, "nobody"), bad,
+                ("add", {"parent": None, "name": "after"})]
     for _ in range(2):
         answer, count = trips(site, proxy, lambda client: client.set(*commands))
         assert answer.status >= 400 and answer.json["index"] == 11
@@ -117,13 +121,15 @@ def test_refused_set(site, proxy, database, bad):
 
 def test_refused_before_anything_runs(site, proxy):
     """No round trip at all for what can be seen without the server."""
-    for commands in ([("no_such", {})], [("add", {})], [("unused", {"n": "1", "m": 2})], [("unused", {"n": True})], [("add", {"parent": {"$ref": "x.y"}, "name": ""})]):
+    for commands in ([("no_such", {})], [("add", {})], [("unused", {"n": "1", "m": 2})], [("unused", {"n": True})],
+                     [("add", {"parent": {"$ref": "x.y"}, "name": ""})]):
         answer, count = trips(site, proxy, lambda client: client.set(*commands))
         assert answer.status in (400, 404) and count == 0, commands
 
 
 def test_dry_run_isolation_and_claims(site, proxy):
-    answer, count = trips(site, proxy, lambda client: client.set(*referring(5), isolation="serializable", headers={"Prefer": "tx=rollback"}, user="7",
+    answer, count = trips(site, proxy, lambda client: client.set(*referring(5), isolation="serializable",
+                                                                 headers={"Prefer": "tx=rollback"}, user="7",
                                                                  claims='{"role": "anonymous", "sub": "7"}'))
     assert len(answer.results) == 5 and count == 1
 
@@ -137,7 +143,10 @@ def test_execute_set_is_one_for_each_command(site, proxy):
 def test_large_values(site, proxy):
     """More than fits into socket buffers, both ways."""
     name = "x" * 200_000
-    answer, count = trips(site, proxy, lambda client: client.set(("add", {"parent": None, "name": name}, "a"), ("add", {"parent": {"$ref": "a.id"}, "name": {"$ref": "a.name"}})))
+    answer, count = trips(site, proxy, lambda client: client.set(("add", {"parent": None, "name": name}, "a"),
+                                                                 ("add",
+                                                                  {"parent": {"$ref": "a.id"},
+                                                                   "name": {"$ref": "a.name"}})))
     assert answer.results[1]["name"] == name and count == 1
 
 

@@ -217,6 +217,22 @@ def test_counters_outlive_workers(database):
         assert now("writ_reloads_total") == 1
 
 
+def test_counters_never_fall(database):
+    """Not even where a reload gives a border worker's place to an inside worker."""
+    with harness.Site(database, MANIFEST, workers=1, inside_workers=3) as site:
+        before = {}
+        for reloads, (workers, inside_workers) in enumerate(((3, 1), (1, 3), (2, 2), (1, 3)), 1):
+            site.writ.write(workers=workers, inside_workers=inside_workers)
+            site.writ.reload()
+            settled(site, "writ_reloads_total", reloads)
+            harness.wait_until(lambda: metrics(site)("writ_workers", pool="border") == workers
+                               and metrics(site)("writ_workers", pool="inside") == inside_workers, "the old workers to leave")
+            now = {pool: metrics(site)("writ_worker_starts_total", pool=pool) for pool in ("border", "inside")}
+            for pool, started in (("border", workers), ("inside", inside_workers)):
+                assert now[pool] - before.get(pool, now[pool] - started) == started, (pool, before, now)
+            before = now
+
+
 def test_busy_workers(site):
     busy = [Later(site.client.command, "pause", {"seconds": 0.7}) for _ in range(3)]
     harness.wait_until(lambda: metrics(site)("writ_workers_busy", pool="border") == 3, "three busy workers")

@@ -7,7 +7,8 @@ import pytest
 import harness
 
 SCHEMA = """
-create table note (id bigint generated always as identity primary key, text text unique, owner text default current_setting('request.user', true));
+create table note (id bigint generated always as identity primary key, text text unique,
+    owner text default current_setting('request.user', true));
 grant select, insert, update, delete on note to writ;
 create role bouncer_reader;
 create role bouncer_writer;
@@ -21,12 +22,14 @@ specVersion: 1
 roles: { anonymous: bouncer_reader, writer: bouncer_writer }
 commands:
   add: { sql: "insert into note (text) values (:text) returning id, text", returns: one, allow: [anonymous, writer] }
-  change: { sql: "update note set text = :text where id = :id returning id, text, owner", returns: one, allow: [anonymous, writer] }
+  change: { sql: "update note set text = :text where id = :id returning id, text, owner", returns: one,
+      allow: [anonymous, writer] }
   find: { sql: "select id, text from note where text = :text", returns: optional, allow: [anonymous, writer] }
   many: { sql: "select i as n, i * 1.10 as price from generate_series(1, :n::int) i", allow: [anonymous, writer] }
   never: { check: "false", error: { code: NEVER }, allow: [anonymous, writer] }
   echo: { sql: "select :v as v", args: { v: jsonb }, returns: one, allow: [anonymous, writer] }
-  who: { sql: "select current_user::text as role, current_setting('request.user') as user, pg_backend_pid() as pid", returns: one, allow: [anonymous, writer] }
+  who: { sql: "select current_user::text as role, current_setting('request.user') as user, pg_backend_pid() as pid",
+      returns: one, allow: [anonymous, writer] }
   sleep: { sql: "select pg_sleep(:s)::text as x", args: { s: float8 }, returns: one, allow: [anonymous, writer] }
 """
 
@@ -41,14 +44,17 @@ def bouncer(postgres):
 @pytest.fixture(scope="module")
 def site(database, bouncer):
     source = {"conninfo": bouncer.conninfo(database.name), "prepared": False}
-    with harness.Site(database, MANIFEST, datasources={"default": source}, workers=6, inside_workers=2, timeout_ms=5000 * harness.PATIENCE) as site:
+    with harness.Site(database, MANIFEST, datasources={"default": source}, workers=6, inside_workers=2,
+                      timeout_ms=5000 * harness.PATIENCE) as site:
         yield site
 
 
 def test_commands_and_references(site, database):
     for i in range(5):
-        answer = site.client.set(("add", {"text": f"a{i}"}, "a"), ("change", {"id": {"$ref": "a.id"}, "text": f"b{i}"}, "b"), ("many", {"n": 3}, "m"),
-                                 ("echo", {"v": {"id": {"$ref": "b.id"}, "price": [{"$ref": "m.2.price"}]}}), role="writer", user=f"user{i}")
+        answer = site.client.set(("add", {"text": f"a{i}"}, "a"),
+                                 ("change", {"id": {"$ref": "a.id"}, "text": f"b{i}"}, "b"), ("many", {"n": 3}, "m"),
+                                 ("echo", {"v": {"id": {"$ref": "b.id"}, "price": [{"$ref": "m.2.price"}]}}),
+                                 role="writer", user=f"user{i}")
         added, changed, _, echoed = answer.results
         assert changed == {"id": added["id"], "text": f"b{i}", "owner": f"user{i}"}
         assert f'{{"id": {added["id"]}, "price": [3.30]}}' in answer.text
@@ -61,7 +67,8 @@ def test_errors_undo_everything(site, database):
     for commands, code in (
         ([("add", {"text": "x"}), ("never",), ("add", {"text": "y"})], "NEVER"),
         ([("add", {"text": "x"}), ("add", {"text": "there"})], "UNIQUE_VIOLATION"),
-        ([("add", {"text": "x"}), ("find", {"text": "nobody"}, "f"), ("change", {"id": {"$ref": "f.id"}, "text": "z"})], "BAD_REFERENCE"),
+        ([("add", {"text": "x"}), ("find", {"text": "nobody"}, "f"), ("change", {"id": {"$ref": "f.id"}, "text": "z"})],
+         "BAD_REFERENCE"),
         ([("add", {"text": "x"}), ("change", {"id": -1, "text": "z"})], "NOT_FOUND"),
     ):
         for _ in range(4):
@@ -89,8 +96,11 @@ def test_many_clients(site, database):
     def run(number):
         for i in range(each):
             text = f"client {number} {i}"
-            answer = site.client.set(("add", {"text": text}, "a"), ("change", {"id": {"$ref": "a.id"}, "text": text + "!"}), role="writer", user=str(number))
-            if answer.status != 200 or answer.results[1] != {"id": answer.results[0]["id"], "text": text + "!", "owner": str(number)}:
+            answer = site.client.set(("add", {"text": text}, "a"),
+                                     ("change", {"id": {"$ref": "a.id"}, "text": text + "!"}), role="writer",
+                                     user=str(number))
+            if answer.status != 200 or answer.results[1] != {"id": answer.results[0]["id"], "text": text + "!",
+                                                             "owner": str(number)}:
                 failures.append(answer)
             else:
                 ids.append(answer.results[0]["id"])
@@ -112,7 +122,7 @@ def test_nothing_is_prepared(database, site):
 
 
 def test_restart_of_pgbouncer(site, bouncer, database):
-    """While it is away 503, and nothing is changed; then it goes on by itself, without an error of the first requests."""
+    """While it is away 503, and nothing is changed; then it goes on by itself, the first requests without an error."""
     assert site.client.command("add", {"text": "before"}, role="writer").status == 200
     bouncer.stop()
     before = database.one("select count(*) from note")
@@ -122,7 +132,8 @@ def test_restart_of_pgbouncer(site, bouncer, database):
     assert site.inside.get("/readyz").status == 503
     assert database.one("select count(*) from note") == before
     bouncer.start()
-    answers = [site.client.set(("add", {"text": f"back {i}"}, "a"), ("change", {"id": {"$ref": "a.id"}, "text": f"back again {i}"}), role="writer")
+    answers = [site.client.set(("add", {"text": f"back {i}"}, "a"),
+                               ("change", {"id": {"$ref": "a.id"}, "text": f"back again {i}"}), role="writer")
                for i in range(20)]
     assert [answer.status for answer in answers] == [200] * 20, answers
     assert site.inside.get("/readyz").status == 200
@@ -140,11 +151,13 @@ def test_quick_restart_of_pgbouncer(site, bouncer, database):
 
 def test_timeout_cancels_through_pgbouncer(database, bouncer):
     source = {"conninfo": bouncer.conninfo(database.name), "prepared": False}
-    with harness.Site(database, MANIFEST, datasources={"default": source}, workers=1, timeout_ms=700 * harness.PATIENCE) as site:
+    with harness.Site(database, MANIFEST, datasources={"default": source}, workers=1,
+                      timeout_ms=700 * harness.PATIENCE) as site:
         answer = site.client.set(("add", {"text": "slow"}), ("sleep", {"s": 3600}), role="writer")
         assert answer.status in (500, 504), answer
         assert answer.code in ("TIMEOUT", "COMMIT_UNKNOWN")
         assert database.one("select count(*) from note where text = 'slow'") == 0
         assert site.client.command("find", {"text": "nobody"}).result is None
-        harness.wait_until(lambda: not database.one("select count(*) from pg_stat_activity where query like '%pg_sleep%' and state = 'active' "
-                                                    "and usename = 'writ'"), "the statement to be cancelled")
+        harness.wait_until(lambda: not database.one(
+            "select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' and state = 'active'"),
+            "the statement to be cancelled")

@@ -1,5 +1,5 @@
-"""The proxy that other tests count and cut with: does it count and cut what it says? Asked with psycopg, whose round trips
-are known: one for each execute, one for a whole pipeline."""
+"""The proxy that other tests count and cut with: does it count and cut what it says? Asked with psycopg, whose round
+trips are known: one for each execute, one for a whole pipeline."""
 
 import concurrent.futures
 
@@ -32,7 +32,7 @@ def test_statement_by_statement(proxy, connection, n):
 
 @pytest.mark.parametrize("n", [1, 3, 50])
 def test_pipeline(proxy, connection, n):
-    """With a delay that is longer than psycopg takes to send it all: what it sends once it has an answer counts again."""
+    """With a delay longer than psycopg takes to send it all: what it sends once it has an answer counts again."""
     proxy.ask("delay", ms=300)
     try:
         with connection.pipeline():

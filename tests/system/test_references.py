@@ -1,4 +1,4 @@
-"""$ref: values of earlier results as arguments of later commands, with their types and digits, in both kinds of sets."""
+"""$ref: values of earlier results as arguments of later commands, types and digits intact, in both kinds of sets."""
 
 import decimal
 import json
@@ -10,19 +10,21 @@ import pytest
 import harness
 
 # One row a type: its name in commands, PostgreSQL's name, values as JSON texts. A value must come back as the very same
-# text after it has gone through PostgreSQL twice, the second time by reference. A pair is what is sent and what comes: a
-# string for a json parameter is PostgreSQL's input syntax, that is, JSON text.
+# text after it has gone through PostgreSQL twice, the second time by reference. A pair is what is sent and what comes:
+# a string for a json parameter is PostgreSQL's input syntax, that is, JSON text.
 TYPES = [
     ("int2", "smallint", ["32767", "-32768", "0"]),
     ("int4", "integer", ["2147483647", "-1"]),
     ("int8", "bigint", ["9223372036854775807", "-9223372036854775808", "9007199254740993"]),
-    ("numeric", "numeric", ["12345678901234567890123456789012345678.123456789", "1.10", "0.00000000000000000000000000000001",
+    ("numeric", "numeric", ["12345678901234567890123456789012345678.123456789", "1.10",
+                            "0.00000000000000000000000000000001",
                             "-0.50", '"NaN"', '"Infinity"', "1" + 60 * "0"]),
     ("float4", "real", ["0.1", "3.4e+38"]),
     ("float8", "double precision", ["0.1", "1e+308", "5e-324", "0.30000000000000004", "-0", '"NaN"', '"-Infinity"']),
     ("boolean", "boolean", ["true", "false"]),
     ("text", "text", ['""', '" "', '"null"', '"NULL"', '"true"', '"{}"', '"{a,b}"', '"(a,b)"', '"[1]"', r'"\"quoted\""',
-                      r'"back\\slash"', r'"line\nbreak\ttab"', '"\'); drop table note; --"', '"$ref"', '"Grüße 👋 ﷽"', '"+"', '"="',
+                      r'"back\\slash"', r'"line\nbreak\ttab"', '"\'); drop table note; --"', '"$ref"', '"Grüße 👋 ﷽"',
+                      '"+"', '"="',
                       '"v"', '"1.10"', '"%s %1$s"', r'"\u0001"']),
     ("varchar", "varchar(20)", ['"abc"']),
     ("date", "date", ['"2026-11-20"', '"infinity"', '"0044-03-15 BC"']),
@@ -39,14 +41,17 @@ TYPES = [
     ("enum", "mood", ['"so so"', '"great, \\"really\\""']),
     ("domain", "positive", ["7", "12345678901234567890.5"]),
     ("json", "json", ["1", (r'"\"x\""', '"x"'), '[ 1.10,  {"b":1, "a" : "é"}]', "true"]),
-    ("jsonb", "jsonb", ["1.10", (r'"\"x\""', '"x"'), ('"[1]"', "[1]"), '{"a": [1.10, null, {"b": 12345678901234567890.123}], "ref": {"$x": 1}}', "true", "[]", "{}"]),
+    ("jsonb", "jsonb", ["1.10", (r'"\"x\""', '"x"'), ('"[1]"', "[1]"),
+                        '{"a": [1.10, null, {"b": 12345678901234567890.123}], "ref": {"$x": 1}}', "true", "[]", "{}"]),
     ("int_array", "int[]", ["[]", "[1,2,3]", "[null]", "[1,null,3]", "[[1,2],[3,4]]"]),
     ("int8_array", "bigint[]", ["[9223372036854775807]"]),
     ("numeric_array", "numeric[]", ["[1.10,12345678901234567890.123456789]"]),
-    ("text_array", "text[]", ['[]', '["a","",null,"NULL","null"]', r'["a,b","{c}","\"d\"","e\\f"," g ","h\ni"]', '[["a","b"],["c",null]]']),
+    ("text_array", "text[]", ['[]', '["a","",null,"NULL","null"]', r'["a,b","{c}","\"d\"","e\\f"," g ","h\ni"]',
+                              '[["a","b"],["c",null]]']),
     ("jsonb_array", "jsonb[]", [(r'[{"a": 1.10},[1, 2],"\"x\"",null]', '[{"a": 1.10},[1, 2],"x",null]')]),
     ("bool_array", "boolean[]", ["[true,false,null]"]),
-    ("address", "address", ['{"street":"Main \\"St\\", 1","zip":"007","tags":["a,b",null]}', '{"street":null,"zip":"","tags":null}']),
+    ("address", "address", ['{"street":"Main \\"St\\", 1","zip":"007","tags":["a,b",null]}',
+                            '{"street":null,"zip":"","tags":null}']),
     ("addresses", "address[]", ['[{"street":"A, B","zip":"(1)","tags":[]},{"street":null,"zip":null,"tags":null}]']),
 ]
 
@@ -54,9 +59,14 @@ SCHEMA = """
 create type mood as enum ('so so', 'great, "really"', 'bad');
 create domain positive as numeric check (value > 0);
 create type address as (street text, zip text, tags text[]);
-create table note (id bigint generated always as identity primary key, text text, tags text[], doc jsonb, at timestamptz);
+create table note (id bigint generated always as identity primary key, text text, tags text[], doc jsonb,
+    at timestamptz);
 create table link (a bigint not null references note, b bigint references note);
 grant select, insert, update, delete on note, link to writ;
+create table large (id bigint primary key, name text unique, key uuid unique, n integer not null default 0);
+insert into large (id, name, key) select i, 'name ' || i, md5(i::text)::uuid from generate_series(1, 20000) i;
+analyze large;
+grant select, update on large to writ;
 """
 
 MANIFEST = """
@@ -64,7 +74,8 @@ specVersion: 1
 commands:
   note: { sql: "insert into note (text) values (:text) returning id, text", returns: one }
   full_note:
-    sql: insert into note (text, tags, doc, at) values (:text, :tags, :doc, '2026-11-20T13:05:27.123456Z') returning id, text, tags, doc, at
+    sql: insert into note (text, tags, doc, at) values (:text, :tags, :doc,
+        '2026-11-20T13:05:27.123456Z') returning id, text, tags, doc, at
     args: { text: text, tags: "text[]", doc: jsonb }
     returns: one
   link: { sql: "insert into link (a, b) values (:a, :b)" }
@@ -73,8 +84,15 @@ commands:
   count_notes: { sql: "select count(*) as n from note", returns: one }
   touch: { sql: "update note set text = text || :with where id = :id returning id, text", returns: one }
   touch_many: { sql: "update note set text = text || '+' where id = any (:ids)", args: { ids: "bigint[]" } }
-  rows: { sql: "select i as id, i * 1.10 as price, case when i = 2 then null else 'x' || i end as name from generate_series(1, :n::int) i" }
+  rows: { sql: "select i as id, i * 1.10 as price, case when i = 2 then null else 'x' || i end as name from
+      generate_series(1, :n::int) i" }
   nothing: { sql: "select 1 as one", returns: none }
+  of_large: { sql: "select id, name, key from large where id = :id", returns: one }
+  by_id: { sql: "update large set n = n + 1 where id = :id returning n", returns: one }
+  by_name: { sql: "update large set n = n + 1 where name = :name returning n", returns: one }
+  by_key: { sql: "select n from large where key = :key", returns: one }
+  by_ids: { sql: "update large set n = n + 1 where id = any (:ids)" }
+  flush: { sql: "select pg_stat_force_next_flush()::text as x", returns: none }
   wide:
     sql: select :a as a, :b as b, :c as c, :d as d, :e as e, :f as f, :g as g, :h as h
     args: { a: text, b: text, c: bigint, d: numeric, e: jsonb, f: jsonb, g: "text[]", h: "bigint[]" }
@@ -88,7 +106,8 @@ commands:
       - echo_jsonb: { v: { id: $a.id, with: $args.with, deep: $args.with.deep } }
         as: b
     result: { a: $a, b: $b.v, list: [$a.id, $a.text], fixed: 1.10 }
-""" + "".join(f'  echo_{name}: {{ sql: "select :v as v", args: {{ v: "{type}" }}, returns: one }}\n' for name, type, _ in TYPES)
+""" + "".join(f'  echo_{name}: {{ sql: "select :v as v", args: {{ v: "{type}" }}, returns: one }}\n' for name, type,
+    _ in TYPES)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +164,8 @@ def parsed(text):
 @pytest.mark.parametrize("name, values", [(name, values) for name, _, values in TYPES], ids=[row[0] for row in TYPES])
 def test_value_keeps_type_and_digits(site, kind, name, values):
     for value, expected in pairs([*values, "null"]):
-        answer = run(site, kind, (f"echo_{name}", f'{{"v": {value}}}', "a"), (f"echo_{name}", '{"v": {"$ref": "a.v"}}', "b"),
+        answer = run(site, kind, (f"echo_{name}", f'{{"v": {value}}}', "a"),
+                     (f"echo_{name}", '{"v": {"$ref": "a.v"}}', "b"),
                      (f"echo_{name}", '{"v": {"$ref": "b.v"}}'))
         first, second, third = exact(answer)
         assert first == {"v": parsed(expected)}, "the value itself"
@@ -241,7 +261,8 @@ def test_into_json_columns(site, kind):
                  ("echo_text", {"v": ref("n.doc.top")}), ("echo_text", {"v": ref("n.doc.key.null")}),
                  ("echo_jsonb", {"v": ref("n.doc.key.list")}), ("echo_jsonb", {"v": {"x": ref("n.doc.key.null")}}),
                  ("echo_text", {"v": ref("n.doc.key.a b")}), ("echo_text", {"v": ref("n.doc.key.0")}),
-                 ("echo_jsonb", {"v": ref("n.doc")}), ("echo_text_array", {"v": ref("n.tags")}), ("echo_text", {"v": ref("n.tags.1")}))
+                 ("echo_jsonb", {"v": ref("n.doc")}), ("echo_text_array", {"v": ref("n.tags")}),
+                 ("echo_text", {"v": ref("n.tags.1")}))
     results = [result["v"] for result in exact(answer)[1:]]
     number = lambda text: ("number", text)
     assert results == [number("5"), number("1.10"), "text", None, [number("5"), {"price": number("1.10")}], {"x": None},
@@ -250,13 +271,17 @@ def test_into_json_columns(site, kind):
 
 @SETS
 def test_into_many(site, kind):
-    answer = run(site, kind, ("rows", {"n": 3}, "r"), ("echo_int4", {"v": ref("r.0.id")}), ("echo_numeric", {"v": ref("r.2.price")}),
-                 ("echo_text", {"v": ref("r.1.name")}), ("echo_jsonb", {"v": ref("r")}), ("echo_jsonb", {"v": [ref("r.2"), ref("r.0.name")]}),
+    answer = run(site, kind, ("rows", {"n": 3}, "r"), ("echo_int4", {"v": ref("r.0.id")}),
+                 ("echo_numeric", {"v": ref("r.2.price")}),
+                 ("echo_text", {"v": ref("r.1.name")}), ("echo_jsonb", {"v": ref("r")}),
+                 ("echo_jsonb", {"v": [ref("r.2"), ref("r.0.name")]}),
                  ("echo_int_array", {"v": [ref("r.2.id"), None, ref("r.0.id")]}))
     number = lambda text: ("number", text)
-    rows = [{"id": number("1"), "price": number("1.10"), "name": "x1"}, {"id": number("2"), "price": number("2.20"), "name": None},
+    rows = [{"id": number("1"), "price": number("1.10"), "name": "x1"},
+            {"id": number("2"), "price": number("2.20"), "name": None},
             {"id": number("3"), "price": number("3.30"), "name": "x3"}]
-    assert exact(answer) == [rows, {"v": number("1")}, {"v": number("3.30")}, {"v": None}, {"v": rows}, {"v": [rows[2], "x1"]},
+    assert exact(answer) == [rows, {"v": number("1")}, {"v": number("3.30")}, {"v": None}, {"v": rows},
+                             {"v": [rows[2], "x1"]},
                              {"v": [number("3"), None, number("1")]}]
 
 
@@ -273,7 +298,8 @@ def test_into_optional(site, kind):
 
 @SETS
 def test_other_results(site, kind):
-    answer = run(site, kind, ("ok", {"n": 1}, "c"), ("touch_many", {"ids": [-1]}, "n"), ("nothing", {}, "z"), ("count_notes", {}, "one"),
+    answer = run(site, kind, ("ok", {"n": 1}, "c"), ("touch_many", {"ids": [-1]}, "n"), ("nothing", {}, "z"),
+                 ("count_notes", {}, "one"),
                  ("echo_jsonb", {"v": [ref("c"), ref("n"), ref("z"), ref("one")]}), ("echo_boolean", {"v": ref("c")}),
                  ("echo_int4", {"v": ref("n")}))
     results = answer.results
@@ -304,25 +330,29 @@ def test_inside_arrays_and_composite_types(site, database, kind):
 def test_into_composites(site, kind):
     answer = run(site, kind, ("pair", {"first": "one", "with": {"deep": 1}}, "p"),
                  ("pair", {"first": ref("p.a.text"), "with": {"deep": ref("p.list.0"), "all": ref("p.b")}}, "q"),
-                 ("echo_int8", {"v": ref("q.b.deep")}), ("echo_numeric", {"v": ref("q.fixed")}), ("echo_jsonb", {"v": ref("p")}),
+                 ("echo_int8", {"v": ref("q.b.deep")}), ("echo_numeric", {"v": ref("q.fixed")}),
+                 ("echo_jsonb", {"v": ref("p")}),
                  ("link", {"a": ref("p.a.id"), "b": ref("q.list.0")}))
     p, q, deep, fixed, whole, linked = exact(answer)
     assert p["fixed"] == ("number", "1.10") and p["list"] == [p["a"]["id"], "one"]
-    assert q["a"]["text"] == "one" and q["b"]["with"] == {"deep": p["a"]["id"], "all": p["b"]} and q["b"]["deep"] == p["a"]["id"]
+    assert q["a"]["text"] == "one" and q["b"]["with"] == {"deep": p["a"]["id"],
+                                                          "all": p["b"]} and q["b"]["deep"] == p["a"]["id"]
     assert deep["v"] == p["a"]["id"] and fixed["v"] == ("number", "1.10") and whole["v"] == p
 
 
-# ---------------------------------------------------------------------------------------------------- what is no reference
+# ------------------------------------------------------------------------------------------------- what is no reference
 
 
 @SETS
 def test_literal(site, kind):
-    answer = run(site, kind, ("echo_jsonb", {"v": {"$literal": {"$ref": "a.v"}}}, "a"), ("echo_int4", {"v": {"$literal": 5}}),
+    answer = run(site, kind, ("echo_jsonb", {"v": {"$literal": {"$ref": "a.v"}}}, "a"),
+                 ("echo_int4", {"v": {"$literal": 5}}),
                  ("echo_jsonb", {"v": {"x": {"$literal": {"$literal": 1}}, "y": ref("a.v")}}),
                  ("echo_jsonb", {"v": {"$ref": "a.v", "more": 1}}), ("echo_jsonb", {"v": {"$literal": 1, "more": 1}}),
                  ("echo_jsonb", {"v": {"$literal": None}}), ("echo_jsonb", {"v": ["$ref", "$literal", {"ref": "a.v"}]}))
     assert [result["v"] for result in answer.results] == [
-        {"$ref": "a.v"}, 5, {"x": {"$literal": 1}, "y": {"$ref": "a.v"}}, {"$ref": "a.v", "more": 1}, {"$literal": 1, "more": 1},
+        {"$ref": "a.v"}, 5, {"x": {"$literal": 1}, "y": {"$ref": "a.v"}}, {"$ref": "a.v", "more": 1},
+        {"$literal": 1, "more": 1},
         None, ["$ref", "$literal", {"ref": "a.v"}]]
 
 
@@ -336,13 +366,15 @@ def test_outside_of_sets_it_is_data(site):
 
 
 @SETS
-@pytest.mark.parametrize("path", ["no", "no.id", "later.id", "self.v", "x.none", "many.0.none", "many.none", "", ".", "x.", "x..id", ".id",
+@pytest.mark.parametrize("path", ["no", "no.id", "later.id", "self.v", "x.none", "many.0.none", "many.none", "", ".",
+                                  "x.", "x..id", ".id",
                                   5, None, ["x.id"], {"x": 1}])
 @pytest.mark.parametrize("where", ["plain", "deep"])
 def test_reference_to_nothing_is_refused_before_anything_runs(site, database, kind, path, where):
     before = database.one("select count(*) from note"), database.one("select last_value from note_id_seq")
     value = {"$ref": path} if where == "plain" else {"a": [{"$ref": path}]}
-    answer = run(site, kind, ("note", {"text": "never"}, "x"), ("rows", {"n": 1}, "many"), ("echo_jsonb", {"v": value}, "self"),
+    answer = run(site, kind, ("note", {"text": "never"}, "x"), ("rows", {"n": 1}, "many"),
+                 ("echo_jsonb", {"v": value}, "self"),
                  ("note", {"text": "later"}, "later"))
     assert (answer.code, answer.status) == ("BAD_REFERENCE", 400), answer
     problem = answer.json
@@ -352,7 +384,8 @@ def test_reference_to_nothing_is_refused_before_anything_runs(site, database, ki
 
 
 @SETS
-@pytest.mark.parametrize("path", ["r.3.id", "r.99999999999999999999.id", "j.v.none", "j.v.list.2", "j.v.list.x", "j.v.text.x", "j.v.null.x",
+@pytest.mark.parametrize("path", ["r.3.id", "r.99999999999999999999.id", "j.v.none", "j.v.list.2", "j.v.list.x",
+                                  "j.v.text.x", "j.v.null.x",
                                   "m.id", "j.v.list.-1", "j.v.list.01x"])
 @pytest.mark.parametrize("target", ["text", "jsonb", "inside"])
 def test_value_that_is_not_there_fails_the_set(site, database, kind, path, target):
@@ -360,7 +393,8 @@ def test_value_that_is_not_there_fails_the_set(site, database, kind, path, targe
     args = {"v": {"deep": [ref(path)]}} if target == "inside" else {"v": ref(path)}
     name = "echo_text" if target == "text" else "echo_jsonb"
     answer = run(site, kind, ("note", {"text": "undone"}), ("rows", {"n": 3}, "r"), ("maybe", {"text": "nobody"}, "m"),
-                 ("echo_jsonb", {"v": {"list": [1, 2], "text": "t", "null": None}}, "j"), (name, args), ("note", {"text": "after"}))
+                 ("echo_jsonb", {"v": {"list": [1, 2], "text": "t", "null": None}}, "j"), (name, args),
+                 ("note", {"text": "after"}))
     assert (answer.code, answer.status) == ("BAD_REFERENCE", 400), answer
     assert (answer.json["index"], answer.json["command"]) == (4, name)
     assert database.one("select count(*) from note") == before + (1 if kind == "execute" else 0)
@@ -368,7 +402,8 @@ def test_value_that_is_not_there_fails_the_set(site, database, kind, path, targe
 
 @SETS
 def test_null_by_reference_is_null(site, kind):
-    answer = run(site, kind, ("echo_int8", {"v": None}, "a"), ("echo_int8", {"v": ref("a.v")}), ("echo_jsonb", {"v": ref("a.v")}),
+    answer = run(site, kind, ("echo_int8", {"v": None}, "a"), ("echo_int8", {"v": ref("a.v")}),
+                 ("echo_jsonb", {"v": ref("a.v")}),
                  ("echo_jsonb", {"v": [ref("a.v")]}), ("link", {"a": ref("a.v"), "b": None}))
     assert (answer.code, answer.status) == ("NOT_NULL_VIOLATION", 422)
     assert answer.json["index"] == 4 and answer.json["column"] == "a"
@@ -386,12 +421,30 @@ def test_references_of_a_dry_run(site, database):
 def test_nothing_of_an_earlier_request_can_be_seen(database):
     """Values are kept on the server for the time of the transaction only: one worker, one connection."""
     with harness.Site(database, MANIFEST, inside_workers=1) as site:
-        assert run(site, "transactional", ("echo_text", {"v": "secret"}, "a"), ("echo_text", {"v": ref("a.v")})).status == 200
-        failed = run(site, "transactional", ("echo_text", {"v": "secret"}, "a"), ("ok", {"n": 0}), ("echo_text", {"v": ref("a.v")}))
+        assert run(site, "transactional", ("echo_text", {"v": "secret"}, "a"),
+                   ("echo_text", {"v": ref("a.v")})).status == 200
+        failed = run(site, "transactional", ("echo_text", {"v": "secret"}, "a"), ("ok", {"n": 0}),
+                     ("echo_text", {"v": ref("a.v")}))
         assert failed.code == "CHECK_FAILED"
         missing = run(site, "transactional", ("maybe", {"text": "nobody"}, "a"), ("echo_text", {"v": ref("a.text")}))
         assert missing.code == "BAD_REFERENCE" and "secret" not in missing.text
-        assert run(site, "transactional", ("echo_text", {"v": None}, "a"), ("echo_text", {"v": ref("a.v")})).results[1] == {"v": None}
+        assert run(site, "transactional", ("echo_text", {"v": None}, "a"),
+                   ("echo_text", {"v": ref("a.v")})).results[1] == {"v": None}
+
+
+def test_an_index_is_used(site, database):
+    scans = "select seq_scan, idx_scan from pg_stat_user_tables where relname = 'large'"
+    assert site.inside.command("flush").status == 200
+    ((before, by_index),) = database.execute(scans)
+    commands = [("of_large", {"id": 4711}, "a"), ("by_id", {"id": ref("a.id")}), ("by_name", {"name": ref("a.name")}),
+                ("by_key", {"key": ref("a.key")}),
+                ("by_ids", {"ids": [ref("a.id"), 5]})]
+    for _ in range(8):  # the sixth time PostgreSQL may take a generic plan
+        assert run(site, "transactional", *commands, ("flush", {})).results[4] == 2
+        assert run(site, "execute", *commands, ("flush", {})).results[4] == 2
+    ((after, by_index_after),) = database.execute(scans)
+    assert after == before, "the table was read from end to end"
+    assert by_index_after >= by_index + 80
 
 
 def test_many_references_to_a_large_value(site):
@@ -402,15 +455,17 @@ def test_many_references_to_a_large_value(site):
 
 
 def test_every_way_to_give_arguments(site):
-    """Each argument as a value or by reference makes a statement of its own: far more of them than a worker keeps, and more
-    in one set than fit into one place of its table."""
+    """Each argument as a value or by reference makes a statement of its own: far more of them than a worker keeps, and
+    more in one set than fit into one place of its table."""
     chance = random.Random(5)
-    values = {"a": "text", "b": None, "c": 9007199254740993, "d": "1.10", "e": {"x": [1]}, "f": [None], "g": ["a,b", None], "h": [1, 2]}
+    values = {"a": "text", "b": None, "c": 9007199254740993, "d": "1.10", "e": {"x": [1]}, "f": [None],
+              "g": ["a,b", None], "h": [1, 2]}
     expected = {**values, "d": 1.1}
     for attempt in range(40):
         commands, given = [("wide", values, "w0")], 1
         for i in range(60):
-            args = {name: ref(f"w{chance.randrange(given)}.{name}") if chance.random() < 0.5 else value for name, value in values.items()}
+            args = {name: ref(f"w{chance.randrange(given)}.{name}") if chance.random() < 0.5 else value for name,
+                    value in values.items()}
             args["e"] = chance.choice([args["e"], {"x": [ref("w0.h.0")]}])
             args["g"] = chance.choice([args["g"], [ref("w0.g.0"), None]])
             if chance.random() < 0.7:
@@ -427,5 +482,6 @@ def test_every_way_to_give_arguments(site):
 
 def test_float_is_the_same_number(site):
     for value in (math.pi, 2 ** 0.5, 1 / 3, 1.7976931348623157e308, 2.2250738585072014e-308):
-        first, second = run(site, "transactional", ("echo_float8", {"v": value}, "a"), ("echo_float8", {"v": ref("a.v")})).results
+        first, second = run(site, "transactional", ("echo_float8", {"v": value}, "a"),
+                            ("echo_float8", {"v": ref("a.v")})).results
         assert first["v"] == second["v"] == value

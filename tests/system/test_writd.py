@@ -142,6 +142,7 @@ def test_test_of_the_configuration(database):
 @as_root
 def test_root_needs_a_user(database):
     for settings, reason in (({}, "user:"), ({"user": "root"}, "root"), ({"user": "no-such-user"}, "no-such-user"),
+                             ({"user": "nobody", "group": "root"}, "group:"),
                              ({"user": "nobody", "group": "no-such-group"}, "no-such-group")):
         writ = harness.Writ(database, manifest(), as_root=True, **settings)
         with expect_failure(writ) as log:
@@ -152,8 +153,10 @@ def test_root_needs_a_user(database):
 @as_root
 def test_root_starts_workers_as_the_user(database):
     nobody = pwd.getpwnam("nobody")
-    with harness.Writ(database, manifest(), as_root=True, user="nobody") as writ:
-        harness.give_away(writ.border_socket)
+    writ = harness.Writ(database, manifest(), as_root=True, user="nobody")
+    with_groups = ["/usr/bin/setpriv", "--groups", "4,27", *writ.command()]  # groups that workers must not keep
+    writ.command = lambda: with_groups
+    with writ:
         for pid in [*full_pool(writ, 2), *full_pool(writ, 1, "inside")]:
             status = pathlib.Path(f"/proc/{pid}/status").read_text()
             assert re.search(r"^Uid:\t(\d+)\t\1\t\1\t\1$", status, re.M).group(1) == str(nobody.pw_uid), status
@@ -500,6 +503,29 @@ def test_how_a_child_ended_in_one_line(database):
         full_pool(site.writ, 2)
         for line in site.writ.log().splitlines():
             assert LINE.match(line), line
+
+
+def test_a_log_without_a_reader_ends_nothing(database):
+    """Standard error is a pipe, and whoever read it is gone."""
+    with harness.Site(database, manifest(1), workers=1) as site:
+        site.writ.stop()
+        reader, log = os.pipe()
+        writd = subprocess.Popen([str(word) for word in site.writ.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                 cwd=site.writ.folder, env=harness.environment(), **harness.identity())
+        os.close(log)
+        try:
+            harness.wait_until(site.writ.ready, "writd", 20 * harness.PATIENCE)
+            os.close(reader)
+            victim = harness.wait_until(lambda: [pid for pid in harness.children(writd.pid) if comm(pid) == "writd border"],
+                                        "its worker", 20 * harness.PATIENCE)[0]
+            os.kill(victim, signal.SIGKILL)
+            harness.wait_until(lambda: gone(victim), "the supervisor to see it")
+            assert site.client.command("add_note", {"number": 6100}).status == 200
+            writd.terminate()
+            assert writd.wait(20 * harness.PATIENCE) == 0
+        finally:
+            writd.kill()
+            writd.wait()
 
 
 def test_workers_end_with_a_dead_parent(database):

@@ -110,7 +110,7 @@ static const char full[] =
     "  group: \"\\u00e9 \\u2028 \\x85 \\x7f \\uFEFF # : {\"\n"
     "  backlog: 65535\n"
     "datasources:\n"
-    "  main: { conninfo: \"host=/run/postgresql password='it''s \\\\'\" }\n"
+    "  main: { conninfo: \"host=/run/postgresql password='it\\\\'s \\\\\\\\'\" }\n"
     "  other: { conninfo: \"\", prepared: false }\n"
     "  null: service=app\n"
     "workers: 1024\n"
@@ -141,7 +141,7 @@ static void check_full(const struct fixture *f, const struct config *c) {
   assert_int_equal(c->inside.backlog, 65535);
   assert_int_equal(c->ndatasources, 3);
   assert_string_equal(c->datasources[0].name, "main");
-  assert_string_equal(c->datasources[0].conninfo, "host=/run/postgresql password='it''s \\'");
+  assert_string_equal(c->datasources[0].conninfo, "host=/run/postgresql password='it\\'s \\\\'");
   assert_true(c->datasources[0].prepared);
   assert_string_equal(c->datasources[1].name, "other");
   assert_string_equal(c->datasources[1].conninfo, "");
@@ -200,7 +200,7 @@ static void test_print(void **state) {
 /* Every key is printed at its place, and with a help line before it. */
 static void test_keys(void **state) {
   struct fixture *f = *state;
-  const char *text = printed(f, must_load(f, "datasources: { NAME: x }\n"));
+  const char *text = printed(f, must_load(f, "datasources: { NAME: dbname=x }\n"));
   size_t n = 0;
 
   for (const char *const *key = config_keys(); *key; key++, n++) {
@@ -270,14 +270,16 @@ static void test_refused(void **state) {
       {"!datasources: {}\n", 1, "datasources: a mapping is needed"},
       {"!datasources: [a]\n", 1, "datasources: a mapping is needed"},
       {"!datasources: dbname=x\n", 1, "datasources: a mapping is needed"},
-      {"!datasources:\n  a-b: x\n", 2, "datasources.a-b: a name is letters"},
+      {"!datasources:\n  a-b: dbname=x\n", 2, "datasources.a-b: a name is letters"},
       {"!datasources:\n  a: 5\n", 2, "datasources.a: a conninfo is needed"},
       {"!datasources:\n  a:\n", 2, "datasources.a: a conninfo is needed"},
       {"!datasources:\n  a: { prepared: true }\n", 2, "datasources.a: conninfo is missing"},
       {"!datasources:\n  a: { conninfo: 5 }\n", 2, "conninfo must be text"},
-      {"!datasources:\n  a: { conninfo: x, prepared: no }\n", 2, "prepared must be true or false"},
-      {"!datasources:\n  a:\n    conninfo: x\n    prepare: true\n", 4, "unknown key prepare; did you mean prepared?"},
-      {"!datasources:\n  a: { conninfo: x, password: y }\n", 2,
+      {"!datasources:\n  a: app\n", 2, "datasources.a: libpq cannot read this conninfo"},
+      {"!datasources:\n  a: { conninfo: \"postgresql://u:secret%zz@h/db\" }\n", 2, "libpq cannot read this conninfo; write"},
+      {"!datasources:\n  a: { conninfo: dbname=x, prepared: no }\n", 2, "prepared must be true or false"},
+      {"!datasources:\n  a:\n    conninfo: dbname=x\n    prepare: true\n", 4, "unknown key prepare; did you mean prepared?"},
+      {"!datasources:\n  a: { conninfo: dbname=x, password: y }\n", 2,
        "unknown key password; there are conninfo and prepared"},
       {"worker: 3\n", 2, "worker: unknown key; did you mean workers?"},
       {"colour: 3\n", 2, "colour: unknown key; writ.yaml(5) lists"},
