@@ -8,25 +8,28 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS };
+#define BIT(option) (1u << ((option) - OPT_CONNINFO))
+enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) };
+
 struct subcommand {
   const char *name;
   int (*run)(void *mem, const struct options *o);
-  int least, most; /* operands */
+  int least, most;  /* operands */
+  unsigned options; /* BITs of those that mean something to it */
   const char *usage, *help;
 };
 
 static const struct subcommand subcommands[] = {
-    {"check", cli_check, 0, 0, "check [--offline] [--print]",
+    {"check", cli_check, 0, 0, BIT(OPT_OFFLINE) | BIT(OPT_PRINT) | BIT(OPT_KEYS), "check [--offline] [--print | --keys]",
      "look for mistakes in configuration, manifest, database and grants"},
-    {"install", cli_install, 0, 0, "install [--datasource NAME] [--conninfo CONNINFO]",
-     "install or upgrade schema writ in the database"},
-    {"run", cli_run, 1, 2, "run [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE),
+     "install [--datasource NAME] [--conninfo CONNINFO]", "install or upgrade schema writ in the database"},
+    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
      "run one command as a caller of the inside, and print the answer"},
-    {"explain", cli_explain, 1, 2, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
      "print the statements that a command would run"},
 };
-
-enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS };
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},         {"help", no_argument, NULL, 'h'},
@@ -63,6 +66,7 @@ static int usage_error(void) {
 }
 
 static bool set_option(struct options *o, int option, const char *value) {
+  if (option >= OPT_CONNINFO) o->given |= BIT(option);
   switch (option) {
   case 'c': o->config_file = value; return true;
   case OPT_CONNINFO: o->conninfo = value; return true;
@@ -78,6 +82,16 @@ static bool set_option(struct options *o, int option, const char *value) {
   }
 }
 
+/* An option that is not heeded would be a surprise: install --dry-run, say. */
+static bool check_options(const struct subcommand *s, unsigned given) {
+  for (const struct option *option = long_options; option->name; option++) {
+    if (option->val < OPT_CONNINFO || !(given & ~s->options & BIT(option->val))) continue;
+    fprintf(stderr, "writ: %s takes no --%s\nusage: writ [-c FILE] %s\n", s->name, option->name, s->usage);
+    return false;
+  }
+  return true;
+}
+
 static int run_subcommand(struct options *o, int argc, char **argv) {
   for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++) {
     const struct subcommand *s = &subcommands[i];
@@ -89,6 +103,7 @@ static int run_subcommand(struct options *o, int argc, char **argv) {
       fprintf(stderr, "usage: writ [-c FILE] %s\n", s->usage);
       return 2;
     }
+    if (!check_options(s, o->given)) return 2;
     o->name = argc > 1 ? argv[1] : NULL;
     o->arguments = argc > 2 ? argv[2] : NULL;
     mem = talloc_new(NULL);

@@ -557,6 +557,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   ok = together ? run_transaction(&r, set->entries[0].command->datasource, set->isolation, 0, set->nentries) : run_each(&r);
   report->retries = r.retries;
   if (ok) put_answer(answer, set);
+  else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
   return ok;
 }
 

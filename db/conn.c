@@ -183,7 +183,9 @@ bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e)
   }
   if (c->pg) return true;
   *fresh = true;
-  return connect_now(c, w, e) && settle_session(c, w, e);
+  if (connect_now(c, w, e) && settle_session(c, w, e)) return true;
+  conn_close(c); /* a session without its timeouts is none */
+  return false;
 }
 
 void conn_tidy(struct conn *c, int64_t idle_ms) {

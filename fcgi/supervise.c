@@ -455,6 +455,9 @@ static void loop(struct supervisor *s) {
 
 static void block_signals(struct supervisor *s) {
   static const int taken[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD};
+  /* A log whose reader is gone must not end the service with the next line; nor must a signal by which other servers open
+   * their logs anew, or reload. */
+  static const int ignored[] = {SIGPIPE, SIGUSR1, SIGUSR2};
   struct sigaction standard = {.sa_handler = SIG_DFL}, ignore = {.sa_handler = SIG_IGN};
 
   sigemptyset(&s->signals);
@@ -463,8 +466,7 @@ static void block_signals(struct supervisor *s) {
     /* What was ignored when we were started (nohup, a shell's background job) would never come. */
     sigaction(taken[i], &standard, NULL);
   }
-  /* A log whose reader is gone must not end the service with the next line. */
-  sigaction(SIGPIPE, &ignore, NULL);
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sigaction(ignored[i], &ignore, NULL);
   sigprocmask(SIG_BLOCK, &s->signals, NULL);
   sigemptyset(&s->workers_mask);
 }

@@ -101,13 +101,17 @@ static bool follow_supervisor(pid_t supervisor) {
   return true;
 }
 
+static uint32_t chance(void) {
+  uint32_t value = 0;
+
+  if (getrandom(&value, sizeof value, GRND_NONBLOCK) < 0) value = (uint32_t)getpid() * 2654435761u;
+  return value;
+}
+
 /* Workers started together must not leave together: +-10 %. */
 static int64_t spread(int max_requests) {
-  uint32_t random = 0;
-
   if (max_requests == 0) return -1;
-  if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = (uint32_t)getpid() * 2654435761u;
-  return max_requests - max_requests / 10 + (int64_t)(random % (uint32_t)(max_requests / 5 + 1));
+  return max_requests - max_requests / 10 + (int64_t)(chance() % (uint32_t)(max_requests / 5 + 1));
 }
 
 /* A worker that cannot reach PostgreSQL accepts all the same: it answers 503, and connects as soon as it can. */
@@ -134,6 +138,7 @@ static bool prepare(struct worker *w) {
     return false;
   }
   prctl(PR_SET_NAME, start->inside ? "writd inside" : "writd border");
+  srandom(chance()); /* the pauses between tries: workers that were in each other's way must not draw the same */
   FCGX_InitRequest(&w->fcgi, -1, FCGI_FAIL_ACCEPT_ON_INTR);
   w->requests_left = spread(w->config->max_requests);
   w->site = (struct site){

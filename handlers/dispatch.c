@@ -120,6 +120,14 @@ static void tell_error(struct str *s, const struct err *e) {
   if (e->file) str_printf(s, " at=%s:%d", e->file, e->line);
 }
 
+/* A code of the application's own may be any text. */
+static const char *code_of(const void *mem, const struct err *e) {
+  const char *name = e->code == ERR_NONE ? "-" : err_name(e);
+  size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:");
+
+  return name[n] || !n ? log_quoted(mem, name) : name;
+}
+
 static void write_log_line(struct call *call, const struct err *e, int64_t total_us) {
   enum log_level level = level_of(call, total_us);
   const struct request *r = call->request;
@@ -130,7 +138,7 @@ static void write_log_line(struct call *call, const struct err *e, int64_t total
   if (!log_on(level)) return;
   s = str_new(r->mem, 512);
   str_printf(s, "id=%s command=%s role=%s status=%d code=%s", call->request_id, call->label ? call->label : "-",
-             log_quoted(s, call->caller.role), call->answer->status, e->code == ERR_NONE ? "-" : err_name(e));
+             log_quoted(s, call->caller.role), call->answer->status, code_of(s, e));
   ms_pair(s, "total_ms", total_us);
   ms_pair(s, "db_ms", report->postgres_us);
   str_printf(s, " rows=%llu flights=%u retries=%u bytes=%zu", (unsigned long long)report->rows, report->flights,

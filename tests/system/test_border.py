@@ -453,11 +453,12 @@ def test_client_certificate(at, site):
         assert (answer.status, answer.code) == (401, "UNAUTHENTICATED")
 
 
-def test_a_name_that_nobody_has_verified_gives_no_role(at, site):
+def test_a_name_that_nobody_has_verified_counts_for_nothing(at, site):
+    """Neither as a role nor as a user, whom row-level security may go by."""
     for name in ("forged", None):
-        answer = at("optional", tls(site.nginx.folder, name)).command("whoami")
-        assert answer.result["role"] == "anonymous"
-        assert answer.result["database_role"] == "border_anonymous"
+        assert who(at("optional", tls(site.nginx.folder, name)).command("whoami")) == ANONYMOUS
+    answer = at("optional", tls(site.nginx.folder, "billing")).command("whoami")
+    assert who(answer) == {"role": "billing", "user": "CN=billing,O=Example", "database_role": "border_admin"}
 
 
 def test_a_role_passed_twice_is_refused(at, database):

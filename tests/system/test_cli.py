@@ -81,7 +81,8 @@ def line_of(text, part):
     (["-h"], 0), (["--help"], 0), (["-V"], 0), (["--version"], 0), ([], 2), (["no_such"], 2),
     (["check", "too", "many"], 2), (["run"], 2), (["explain"], 2),
     (["run", "a", "b", "c"], 2), (["--no-such-option", "check"], 2), (["install", "--datasource"], 2),
-    (["install", "extra"], 2),
+    (["install", "extra"], 2), (["install", "--dry-run"], 2), (["check", "--role", "x"], 2), (["run", "--offline", "echo"], 2),
+    (["explain", "--conninfo", "x", "echo"], 2), (["--print", "run", "echo"], 2),
 ])
 def test_command_line(writ, arguments, status):
     code, out, err = writ(*arguments)
@@ -237,6 +238,15 @@ def test_check_tells_all_that_is_wrong_in_the_settings(database):
         assert re.search(rf"writ\.yaml:{line}: .*{word}", err), f"{line}: {word}\n{err}"
 
 
+@pytest.mark.parametrize("conninfo", ["host=x password='sesame", "postgresql://u:sesame%zz@h/db", "sesame"])
+def test_a_conninfo_that_libpq_cannot_read(database, conninfo):
+    """Found without asking anybody, and not repeated: it may hold a password."""
+    folder = Folder(database, datasources={"default": conninfo})
+    code, out, err = folder("check", "--offline")
+    assert code == 1 and not out
+    assert re.search(r"writ\.yaml:\d+: .*conninfo", err) and "sesame" not in err
+
+
 NOT_FOR_THIS_DATABASE = """specVersion: 1
 roles: { anonymous: cli_reader, writer: cli_writer, ghost: cli_no_such_role }
 commands:
@@ -288,7 +298,7 @@ def test_check_tells_that_schema_writ_is_missing(postgres):
 def test_print_reads_back(database):
     folder = Folder(database, workers=3, timeout_ms=1234, limits={"depth": 7}, lock_timeout_ms=5,
                     datasources={"default": database.conninfo,
-                                 "second": {"conninfo": "host=/x password='it''s \"q\" #1'", "prepared": False}})
+                                 "second": {"conninfo": "host=/x password='it\\'s \"q\" #1'", "prepared": False}})
     code, out, err = folder("check", "--print")
     assert (code, err) == (0, "")
     assert re.search(r"^workers: 3\b", out, re.MULTILINE) and re.search(r"^timeout_ms: 1234\b", out, re.MULTILINE)

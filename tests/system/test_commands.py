@@ -684,8 +684,8 @@ def test_error_in_a_composite_is_that_of_the_command_called(site, database):
     ("to_json", {"n": 1, "list": [True]}, "list"),
 ])
 def test_composite_judges_its_arguments(site, name, args, argument):
-    """By its own types, also where the commands within would take anything; and errors of the commands within are told by
-    the name of the composite's argument."""
+    """By its own types, also where the commands within would take anything; errors of the commands within are told by the
+    name of the composite's argument."""
     answer = site.inside.command(name, args)
     if argument is None:  # a path into text finds nothing
         assert answer.status == 400

@@ -193,7 +193,7 @@ def test_command_that_begins_to_work(sites, database):
 
 
 def test_ddl_under_load(sites, database):
-    """Columns come and go while clients write: each answer is right, or the documented 500, and what was answered 200 is
+    """Columns come and go while clients write: each answer is right, or the documented 500; what was answered 200 is
     there."""
     stop, bad, done = threading.Event(), [], []
     database.execute("truncate ddl.load")

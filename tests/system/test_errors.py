@@ -1,5 +1,5 @@
-"""Every error that a client can get: status, code, members, that nothing was changed, and nothing is told that is none of
-its business."""
+"""Every error that a client can get: status, code, members, that nothing was changed, and that nothing is told which is no
+business of its."""
 
 import json
 import socket
@@ -296,7 +296,8 @@ def test_timeout(impatient, database):
     assert (answer.code, answer.status) == ("TIMEOUT", 504)
     assert database.one("select count(*) from log") == 0
     harness.wait_until(lambda: not database.one(
-        "select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' and state = 'active'"),
+        "select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' "
+        "and state = 'active'"),
         "the statement to be cancelled")
     assert impatient.inside.command("one").result == {"one": 1}
 

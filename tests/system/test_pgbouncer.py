@@ -159,5 +159,18 @@ def test_timeout_cancels_through_pgbouncer(database, bouncer):
         assert database.one("select count(*) from note where text = 'slow'") == 0
         assert site.client.command("find", {"text": "nobody"}).result is None
         harness.wait_until(lambda: not database.one(
-            "select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' and state = 'active'"),
+            "select count(*) from pg_stat_activity where usename = 'writ' and query like '%pg_sleep%' "
+            "and state = 'active'"),
             "the statement to be cancelled")
+
+
+def test_a_connection_cut_in_front_of_a_session_pooler(postgres, database):
+    """Session pooling keeps prepared statements, but an end of file on its unix socket does not tell what PostgreSQL did."""
+    with harness.PgBouncer(postgres, pool_mode="session") as pooler, harness.Proxy(pooler) as proxy:
+        with harness.Site(database, MANIFEST, datasources={"default": proxy.conninfo(database.name)}, workers=1) as site:
+            assert site.client.command("add", {"text": "session 1"}, role="writer").status == 200
+            assert site.client.command("who").status == 200
+            proxy.ask("rule", way="to_client", bytes=0, action="cut")  # PostgreSQL has it all and gets to the end of it
+            answer = site.client.command("add", {"text": "session 2"}, role="writer")
+            assert (answer.status, answer.code) == (500, "COMMIT_UNKNOWN"), answer
+            harness.wait_until(lambda: database.one("select count(*) from note where text like 'session _'") == 2, "it")

@@ -520,6 +520,8 @@ def test_a_log_without_a_reader_ends_nothing(database):
                                         "its worker", 20 * harness.PATIENCE)[0]
             os.kill(victim, signal.SIGKILL)
             harness.wait_until(lambda: gone(victim), "the supervisor to see it")
+            for harmless in (signal.SIGPIPE, signal.SIGUSR1, signal.SIGUSR2):  # other servers open their logs anew
+                writd.send_signal(harmless)
             assert site.client.command("add_note", {"number": 6100}).status == 200
             writd.terminate()
             assert writd.wait(20 * harness.PATIENCE) == 0
