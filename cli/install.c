@@ -12,6 +12,20 @@
 
 enum { N_UPGRADES = sizeof install_sql / sizeof *install_sql - 1 /* the last row is the end */ };
 
+/* Whoever owns the schema can put other functions into it, which then run with the rights of those who call them: ours, at once,
+ * as soon as we ask for the version. */
+static bool check_owner(void *mem, const char *conninfo, struct err *e) {
+  static const char sql[] =
+      "select pg_catalog.pg_get_userbyid(n.nspowner) from pg_catalog.pg_namespace n"
+      " join pg_catalog.pg_roles r on r.oid = n.nspowner join pg_catalog.pg_database d on d.datname = pg_catalog.current_database()"
+      " where n.nspname = 'writ' and r.rolname <> current_user and not r.rolsuper and n.nspowner <> d.datdba";
+  char *owner;
+
+  if (!catalog_ask(conninfo, mem, sql, &owner, e)) return false;
+  return !owner || err_set(e, FORBIDDEN, "There is a schema writ, but it belongs to \"%s\", who is neither you, nor the owner of the "
+                           "database, nor a superuser. Drop it, or give it to yourself.", owner);
+}
+
 static bool version_of(void *mem, const char *conninfo, int *version, struct err *e) {
   char *there, *text = NULL;
 
@@ -39,7 +53,7 @@ static int install_into(void *mem, const char *name, const char *conninfo) {
 
   err_init(&e, mem);
   err_init(&second, mem);
-  if (!version_of(mem, conninfo, &before, &e)) return cli_fail(&e);
+  if (!check_owner(mem, conninfo, &e) || !version_of(mem, conninfo, &before, &e)) return cli_fail(&e);
   if (before >= newest) {
     printf("%s: schema writ is at version %d, nothing to do\n", name, before);
     return 0;

@@ -45,9 +45,6 @@ void conn_close(struct conn *c) {
   c->doomed = false;
 }
 
-bool conn_is_open(const struct conn *c) { return c->pg != NULL; }
-bool conn_prepares(const struct conn *c) { return c->options.prepared; }
-
 /* Polls PostgreSQL and the caller's socket until one has news or the time is over. */
 static enum waited wait_for(int pg_fd, short events, const struct wait *w) {
   struct pollfd fds[2] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}};
@@ -205,8 +202,6 @@ void conn_end_flight(struct conn *c) {
   /* Nothing of a flight stays open; should it ever, the next one is not to be part of it. */
   if (PQtransactionStatus(c->pg) != PQTRANS_IDLE) c->doomed = true;
 }
-
-bool conn_flushed(struct conn *c) { return PQflush(c->pg) == 0; }
 
 /* PQcancel connects, and that can block: a grandchild does it, with a bounded life, and init reaps it. */
 static void send_cancel(struct conn *c) {

@@ -37,8 +37,6 @@ struct conn *conn_new(const void *mem, const struct conn_options *options, struc
  * and nothing is prepared on it. False: DATABASE_UNAVAILABLE or TIMEOUT. */
 bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) __attribute__((warn_unused_result));
 void conn_close(struct conn *c);
-bool conn_is_open(const struct conn *c);
-bool conn_prepares(const struct conn *c);
 /* Closes it when it has been unused for idle_ms (0: never mind), or its buffers have grown. */
 void conn_tidy(struct conn *c, int64_t idle_ms);
 

@@ -39,7 +39,5 @@ bool conn_lost(struct conn *c, struct err *e);
 /* Begins a flight: no cancel sent, nothing received. */
 void conn_begin_flight(struct conn *c);
 void conn_end_flight(struct conn *c);
-/* True: everything handed to libpq has been given to the kernel. */
-bool conn_flushed(struct conn *c);
 
 #endif

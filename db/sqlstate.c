@@ -69,7 +69,7 @@ static void fail_error(struct err *e, const PGresult *r) {
 
   if (!err_lookup(name, &code)) code = ERR_OWN;
   err_fill(e, code, __FILE__, __LINE__, "%s", field(r, PG_DIAG_MESSAGE_PRIMARY));
-  if (code == ERR_OWN) e->own_code = arena_strdup(e->mem, name);
+  if (code == ERR_OWN && name[0]) e->own_code = arena_strdup(e->mem, name); /* without a name: CHECK_FAILED */
   if (status >= 400 && status <= 599) e->status = status;
   e->sqlstate[0] = '\0'; /* a private one: nothing to learn from it */
 }

@@ -382,6 +382,25 @@ def test_install_by_a_plain_owner(postgres):
         postgres.execute("drop role cli_owner")
 
 
+def test_install_does_not_trust_a_schema_that_somebody_else_made(postgres, empty):
+    """Its functions would run with the rights of the administrator who installs, and of every request."""
+    postgres.execute("create role cli_stranger")
+    try:
+        empty.execute("create schema writ authorization cli_stranger; create table caught (who text); "
+                      "grant insert on caught to public; "
+                      "create function writ.version() returns int language sql as "
+                      "'insert into public.caught values (current_user); select 0'; "
+                      "alter function writ.version() owner to cli_stranger")
+        code, out, err = Folder(empty, ONE)("install", "--conninfo", empty.admin_conninfo)
+        assert code == 1 and "cli_stranger" in err, out + err
+        assert empty.one("select count(*) from caught") == 0
+        empty.execute("drop schema writ cascade; create schema writ")
+        assert Folder(empty, ONE)("install", "--conninfo", empty.admin_conninfo)[0] == 0
+    finally:
+        empty.execute("drop owned by cli_stranger")
+        postgres.execute("drop role cli_stranger")
+
+
 def test_two_installs_at_once(empty):
     folder = Folder(empty, ONE)
     command = [str(harness.workspace().bin / "writ"), "-c", str(folder.file), "install", "--conninfo",
