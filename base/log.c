@@ -104,7 +104,7 @@ void log_line(enum log_level level, const char *event, const char *format, ...) 
   va_end(args);
   if (written > 0) len += (size_t)written;
   len = finish(line, len);
-  /* A log that cannot be written (a full pipe, a reader gone) is no reason to fail a request. */
+  /* A log that cannot be written (a full disk, a reader gone) is no reason to fail a request. */
   do written = write(STDERR_FILENO, line, len);
   while (written < 0 && errno == EINTR);
   errno = saved;

@@ -8,6 +8,7 @@
 #include "db/sqlstate.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 
 enum {
   CANCEL_GRACE_MS = 5000,          /* how long a cancelled flight may take to end before the connection is given up */
+  CANCEL_AGAIN_MS = 250,           /* a cancel request that comes before the backend has begun with the flight does nothing */
   RECYCLE_BYTES = 4 * 1024 * 1024, /* libpq never shrinks its buffers: a flight of this size costs a new connection */
 };
 
@@ -140,10 +142,12 @@ static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
 
 /* The server closed it while nobody looked (restart, idle timeout): end of file is waiting to be read, or the server's last
  * words and not yet the end. Little else comes unasked (a changed parameter after a reload): not worth telling apart. */
-static bool is_dead(struct conn *c) {
-  struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN};
+static bool is_dead(struct conn *c, int caller_fd, bool *caller_gone) {
+  struct pollfd fds[2] = {{.fd = PQsocket(c->pg), .events = POLLIN}, {.fd = caller_fd, .events = POLLRDHUP}};
+  int n = poll(fds, 2, 0); /* a descriptor of -1 is passed over */
 
-  return PQstatus(c->pg) != CONNECTION_OK || poll(&fd, 1, 0) > 0;
+  *caller_gone = n > 0 && fds[1].revents;
+  return PQstatus(c->pg) != CONNECTION_OK || (n > 0 && fds[0].revents);
 }
 
 /* Is it the server itself at the other end of a unix socket? A tunnel's server side is TCP; a pooler has made up the process
@@ -173,11 +177,15 @@ static bool settle_session(struct conn *c, const struct wait *w, struct err *e) 
 }
 
 bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) {
+  bool caller_gone = false;
+
   *fresh = false;
-  if (c->pg && (c->doomed || is_dead(c))) {
+  if (c->pg && (is_dead(c, w->caller_fd, &caller_gone) || c->doomed)) {
     log_line(LOG_INFO, "reconnect", "datasource=%s", c->options.name);
     conn_close(c);
   }
+  /* While it waited for a worker, say: not begun, it need not be cancelled, which costs far more. */
+  if (caller_gone) return err_set(e, CALLER_GONE, "The caller hung up; nothing was changed.");
   if (c->pg) return true;
   *fresh = true;
   if (connect_now(c, w, e) && settle_session(c, w, e)) return true;
@@ -186,8 +194,12 @@ bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e)
 }
 
 void conn_tidy(struct conn *c, int64_t idle_ms) {
+  bool grown = c->flight_bytes > RECYCLE_BYTES;
+
   if (!c->pg) return;
-  if (c->doomed || c->flight_bytes > RECYCLE_BYTES || (idle_ms && clock_ms() - c->used_ms > idle_ms)) conn_close(c);
+  if (c->doomed || grown || (idle_ms && clock_ms() - c->used_ms > idle_ms)) conn_close(c);
+  if (grown) malloc_trim(0); /* what was freed lies between what was not */
+  c->flight_bytes = 0;
 }
 
 void conn_begin_flight(struct conn *c) {
@@ -203,7 +215,8 @@ void conn_end_flight(struct conn *c) {
   if (PQtransactionStatus(c->pg) != PQTRANS_IDLE) c->doomed = true;
 }
 
-/* PQcancel connects, and that can block: a grandchild does it, with a bounded life, and init reaps it. */
+/* PQcancel connects, and that can block: a grandchild does it, with a bounded life. The supervisor reaps it, as a
+ * subreaper; without one (writ run) init does. */
 static void send_cancel(struct conn *c) {
   pid_t child = fork();
 
@@ -224,21 +237,30 @@ static void send_cancel(struct conn *c) {
 static void cancel_flight(struct conn *c, enum cancelled why) {
   c->cancelled = why;
   c->give_up_ms = clock_ms() + CANCEL_GRACE_MS;
+  c->cancel_again_ms = clock_ms() + CANCEL_AGAIN_MS;
   if (c->counters) c->counters->cancels++;
   if (c->cancel) send_cancel(c);
+}
+
+/* False: given up. */
+static bool cancel_again(struct conn *c) {
+  if (clock_ms() >= c->give_up_ms) return false;
+  c->cancel_again_ms = clock_ms() + CANCEL_AGAIN_MS;
+  if (c->cancel) send_cancel(c);
+  return true;
 }
 
 /* Waits until libpq has something to read, sending what is left to send meanwhile. False: time to give up. */
 static bool wait_for_input(struct conn *c, const struct wait *w) {
   for (;;) {
     int unsent = PQflush(c->pg);
-    struct wait grace = {.deadline_ms = c->give_up_ms, .caller_fd = -1};
+    struct wait grace = {.deadline_ms = c->cancel_again_ms, .caller_fd = -1};
     enum waited waited =
         wait_for(PQsocket(c->pg), unsent == 1 ? POLLIN | POLLOUT : POLLIN, c->cancelled ? &grace : w);
 
     if (waited == WAIT_READY) return true;
-    if (c->cancelled) return false;
-    cancel_flight(c, waited == WAIT_DEADLINE ? CANCELLED_DEADLINE : CANCELLED_CALLER);
+    if (c->cancelled && !cancel_again(c)) return false;
+    if (!c->cancelled) cancel_flight(c, waited == WAIT_DEADLINE ? CANCELLED_DEADLINE : CANCELLED_CALLER);
   }
 }
 

@@ -18,14 +18,15 @@ struct conn {
   bool doomed;            /* close instead of using it again */
   enum cancelled cancelled; /* a cancel request was sent in this flight */
   int64_t give_up_ms;     /* with cancelled: stop waiting for the end of the flight */
+  int64_t cancel_again_ms; /* with cancelled: send the request once more */
   int64_t used_ms;        /* clock_ms of the last flight's end */
-  size_t flight_bytes;    /* received in this flight */
+  size_t flight_bytes;    /* sent and received in this flight: what libpq's buffers may have grown to */
   uint32_t prepared[STATEMENT_SLOTS]; /* generation that the server has, as far as its answers were read; 0: none */
   uint32_t sent[STATEMENT_SLOTS];     /* the same when all that was sent has succeeded */
 };
 
 /* The next result of the query at the head of the pipeline, NULL behind its last one. Sends what is still to be sent, waits;
- * when w ends the wait, asks the server to cancel, once, and goes on reading for a bounded time. False: the connection is
+ * when w ends the wait, asks the server to cancel, and goes on asking and reading for a bounded time. False: the connection is
  * lost, or the bounded time is over: nothing more can be read. The caller clears the result. */
 bool conn_result(struct conn *c, const struct wait *w, PGresult **result) __attribute__((warn_unused_result));
 /* One query in a flight of its own. *result: cleared by the caller; NULL on failure. */

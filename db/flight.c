@@ -94,6 +94,8 @@ static void put(struct pipe *p, enum item_kind kind, const struct statement *s, 
                 unsigned nparams, size_t step) {
   if (p->broken) return;
   p->commit_put |= kind == ITEM_END;
+  for (unsigned i = 0; i < nparams; i++)
+    if (params[i]) p->c->flight_bytes += strlen(params[i]);
   if (p->c->options.prepared) {
     char name[16];
     snprintf(name, sizeof name, "w%u", s->slot);
@@ -273,6 +275,9 @@ static bool refused_by_pooler(const struct err *e) {
   return false;
 }
 
+/* Class 08 is a pooler's word about a server that it has lost: what became of the transaction it does not know. */
+static bool is_of_server(const struct err *e) { return *e->sqlstate && strncmp(e->sqlstate, "08", 2) != 0; }
+
 /* The connection went away (or was given up) in the middle: what has become of the transaction? docs/design.md: an answer read
  * decides; on a unix socket all that the server sent before it died has been read, over TCP or a pooler it may not. */
 static bool judge_loss(struct reading *r) {
@@ -289,7 +294,7 @@ static bool judge_loss(struct reading *r) {
   if (r->f->state == TXN_FAILED && !r->fatal) return false; /* an error before COMMIT: certain, and already told */
   r->f->failed_step = r->p->plan->n; /* no command is to blame */
   if (r->p->plan->dry_run || !r->p->commit_put ||
-      (!r->synced && !given_up && (direct || (r->f->state == TXN_FAILED && c->options.prepared && *r->e->sqlstate) ||
+      (!r->synced && !given_up && (direct || (r->f->state == TXN_FAILED && c->options.prepared && is_of_server(r->e)) ||
                                    refused_by_pooler(r->e)))) {
     r->f->state = TXN_ROLLED_BACK;
     err_set(r->e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");

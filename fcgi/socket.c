@@ -107,7 +107,7 @@ bool socket_open(struct bound_socket *s, const struct listener *l, const void *m
   if (!bind_private(s->fd, &un) || lstat(l->socket, &st) < 0) goto failed;
   s->device = st.st_dev;
   s->inode = st.st_ino;
-  what = "change its owner";
+  what = "change its owner or group";
   if ((l->owner || l->group) && chown(l->socket, uid, gid) < 0) goto failed;
   what = "change its mode";
   if (chmod(l->socket, (mode_t)l->mode) < 0) goto failed;

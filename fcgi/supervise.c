@@ -506,6 +506,8 @@ int supervise(const char *config_file, struct setup *setup) {
   log_init("supervisor");
   log_set_level(setup->config->log_level);
   block_signals(&s);
+  /* Workers leave short-lived children behind (cancel requests); not every container has an init that reaps them. */
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   ok = make_slots(&s) && open_sockets(&s);
   if (ok) {
     log_line(LOG_INFO, "start", "workers=%d inside_workers=%d border=%s inside=%s", setup->config->workers,

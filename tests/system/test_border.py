@@ -2,6 +2,7 @@
 they are. One writd; one nginx with a server for each recipe."""
 
 import base64
+import contextlib
 import http.server
 import json
 import os
@@ -705,6 +706,30 @@ def test_limits(at):
     body = problem(answers[-1], 429, "TOO_MANY_REQUESTS")
     assert body["retryable"] is True
     assert answers[-1].header("retry-after") == "1"
+
+
+def test_limits_at_once():
+    """Six requests in work (a worker that says nothing has them all); the seventh is refused, not queued."""
+    folder = harness.workspace().folder("silent")
+    http = """
+      limit_req_zone  $binary_remote_addr zone=writ_rate:1m rate=100r/s;
+      limit_conn_zone $binary_remote_addr zone=writ_at_once:1m;
+      server {
+        listen unix:FOLDER/http.sock;
+        include writ/problems.conf;
+        location / { include writ/limits.conf; include writ/writ.conf; }
+      }"""
+    with socket.socket(socket.AF_UNIX) as silent, contextlib.ExitStack() as open_ones:
+        silent.bind(str(folder / "s"))
+        os.chmod(folder / "s", 0o666)
+        silent.listen(16)
+        silent.settimeout(10)
+        with harness.Nginx(http, folder / "s") as nginx:
+            client = harness.Client(nginx.socket)
+            for _ in range(6):
+                open_ones.enter_context(client.connect()).sendall(b"POST /command/whoami HTTP/1.1\r\nHost: x\r\n\r\n")
+                open_ones.enter_context(silent.accept()[0])
+            problem(client.command("whoami"), 429, "TOO_MANY_REQUESTS")
 
 
 # ---- cors.conf

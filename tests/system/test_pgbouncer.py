@@ -1,5 +1,7 @@
 """Debian's PgBouncer in transaction mode between writd and PostgreSQL, with `prepared: false`."""
 
+import os
+import signal
 import threading
 
 import pytest
@@ -171,6 +173,44 @@ def test_a_connection_cut_in_front_of_a_session_pooler(postgres, database):
             assert site.client.command("add", {"text": "session 1"}, role="writer").status == 200
             assert site.client.command("who").status == 200
             proxy.ask("rule", way="to_client", bytes=0, action="cut")  # PostgreSQL has it all and gets to the end of it
-            answer = site.client.command("add", {"text": "session 2"}, role="writer")
+            answer = site.client.set(("sleep", {"s": 0.3}), ("add", {"text": "session 2"}), role="writer")
             assert (answer.status, answer.code) == (500, "COMMIT_UNKNOWN"), answer
             harness.wait_until(lambda: database.one("select count(*) from note where text like 'session _'") == 2, "it")
+
+
+def test_a_session_pooler_that_loses_its_server(workspace_cluster):
+    """PgBouncer says FATAL in its own name: it does not know either."""
+    cluster, database = workspace_cluster
+    with harness.PgBouncer(cluster, pool_mode="session") as pooler:
+        with harness.Site(database, MANIFEST, datasources={"default": pooler.conninfo(database.name)}, workers=1) as site:
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(site.client.command("sleep", {"s": 20})))
+            thread.start()
+            busy = "select pid from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid() and state = 'active'"
+            ((pid,),) = harness.wait_until(lambda: database.execute(busy), "the statement")
+            os.kill(pid, signal.SIGKILL)
+            thread.join(30)
+            assert (answers[0].status, answers[0].code) == (500, "COMMIT_UNKNOWN"), answers
+
+
+@pytest.fixture
+def workspace_cluster():
+    """A cluster of its own: PostgreSQL starts anew when a backend is killed."""
+    with harness.Postgres() as cluster:
+        yield cluster, harness.Database(cluster, "killed", SCHEMA)
+
+
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_a_connection_cut_behind_the_pooler(postgres, database, mode):
+    """PostgreSQL has got everything and commits; the pooler has lost it and says ERROR. That is no certain failure."""
+    with harness.Proxy(postgres) as proxy, harness.PgBouncer(proxy, pool_mode=mode) as pooler:
+        source = {"conninfo": pooler.conninfo(database.name), "prepared": mode == "session"}
+        with harness.Site(database, MANIFEST, datasources={"default": source}, workers=1) as site:
+            assert site.client.command("add", {"text": f"behind {mode} 1"}, role="writer").status == 200
+            proxy.ask("rule", way="to_client", bytes=0, action="cut")
+            # It sleeps so that all of the flight has come to it when it gives its first answer.
+            answer = site.client.set(("sleep", {"s": 0.3}), ("add", {"text": f"behind {mode} 2"}), role="writer")
+            assert (answer.status, answer.code) == (500, "COMMIT_UNKNOWN"), answer
+            count = f"select count(*) from note where text like 'behind {mode} _'"
+            harness.wait_until(lambda: database.one(count) == 2, "the commit")
+            assert site.client.command("add", {"text": f"behind {mode} 3"}, role="writer").status == 200
