@@ -12,8 +12,8 @@
 
 enum { N_UPGRADES = sizeof install_sql / sizeof *install_sql - 1 /* the last row is the end */ };
 
-/* Whoever owns the schema can put other functions into it, which then run with the rights of those who call them: ours, at once,
- * as soon as we ask for the version. */
+/* Whoever owns the schema can put other functions into it, which then run with the rights of those who call them: ours,
+ * at once, as soon as we ask for the version. */
 static bool check_owner(void *mem, const char *conninfo, struct err *e) {
   static const char sql[] =
       "select pg_catalog.pg_get_userbyid(n.nspowner) from pg_catalog.pg_namespace n"
@@ -22,8 +22,9 @@ static bool check_owner(void *mem, const char *conninfo, struct err *e) {
   char *owner;
 
   if (!catalog_ask(conninfo, mem, sql, &owner, e)) return false;
-  return !owner || err_set(e, FORBIDDEN, "There is a schema writ, but it belongs to \"%s\", who is neither you, nor the owner of the "
-                           "database, nor a superuser. Drop it, or give it to yourself.", owner);
+  return !owner ||
+         err_set(e, FORBIDDEN, "There is a schema writ, but it belongs to \"%s\", who is neither you, nor the owner of the "
+                 "database, nor a superuser. Drop it, or give it to yourself.", owner);
 }
 
 static bool version_of(void *mem, const char *conninfo, int *version, struct err *e) {

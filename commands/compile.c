@@ -212,7 +212,7 @@ static bool bind_params(struct compiler *k, const struct command_set *set, const
 
   for (size_t i = 0; i < c->sql.nnames; i++) {
     enum param_mode mode;
-    size_t index;
+    size_t index, checks = plan->n;
     const struct expr *value = argument_value(k, node, c->sql.names[i], &index);
 
     if (!check_references(k, value, plan, owner, fault, e) ||
@@ -220,6 +220,7 @@ static bool bind_params(struct compiler *k, const struct command_set *set, const
       compile_place(k->mem, set, node, c->args[index].name, e);
       return e->argument ? name_argument(e, e->command, e->argument) : name_argument(e, c->name, c->args[index].name);
     }
+    for (; checks < plan->n; checks++) plan->steps[checks].argument = c->sql.names[i];
     key->modes[i] = (unsigned char)mode;
   }
   return true;

@@ -299,8 +299,10 @@ static const struct node *failed_node(const struct run *r, const struct plan *pl
   return f->failed_step < plan->n ? r->set->nodes[plan->steps[f->failed_step].member] : NULL;
 }
 
-static const char *failed_argument(const struct node *node, const struct flight *f) {
+static const char *failed_argument(const struct node *node, const struct plan *plan, const struct flight *f) {
   unsigned n = f->failed_parameter;
+
+  if (node && plan->steps[f->failed_step].argument) return plan->steps[f->failed_step].argument;
   return node && n && n <= node->command->sql.nnames ? node->command->sql.names[n - 1] : NULL;
 }
 
@@ -313,7 +315,7 @@ static void own_argument_error(struct run *r, const char *argument) {
 
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
-  const char *argument = failed_argument(node, f);
+  const char *argument = failed_argument(node, plan, f);
 
   own_argument_error(r, argument);
   own_constraint_error(r);

@@ -23,6 +23,7 @@ struct step {
   unsigned nparams;
   enum gives gives;
   unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list */
+  const char *argument; /* of the member's command, which this step is about; NULL: none */
   const char *purpose; /* for people: "add_user", "reference user.id is there" */
 };
 

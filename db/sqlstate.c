@@ -127,8 +127,8 @@ bool sqlstate_is_retryable(const PGresult *r) {
 
 bool sqlstate_is_fatal(const PGresult *r) {
   const char *severity = field(r, PG_DIAG_SEVERITY_NONLOCALIZED);
-  /* A pooler that has lost its server says so in its own name, as an ERROR (PgBouncer 1.18). PostgreSQL's errors, those of a foreign
-   * server among them, tell where in its source they come from. */
+  /* A pooler that has lost its server says so in its own name, as an ERROR (PgBouncer 1.18). PostgreSQL's errors, those of
+   * a foreign server among them, tell where in its source they come from. */
   bool of_pooler = strncmp(field(r, PG_DIAG_SQLSTATE), "08", 2) == 0 && !PQresultErrorField(r, PG_DIAG_SOURCE_FILE);
 
   return of_pooler || strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0;

@@ -7,7 +7,7 @@ import pytest
 
 import fastcgi
 import harness
-from crowd import Crowd, at_once
+from crowd import Crowd, Later, at_once
 
 SCHEMA = """
 create table note (id bigint generated always as identity primary key, text text not null);
@@ -229,6 +229,38 @@ def test_callers_that_hang_up_at_any_moment(database):
         assert set(database.execute("select count(*) from note where text <> 'next' group by text")) <= {(2,)}
         assert len(site.writ.workers()) == 3
         harness.wait_until(lambda: connections(database) - others <= 3, "one connection for each worker")
+
+
+def test_a_caller_that_left_before_a_worker_was_free(database):
+    """Nothing is begun, so nothing has to be cancelled."""
+    with harness.Site(database, MANIFEST, workers=1, **PATIENT) as site:
+        busy = Later(site.client.command, "pause", {"seconds": 1.5})
+        harness.wait_until(lambda: running(database) == 1, "the one worker to be busy")
+        with site.client.connect() as connection:
+            connection.sendall(set_in_bytes(("add_note", {"text": "x"})))
+            time.sleep(0.3)  # nginx has passed it on: it waits in the socket's queue
+        assert busy.get().status == 200
+        assert "flights=0" in line_with(site, "CALLER_GONE")
+        assert site.client.command("add_note", {"text": "next"}).status == 200
+        assert notes(database) == 1
+        assert counter(site, "writ_cancels_total") == 0
+
+
+def test_hanging_up_holds_no_worker(database):
+    """A cancel request that comes before PostgreSQL has begun with the flight does nothing: it is sent again."""
+    with harness.Site(database, MANIFEST, workers=2, **PATIENT) as site:
+        def send(number):
+            with site.client.connect() as connection:
+                connection.sendall(set_in_bytes(("pause", {"seconds": 60})))
+                time.sleep(number % 13 / 1000)
+
+        with Crowd(4, send) as crowd:
+            crowd.wait_for(max(20, 200 // harness.PATIENCE))
+        assert site.client.command("add_note", {"text": "next"}).status == 200
+        nothing_runs(database)
+        assert counter(site, "writ_cancels_total") > 0
+        assert counter(site, "writ_unknown_outcomes_total") == 0
+        harness.wait_until(lambda: len(site.writ.children()) == 3, "what was forked to cancel to be gone")
 
 
 # ---- locks

@@ -230,3 +230,13 @@ def test_100_commands_with_long_arguments_and_results():
                 assert site.client.command("is_null", {"v": None}).status == 200
                 # libpq's buffers grow and never shrink: the connection was replaced, and the worker is small again.
                 assert not memory_counts() or max(private_kb(worker) for worker in site.writ.workers()) < 4000
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_a_reference_to_what_is_not_there_names_the_argument(site, kind):
+    """Also when only PostgreSQL can know that it is not there."""
+    answer = site.client.command(kind, {"commands": [
+        command("rows", {"n": 2}, **{"as": "r"}), command("long", {"v": "x", "n": {"$ref": "r.2.a"}})]})
+    place = {name: answer.json.get(name) for name in ("index", "path", "command", "argument")}
+    assert answer.code == "BAD_REFERENCE", answer
+    assert place == {"index": 1, "path": "/commands/1/args/n", "command": "long", "argument": "n"}
