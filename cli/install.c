@@ -45,7 +45,7 @@ static bool upgrade(void *mem, const char *conninfo, int from, struct err *e) {
   scripts[n++] = "select pg_advisory_xact_lock(hashtext('writ install'))";
   for (size_t i = 0; i < N_UPGRADES; i++)
     if (install_sql[i].version > from) scripts[n++] = install_sql[i].text;
-  return catalog_run_script(conninfo, mem, scripts, n, e);
+  return catalog_run_script(conninfo, scripts, n, e);
 }
 
 static int install_into(void *mem, const char *name, const char *conninfo) {

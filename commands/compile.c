@@ -19,13 +19,9 @@ struct key {
 
 /* Which results are asked for by others. */
 
-struct slots {
-  unsigned last;
-};
-
 static void give_slot(const struct expr *result, void *data) {
-  struct slots *slots = data;
-  if (!result->node->slot) result->node->slot = ++slots->last;
+  unsigned *last = data;
+  if (!result->node->slot) result->node->slot = ++*last;
 }
 
 /* A result that is a node's as a whole is spliced into the answer; any other is made on the server. */
@@ -34,7 +30,7 @@ static bool is_spliced(const struct expr *result) {
 }
 
 static void give_slots(struct command_set *set, size_t first, size_t end) {
-  struct slots slots = {0};
+  unsigned last = 0;
 
   for (size_t i = first; i < end; i++) {
     const struct entry *entry = &set->entries[i];
@@ -44,8 +40,8 @@ static void give_slots(struct command_set *set, size_t first, size_t end) {
     const struct entry *entry = &set->entries[i];
     for (size_t j = entry->first_node; j < entry->end_node; j++)
       for (size_t a = 0; a < set->nodes[j]->command->nargs; a++)
-        if (set->nodes[j]->args[a]) expr_each_result(set->nodes[j]->args[a], give_slot, &slots);
-    if (!is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &slots);
+        if (set->nodes[j]->args[a]) expr_each_result(set->nodes[j]->args[a], give_slot, &last);
+    if (!is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &last);
   }
 }
 

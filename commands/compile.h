@@ -21,7 +21,7 @@ struct compiler {
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) __attribute__((warn_unused_result));
 
-/* Says in *e whose fault it was: index, command, path, argument. entry: SIZE_MAX none. */
+/* Says in *e whose fault it was: index, command, path, argument (NULL: none). */
 void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e);
 
 #endif

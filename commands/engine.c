@@ -203,10 +203,10 @@ static bool look_again(struct engine *engine, const struct command *c, const str
   return changed;
 }
 
-static bool check_version(struct engine *engine, struct source *source, const struct wait *w, struct err *e) {
+static bool check_version(struct source *source, const struct wait *w, struct err *e) {
   int version;
 
-  if (!catalog_version(source->conn, engine, &version, w, e)) return false;
+  if (!catalog_version(source->conn, &version, w, e)) return false;
   if (version >= VERSION_WANTED) return true;
   err_set(e, DATABASE_UNAVAILABLE, "The database is not prepared for writ; nothing was changed.");
   e->log_detail = arena_printf(e->mem, "datasource %s: schema writ %s: run `writ install`", source->datasource->name,
@@ -221,7 +221,7 @@ static bool source_ready(struct engine *engine, size_t index, const struct wait 
 
   if (!conn_open(source->conn, w, &fresh, e)) return false;
   if (source->described) return true;
-  return check_version(engine, source, w, e) && describe_all(engine, index, w, e);
+  return check_version(source, w, e) && describe_all(engine, index, w, e);
 }
 
 bool engine_ready(struct engine *engine, struct err *e) {

@@ -103,7 +103,7 @@ struct manifest *manifest_load(const void *mem, const struct config *config, str
 /* As manifest_load, from text (fuzzing, tests). */
 struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
                                struct problems *p);
-/* By name (a perfect-enough hash), or NULL. */
+/* By name (a hash table), or NULL. */
 const struct command *manifest_command(const struct manifest *m, const char *name);
 /* The database role of a caller's role; false: there is a mapping and the role is not in it. *role NULL: login role. */
 bool manifest_role(const struct manifest *m, const char *caller_role, const char **role);

@@ -15,10 +15,6 @@ enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_OID = 26,
 /* Statements: Parse and Describe of the unnamed statement, each with a Sync of its own, so that one that fails leaves the
  * others alone; all in one flight. */
 
-struct raw {
-  unsigned *oids;
-};
-
 static bool send_describes(struct conn *c, const char *const *sql, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (!PQsendPrepare(c->pg, "", sql[i], 0, NULL) || !PQsendDescribePrepared(c->pg, "") || !PQpipelineSync(c->pg))
@@ -26,25 +22,25 @@ static bool send_describes(struct conn *c, const char *const *sql, size_t n) {
   return true;
 }
 
-static void take_description(const void *mem, const PGresult *r, struct description *d, struct raw *raw) {
+static void take_description(const void *mem, const PGresult *r, struct description *d, unsigned **oids) {
   d->ok = true;
   d->nparams = (size_t)PQnparams(r);
   d->params = arena_array(mem, const struct type *, d->nparams ? d->nparams : 1);
-  raw->oids = arena_array(mem, unsigned, d->nparams ? d->nparams : 1);
-  for (size_t i = 0; i < d->nparams; i++) raw->oids[i] = PQparamtype(r, (int)i);
+  *oids = arena_array(mem, unsigned, d->nparams ? d->nparams : 1);
+  for (size_t i = 0; i < d->nparams; i++) (*oids)[i] = PQparamtype(r, (int)i);
   d->ncolumns = (size_t)PQnfields(r);
   d->columns = arena_array(mem, const char *, d->ncolumns ? d->ncolumns : 1);
   for (size_t i = 0; i < d->ncolumns; i++) d->columns[i] = arena_strdup(mem, PQfname(r, (int)i));
 }
 
 static bool read_description(struct conn *c, const void *mem, const struct wait *w, struct description *d,
-                             struct raw *raw) {
+                             unsigned **oids) {
   PGresult *prepared = NULL, *described = NULL;
   bool ok = conn_read_query(c, w, &prepared) && conn_read_query(c, w, &described) && conn_read_sync(c, w);
 
   err_init(&d->error, mem);
   if (ok && described && PQresultStatus(described) == PGRES_COMMAND_OK)
-    take_description(mem, described, d, raw);
+    take_description(mem, described, d, oids);
   else if (ok)
     sqlstate_error(&d->error, prepared && PQresultStatus(prepared) != PGRES_COMMAND_OK ? prepared : described);
   PQclear(prepared);
@@ -157,17 +153,17 @@ static void take_types(const void *mem, const PGresult *r, struct types *t) {
   for (size_t i = 0; i < t->n; i++) resolve_domain(t, &t->items[i], r);
 }
 
-static bool load_types(struct conn *c, const void *mem, const struct description *d, const struct raw *raw, size_t n,
+static bool load_types(struct conn *c, const void *mem, const struct description *d, unsigned *const *oids, size_t n,
                        struct types *types, const struct wait *w, struct err *e) {
-  struct str *oids = str_new(mem, 256);
+  struct str *list = str_new(mem, 256);
   const char *param;
   PGresult *r = NULL;
 
-  str_char(oids, '{');
+  str_char(list, '{');
   for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; d[i].ok && j < d[i].nparams; j++) str_printf(oids, "%s%u", oids->len > 1 ? "," : "", raw[i].oids[j]);
-  str_char(oids, '}');
-  param = oids->p;
+    for (size_t j = 0; d[i].ok && j < d[i].nparams; j++) str_printf(list, "%s%u", list->len > 1 ? "," : "", oids[i][j]);
+  str_char(list, '}');
+  param = list->p;
   if (!conn_ask(c, types_sql, 1, &param, &r, w, e)) return false;
   take_types(mem, r, types);
   PQclear(r);
@@ -176,20 +172,20 @@ static bool load_types(struct conn *c, const void *mem, const struct description
 
 bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, size_t n, struct description *out,
                       const struct wait *w, struct err *e) {
-  struct raw *raw = arena_array(mem, struct raw, n ? n : 1);
+  unsigned **oids = arena_array(mem, unsigned *, n ? n : 1);
   struct types types = {0};
   bool ok;
 
   memset(out, 0, n * sizeof *out);
   conn_begin_flight(c);
   ok = send_describes(c, sql, n);
-  for (size_t i = 0; ok && i < n; i++) ok = read_description(c, mem, w, &out[i], &raw[i]);
+  for (size_t i = 0; ok && i < n; i++) ok = read_description(c, mem, w, &out[i], &oids[i]);
   conn_end_flight(c);
   if (!ok) return conn_lost(c, e);
-  if (!load_types(c, mem, out, raw, n, &types, w, e)) return false;
+  if (!load_types(c, mem, out, oids, n, &types, w, e)) return false;
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; out[i].ok && j < out[i].nparams; j++) {
-      out[i].params[j] = find_type(&types, raw[i].oids[j]);
+      out[i].params[j] = find_type(&types, oids[i][j]);
       if (out[i].params[j]) continue;
       out[i].ok = false; /* dropped between the two questions */
       err_set(&out[i].error, INTERNAL, "the type of a parameter is not there any more");
@@ -197,9 +193,8 @@ bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, s
   return true;
 }
 
-bool catalog_version(struct conn *c, const void *mem, int *version, const struct wait *w, struct err *e) {
+bool catalog_version(struct conn *c, int *version, const struct wait *w, struct err *e) {
   PGresult *r = NULL;
-  (void)mem;
 
   *version = 0;
   if (!conn_ask(c, "select writ.version()", 0, NULL, &r, w, e)) {
@@ -238,10 +233,9 @@ static void drop_notice(void *unused, const PGresult *result) {
   (void)result;
 }
 
-bool catalog_run_script(const char *conninfo, const void *mem, const char *const *scripts, size_t n, struct err *e) {
+bool catalog_run_script(const char *conninfo, const char *const *scripts, size_t n, struct err *e) {
   PGconn *pg = connect_plain(conninfo, e);
   bool ok = false;
-  (void)mem;
 
   if (!pg) return false;
   PQsetNoticeReceiver(pg, drop_notice, NULL);

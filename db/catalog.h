@@ -47,10 +47,10 @@ struct description {
 bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, size_t n, struct description *out,
                       const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 /* writ.version() of the database; 0: schema writ is not there, or out of this login's reach. */
-bool catalog_version(struct conn *c, const void *mem, int *version, const struct wait *w, struct err *e)
+bool catalog_version(struct conn *c, int *version, const struct wait *w, struct err *e)
     __attribute__((warn_unused_result));
 /* Runs a script (several statements, one transaction) as `writ install` does, on a connection of its own. */
-bool catalog_run_script(const char *conninfo, const void *mem, const char *const *scripts, size_t n, struct err *e)
+bool catalog_run_script(const char *conninfo, const char *const *scripts, size_t n, struct err *e)
     __attribute__((warn_unused_result));
 /* One text value by one query on a connection of its own; *value NULL: no row, or NULL. */
 bool catalog_ask(const char *conninfo, const void *mem, const char *sql, char **value, struct err *e)
