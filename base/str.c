@@ -141,3 +141,7 @@ void str_sql_literal(struct str *s, const char *text) {
 void str_sql_ident(struct str *s, const char *name) {
   add_quoted(s, name, '"');
 }
+
+bool str_starts(const char *text, const char *prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}

@@ -2,6 +2,7 @@
 #ifndef WRIT_BASE_STR_H
 #define WRIT_BASE_STR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct str {
@@ -16,6 +17,8 @@ void str_add(struct str *s, const char *text);
 void str_char(struct str *s, char c);
 void str_printf(struct str *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void str_clear(struct str *s); /* len 0, memory kept */
+
+bool str_starts(const char *text, const char *prefix);
 
 /* A JSON string in quotes, escaped as RFC 8259 section 7 asks and no further (UTF-8 stays). NULL text: null. */
 void str_json(struct str *s, const char *text);

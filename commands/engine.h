@@ -5,6 +5,7 @@
 #define WRIT_COMMANDS_ENGINE_H
 
 #include "base/err.h"
+#include "commands/caller.h"
 #include "db/plan.h"
 
 #include <stdbool.h>
@@ -19,14 +20,6 @@ struct engine;
 struct manifest;
 struct problems;
 struct str;
-
-/* Who calls, as nginx said; docs/protocol.md, section 4. */
-struct caller {
-  const char *role;   /* never NULL or empty: "anonymous" */
-  const char *user;   /* NULL: unknown */
-  const char *claims; /* JSON object as text, checked; NULL: made from role and user */
-  bool inside;        /* came by the inside listener: allow: is not applied */
-};
 
 /* One call of the engine. */
 struct invocation {

@@ -35,7 +35,16 @@ struct pipe {
   bool commit_put; /* the COMMIT was handed to libpq: the server may have seen it */
 };
 
-enum fixed { FIXED_BEGIN, FIXED_SETTINGS = FIXED_BEGIN + 4, FIXED_COMMIT = FIXED_SETTINGS + 6, FIXED_IMMEDIATE, FIXED_ROLLBACK };
+/* Slots of the statements that every flight has; settings take one for each of their forms. */
+enum fixed {
+  FIXED_BEGIN,
+  FIXED_SETTINGS = FIXED_BEGIN + 4,
+  FIXED_COMMIT = FIXED_SETTINGS + 6,
+  FIXED_IMMEDIATE,
+  FIXED_ROLLBACK,
+  FIXED_ROLE,
+  FIXED_DURABLE,
+};
 
 static const char *const begins[] = {
     [ISOLATION_DEFAULT] = "begin",
@@ -66,8 +75,25 @@ static enum timeouts timeouts_of(const struct plan *p) {
   return p->lock_timeout_ms ? TIMEOUTS_BOTH : TIMEOUTS_STATEMENT;
 }
 
+/* A step that runs as the login role ahead of all others: the role comes later. */
+static bool begins_as_login(const struct plan *p) { return p->n && p->steps[0].as_login; }
+static bool sets_role(const struct plan *p) { return p->role && !begins_as_login(p); }
+
 const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation]; }
-const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][p->role != NULL]; }
+const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][sets_role(p)]; }
+const char *plan_role_sql(void) { return "select set_config('role', $1, true)"; }
+
+const char *plan_role_change(const struct plan *p, size_t i) {
+  bool was_login = i ? p->steps[i - 1].as_login : begins_as_login(p);
+
+  if (!p->role || i >= p->n || p->steps[i].as_login == was_login) return NULL;
+  return p->steps[i].as_login ? "none" : p->role;
+}
+
+/* 'remote_apply' and the like are more than is asked for: they stay. */
+const char *plan_durable_sql(void) {
+  return "select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'";
+}
 
 static void put_item(struct pipe *p, enum item_kind kind, const struct statement *s, size_t step) {
   arena_grow(p->mem, p->items, p->nitems);
@@ -124,15 +150,15 @@ static void put_settings(struct pipe *p, const struct wait *w) {
   enum timeouts timeouts = timeouts_of(plan);
   int64_t left_ms = w->deadline_ms - clock_ms();
   char timeout[24], lock_timeout[24];
-  const char *params[7] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id};
+  const char *params[PLAN_SETTINGS] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id};
   unsigned n = 4;
 
   snprintf(timeout, sizeof timeout, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
   snprintf(lock_timeout, sizeof lock_timeout, "%d", plan->lock_timeout_ms);
   if (timeouts >= TIMEOUTS_STATEMENT) params[n++] = timeout;
   if (timeouts == TIMEOUTS_BOTH) params[n++] = lock_timeout;
-  if (plan->role) params[n++] = plan->role;
-  put_fixed(p, ITEM_RUN, FIXED_SETTINGS + 2 * timeouts + (plan->role != NULL), plan_settings_sql(plan), params, n);
+  if (sets_role(plan)) params[n++] = plan->role;
+  put_fixed(p, ITEM_RUN, FIXED_SETTINGS + 2 * timeouts + sets_role(plan), plan_settings_sql(plan), params, n);
 }
 
 static void put_plan(struct pipe *p, const struct wait *w) {
@@ -140,8 +166,12 @@ static void put_plan(struct pipe *p, const struct wait *w) {
 
   put_fixed(p, ITEM_RUN, FIXED_BEGIN + plan->isolation, plan_begin_sql(plan), NULL, 0);
   put_settings(p, w);
+  if (plan->durable) put_fixed(p, ITEM_RUN, FIXED_DURABLE, plan_durable_sql(), NULL, 0);
   for (size_t i = 0; i < plan->n; i++) {
     const struct step *step = &plan->steps[i];
+    const char *role = plan_role_change(plan, i);
+
+    if (role) put_fixed(p, ITEM_RUN, FIXED_ROLE, plan_role_sql(), &role, 1);
     put(p, ITEM_RUN, &step->statement, step->params, step->nparams, i);
   }
   if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
@@ -187,9 +217,10 @@ static const char *keep_text(void *mem, PGresult **result, size_t len) {
 /* The role that the manifest maps to is not there (invalid_parameter_value): no mistake of the client, and its name is no business
  * of it either. */
 static void own_role_error(struct reading *r, const struct item *item) {
+  bool sets = (item->slot >= FIXED_SETTINGS && item->slot < FIXED_COMMIT) || item->slot == FIXED_ROLE;
   char *why;
 
-  if (item->slot < FIXED_SETTINGS || item->slot >= FIXED_COMMIT || strcmp(r->e->sqlstate, "22023") != 0) return;
+  if (!sets || strcmp(r->e->sqlstate, "22023") != 0) return;
   why = arena_printf(r->e->mem, "22023: %s", r->e->message);
   err_set(r->e, INTERNAL, "The caller's role is not set up in the database.");
   r->e->log_detail = why;

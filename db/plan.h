@@ -17,12 +17,15 @@ enum gives {
   GIVES_TAG,     /* the command tag's count is the result */
 };
 
+enum { MEMBER_NONE = (unsigned)-1 };
+
 struct step {
   struct statement statement;
   const char *const *params; /* text format; NULL is SQL NULL */
   unsigned nparams;
   enum gives gives;
-  unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list */
+  bool as_login;       /* run as the login role, not the mapped one: writ's own tables */
+  unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list; MEMBER_NONE: nobody's */
   const char *argument; /* of the member's command, which this step is about; NULL: none */
   const char *purpose; /* for people: "add_user", "reference user.id is there" */
 };
@@ -30,6 +33,7 @@ struct step {
 struct plan {
   enum isolation isolation;
   bool dry_run;        /* SET CONSTRAINTS ALL IMMEDIATE, then ROLLBACK */
+  bool durable;        /* COMMIT waits for the disk, also where the database's default is not to */
   const char *role;    /* SET LOCAL ROLE; NULL: the login role */
   const char *claims, *caller_role, *caller_user, *request_id; /* request.jwt.claims, request.role, .user, .id */
   int lock_timeout_ms; /* 0: the server's own setting stands */
@@ -39,8 +43,14 @@ struct plan {
 };
 
 /* The statements around the steps, for the flight and for explain: BEGIN with its isolation; the settings with their
- * parameters; the end (COMMIT, or the two of a dry run). */
+ * parameters, of which there are at most PLAN_SETTINGS; between steps of different roles, the one that changes it ($1: the
+ * role); the end (COMMIT, or the two of a dry run). */
+enum { PLAN_SETTINGS = 7 };
 const char *plan_begin_sql(const struct plan *p);
 const char *plan_settings_sql(const struct plan *p);
+const char *plan_role_sql(void);
+const char *plan_durable_sql(void);
+/* The role that step i runs as, where it is another than before it; NULL: it stays. i = n: the end. */
+const char *plan_role_change(const struct plan *p, size_t i);
 
 #endif

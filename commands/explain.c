@@ -1,0 +1,88 @@
+/* What engine_run would send, for people. */
+#include "commands/engine_inside.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <string.h>
+
+static void explain_step(struct str *out, size_t number, const char *sql, const char *const *params, unsigned n,
+                         const char *purpose) {
+  str_printf(out, "%3zu  -- %s\n     ", number, purpose);
+  for (; *sql; sql++) {
+    str_char(out, *sql);
+    if (*sql == '\n') str_add(out, "     ");
+  }
+  str_char(out, '\n');
+  for (unsigned i = 0; i < n; i++) {
+    str_printf(out, "       $%u = ", i + 1);
+    if (params[i]) str_sql_literal(out, params[i]);
+    else str_add(out, "null");
+    str_char(out, '\n');
+  }
+}
+
+/* The settings' parameters, as far as they are known before it is sent. */
+static unsigned settings_of(const void *mem, const struct plan *plan, const char *params[PLAN_SETTINGS]) {
+  unsigned n = 0;
+
+  params[n++] = plan->claims;
+  params[n++] = plan->caller_role;
+  params[n++] = plan->caller_user;
+  params[n++] = plan->request_id;
+  if (plan->shared_session) params[n++] = "(milliseconds left)";
+  if (plan->shared_session && plan->lock_timeout_ms) params[n++] = arena_printf(mem, "%d", plan->lock_timeout_ms);
+  if (plan->role && !(plan->n && plan->steps[0].as_login)) params[n++] = plan->role;
+  return n;
+}
+
+static size_t role_changes(const struct plan *plan) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < plan->n; i++) n += plan_role_change(plan, i) != NULL;
+  return n;
+}
+
+static void explain_plan(struct str *out, const struct plan *plan, const char *datasource) {
+  const char *settings[PLAN_SETTINGS];
+  unsigned nsettings = settings_of(out, plan, settings);
+  size_t number = 1;
+
+  str_printf(out, "transaction on datasource %s: %zu statements, 1 round trip\n", datasource,
+             plan->n + 3 + plan->dry_run + plan->durable + role_changes(plan));
+  explain_step(out, number++, plan_begin_sql(plan), NULL, 0, "begin");
+  explain_step(out, number++, plan_settings_sql(plan), settings, nsettings, "who calls");
+  if (plan->durable) explain_step(out, number++, plan_durable_sql(), NULL, 0, "wait for the disk");
+  for (size_t i = 0; i < plan->n; i++) {
+    const struct step *step = &plan->steps[i];
+    const char *role = plan_role_change(plan, i);
+
+    if (role) explain_step(out, number++, plan_role_sql(), &role, 1, step->as_login ? "as the login role" : "as the caller's role");
+    explain_step(out, number++, step->statement.sql, step->params, step->nparams, step->purpose);
+  }
+  if (plan->dry_run) explain_step(out, number++, "set constraints all immediate", NULL, 0, "dry run");
+  str_add(out, "     Sync\n");
+  explain_step(out, number, plan->dry_run ? "rollback" : "commit", NULL, 0, "end");
+  str_add(out, "     Sync\n");
+}
+
+bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
+                    struct str *text, struct err *e) {
+  struct report report = {0};
+  struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = &report, .e = e,
+                  .wait = {.deadline_ms = call->deadline_ms, .caller_fd = -1}};
+  struct compiler k = transaction_compiler(&r);
+  size_t step = set->each_alone ? 1 : set->nentries;
+
+  for (size_t i = 0; i < set->nentries; i += step) {
+    const struct command *c = set->entries[i].command, *fault;
+    struct plan plan;
+
+    if (!transaction_begin(&r, c->datasource, set->each_alone ? c->isolation : set->isolation, &plan)) return false;
+    if (!source_ready(engine, c->datasource, &r.wait, e)) return false;
+    if (!compile_entries(&k, set, i, i + step, &plan, &fault, e)) return false;
+    explain_plan(text, &plan, engine->sources[c->datasource].datasource->name);
+  }
+  return true;
+}

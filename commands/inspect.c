@@ -1,0 +1,67 @@
+/* What PostgreSQL has against the commands of a manifest: writ check. */
+#include "commands/engine_inside.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/problems.h"
+#include "base/str.h"
+
+#include <string.h>
+
+enum { TIMEOUT_MS = 5000 };
+
+static void check_roles(struct engine *engine, const struct command *c, struct problems *p, void *mem) {
+  const struct shape *shape = &engine->shapes[c->id];
+  unsigned char *modes = arena_array(mem, unsigned char, c->sql.nnames + 1);
+  const char **params = arena_array(mem, const char *, c->sql.nnames + 1);
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  size_t nroles = engine->manifest->nroles ? c->nallow : 1;
+
+  if (c->kind == COMMAND_COMPOSITE || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
+  for (size_t i = 0; i < nroles; i++) {
+    struct str *sql = str_new(mem, 1024);
+    struct err e;
+    struct flight f;
+    struct step step = {.params = params, .nparams = (unsigned)c->sql.nnames, .gives = GIVES_NOTHING};
+    struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
+                        .steps = &step, .n = 1};
+    bool fresh;
+
+    err_init(&e, mem);
+    if (engine->manifest->nroles) manifest_role(engine->manifest, c->allow[i], &plan.role);
+    /* EXPLAIN plans and checks privileges, and runs nothing; but planning computes what is constant, and the user is '' and
+     * the arguments are null here: a value that does not fit (class 22) says nothing against the command. */
+    str_printf(sql, "explain %s", wrap_command(mem, c, shape, engine->config, modes, false));
+    step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
+    if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
+        (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
+      problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name,
+                   plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
+  }
+}
+
+void engine_check(struct engine *engine, struct problems *p) {
+  const struct manifest *m = engine->manifest;
+  void *mem = talloc_new(engine);
+  struct err e;
+
+  err_init(&e, mem);
+  log_set_level((enum log_level)0); /* what is out of order is told below, with its place */
+  if (!engine_ready(engine, &e)) {
+    problems_add(p, engine->config->file, 0, "%s", e.log_detail ? e.log_detail : e.message);
+    talloc_free(mem);
+    return;
+  }
+  for (size_t i = 0; i < m->ncommands; i++) {
+    const struct command *c = m->commands[i];
+    const struct shape *shape = &engine->shapes[i];
+
+    if (!shapes_apply(c)) continue;
+    if (shape->d.ok) check_roles(engine, c, p, mem);
+    else
+      problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
+  }
+  log_set_level(engine->config->log_level);
+  talloc_free(mem);
+}
