@@ -1,5 +1,5 @@
-/* What reading a manifest needs besides its result: shared by manifest.c (the keys of each command) and composite.c
- * (what commands are to each other), nobody else's. */
+/* What reading a manifest needs besides its result: shared by manifest.c (the whole), manifest_parts.c (small
+ * parts), manifest_command.c (a command's keys) and composite.c (what commands are to each other), nobody else's. */
 #ifndef WRIT_COMMANDS_MANIFEST_READER_H
 #define WRIT_COMMANDS_MANIFEST_READER_H
 
@@ -9,6 +9,7 @@
 struct command;
 struct config;
 struct manifest;
+struct own_error;
 struct problems;
 struct yaml;
 
@@ -40,6 +41,21 @@ struct manifest_reader {
 /* A problem of the manifest: "where: text". */
 void manifest_wrong(struct manifest_reader *r, int line, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* manifest_parts.c: what is read alike wherever it stands. where: "command: key", for messages. */
+enum { MANIFEST_ROLE_BYTES = 63 }; /* PostgreSQL's NAMEDATALEN - 1 */
+bool manifest_is_in(const char *word, const char *const *words); /* words: NULL behind the last */
+void manifest_wrong_key(struct manifest_reader *r, int line, const char *where, const char *key, const char *const *keys);
+/* The text of a value, or NULL and a problem. */
+const char *manifest_text(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value);
+bool manifest_need_mapping(struct manifest_reader *r, const char *where, const struct yaml *value, const char *form);
+bool manifest_is_role(const char *text);
+/* Is the role in roles:, where there is one? */
+bool manifest_has_role(const struct manifest *m, const char *role);
+void manifest_own_error(struct manifest_reader *r, const char *where, const struct yaml *node, struct own_error *out);
+
+/* manifest_command.c: d->command has its name, id and line. */
+void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
  * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */
