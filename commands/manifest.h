@@ -2,6 +2,7 @@
 #ifndef WRIT_COMMANDS_MANIFEST_H
 #define WRIT_COMMANDS_MANIFEST_H
 
+#include "commands/service.h"
 #include "commands/sql_scan.h"
 #include "db/plan.h"
 
@@ -12,7 +13,15 @@ struct config;
 struct json;
 struct problems;
 
-enum command_kind { COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_TRANSACTIONAL_SET, COMMAND_EXECUTE_SET };
+enum command_kind {
+  COMMAND_SQL,
+  COMMAND_CHECK,
+  COMMAND_COMPOSITE,
+  COMMAND_HANDLER,    /* a program: http: or module: */
+  COMMAND_PERMISSION, /* of another command: cannot be called */
+  COMMAND_TRANSACTIONAL_SET,
+  COMMAND_EXECUTE_SET,
+};
 enum returns { RETURNS_DEFAULT, RETURNS_ONE, RETURNS_OPTIONAL, RETURNS_MANY, RETURNS_COUNT, RETURNS_NONE };
 
 /* An application's own error: of a check, or in place of a violated constraint (then code and message are always
@@ -57,6 +66,17 @@ struct member {
   int line;
 };
 
+/* A service told before a command runs, which may refuse it, or after it was committed. */
+struct hook {
+  const char *name;         /* command.name: unique in the manifest */
+  struct service service;
+  bool changes;             /* before: its answer may hold changed arguments; one of a command */
+  bool sync;                /* after: tried before the answer is sent */
+  bool skip_dead;           /* after: a dead letter does not hold its key back */
+  int attempts;             /* after: then it is a dead letter */
+  const struct template *key; /* after: deliveries of one key are in order; NULL: no order */
+};
+
 struct command {
   const char *name;
   size_t id;                    /* index into manifest.commands */
@@ -76,6 +96,11 @@ struct command {
   size_t nmembers;
   const struct template *result; /* COMPOSITE; NULL: the last member's result */
   enum isolation isolation;
+  const struct command **before, **after; /* permissions: COMMAND_PERMISSION each */
+  size_t nbefore, nafter;
+  const struct hook *before_hooks, *after_hooks;
+  size_t nbefore_hooks, nafter_hooks;
+  const struct service *http;   /* HANDLER: the program; NULL: a module */
   int line;
 };
 

@@ -280,9 +280,8 @@ static const struct expr *unfold_composite(struct decoder *d, const struct comma
 }
 
 /* Adds the nodes that a command stands for; gives what its result is. */
-static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
-                                 bool direct) {
-  if (!has_room(d)) return NULL;
+static const struct expr *unfold_statements(struct decoder *d, const struct command *c, const struct expr **args,
+                                            size_t entry, bool direct) {
   switch (c->kind) {
   case COMMAND_COMPOSITE: return unfold_composite(d, c, args, entry);
   case COMMAND_CHECK: add_node(d, c, args, entry, direct); return expr_literal(d->mem, &json_true);
@@ -291,6 +290,27 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
     return c->returns == RETURNS_NONE ? expr_literal(d->mem, &json_null) : expr_result(d->mem, node, NULL, 0);
   }
   }
+}
+
+/* Is it more than its statements? */
+static bool has_steps(const struct command *c) {
+  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks;
+}
+
+static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
+                                 bool direct) {
+  struct command_set *set = d->set;
+  size_t use = set->nuses, first = set->nnodes;
+  const struct expr *result;
+
+  if (!has_room(d)) return NULL;
+  if (!has_steps(c)) return unfold_statements(d, c, args, entry, direct);
+  arena_grow(d->mem, set->uses, set->nuses);
+  set->uses[set->nuses++] = (struct use){.command = c, .args = args, .entry = entry, .direct = direct, .first_node = first};
+  result = unfold_statements(d, c, args, entry, direct);
+  set->uses[use].result = result;
+  set->uses[use].end_node = set->nnodes;
+  return result;
 }
 
 static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {

@@ -43,6 +43,17 @@ struct node {
   const struct json *value;      /* the same, parsed, when a later transaction has asked for it */
 };
 
+/* One command that the set stands for, at any depth, which is more than its statement: it has permissions, hooks, mutexes. In the
+ * order in which they run; a composite before its members. */
+struct use {
+  const struct command *command;
+  const struct expr **args;     /* by index into command->args; NULL: the default */
+  const struct expr *result;
+  size_t entry;                 /* index into the set's entries */
+  bool direct;                  /* the entry's own command */
+  size_t first_node, end_node;  /* [first, end) of the set's nodes */
+};
+
 struct entry {
   const struct command *command;
   const char *as;               /* NULL: none */
@@ -64,6 +75,8 @@ struct command_set {
   size_t nentries;
   struct node **nodes;
   size_t nnodes;
+  struct use *uses;
+  size_t nuses;
 };
 
 const struct expr *expr_literal(void *mem, const struct json *value);
