@@ -33,6 +33,11 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
 }
 
 void engine_free(struct engine *engine) { talloc_free(engine); }
+
+void engine_load_modules(struct engine *engine) {
+  if (!engine->modules) engine->modules = modules_load(engine, engine->manifest);
+}
+
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
 

@@ -26,6 +26,7 @@ struct engine {
   struct shape *shapes;    /* manifest->ncommands */
   void **shape_mem;        /* of those described alone since */
   struct variants *variants;
+  struct modules *modules; /* NULL: not loaded yet */
 };
 
 /* One call of engine_run. */

@@ -2,6 +2,7 @@
 #ifndef WRIT_COMMANDS_MANIFEST_H
 #define WRIT_COMMANDS_MANIFEST_H
 
+#include "commands/module.h"
 #include "commands/service.h"
 #include "commands/sql_scan.h"
 #include "db/plan.h"
@@ -103,6 +104,7 @@ struct command {
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
   const struct service *http;   /* HANDLER: the program; NULL: a module */
+  const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
 };
 

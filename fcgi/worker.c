@@ -138,6 +138,7 @@ static bool prepare(struct worker *w) {
       .counters = start->page,
       .own = start->own,
   };
+  engine_load_modules(w->site.engine);
   make_ready(w);
   return true;
 }
