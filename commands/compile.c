@@ -93,6 +93,7 @@ static enum presence presence(const struct expr *result, const struct shape *sha
   size_t n = result->npath;
 
   if (!n) return CERTAIN;
+  if (result->node->command->kind == COMMAND_HANDLER) return MAYBE; /* it answers what it likes */
   switch (shape->returns) {
   case RETURNS_ONE: return !has_column(&shape->d, path[0]) ? ABSENT : n == 1 ? CERTAIN : MAYBE;
   case RETURNS_OPTIONAL: return has_column(&shape->d, path[0]) ? MAYBE : ABSENT;
@@ -322,7 +323,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
     struct entry *entry = &set->entries[i];
     if (!check_types(k, set, i, fault, e)) return false;
     for (size_t j = entry->first_node; j < entry->end_node; j++)
-      if (!compile_node(k, set, j, plan, fault, e)) return false;
+      if (set->nodes[j]->command->kind != COMMAND_HANDLER && !compile_node(k, set, j, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
   return true;

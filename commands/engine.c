@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "commands/call_token.h"
 
 #include <string.h>
 
@@ -30,6 +31,24 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
     engine->sources[i].conn = conn_new(engine, &options, counters);
   }
   return engine;
+}
+
+void engine_share(struct engine *engine, struct counters_page *page, const unsigned char *call_secret) {
+  engine->page = page;
+  engine->call_secret = call_secret;
+}
+
+bool engine_token(const struct engine *engine, const void *mem, const char *text, struct call_token *out, struct err *e) {
+  const char *why = "this process knows no secret of tokens";
+
+  if (engine->call_secret && call_token_read(mem, engine->call_secret, text, out, &why)) return true;
+  err_set(e, FORBIDDEN, "The call token is not valid: %s.", why);
+  return false;
+}
+
+struct http_client *engine_http(struct engine *engine) {
+  if (!engine->http) engine->http = http_client_new(engine);
+  return engine->http;
 }
 
 void engine_free(struct engine *engine) { talloc_free(engine); }

@@ -7,6 +7,8 @@
 #include "commands/compile.h"
 #include "commands/config.h"
 #include "commands/engine.h"
+#include "commands/http.h"
+#include "commands/set.h"
 #include "commands/tree.h"
 #include "db/conn.h"
 #include "db/flight.h"
@@ -26,7 +28,10 @@ struct engine {
   struct shape *shapes;    /* manifest->ncommands */
   void **shape_mem;        /* of those described alone since */
   struct variants *variants;
-  struct modules *modules; /* NULL: not loaded yet */
+  struct modules *modules;            /* NULL: not loaded yet */
+  struct http_client *http;           /* NULL: not needed yet */
+  struct counters_page *page;         /* of all workers; NULL: this is none */
+  const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
 };
 
 /* One call of engine_run. */
@@ -38,11 +43,14 @@ struct run {
   struct report *report;
   struct err *e;
   struct wait wait;
+  const char *mutation; /* UUID: the call's that this is part of, or one of its own */
   unsigned retries;
   bool looked_again, session_renewed;
   size_t references_left; /* bytes that references may still bring */
 };
 
+/* engine.c: made when first needed. */
+struct http_client *engine_http(struct engine *engine);
 /* engine.c: connected, of the right version, its commands described. */
 bool source_ready(struct engine *engine, size_t index, const struct wait *w, struct err *e);
 

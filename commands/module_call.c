@@ -44,8 +44,8 @@ static bool is_json(struct module_call *call, const char *json, size_t len, stru
 
 static const char *get_command(struct writ_call *shown) { return inside_of(shown)->function->command->name; }
 static const char *get_request_id(struct writ_call *shown) { return inside_of(shown)->request_id; }
-static const char *get_role(struct writ_call *shown) { return inside_of(shown)->caller.role; }
-static const char *get_user(struct writ_call *shown) { return inside_of(shown)->caller.user; }
+static const char *get_role(struct writ_call *shown) { return inside_of(shown)->caller->role; }
+static const char *get_user(struct writ_call *shown) { return inside_of(shown)->caller->user; }
 
 static const char *get_args(struct writ_call *shown, size_t *len) {
   return give(inside_of(shown)->args, inside_of(shown)->args_len, len);
@@ -56,7 +56,7 @@ static const char *get_config(struct writ_call *shown, size_t *len) {
 }
 
 static const char *get_claims(struct writ_call *shown, size_t *len) {
-  const char *claims = caller_claims(inside_of(shown)->mem, &inside_of(shown)->caller);
+  const char *claims = caller_claims(inside_of(shown)->mem, inside_of(shown)->caller);
   return give(claims, strlen(claims), len);
 }
 
@@ -72,7 +72,6 @@ static void *alloc(struct writ_call *shown, size_t bytes) {
 /* ---- commands ---- */
 
 static bool run_inside(struct module_call *call, const char *name, const char *args_text, size_t len, struct str *answer) {
-  struct invocation invocation = *call->invocation;
   struct engine *engine = call->engine;
   struct err *e = &call->error;
   const struct command *command;
@@ -81,16 +80,17 @@ static bool run_inside(struct module_call *call, const char *name, const char *a
   struct report report;
   bool ok;
 
-  invocation.caller = &call->caller;
-  invocation.depth++;
   if (!json_read(call->mem, args_text, len, (unsigned)engine->config->max_depth, &args, e)) return false;
-  command = set_admit(engine->manifest, name, &call->caller, e);
-  if (!command || !(set = set_decode(call->mem, engine, command, args, &call->caller, e))) return false;
-  ok = engine_run(engine, call->mem, set, &invocation, answer, &report, e);
+  command = set_admit(engine->manifest, name, call->caller, e);
+  if (!command || !(set = set_decode(call->mem, engine, command, args, call->caller, e))) return false;
+  ok = engine_run(engine, call->mem, set, call->inside, answer, &report, e);
   call->report->postgres_us += report.postgres_us;
+  call->report->hook_us += report.hook_us;
   call->report->rows += report.rows;
   call->report->flights += report.flights;
   call->report->retries += report.retries;
+  call->report->hooks += report.hooks;
+  call->report->handlers += report.handlers;
   return ok;
 }
 
@@ -288,10 +288,12 @@ static const struct writ_api api = {
 
 /* ---- calls ---- */
 
+static const struct caller nobody = {.role = "anonymous", .inside = true};
+
 void module_call_open(struct module_call *call, void *mem, const struct module_function *f) {
   int64_t end_ms = clock_ms() + MODULE_OPEN_MS;
 
-  *call = (struct module_call){.shown = {&api}, .mem = mem, .function = f, .caller = {.role = "anonymous", .inside = true},
+  *call = (struct module_call){.shown = {&api}, .mem = mem, .function = f, .caller = &nobody,
                                .request_id = "-", .args = "{}", .args_len = 2, .deadline_ms = end_ms, .kill_ms = end_ms};
   err_init(&call->error, mem);
 }
@@ -326,16 +328,15 @@ static bool is_ready(struct engine *engine, const struct command *c, const struc
 }
 
 bool module_run(struct engine *engine, void *mem, const struct command *c, const char *args, size_t args_len,
-                const struct invocation *invocation, struct report *report, const char **result, size_t *result_len,
+                const struct invocation *inside, struct report *report, const char **result, size_t *result_len,
                 struct err *e) {
-  struct module_call call = {.shown = {&api}, .mem = mem, .engine = engine, .invocation = invocation, .report = report,
-                             .caller = *invocation->caller, .request_id = invocation->request_id, .args = args,
-                             .args_len = args_len, .deadline_ms = invocation->deadline_ms, .result = "null", .result_len = 4};
+  struct module_call call = {.shown = {&api}, .mem = mem, .engine = engine, .inside = inside, .report = report,
+                             .caller = inside->caller, .request_id = inside->request_id, .args = args,
+                             .args_len = args_len, .deadline_ms = inside->deadline_ms, .result = "null", .result_len = 4};
   int done;
 
-  if (!is_ready(engine, c, invocation, e)) return false;
+  if (!is_ready(engine, c, inside, e)) return false;
   call.function = &engine->modules->of[c->id];
-  call.caller.inside = true;
   call.kill_ms = call.deadline_ms + MODULE_GRACE_MS;
   err_init(&call.error, mem);
   module_watch_enter(c->name, call.kill_ms);

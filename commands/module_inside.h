@@ -36,9 +36,9 @@ struct module_call {
   void *mem;
   const struct module_function *function;
   struct engine *engine;  /* NULL: open, there is no request */
-  const struct invocation *invocation; /* as is this */
+  const struct invocation *inside; /* as is this: of the calls that it makes */
   struct report *report;  /* as is this */
-  struct caller caller;   /* inside */
+  const struct caller *caller;
   const char *request_id;
   const char *args;
   size_t args_len;

@@ -19,6 +19,7 @@ struct decoder {
   struct command_set *set;
   struct err *e;
   size_t references_left; /* bytes that references may still bring */
+  bool again;             /* the set is there: its parts stay where they are, arguments and results are bound anew */
 };
 
 const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
@@ -55,18 +56,6 @@ static const char **split_path(void *mem, const char *text, size_t *n) {
 }
 
 /* References of a request: {"$ref": "name.path"} to an earlier entry; {"$literal": X} is X. */
-
-static bool is_marker(const struct json *value, const char *name) {
-  return value->kind == JSON_OBJECT && value->len == 1 && strcmp(value->keys[0], name) == 0;
-}
-
-static bool has_marker(const struct json *value) {
-  if (is_marker(value, "$ref") || is_marker(value, "$literal")) return true;
-  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return false;
-  for (size_t i = 0; i < value->len; i++)
-    if (has_marker(&value->items[i])) return true;
-  return false;
-}
 
 static const struct entry *find_entry(const struct decoder *d, const char *as) {
   for (size_t i = 0; i < d->set->nentries; i++)
@@ -114,12 +103,12 @@ static bool bind_items(struct decoder *d, const struct json *value, struct expr 
 }
 
 static bool bind_value(struct decoder *d, const struct json *value, bool in_set, struct expr *out) {
-  if (in_set && is_marker(value, "$ref")) return bind_reference(d, value, out);
-  if (in_set && is_marker(value, "$literal")) {
+  if (in_set && json_is_marker(value, "$ref")) return bind_reference(d, value, out);
+  if (in_set && json_is_marker(value, "$literal")) {
     *out = (struct expr){.kind = EXPR_LITERAL, .literal = &value->items[0]};
     return true;
   }
-  if (in_set && has_marker(value)) return bind_items(d, value, out);
+  if (in_set && json_has_marker(value)) return bind_items(d, value, out);
   *out = (struct expr){.kind = EXPR_LITERAL, .literal = value};
   return true;
 }
@@ -174,8 +163,14 @@ static const struct expr **bind_arguments(struct decoder *d, const struct comman
 static struct node *add_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                              bool direct) {
   struct command_set *set = d->set;
-  struct node *node = arena_new(d->mem, struct node);
+  struct node *node;
 
+  if (d->again) {
+    node = set->nodes[set->nnodes++];
+    node->args = args;
+    return node;
+  }
+  node = arena_new(d->mem, struct node);
   *node = (struct node){.command = c, .args = args, .entry = entry, .direct = direct};
   arena_grow(d->mem, set->nodes, set->nnodes);
   set->nodes[set->nnodes++] = node;
@@ -297,16 +292,39 @@ static bool has_steps(const struct command *c) {
   return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks;
 }
 
+/* Arguments in whose place a hook has put others. */
+static void put_changes(struct decoder *d, const struct use *use) {
+  for (size_t i = 0; use->changed && i < use->command->nargs; i++) {
+    struct expr *x;
+
+    if (!use->changed[i]) continue;
+    x = arena_new(d->mem, struct expr);
+    *x = (struct expr){.kind = EXPR_LITERAL, .literal = use->changed[i], .argument = use->command->args[i].name};
+    if (!use->direct) x->argument = use->args[i] ? use->args[i]->argument : NULL;
+    use->args[i] = x;
+  }
+}
+
+static void add_use(struct decoder *d, const struct command *c, const struct expr **args, size_t entry, bool direct) {
+  struct command_set *set = d->set;
+  struct use *use;
+
+  if (!d->again) arena_grow(d->mem, set->uses, set->nuses);
+  use = &set->uses[set->nuses++];
+  if (!d->again) *use = (struct use){.command = c, .entry = entry, .direct = direct, .first_node = set->nnodes};
+  use->args = args;
+  put_changes(d, use);
+}
+
 static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                                  bool direct) {
   struct command_set *set = d->set;
-  size_t use = set->nuses, first = set->nnodes;
+  size_t use = set->nuses;
   const struct expr *result;
 
   if (!has_room(d)) return NULL;
   if (!has_steps(c)) return unfold_statements(d, c, args, entry, direct);
-  arena_grow(d->mem, set->uses, set->nuses);
-  set->uses[set->nuses++] = (struct use){.command = c, .args = args, .entry = entry, .direct = direct, .first_node = first};
+  add_use(d, c, args, entry, direct);
   result = unfold_statements(d, c, args, entry, direct);
   set->uses[use].result = result;
   set->uses[use].end_node = set->nnodes;
@@ -321,6 +339,12 @@ static bool add_entry(struct decoder *d, const struct command *c, const char *as
 
   if (!bound || !(result = unfold(d, c, bound, index, true))) return false;
   if (c->isolation > set->isolation) set->isolation = c->isolation; /* the strictest that anyone asks for */
+  if (d->again) {
+    set->entries[index].args = bound;
+    set->entries[index].result = result;
+    set->nentries++;
+    return true;
+  }
   arena_grow(d->mem, set->entries, set->nentries);
   set->entries[set->nentries++] = (struct entry){.command = c, .as = as, .args = bound, .result = result, .first_node = first,
                                                  .end_node = set->nnodes, .result_step = SIZE_MAX};
@@ -408,6 +432,8 @@ static bool decode_isolation(struct decoder *d, const struct json *value) {
 
 static bool one_datasource(struct decoder *d, const struct command *c, size_t index) {
   if (d->set->each_alone) return true;
+  if (c->kind == COMMAND_HANDLER)
+    return err_set(d->e, NOT_TRANSACTIONAL, "\"%s\" is a handler, which cannot be part of a transaction.", c->name);
   if (index == 0) d->set->datasource = c->datasource;
   return c->datasource == d->set->datasource ||
          err_set(d->e, DIFFERENT_DATASOURCES, "A transactional set stays on one datasource; \"%s\" is on another.", c->name);
@@ -477,11 +503,21 @@ struct command_set *set_decode(void *mem, const struct engine *engine, const str
   bool ok;
 
   set->command = command;
+  set->request = args;
   set->each_alone = command->kind == COMMAND_EXECUTE_SET;
   set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
   ok = set->is_set ? decode_set(&d, args) : decode_single(&d, command, args);
   if (!ok && set->each_alone) e->committed = 0;
   return ok ? set : NULL;
+}
+
+bool set_decode_again(void *mem, const struct engine *engine, struct command_set *set, const struct caller *caller,
+                      struct err *e) {
+  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e,
+                      .references_left = REFERENCE_BYTES, .again = true};
+
+  set->nentries = set->nnodes = set->nuses = 0;
+  return set->is_set ? decode_set(&d, set->request) : decode_single(&d, set->command, set->request);
 }
 
 const char *set_label(const struct command_set *set) {

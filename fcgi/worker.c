@@ -138,6 +138,7 @@ static bool prepare(struct worker *w) {
       .counters = start->page,
       .own = start->own,
   };
+  engine_share(w->site.engine, start->page, start->call_secret);
   engine_load_modules(w->site.engine);
   make_ready(w);
   return true;
