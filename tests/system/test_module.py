@@ -307,7 +307,7 @@ def test_the_deadline_is_known_to_a_module_and_holds_for_its_sets(database, shar
         assert (answer.status, answer.code, answer.json["detail"]) == (504, "TIMEOUT", "too late")
         assert site.client.command("call", {"command": "wait_long", "args": {}}).code == "TIMEOUT"
         assert site.client.command("call", {"command": "wait_long", "args": {}, "catch": True}).result["code"] == "TIMEOUT"
-        assert site.writ.workers() == workers
+        assert set(workers) <= set(site.writ.workers())
 
 
 def test_memory_stays_what_it_is(database, shared_object):
@@ -361,7 +361,7 @@ BROKEN = {
         static const struct writ_module m = {1, sizeof m, sizeof *table, "t", 1, &table[0].f};
         const struct writ_module *writ_module_entry(void) { return &m; }""", "function x uses what only a newer writ has"),
     "other function": (TABLE.replace('"x"', '"y"') + 'WRIT_MODULE("t", table)', "has no function x; there are: y"),
-    "no run": (TABLE.replace("run, NULL", "NULL, NULL") + 'WRIT_MODULE("t", table)', "function x has no run"),
+    "no run": (TABLE.replace("run, NULL", "(void *)(1 ? NULL : run), NULL") + 'WRIT_MODULE("t", table)', "function x has no run"),
     "crash": (TABLE + 'WRIT_MODULE("t", table)\n__attribute__((constructor)) static void go(void) { __builtin_trap(); }',
               "while it was loaded it crashed with SIG"),
     "silent": (TABLE.replace("run, NULL", "run, go").replace("static const",
@@ -388,7 +388,8 @@ def mistakes(text):
     done = writ("-c", file, "check", "--offline", check=False)
     assert done.returncode == 1, done.stdout
     start = harness.run([harness.workspace().bin / "writd", "-c", file], check=False)
-    assert start.returncode == 1 and start.stdout == done.stdout
+    problems = [line for line in done.stdout.splitlines() if "error: " in line]  # the log has times and process ids
+    assert start.returncode == 1 and problems == [line for line in start.stdout.splitlines() if "error: " in line]
     return done.stdout.replace(str(file.parent) + "/", "")
 
 
