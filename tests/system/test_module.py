@@ -503,6 +503,18 @@ def test_a_config_that_cannot_be_known_here_is_not_opened(shared_object):
     assert "warning: " in done.stdout and "NOBODY_SETS_THIS" in done.stdout
 
 
+def test_the_tool_checks_explains_and_runs_a_module(database, shared_object):
+    file = files(harness.workspace().folder("check"), manifest(shared_object), database)
+    assert "no errors" in writ("-c", file, "check").stdout
+    explained = writ("-c", file, "explain", "renamed", '{"a": 1, "b": 2}').stdout
+    assert f"module renamed: function echo of {shared_object}" in explained and "no transaction of its own" in explained
+    done = writ("-c", file, "run", "--role", "r", "--user", "u", "call", '{"command": "who", "args": {}}')
+    result = json.loads(done.stdout.splitlines()[-1])["result"]["result"]
+    assert (result["role"], result["u"]) == ("r", "u")
+    done = writ("-c", file, "run", "fail", '{"code": "NO", "message": "not today"}', check=False)
+    assert done.returncode == 1 and "writ: NO: not today" in done.stdout
+
+
 def test_a_relative_file_stands_beside_the_manifest(database, shared_object):
     folder = harness.workspace().folder("check")
     (folder / "lib").mkdir()
