@@ -812,8 +812,7 @@ static void test_endpoints(void **state) {
       "http://a.example/\r\nX: y", "http://a.example:99999/", "http://unix:", "http://unix:run/a.sock",
       "http://unix:/run/a.sock:b", "http://unix:/run/a.sock:", "http://unix::/b", "http://unix:/run/a.sock:/b#c",
       "http://unix:/run/a.sock:/b c", "https://unix:/run/a.sock",
-      "http://unix:/0123456789012345678901234567890123456789012345678901234567890123456789"
-      "0123456789012345678901234567890123456789",
+      "http://unix:/012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
   };
   void *mem = talloc_new(NULL);
   struct http_endpoint out;
