@@ -72,6 +72,17 @@ void manifest_read_module(struct manifest_reader *r, struct draft *d, const stru
 /* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
 void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
                    struct template *out);
+/* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
+ * command's arguments are known, what each has its values from. */
+void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);
+void manifest_read_version(struct manifest_reader *r, struct draft *d, const struct yaml *value);
+void manifest_read_max_affected(struct manifest_reader *r, struct draft *d, const struct yaml *value);
+void manifest_bind_permissions(struct manifest_reader *r, struct draft *d);
+/* Is an argument used by one of them? */
+bool manifest_permission_uses(const struct command *c, const char *name);
+/* Gives each an id among the commands: the last thing that is done. */
+void manifest_add_permissions(struct manifest_reader *r);
+
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
  * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */
 void composite_link(struct manifest_reader *r);
