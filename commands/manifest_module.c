@@ -56,7 +56,8 @@ static const char *const keys[] = {"file", "function", "config", NULL};
 static void (*const readers[])(struct manifest_reader *, const char *, const struct yaml *,
                                struct module_use *) = {read_file, read_function, read_config};
 
-static void read_key(struct manifest_reader *r, const char *where, const struct yaml *node, size_t i, struct module_use *use) {
+static void read_key(struct manifest_reader *r, const char *where, const struct yaml *node, size_t i,
+                     struct module_use *use) {
   for (size_t k = 0; keys[k]; k++) {
     if (strcmp(node->json.keys[i], keys[k]) != 0) continue;
     readers[k](r, where, &node->nodes[i], use);

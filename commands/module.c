@@ -14,7 +14,8 @@
 
 typedef const struct writ_module *entry_function(void);
 
-static bool fault(struct modules *m, struct module_function *f, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool fault(struct modules *m, struct module_function *f, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static bool fault(struct modules *m, struct module_function *f, const char *format, ...) {
   va_list args;
 

@@ -94,9 +94,9 @@ static bool run_inside(struct module_call *call, const char *name, const char *a
   return ok;
 }
 
-/* What writ does meanwhile minds the deadline itself, and must not be cut off while it learns how a transaction ended. A call
- * begun in time gives the module its grace anew, so that it can do something about the outcome; one begun late is refused, so
- * that no loop of them lasts for ever. */
+/* What writ does meanwhile minds the deadline itself, and must not be cut off while it learns how a transaction ended. A
+ * call begun in time gives the module its grace anew, so that it can do something about the outcome; one begun late is
+ * refused, so that no loop of them lasts for ever. */
 static int call_command(struct writ_call *shown, const char *command, const char *args, size_t len, const char **answer,
                         size_t *answer_len) {
   struct module_call *call = inside_of(shown);
@@ -183,14 +183,18 @@ static int dispatch_event(struct writ_call *shown, const char *name, const char 
   struct err e;
 
   err_init(&e, call->mem);
-  if (!n || n > EVENT_BYTES || !is_utf8(call, name, n)) return misused(call, "writ_dispatch", "a name has 1 to 63 bytes of UTF-8");
+  if (!n || n > EVENT_BYTES || !is_utf8(call, name, n))
+    return misused(call, "writ_dispatch", "a name has 1 to 63 bytes of UTF-8");
   if (!is_json(call, payload, length(payload, len), &e)) return misused(call, "writ_dispatch", e.message);
   return WRIT_NOT_SUPPORTED;
 }
 
 static void say(struct writ_call *shown, int level, const char *message) {
   struct module_call *call = inside_of(shown);
-  enum log_level known = level <= LOG_ERROR ? LOG_ERROR : level == LOG_WARN ? LOG_WARN : level <= LOG_INFO ? LOG_INFO : LOG_DEBUG;
+  enum log_level known = level <= LOG_ERROR ? LOG_ERROR
+                         : level == LOG_WARN ? LOG_WARN
+                         : level <= LOG_INFO ? LOG_INFO
+                                             : LOG_DEBUG;
   char *quoted;
 
   if (!log_on(known)) return;
@@ -298,19 +302,16 @@ void module_call_open(struct module_call *call, void *mem, const struct module_f
   err_init(&call->error, mem);
 }
 
-/* Who asked gave the outer command's arguments: what an inner set says of its own places means nothing to him. */
+/* How far an execute_command_set within got means nothing to who did not ask for it; its places are the handler's to
+ * change. */
 static bool pass_error(const struct module_call *call, struct err *e) {
-  const struct command *c = call->function->command;
-
   if (call->error.code == ERR_NONE) {
     err_set(e, HANDLER_FAILED, "The command failed.");
     e->log_detail = arena_printf(e->mem, "module: function %s failed and does not say why", call->function->function.name);
   } else {
     *e = call->error;
   }
-  e->index = e->committed = -1;
-  e->path = e->argument = NULL;
-  e->command = c->name;
+  e->committed = -1;
   return false;
 }
 

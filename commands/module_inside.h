@@ -52,8 +52,8 @@ struct module_call {
 /* module_call.c: a call without a request, for open. */
 void module_call_open(struct module_call *call, void *mem, const struct module_function *f);
 
-/* module_watch.c. Around all code of a module: at kill_ms (clock_ms) the process ends by SIGALRM; exit() is a failure, told in
- * the log with the command's name. Not nested: writ's own code in between is outside. */
+/* module_watch.c. Around all code of a module: at kill_ms (clock_ms) the process ends by SIGALRM; exit() is a failure,
+ * told in the log with the command's name. Not nested: writ's own code in between is outside. */
 void module_watch_init(void);
 void module_watch_enter(const char *command, int64_t kill_ms);
 void module_watch_leave(void);

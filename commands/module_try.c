@@ -1,4 +1,5 @@
-/* Loads a manifest's modules in a child of its own: what a module does while it is loaded, a crash too, is told and harms nobody. */
+/* Loads a manifest's modules in a child of its own: what a module does while it is loaded, a crash too, is told and harms
+ * nobody. */
 #include "commands/module_inside.h"
 
 #include "base/arena.h"
@@ -125,6 +126,8 @@ static void try_in_child(const struct manifest *m, const char *user, uid_t uid, 
 
 void modules_try(const struct manifest *manifest, const char *user, uid_t uid, gid_t gid, struct problems *p) {
   if (!has_modules(manifest)) return;
-  if (geteuid() == 0 && !user) problems_warn(p, manifest->file, 0, "modules are not tried: root loads none; set user: in writ.yaml");
-  else try_in_child(manifest, user, uid, gid, p);
+  if (geteuid() == 0 && !user)
+    problems_warn(p, manifest->file, 0, "modules are not tried: root loads none; set user: in writ.yaml");
+  else
+    try_in_child(manifest, user, uid, gid, p);
 }

@@ -1,10 +1,11 @@
-/* Commands of writ written in C: the interface between writd's workers and a shared object. writ-module(3) tells it in full.
+/* Commands of writ written in C: the interface between writd's workers and a shared object. writ-module(3) tells it in
+ * full.
  *
- * A module is a shared object that a manifest names (module: in writ-manifest(5)). Every worker loads it when it starts; a call
- * of the command is a call of its function, in the worker's only thread.
+ * A module is a shared object that a manifest names (module: in writ-manifest(5)). Every worker loads it when it starts;
+ * a call of the command is a call of its function, in the worker's only thread.
  *
- * The interface has a version, WRIT_MODULE_ABI. What is added later is added behind what is there: sizes tell who knows what,
- * so that a module works with a newer writ, and with an older one that knows all that the module uses.
+ * The interface has a version, WRIT_MODULE_ABI. What is added later is added behind what is there: sizes tell who knows
+ * what, so that a module works with a newer writ, and with an older one that knows all that the module uses.
  *
  * C89, C99 and later, C++. */
 #ifndef WRIT_MODULE_H
@@ -72,8 +73,9 @@ struct writ_function {
   const char *name;
   /* A call of the command. WRIT_OK: its result is what writ_result was given, null without. Anything else: its error. */
   int (*run)(struct writ_call *call, void *state);
-  /* NULL, or called once in each worker for each command that is this function, before any run: reads writ_config, sets *state.
-   * There is no request yet. Anything but WRIT_OK: the command cannot be used; writ_error says why. writ check calls it too. */
+  /* NULL, or called once in each worker for each command that is this function, before any run: reads writ_config, sets
+   * *state. There is no request yet. Anything but WRIT_OK: the command cannot be used; writ_error says why. writ check
+   * calls it too. */
   int (*open)(struct writ_call *call, void **state);
   /* NULL, or called when a worker ends, after an open that succeeded. */
   void (*close)(void *state);
@@ -117,9 +119,9 @@ WRIT_MODULE_EXPORT const struct writ_module *writ_module_entry(void);
 #define WRIT_INLINE static
 #endif
 
-/* All text that writ gives is UTF-8, ends in NUL, and lives until the module's function returns. All text that writ is given is
- * copied. A len may be NULL where a length is given, and WRIT_TEXT where one is taken. No function returns NULL but where it
- * says so. */
+/* All text that writ gives is UTF-8, ends in NUL, and lives until the module's function returns. All text that writ is
+ * given is copied. A len may be NULL where a length is given, and WRIT_TEXT where one is taken. No function returns NULL
+ * but where it says so. */
 
 /* ---- what was asked, and by whom ---- */
 
@@ -138,18 +140,21 @@ WRIT_INLINE const char *writ_request_id(struct writ_call *call) { return call->a
 /* Who calls: the role; the user, NULL when unknown; the claims, a JSON object. */
 WRIT_INLINE const char *writ_caller_role(struct writ_call *call) { return call->api->caller_role(call); }
 WRIT_INLINE const char *writ_caller_user(struct writ_call *call) { return call->api->caller_user(call); }
-WRIT_INLINE const char *writ_caller_claims(struct writ_call *call, size_t *len) { return call->api->caller_claims(call, len); }
+WRIT_INLINE const char *writ_caller_claims(struct writ_call *call, size_t *len) {
+  return call->api->caller_claims(call, len);
+}
 
 /* Milliseconds until the request's deadline; 0: it has passed. */
 WRIT_INLINE long writ_deadline_ms(struct writ_call *call) { return call->api->deadline_ms(call); }
 
 /* ---- commands ---- */
 
-/* Runs a command as an inside call with the caller's identity: args is its arguments object. *answer is what a client would get,
- * {"result": ...} or {"results": [...]}. WRIT_FAILED: nothing was changed by it (but see docs: execute_command_set), *answer is
- * NULL, and the call has its error. Every call is a transaction of its own. */
-WRIT_INLINE int writ_call_command(struct writ_call *call, const char *command, const char *args, size_t len, const char **answer,
-                                  size_t *answer_len) {
+/* Runs a command as an inside call with the caller's identity: args is its arguments object. *answer is what a client
+ * would get, {"result": ...} or {"results": [...]}. WRIT_FAILED: nothing was changed by it, but by the commands of an
+ * execute_command_set ahead of the one that failed; *answer is NULL, and the call has its error. Every call is a
+ * transaction of its own. */
+WRIT_INLINE int writ_call_command(struct writ_call *call, const char *command, const char *args, size_t len,
+                                  const char **answer, size_t *answer_len) {
   return call->api->call_command(call, command, args, len, answer, answer_len);
 }
 
@@ -161,10 +166,13 @@ WRIT_INLINE int writ_call_set(struct writ_call *call, const char *set, size_t le
 /* ---- what is answered ---- */
 
 /* The result, one JSON text. WRIT_FAILED: it is none, or too long; the call has that as its error. The last one counts. */
-WRIT_INLINE int writ_result(struct writ_call *call, const char *json, size_t len) { return call->api->result(call, json, len); }
+WRIT_INLINE int writ_result(struct writ_call *call, const char *json, size_t len) {
+  return call->api->result(call, json, len);
+}
 
-/* Sets the call's error, in place of any other: a code as in USERNAME_TAKEN, an HTTP status of 400 to 599 (0: as is usual for
- * the code, 422 for one of your own), a message that the client sees. Gives WRIT_FAILED, for `return writ_error(...)`. */
+/* Sets the call's error, in place of any other: a code as in USERNAME_TAKEN, an HTTP status of 400 to 599 (0: as is usual
+ * for the code, 422 for one of your own), a message that the client sees. Gives WRIT_FAILED, for `return
+ * writ_error(...)`. */
 WRIT_INLINE int writ_error(struct writ_call *call, const char *code, int status, const char *message) {
   return call->api->error(call, code, status, message);
 }
@@ -188,9 +196,10 @@ WRIT_INLINE void *writ_alloc(struct writ_call *call, size_t bytes) { return call
 /* A line in writd's log: event module, with the command and the request's id. No secrets. */
 WRIT_INLINE void writ_log(struct writ_call *call, int level, const char *message) { call->api->log(call, level, message); }
 
-/* The value at a path such as results.0.result.id in a JSON text, as JSON text, digits as they are; an empty path: all of it.
- * NULL: it is not there, or the text is no JSON. */
-WRIT_INLINE const char *writ_json_get(struct writ_call *call, const char *json, size_t len, const char *path, size_t *out_len) {
+/* The value at a path such as results.0.result.id in a JSON text, as JSON text, digits as they are; an empty path: all of
+ * it. NULL: it is not there, or the text is no JSON. */
+WRIT_INLINE const char *writ_json_get(struct writ_call *call, const char *json, size_t len, const char *path,
+                                      size_t *out_len) {
   return call->api->json_get(call, json, len, path, out_len);
 }
 

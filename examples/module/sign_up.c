@@ -1,6 +1,7 @@
 /* create_user as a module: looks at the e-mail address in C, then takes the name and adds the user as one transaction.
  *
- * writ-module(3) tells of each function. There is no library here but writ's own: a module of yours may use what it likes. */
+ * writ-module(3) tells of each function. There is no library here but writ's own: a module of yours may use what it
+ * likes. */
 #include <writ-module.h>
 
 #include <ctype.h>
@@ -43,7 +44,8 @@ static char *domain_of(struct writ_call *call, const char *email) {
   const char *at = strchr(email, '@'), *dot = at ? strrchr(at, '.') : NULL;
   char *domain, *p;
 
-  if (!at || at == email || strchr(at + 1, '@') || strpbrk(email, " \t\r\n") || !dot || dot == at + 1 || !dot[1]) return NULL;
+  if (!at || at == email || strchr(at + 1, '@') || strpbrk(email, " \t\r\n")) return NULL;
+  if (!dot || dot == at + 1 || !dot[1]) return NULL;
   domain = writ_alloc(call, strlen(at)); /* zeroed, and given back by itself */
   for (p = domain, at++; *at; p++, at++) *p = (char)tolower((unsigned char)*at);
   return domain;

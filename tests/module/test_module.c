@@ -201,7 +201,8 @@ static int run_busy(struct writ_call *call, void *state) {
   (void)state;
   if (block[0] || block[19999]) return WRIT_FAILED;
   memset(block, 'x', 20000);
-  if (writ_call_set(call, "{\"commands\":[{\"command\":\"ping\",\"as\":\"a\"},{\"command\":\"say\",\"args\":{\"x\":{\"$ref\":\"a.one\"}}}]}",
+  if (writ_call_set(call, "{\"commands\":[{\"command\":\"ping\",\"as\":\"a\"},"
+                          "{\"command\":\"say\",\"args\":{\"x\":{\"$ref\":\"a.one\"}}}]}",
                     WRIT_TEXT, &text, NULL) != WRIT_OK)
     return WRIT_FAILED;
   writ_error(call, "FORGOTTEN", 0, "no error after all");

@@ -172,6 +172,10 @@ def test_an_error_of_a_set_is_the_error(site):
     answer = site.client.command("call", {"command": "add_note", "args": {"text": "taken"}})
     assert answer.code == "UNIQUE_VIOLATION" and answer.json["constraint"] == "note_text_key"
     assert site.database.one("select count(*) from note where text = 'half'") == 0
+    two = set_of(("add_note", {"text": "the first is there"}), ("is_free", {"text": "taken"}))
+    answer = site.client.command("call", {"command": "execute_command_set", "args": two})
+    assert answer.code == "TAKEN" and not {"committed", "index", "path"} & answer.json.keys()
+    assert site.database.one("select count(*) from note where text = 'the first is there'") == 1
     for args, code in (({"nonsense": 1}, "BAD_ARGUMENT"), ([], "BAD_ARGUMENT"), ({"text": {"deep": 1}}, "BAD_ARGUMENT")):
         assert site.client.command("call", {"command": "add_note", "args": args}).code == code
     assert site.client.command("call", {"command": "nobody", "args": {}}).code == "UNKNOWN_COMMAND"
