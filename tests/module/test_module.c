@@ -77,6 +77,7 @@ static int run_call(struct writ_call *call, void *state) {
   if (writ_call_command(call, text_arg(call, "command"), value, strlen(value), &text, &len) == WRIT_OK)
     return writ_result(call, text, len);
   if (text || len || strcmp(arg(call, "catch"), "true") != 0) return WRIT_FAILED;
+  usleep(50000); /* what it does about it takes a moment */
   snprintf(status, sizeof status, "%d", writ_error_status(call));
   member(&t, "code", writ_json_quote(call, writ_error_code(call), WRIT_TEXT));
   member(&t, "status", status);
@@ -125,9 +126,13 @@ static int run_patient(struct writ_call *call, void *state) {
   return writ_error(call, writ_error_code(call), 0, "too late");
 }
 
+/* JSON cannot bring what is not UTF-8. */
 static int run_fail(struct writ_call *call, void *state) {
+  const char *message = text_arg(call, "message");
+
   (void)state;
-  return writ_error(call, text_arg(call, "code"), atoi(arg(call, "status")), text_arg(call, "message"));
+  if (strcmp(message, "latin") == 0) message = "caf\xe9";
+  return writ_error(call, text_arg(call, "code"), atoi(arg(call, "status")), message);
 }
 
 /* A failure that is taken back, or one without an error. */

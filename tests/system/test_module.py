@@ -235,6 +235,7 @@ def test_errors_become_the_one_error(site):
     mark = site.writ.log_mark()
     for wrong in ({"code": "lower"}, {"code": ""}, {"code": "A" * 64}, {"code": "A", "status": 200}, {"code": "A", "status": 600}):
         assert fail(message="secret", **wrong) == (502, "HANDLER_FAILED", "The command failed.")
+    assert fail(code="A", message="latin") == (502, "HANDLER_FAILED", "The command failed.")
     assert "a code is capital letters" in site.writ.log_since(mark) and "a status is 400 to 599" in site.writ.log_since(mark)
 
 
@@ -311,6 +312,22 @@ def test_the_deadline_is_known_to_a_module_and_holds_for_its_sets(database, shar
         assert site.client.command("call", {"command": "wait_long", "args": {}}).code == "TIMEOUT"
         assert site.client.command("call", {"command": "wait_long", "args": {}, "catch": True}).result["code"] == "TIMEOUT"
         assert set(workers) <= set(site.writ.workers())
+
+
+def test_a_worker_that_learns_how_a_set_ended_is_not_cut_off(postgres, database, shared_object):
+    """PostgreSQL falls silent in a set's commit: writd waits for the outcome for longer than a module may stay, and then the
+    module still has its time to do something about it."""
+    with harness.Proxy(postgres) as proxy, Site(database, manifest(shared_object), workers=1, timeout_ms=1500,
+                                                datasources={"default": proxy.conninfo(database.name)}) as site:
+        assert site.client.command("call", {"command": "ping", "args": {}}).result == {"result": {"one": 1}}
+        workers = site.writ.workers()
+        proxy.ask("rule", way="to_client", match="amount", action="stall")
+        with harness.elapsed() as time:
+            answer = site.client.command("call", {"command": "add_note", "args": {"text": "silence"}, "catch": True})
+        assert time.seconds > 1.5 + 2  # of the deadline and of a module's grace: the case is there
+        assert answer.result["code"] == "COMMIT_UNKNOWN"
+        assert set(workers) <= set(site.writ.workers())
+        proxy.ask("resume")
 
 
 def test_memory_stays_what_it_is(database, shared_object):
@@ -525,6 +542,8 @@ def test_a_relative_file_stands_beside_the_manifest(database, shared_object):
     os.symlink(shared_object, folder / "lib" / "a.so")
     file = files(folder, single("./lib/a.so", ", function: undecided"))
     assert writ("-c", file, "check", "--offline", cwd="/").returncode == 0
+    # Where the link leads is found once: were it changed, some workers would have one module and some the other.
+    assert f"function undecided of {shared_object}" in writ("-c", file, "explain", "x").stdout
 
 
 def test_a_reload_with_a_module_that_is_none_changes_nothing(database, shared_object):
