@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-  VERSION_WANTED = 1, /* of schema writ: sql/install */
+  VERSION_WANTED = 2, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 
