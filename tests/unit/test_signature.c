@@ -67,7 +67,6 @@ static void test_sizes(void **state) {
   assert_int_equal(secret(mem, "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr"
                                "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2traw==").len,
                    64);
-  
   talloc_free(mem);
 }
 
