@@ -17,7 +17,7 @@ struct options {
   const char *config_file;
   const char *conninfo, *datasource;      /* install */
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role, *user, *claims;       /* run, explain */
+  const char *role, *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
   unsigned given;                         /* which of these were, for main.c */
   const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input */

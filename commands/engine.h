@@ -16,8 +16,11 @@ struct command;
 struct command_set;
 struct config;
 struct counters;
+struct counters_page;
 struct engine;
+struct idempotency;
 struct manifest;
+struct mutex_held;
 struct problems;
 struct str;
 
@@ -26,6 +29,9 @@ struct invocation {
   const struct caller *caller;
   const char *request_id;
   bool dry_run;
+  const struct idempotency *key; /* NULL: none */
+  const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
+  size_t nheld;
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
 };
@@ -35,12 +41,15 @@ struct report {
   int64_t postgres_us;
   uint64_t rows;
   unsigned flights, retries;
+  bool replayed; /* the answer is a stored one */
 };
 
 /* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
                           struct counters *counters);
 void engine_free(struct engine *engine); /* closes connections */
+/* The workers of one writd bound together how many of them wait for locks; counters are one's own of this page. */
+void engine_share(struct engine *engine, const struct counters_page *page);
 
 const struct config *engine_config(const struct engine *engine);
 const struct manifest *engine_manifest(const struct engine *engine);

@@ -79,9 +79,8 @@ bool engine_explain(struct engine *engine, void *mem, struct command_set *set, c
     const struct command *c = set->entries[i].command, *fault;
     struct plan plan;
 
-    if (!transaction_begin(&r, c->datasource, set->each_alone ? c->isolation : set->isolation, &plan)) return false;
-    if (!source_ready(engine, c->datasource, &r.wait, e)) return false;
-    if (!compile_entries(&k, set, i, i + step, &plan, &fault, e)) return false;
+    if (!transaction_plan(&r, &k, c->datasource, set->each_alone ? c->isolation : set->isolation, i, i + step, &plan, &fault))
+      return false;
     explain_plan(text, &plan, engine->sources[c->datasource].datasource->name);
   }
   return true;

@@ -166,6 +166,14 @@ static void read_isolation(struct manifest_reader *r, struct draft *d, const str
                    "isolation: %s is none of read_committed, repeatable_read, serializable", text);
 }
 
+static void read_idempotency(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  const char *text = manifest_text(r, d->command->name, "idempotency", value);
+
+  if (text && strcmp(text, "required") != 0)
+    manifest_wrong(r, value->line, d->command->name, "idempotency: %s is not known here; write required, or remove it", text);
+  d->command->needs_key = text != NULL;
+}
+
 /* ---- statements ---- */
 
 /* Why a statement that begins so cannot be a command, and what to do instead. */
@@ -288,6 +296,8 @@ static const struct command_key {
     {"error", OF_CHECK, read_error},
     {"result", OF_COMPOSITE, NULL},
     {"isolation", OF_COMPOSITE, read_isolation},
+    {"mutex", OF_ALL, NULL},
+    {"idempotency", OF_ALL, read_idempotency},
     {"http", 0, NULL},
     {"module", 0, NULL},
 };
@@ -344,6 +354,16 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
   }
 }
 
+/* What can be judged when the arguments are known. */
+static void read_behind_args(struct manifest_reader *r, struct draft *d) {
+  const struct command *c = d->command;
+  const struct yaml *mutex = yaml_get(d->node, "mutex");
+
+  if (mutex) mutex_read(r, d, mutex);
+  if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
+    manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write returns: none");
+}
+
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
   struct command *c = d->command;
 
@@ -357,7 +377,10 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
   find_kind(r, d, c->line);
   c->error.status = c->kind == COMMAND_CHECK ? STATUS_CHECK : 0;
   read_command_keys(r, d);
-  if (!d->kind_known || c->kind == COMMAND_COMPOSITE) return;
-  const char *key = c->kind == COMMAND_CHECK ? "check" : "sql";
-  read_statement(r, d, key, yaml_get(node, key));
+  if (!d->kind_known) return;
+  if (c->kind != COMMAND_COMPOSITE) {
+    const char *key = c->kind == COMMAND_CHECK ? "check" : "sql";
+    read_statement(r, d, key, yaml_get(node, key));
+  }
+  read_behind_args(r, d);
 }

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/str.h"
 
 #include <string.h>
 
@@ -73,9 +74,7 @@ static bool judge_each(struct run *r) {
 
     do {
       err_init(r->e, r->mem);
-      if (!transaction_begin(r, c->datasource, c->isolation, &plan)) return false;
-      if (!source_ready(engine, c->datasource, &r->wait, r->e)) return false;
-      if (compile_entries(&k, r->set, i, i + 1, &plan, &fault, r->e)) break;
+      if (transaction_plan(r, &k, c->datasource, c->isolation, i, i + 1, &plan, &fault)) break;
     } while (fault && shapes_look_again(engine, fault, &r->wait));
     if (r->e->code != ERR_NONE) return false;
   }
@@ -102,6 +101,36 @@ static bool run_each(struct run *r) {
   return true;
 }
 
+/* What the request names: whoever may repeat it must be able to tell so. */
+static bool check_key(struct run *r) {
+  const struct command_set *set = r->set;
+
+  if (r->call->dry_run) return true;
+  if (r->call->key && set->each_alone && set->nentries > 1)
+    return err_set(r->e, NOT_IMPLEMENTED, "An execute_command_set of several commands takes no Idempotency-Key in this version.");
+  for (size_t i = 0; i < set->nentries && !r->call->key; i++)
+    if (set->entries[i].command->needs_key) {
+      err_set(r->e, BAD_REQUEST, "\"%s\" needs the header Idempotency-Key.", set->entries[i].command->name);
+      r->e->index = set->is_set ? (int)i : -1;
+      r->e->command = set->entries[i].command->name;
+      return false;
+    }
+  return true;
+}
+
+static bool has_before_hooks(const struct command_set *set) {
+  for (size_t i = 0; i < set->nuses; i++)
+    if (set->uses[i].command->nbefore_hooks) return true;
+  return false;
+}
+
+/* Ahead of what is called outside of the transaction: a repeat calls nobody. */
+static bool look_up_key(struct run *r, bool *found) {
+  *found = false;
+  return !r->call->key || !has_before_hooks(r->set) ||
+         idempotency_find(r, r->set->entries[0].command->datasource, found);
+}
+
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) {
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e,
@@ -109,16 +138,19 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
                   .references_left = REFERENCE_BYTES};
   /* A dry run of an execute set is one transaction where it can be, so that later commands see what earlier ones did. */
   bool together = !set->each_alone || (call->dry_run && on_one_datasource(set));
-  bool ok;
+  bool ok, found;
 
   *report = (struct report){0};
   if (!set->nentries) {
     result_put(answer, set);
     return true;
   }
-  ok = together ? transaction_run(&r, set->entries[0].command->datasource, set->isolation, 0, set->nentries) : run_each(&r);
+  ok = check_key(&r) && look_up_key(&r, &found) &&
+       (found || (together ? transaction_run(&r, set->entries[0].command->datasource, set->isolation, 0, set->nentries)
+                           : run_each(&r)));
   report->retries = r.retries;
-  if (ok) result_put(answer, set);
+  if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
+  else if (ok) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
   return ok;
 }

@@ -294,7 +294,7 @@ static const struct expr *unfold_statements(struct decoder *d, const struct comm
 
 /* Is it more than its statements? */
 static bool has_steps(const struct command *c) {
-  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks;
+  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes;
 }
 
 static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,

@@ -147,6 +147,7 @@ static bool prepare(struct worker *w) {
       .counters = start->page,
       .own = start->own,
   };
+  engine_share(w->site.engine, start->page);
   make_ready(w);
   return true;
 }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "commands/config.h"
+#include "commands/idempotency.h"
 #include "commands/set.h"
 #include "handlers/answer.h"
 #include "handlers/headers.h"
@@ -91,7 +92,6 @@ static bool check_unbuilt(const struct request *r, struct err *e) {
   const struct {
     const char *name, *value;
   } unbuilt[] = {
-      {"Idempotency-Key", r->idempotency_key},
       {"Mutation-Id", r->mutation_id},
       {"If-Match", r->if_match},
   };
@@ -140,14 +140,25 @@ static bool read_arguments(struct call *call, const struct json **args, struct e
 
 /* ---- all of it ---- */
 
-static bool decode(struct call *call, struct command_set **set, struct err *e) {
+/* Not for a dry run, which leaves nothing behind that could be repeated. */
+static bool read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
+  const struct request *r = call->request;
+  const char *key;
+
+  if (!r->idempotency_key || invocation->dry_run) return true;
+  key = idempotency_read(r->mem, r->idempotency_key, e);
+  if (key) invocation->key = idempotency_new(r->mem, &call->caller, key, call->command, args);
+  return key != NULL;
+}
+
+static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
   if (!identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
   if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e)) return false;
+  if (!read_arguments(call, &args, e) || !read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine, call->command, args, &call->caller, e);
   return *set != NULL;
 }
@@ -164,9 +175,10 @@ bool command_run(struct call *call, struct err *e) {
       .caller_fd = r->caller_fd,
   };
 
-  if (!decode(call, &set, e)) return false;
+  if (!decode(call, &invocation, &set, e)) return false;
   call->label = set_label(set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
   if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
   return true;
 }
