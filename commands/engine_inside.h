@@ -14,6 +14,7 @@
 struct source {
   const struct datasource *datasource;
   struct conn *conn;
+  struct conn *second; /* NULL until a handler's mutexes are to be held */
   bool described;
   void *mem; /* of the shapes that were described together */
 };
@@ -49,6 +50,7 @@ struct mutexes {
   bool there, waits, placed;
   size_t first, lock;
   int64_t until_ms; /* clock_ms; 0: not begun */
+  struct conn *held_by; /* the open transaction of mutex_hold; NULL: none */
 };
 
 /* One call of engine_run. */
@@ -71,6 +73,9 @@ struct run {
 
 /* engine.c: connected, of the right version, its commands described. */
 bool source_ready(struct engine *engine, size_t index, const struct wait *w, struct err *e);
+
+/* One more connection, not open yet. */
+struct conn *engine_connection(struct engine *engine, size_t datasource);
 
 /* shapes.c. Can PostgreSQL be asked about the command? */
 bool shapes_apply(const struct command *c);
@@ -106,6 +111,11 @@ bool idempotency_store(struct run *r, size_t datasource, const char *answer, siz
 bool mutex_open(struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan);
 enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f);
 void mutex_end(struct run *r);
+/* The mutexes of an entry, for the time of a call to its handler: in an open transaction on a second connection, which ends with
+ * this worker at the latest. *held: what the calls that it makes must not take again, those of this call's own callers among
+ * them. False: as a transaction would be refused. mutex_release ends it, in any case. */
+bool mutex_hold(struct run *r, size_t entry, const struct mutex_held **held, size_t *nheld);
+void mutex_release(struct run *r);
 
 /* aside.c: steps as a transaction of their own. Without writes it is rolled back. */
 bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, bool writes, struct flight *f);

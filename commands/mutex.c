@@ -5,11 +5,16 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "commands/locks.h"
 #include "commands/param.h"
+#include "db/hold.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+enum { RELEASE_MS = 5000 };
 
 /* The locks x (h) of the names $1, each an array in which texts and names of settings take turns, but for those in $2. offset 0
  * keeps the order, and the functions that lock, apart from what is below. */
@@ -272,4 +277,98 @@ enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan,
 void mutex_end(struct run *r) {
   if (r->mutexes.placed) engine_wait_end(r->engine);
   r->mutexes.placed = false;
+}
+
+/* ---- for the time of a call to a handler ---- */
+
+static const char list_sql[] = "select coalesce(array_agg(h)::text, '{}')" LOCKS;
+
+static struct conn *second_connection(struct run *r, size_t datasource) {
+  struct source *source = &r->engine->sources[datasource];
+
+  if (!source->second) source->second = engine_connection(r->engine, datasource);
+  return source->second;
+}
+
+/* Values are read as the caller's role, as in a transaction. */
+static void put_role(struct run *r, struct plan *plan) {
+  const char **role = arena_array(r->mem, const char *, 1);
+
+  role[0] = plan->role;
+  if (plan->role) add(r, plan, plan_role_sql(), role, 1, "as the caller's role");
+}
+
+/* The steps of a hold: as those of a flight, and last a list of what is held. */
+static bool plan_hold(struct run *r, size_t entry, size_t datasource, struct plan *plan) {
+  const char **params;
+
+  if (!transaction_begin(r, datasource, ISOLATION_READ_COMMITTED, plan)) return false;
+  put_role(r, plan);
+  if (!mutex_open(r, datasource, entry, entry + 1, plan)) return false;
+  if (!r->mutexes.there) return true;
+  params = (const char **)plan->steps[r->mutexes.lock].params;
+  plan->steps[add(r, plan, list_sql, params, 2, "what is held")].gives = GIVES_TEXT;
+  return true;
+}
+
+/* "{1,-2}" and what calls up the chain hold. */
+static void keep_held(struct run *r, size_t datasource, const char *list, struct mutex_held **held, size_t *n) {
+  for (size_t i = 0; i < r->call->nheld; i++) {
+    arena_grow(r->mem, *held, *n);
+    (*held)[(*n)++] = r->call->held[i];
+  }
+  for (const char *at = list + 1; *at && *at != '}'; at += *at == ',') {
+    char *end;
+
+    arena_grow(r->mem, *held, *n);
+    (*held)[(*n)++] = (struct mutex_held){datasource, (int32_t)strtol(at, &end, 10)};
+    at = end;
+  }
+}
+
+/* One try. NEXT_AGAIN: once more, waiting. */
+static enum next hold_once(struct run *r, size_t entry, size_t datasource, struct mutex_held **held, size_t *nheld) {
+  struct conn *c = second_connection(r, datasource);
+  struct flight failed = {0};
+  struct plan plan;
+  const char *list;
+  bool fresh;
+
+  err_init(r->e, r->mem);
+  if (!plan_hold(r, entry, datasource, &plan)) return NEXT_REFUSED;
+  if (!r->mutexes.there) {
+    keep_held(r, datasource, "{}", held, nheld);
+    return NEXT_DONE;
+  }
+  if (!conn_open(c, &r->wait, &fresh, r->e)) return NEXT_REFUSED;
+  if (hold_open(c, r->mem, plan.steps, plan.n, &r->wait, &list, &failed.failed_step, r->e)) {
+    r->mutexes.held_by = c;
+    keep_held(r, datasource, list, held, nheld);
+    return NEXT_DONE;
+  }
+  return mutex_judge(r, datasource, &plan, &failed);
+}
+
+bool mutex_hold(struct run *r, size_t entry, const struct mutex_held **held, size_t *nheld) {
+  size_t datasource = r->set->entries[entry].command->datasource;
+  struct mutex_held *list = NULL;
+  enum next next;
+
+  *nheld = 0;
+  r->mutexes = (struct mutexes){0};
+  /* Types of arguments, for their values in the names. */
+  if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
+  do next = hold_once(r, entry, datasource, &list, nheld);
+  while (next == NEXT_AGAIN);
+  mutex_end(r); /* it has them: it waits no longer */
+  *held = list;
+  return next == NEXT_DONE;
+}
+
+void mutex_release(struct run *r) {
+  struct wait w = {.deadline_ms = clock_ms() + RELEASE_MS, .caller_fd = -1};
+
+  if (r->mutexes.held_by && !hold_close(r->mutexes.held_by, &w))
+    log_line(LOG_WARN, "mutex_lost", "id=%s reason=\"the connection that held it broke\"", r->call->request_id);
+  r->mutexes.held_by = NULL;
 }

@@ -92,7 +92,9 @@ static void put_all(struct answer *a, const struct command_set *set) {
   str_add(out, "]}");
 }
 
-void result_put(struct str *out, const struct command_set *set) { put_all(&(struct answer){.text = out}, set); }
+void result_put(struct str *out, const struct command_set *set) {
+  put_all(&(struct answer){.text = out}, set);
+}
 
 const char *result_pieces(void *mem, const struct command_set *set) {
   struct answer a = {.text = str_new(mem, 256), .pieces = str_new(mem, 256)};

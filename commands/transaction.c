@@ -165,7 +165,7 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   enum next next;
 
   r->keyed = (struct keyed){0};
-  r->mutexes = (struct mutexes){0};
+  r->mutexes = (struct mutexes){.held_by = r->mutexes.held_by};
   do next = fly(r, datasource, isolation, first, end);
   while (next == NEXT_AGAIN);
   mutex_end(r);

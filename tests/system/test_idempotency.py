@@ -436,3 +436,39 @@ def test_without_the_grant(database):
             assert notes(database) == 1
     finally:
         database.execute("grant select, insert, update, delete on writ.idempotency to writ")
+
+
+def check(database, manifest):
+    writ = harness.Writ(database, manifest)
+    done = harness.writ("-c", writ.file, "check", check=False)
+    return done.returncode, done.stdout
+
+
+def test_writ_check_tells_of_the_grant(database):
+    plain = MANIFEST.replace(", idempotency: required", "")
+    assert "writ.idempotency" not in check(database, plain)[1]
+    database.execute("revoke insert on writ.idempotency from writ")
+    try:
+        code, out = check(database, plain)
+        assert code == 0 and "warning" in out and "writ may not use writ.idempotency" in out
+        code, out = check(database, MANIFEST)  # a command wants a key
+        assert code == 1 and "writ may not use writ.idempotency" in out
+    finally:
+        database.execute("grant insert on writ.idempotency to writ")
+
+
+def test_command_line(database):
+    writ = harness.Writ(database, MANIFEST)
+    outputs = [harness.writ("-c", writ.file, "run", "--idempotency-key", "cli", "add", '{"text": "cli"}').stdout for _ in range(2)]
+    assert outputs[0] == outputs[1] and notes(database) == 1
+    done = harness.writ("-c", writ.file, "run", "--idempotency-key", "a b", "add", '{"text": "x"}', check=False)
+    assert done.returncode == 1 and "BAD_REQUEST" in done.stdout
+    assert "lock the Idempotency-Key" in harness.writ("-c", writ.file, "explain", "--idempotency-key", "k", "must",
+                                                      '{"text": "x"}').stdout
+
+
+def test_the_log_tells_of_a_replay(site):
+    site.writ.log()
+    twice(site.client, "add", {"text": "logged"}, key="logged")
+    lines = [line for line in site.writ.log().splitlines() if "command=add " in line][-2:]
+    assert "replay" not in lines[0] and " replay=1" in lines[1]
