@@ -16,7 +16,8 @@ struct manifest;
 struct options {
   const char *config_file;
   const char *conninfo, *datasource;      /* install */
-  const char *role, *user, *claims;       /* run, explain */
+  const char *grant;                      /* install: the login role; NULL: as the datasource says */
+  const char *role, *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
@@ -38,6 +39,11 @@ struct call {
   struct invocation *invocation;
 };
 bool cli_prepare(void *mem, const struct options *o, struct call *call, struct err *e);
+/* Ahead of what changes schema writ: one at a time, as two that install at once would trip over each other. */
+#define CLI_INSTALL_LOCK "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('writ install'))"
+/* Lets a role use writ's own tables, as writd's login role has to; nothing is done where it can already. Without must, a role that
+ * is not there is no error: *granted is NULL then, and else the role. */
+bool cli_grant(void *mem, const char *conninfo, const char *role, bool must, const char **granted, struct err *e);
 /* One error, to stderr; gives 1. */
 int cli_fail(const struct err *e);
 

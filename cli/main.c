@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS };
+enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
+  OPT_GRANT, OPT_KEY };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
-enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) };
+enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
 struct subcommand {
   const char *name;
@@ -23,11 +24,11 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"check", cli_check, 0, 0, BIT(OPT_OFFLINE) | BIT(OPT_PRINT) | BIT(OPT_KEYS), "check [--offline] [--print | --keys]",
      "look for mistakes in configuration, manifest, database and grants"},
-    {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE),
-     "install [--datasource NAME] [--conninfo CONNINFO]", "install or upgrade schema writ in the database"},
-    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_GRANT),
+     "install [--datasource NAME] [--conninfo CONNINFO] [--grant ROLE]", "install or upgrade schema writ in the database"},
+    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "run one command as a caller of the inside, and print the answer"},
-    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "print the statements that a command would run"},
 };
 
@@ -38,6 +39,8 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, OPT_USER},      {"claims", required_argument, NULL, OPT_CLAIMS},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},      {"offline", no_argument, NULL, OPT_OFFLINE},
     {"print", no_argument, NULL, OPT_PRINT},          {"keys", no_argument, NULL, OPT_KEYS},
+    {"grant", required_argument, NULL, OPT_GRANT},
+    {"idempotency-key", required_argument, NULL, OPT_KEY},
     {0}};
 
 static void print_help(FILE *out) {
@@ -51,9 +54,11 @@ static void print_help(FILE *out) {
                "      --keys               check: print the names of all settings\n"
                "      --conninfo CONNINFO  install: connect as the owner of the database\n"
                "      --datasource NAME    install: only this one (the first, with --conninfo)\n"
+               "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
+               "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
                "      --dry-run            run, explain: roll back in the end\n"
                "  -h, --help               this text\n"
                "  -V, --version            the version\n\n"
@@ -71,8 +76,10 @@ static bool set_option(struct options *o, int option, const char *value) {
   case 'c': o->config_file = value; return true;
   case OPT_CONNINFO: o->conninfo = value; return true;
   case OPT_DATASOURCE: o->datasource = value; return true;
+  case OPT_GRANT: o->grant = value; return true;
   case OPT_ROLE: o->role = value; return true;
   case OPT_USER: o->user = value; return true;
+  case OPT_KEY: o->key = value; return true;
   case OPT_CLAIMS: o->claims = value; return true;
   case OPT_DRY_RUN: o->dry_run = true; return true;
   case OPT_OFFLINE: o->offline = true; return true;

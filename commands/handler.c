@@ -9,36 +9,38 @@
 #include "commands/call_token.h"
 #include "commands/crowd.h"
 #include "commands/engine_inside.h"
+#include "commands/idempotency.h"
 #include "commands/service_call.h"
 
 /* {"result": } around what a command may give. */
 enum { ENVELOPE_BYTES = 256, BUSY_RETRY_S = 1 };
 
-/* As what the handler's own calls are made. */
-static struct call_token token_for(const struct run *r) {
-  const struct call_token *within = r->call->token;
-  struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
-                             .depth = (within ? within->depth : 0) + 1, .key = r->call->idempotency_key};
+struct held {
+  const struct mutex_held *list;
+  size_t n;
+};
 
-  if (within) {
-    token.mutexes = within->mutexes;
-    token.nmutexes = within->nmutexes;
-  }
+/* As what the handler's own calls are made. */
+static struct call_token token_for(const struct run *r, const struct held *held) {
+  struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
+                             .depth = (r->call->token ? r->call->token->depth : 0) + 1,
+                             .key = r->call->key ? r->call->key->key : NULL, .held = held->list, .nheld = held->n};
+
   token.caller.inside = true;
   return token;
 }
 
 /* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
-static const char *token_text(struct run *r) {
-  struct call_token token = token_for(r);
+static const char *token_text(struct run *r, const struct held *held) {
+  struct call_token token = token_for(r, held);
 
   return r->engine->call_secret ? call_token_write(r->mem, r->engine->call_secret, &token) : NULL;
 }
 
-static void prepare(struct run *r, const struct node *node, struct service_call *call) {
+static void prepare(struct run *r, const struct node *node, const struct held *held, struct service_call *call) {
   const struct service *service = node->command->http;
   struct str *body = str_new(r->mem, 512);
-  const char *token = token_text(r);
+  const char *token = token_text(r, held);
 
   str_char(body, '{');
   service_body(r, service, node->command, node->args, true, body);
@@ -84,12 +86,12 @@ static bool may_go_deeper(struct run *r) {
          err_set(r->e, CALLS_TOO_DEEP, "Handlers call each other more than %d deep (limits.calls_deep).", most);
 }
 
-static bool ask(struct run *r, struct node *node) {
+static bool ask(struct run *r, struct node *node, const struct held *held) {
   const char *who = arena_printf(r->mem, "handler %s", node->command->name);
   struct service_call call;
   bool ok;
 
-  prepare(r, node, &call);
+  prepare(r, node, held, &call);
   http_run(engine_http(r->engine), r->mem, &call.exchange, 1, &r->wait);
   r->report->handler_us += call.exchange.took_us;
   r->report->handlers++;
@@ -99,7 +101,7 @@ static bool ask(struct run *r, struct node *node) {
 }
 
 /* Inside workers do not wait for each other: the last one that is free never goes into a handler. */
-static bool ask_in_turn(struct run *r, struct node *node) {
+static bool ask_in_turn(struct run *r, struct node *node, const struct held *held) {
   struct engine *engine = r->engine;
   bool inside = engine->page && engine->counters->inside, ok;
 
@@ -109,14 +111,14 @@ static bool ask_in_turn(struct run *r, struct node *node) {
     engine->counters->handlers_busy++;
     return false;
   }
-  ok = ask(r, node);
+  ok = ask(r, node, held);
   if (inside) crowd_leave(engine->counters);
   return ok;
 }
 
 /* A module's calls are made by this worker itself, so it waits for no other, and takes no place. */
-static bool run_module(struct run *r, struct node *node) {
-  struct call_token token = token_for(r);
+static bool run_module(struct run *r, struct node *node, const struct held *held) {
+  struct call_token token = token_for(r, held);
   struct invocation inside = *r->call;
   struct str *args = str_new(r->mem, 256);
   int64_t begun_us = clock_us();
@@ -124,7 +126,9 @@ static bool run_module(struct run *r, struct node *node) {
 
   inside.caller = &token.caller;
   inside.token = &token;
-  inside.idempotency_key = NULL;
+  inside.key = NULL; /* each call has one of its own */
+  inside.held = token.held;
+  inside.nheld = token.nheld;
   arguments_write(args, r->set, node->command, node->args, true);
   ok = module_run(r->engine, r->mem, node->command, args->p, args->len, &inside, r->report, &node->text, &node->len, r->e);
   r->report->handler_us += clock_us() - begun_us;
@@ -140,10 +144,25 @@ static struct node *node_of(const struct run *r, size_t index) {
   return r->set->nodes[i];
 }
 
+static bool run_program(struct run *r, struct node *node, const struct held *held) {
+  return node->command->module ? run_module(r, node, held) : ask_in_turn(r, node, held);
+}
+
+/* Its mutexes are held for the whole call. Without any the database is not asked for. */
+static bool ask_alone(struct run *r, size_t index, struct node *node) {
+  struct held held = {r->call->held, r->call->nheld};
+  bool ok;
+
+  if (!node->command->nmutexes) return run_program(r, node, &held);
+  ok = mutex_hold(r, index, &held.list, &held.n) && run_program(r, node, &held);
+  mutex_release(r);
+  return ok;
+}
+
 bool handler_run(struct run *r, size_t index) {
   struct node *node = node_of(r, index);
 
-  if (may_go_deeper(r) && (node->command->module ? run_module(r, node) : ask_in_turn(r, node))) return true;
+  if (may_go_deeper(r) && ask_alone(r, index, node)) return true;
   compile_place(r->mem, r->set, node, NULL, r->e);
   return false;
 }

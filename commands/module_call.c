@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "commands/call_token.h"
 #include "commands/engine_inside.h"
+#include "commands/idempotency.h"
 #include "commands/manifest.h"
 
 #include <limits.h>
@@ -71,7 +73,22 @@ static void *alloc(struct writ_call *shown, size_t bytes) {
 
 /* ---- commands ---- */
 
+/* The Idempotency-Key of a call within one that has a key. A module that asks for the same twice means two. */
+static const struct idempotency *key_of(struct module_call *call, const struct command *command, const struct json *args) {
+  const struct call_token *token = call->inside->token;
+  const char *fingerprint;
+  unsigned times = 0;
+
+  if (!token->key) return NULL;
+  fingerprint = idempotency_new(call->mem, call->caller, "", command, args)->fingerprint;
+  for (size_t i = 0; i < call->nasked; i++) times += strcmp(call->asked[i], fingerprint) == 0;
+  arena_grow(call->mem, call->asked, call->nasked);
+  call->asked[call->nasked++] = fingerprint;
+  return idempotency_within(call->mem, token, NULL, times, command, args);
+}
+
 static bool run_inside(struct module_call *call, const char *name, const char *args_text, size_t len, struct str *answer) {
+  struct invocation invocation = *call->inside;
   struct engine *engine = call->engine;
   struct err *e = &call->error;
   const struct command *command;
@@ -83,7 +100,8 @@ static bool run_inside(struct module_call *call, const char *name, const char *a
   if (!json_read(call->mem, args_text, len, (unsigned)engine->config->max_depth, &args, e)) return false;
   command = set_admit(engine->manifest, name, call->caller, e);
   if (!command || !(set = set_decode(call->mem, engine, command, args, call->caller, e))) return false;
-  ok = engine_run(engine, call->mem, set, call->inside, answer, &report, e);
+  invocation.key = key_of(call, command, args);
+  ok = engine_run(engine, call->mem, set, &invocation, answer, &report, e);
   call->report->postgres_us += report.postgres_us;
   call->report->hook_us += report.hook_us;
   call->report->rows += report.rows;

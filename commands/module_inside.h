@@ -44,6 +44,8 @@ struct module_call {
   size_t args_len;
   int64_t deadline_ms;    /* clock_ms */
   int64_t kill_ms;        /* clock_ms: then the process ends */
+  const char **asked;     /* fingerprints of the calls that it has made, when they have keys */
+  size_t nasked;
   const char *result;
   size_t result_len;
   struct err error;       /* code ERR_NONE: none yet */

@@ -84,6 +84,16 @@ bool conn_can_read(const char *conninfo) {
   return options != NULL;
 }
 
+const char *conn_user(const void *mem, const char *conninfo) {
+  PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+  const char *user = NULL;
+
+  for (const PQconninfoOption *o = options; o && o->keyword; o++)
+    if (strcmp(o->keyword, "user") == 0 && o->val) user = arena_strdup(mem, o->val);
+  PQconninfoFree(options);
+  return user;
+}
+
 static bool refused(struct conn *c, struct err *e) {
   char *text = arena_strdup(e->mem, c->pg ? PQerrorMessage(c->pg) : "out of memory");
   size_t len = strlen(text);

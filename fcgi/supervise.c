@@ -122,6 +122,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
   c->inside = slot->pool == POOL_INSIDE;
   c->busy_since_ms = 0;
   c->handler = 0;
+  counters_wait_end(c);
   pid = fork();
   if (pid == 0) be_worker(s, index);
   slot->started_ms = clock_ms();
@@ -172,6 +173,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   c->pid = 0;
   c->busy_since_ms = 0;
   c->handler = 0; /* wherever it was */
+  counters_wait_end(c);
   slot->pid = 0;
   if (slot->state == SLOT_LEAVING) {
     slot->state = SLOT_FREE;

@@ -150,6 +150,17 @@ static int run_raw(struct writ_call *call, void *state) {
   return writ_result(call, text, strlen(text));
 }
 
+/* The same set twice, each of which adds a note with a text of its own. */
+static int run_twice(struct writ_call *call, void *state) {
+  static const char set[] = "{\"commands\":[{\"command\":\"add_another\",\"args\":{\"text\":\"same\"}}]}";
+  const char *text;
+
+  (void)state;
+  for (int i = 0; i < 2; i++)
+    if (writ_call_set(call, set, WRIT_TEXT, &text, NULL) != WRIT_OK) return WRIT_FAILED;
+  return WRIT_OK;
+}
+
 static int run_dispatch(struct writ_call *call, void *state) {
   const char *name = text_arg(call, "name"), *payload = text_arg(call, "payload");
   char done[16];
@@ -270,6 +281,7 @@ static const struct writ_function functions[] = {
     {"fail", run_fail, NULL, NULL},
     {"undecided", run_undecided, NULL, NULL},
     {"raw", run_raw, NULL, NULL},
+    {"twice", run_twice, NULL, NULL},
     {"dispatch", run_dispatch, NULL, NULL},
     {"nest", run_nest, open_nest, free},
     {"jansson", run_jansson, NULL, NULL},

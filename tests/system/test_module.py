@@ -50,6 +50,7 @@ commands:
   say: {{ sql: "select :x::int as x", returns: one }}
   add_note: {{ sql: "insert into note (text, amount) values (:text, :amount) returning id, amount", returns: one,
     args: {{ text: text, amount: {{ type: numeric, default: null }} }} }}
+  add_another: {{ sql: "insert into note (text) values (:text::text || ' ' || gen_random_uuid()) returning id", returns: one }}
   is_free: {{ check: "not exists (select from note where text = :text)", error: {{ code: TAKEN, message: Somebody has it. }} }}
   who: {{ sql: "select current_setting('request.role') as role, current_setting('request.user') as u,
     current_setting('request.id') as id, current_setting('request.jwt.claims')::json as claims", returns: one }}
@@ -63,6 +64,7 @@ commands:
         command("fail", "code: text, status: { type: int, default: 0 }, message: text"),
         command("undecided", "silent: { type: boolean, default: false }"),
         command("raw", "text: text"),
+        command("twice", "text: text"),
         command("dispatch", "name: text, payload: text"),
         command("nest"),
         command("jansson", "a: json"),
@@ -213,6 +215,49 @@ def test_a_module_in_sets(site):
     body["commands"][1] = {"command": "fail", "args": {"code": "NO", "message": "no"}}
     answer = site.client.post("/command/execute_command_set", body)
     assert answer.code == "NO" and answer.json["committed"] == 1 and answer.json["index"] == 1
+
+
+def test_what_a_keyed_module_has_done_is_not_done_again(site):
+    """The repeat of an answer; and of a call whose worker died in the middle: what it had done is there once. A module that asks
+    for the same twice means two."""
+    count = "select count(*) from note where text like %s"
+    key = {"Idempotency-Key": "module-1"}
+    args = {"command": "add_note", "args": {"text": "keyed"}}
+    first = site.client.command("call", args, headers=key)
+    again = site.client.command("call", args, headers=key)
+    assert first.result == again.result and again.header("Idempotent-Replay") == "true"
+    assert site.client.command("call", args).code == "UNIQUE_VIOLATION"
+    key = {"Idempotency-Key": "module-2"}
+    crash = {"how": "_exit", "set": set_of(("add_note", {"text": "keyed crash"}))}
+    for _ in range(3):
+        assert site.client.command("crash", crash, headers=key).status == 502
+    assert site.database.one(count, ["keyed crash"]) == 1
+    key = {"Idempotency-Key": "module-3"}
+    assert site.client.command("twice", {"text": "same"}, headers=key).status == 200
+    assert site.client.command("twice", {"text": "same"}, headers=key).header("Idempotent-Replay") == "true"
+    assert site.database.one(count, ["same %"]) == 2
+
+
+def test_mutexes_of_modules_within_modules(database, shared_object):
+    """Both are held by the same worker, each to the end of its own call; the same one is not waited for."""
+    more = f"""
+  outer: {{ allow: [anonymous], args: {{ command: text, args: json }}, mutex: [outer, same],
+    module: {{ file: {shared_object}, function: call }} }}
+  inner: {{ args: {{ command: text, args: json }}, mutex: [inner, same],
+    module: {{ file: {shared_object}, function: call }} }}
+  held: {{ sql: "select count(*) as n from pg_locks where locktype = 'advisory'", returns: one }}
+"""
+    with Site(database, manifest(shared_object, more), workers=1) as site:
+        before = site.client.command("call", {"command": "held", "args": {}}).result["result"]["n"]
+        within = {"command": "inner", "args": {"command": "held", "args": {}}}
+        for _ in range(3):
+            assert site.client.command("outer", {"command": "held", "args": {}}).result["result"]["n"] == before + 2
+            assert site.client.command("outer", within).result["result"]["result"]["n"] == before + 3
+        execute = {"command": "execute_command_set", "args": {"commands": [
+            {"command": "inner", "args": {"command": "ping", "args": {}}}, {"command": "held"}]}}
+        results = site.client.command("outer", execute).result["results"]  # inner has let go of its own, not of outer's
+        assert results[1]["result"]["n"] == before + 2
+        assert site.client.command("call", {"command": "held", "args": {}}).result["result"]["n"] == before
 
 
 def test_a_dry_run_of_a_module_is_refused(site):

@@ -28,9 +28,9 @@ static int teardown(void **state) {
 }
 
 static struct call_token sample(void) {
-  static const char *const mutexes[] = {"user:7", "a \"b\""};
+  static const struct mutex_held held[] = {{0, -2147483647}, {1, 5}};
   return (struct call_token){.caller = {.role = "member", .user = "7\xc3\xbc", .claims = "{\"role\": \"member\",\"n\":1.50}"},
-                             .mutation = uuid, .deadline_ms = clock_ms() + 60000, .depth = 3, .mutexes = mutexes, .nmutexes = 2,
+                             .mutation = uuid, .deadline_ms = clock_ms() + 60000, .depth = 3, .held = held, .nheld = 2,
                              .key = "K-1"};
 }
 
@@ -57,8 +57,10 @@ static void test_there_and_back(void **state) {
   assert_string_equal(out.mutation, uuid);
   assert_int_equal(out.deadline_ms, in.deadline_ms);
   assert_int_equal(out.depth, 3);
-  assert_int_equal(out.nmutexes, 2);
-  assert_string_equal(out.mutexes[1], "a \"b\"");
+  assert_int_equal(out.nheld, 2);
+  assert_int_equal(out.held[0].lock, -2147483647);
+  assert_int_equal(out.held[1].datasource, 1);
+  assert_int_equal(out.held[1].lock, 5);
   assert_string_equal(out.key, "K-1");
 }
 
@@ -70,7 +72,7 @@ static void test_what_is_not_there(void **state) {
   assert_null(out.caller.user);
   assert_null(out.caller.claims);
   assert_null(out.key);
-  assert_int_equal(out.nmutexes, 0);
+  assert_int_equal(out.nheld, 0);
 }
 
 /* Any bit of a token counts. */
@@ -131,11 +133,20 @@ static void test_keys(void **state) {
   assert_string_equal(keys[3], call_token_key(*state, &a, "x", "anything")); /* its own key counts, not what it does */
 }
 
+/* A call without a key: what the handler names is its own within the call. */
+static void test_keys_without_a_key(void **state) {
+  struct call_token a = {.mutation = uuid}, b = {.mutation = "0198c0de-0000-7000-8000-000000000002"};
+
+  assert_null(call_token_key(*state, &a, NULL, "set"));
+  assert_string_equal(call_token_key(*state, &a, "add", "set"), call_token_key(*state, &a, "add", "other"));
+  assert_string_not_equal(call_token_key(*state, &a, "add", "set"), call_token_key(*state, &b, "add", "set"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
       TEST(test_there_and_back), TEST(test_what_is_not_there), TEST(test_changed),
-      TEST(test_not_ours), TEST(test_deadline), TEST(test_keys),
+      TEST(test_not_ours), TEST(test_deadline), TEST(test_keys), TEST(test_keys_without_a_key),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
