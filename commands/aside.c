@@ -49,7 +49,6 @@ bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, b
 
 /* ---- who may wait ---- */
 
-
 bool engine_wait_begin(struct engine *engine) {
   const struct config *c = engine->config;
   int pool, most;

@@ -102,6 +102,7 @@ static void explain_handler(struct str *out, const struct command *c) {
   } else {
     str_printf(out, "     module %s: function %s of %s\n", c->name, c->module->function, c->module->file);
   }
+  for (size_t i = 0; i < c->nmutexes; i++) str_printf(out, "     mutex %s, held for the whole call\n", c->mutexes[i].name);
 }
 
 static bool explain_entries(struct run *r, size_t first, size_t end, struct str *text) {

@@ -121,7 +121,6 @@ static void start_worker(struct supervisor *s, unsigned index) {
 
   c->inside = slot->pool == POOL_INSIDE;
   c->busy_since_ms = 0;
-  c->handler = 0;
   counters_wait_end(c);
   pid = fork();
   if (pid == 0) be_worker(s, index);
