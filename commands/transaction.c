@@ -168,7 +168,7 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   r->mutexes = (struct mutexes){.held_by = r->mutexes.held_by};
   do next = fly(r, datasource, isolation, first, end);
   while (next == NEXT_AGAIN);
-  mutex_end(r);
+  wait_end(r);
   r->report->retries = r->retries;
   return next == NEXT_DONE;
 }
