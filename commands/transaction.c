@@ -111,8 +111,8 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
 }
 
 /* The order of locks is the same for all: key, mutexes, rows. */
-bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first, size_t end,
-                      struct plan *plan, const struct command **fault) {
+bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first,
+                      size_t end, struct plan *plan, const struct command **fault) {
   *fault = NULL;
   if (!transaction_begin(r, datasource, isolation, plan)) return false;
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
