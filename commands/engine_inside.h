@@ -72,6 +72,7 @@ struct run {
   unsigned retries;
   bool looked_again, session_renewed;
   bool waits;             /* it has a place among the workers that wait */
+  bool guarding;          /* a handler's permissions alone: no key, no mutexes */
   size_t references_left; /* bytes that references may still bring */
   struct keyed keyed;
   struct mutexes mutexes;
@@ -103,6 +104,8 @@ struct compiler transaction_compiler(struct run *r);
 /* Entries [first, end) as a plan, the datasource being ready. *fault: as of compile_entries. */
 bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first,
                       size_t end, struct plan *plan, const struct command **fault);
+/* The permissions of the handler that is entry index, ahead of it, in a transaction of their own. */
+bool transaction_guard(struct run *r, size_t index);
 /* The same, run. */
 bool transaction_run(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end);
 

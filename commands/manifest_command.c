@@ -307,7 +307,7 @@ static const struct command_key {
     {"error", OF_CHECK, read_error},
     {"result", OF_COMPOSITE, NULL},
     {"isolation", OF_COMPOSITE, read_isolation},
-    {"permissions", OF_TRANSACTION, manifest_read_permissions},
+    {"permissions", OF_ALL, manifest_read_permissions},
     {"version", OF_TRANSACTION, manifest_read_version},
     {"max_affected", OF_SQL, manifest_read_max_affected},
     {"mutex", OF_ALL, NULL},
