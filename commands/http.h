@@ -14,7 +14,8 @@ struct http_endpoint {
   const char *unix_socket; /* NULL: none */
 };
 
-/* Reads a URL as a manifest writes it. False: *why, for people. User and password in it are refused, as they would be logged. */
+/* Reads a URL as a manifest writes it. False: *why, for people, a constant. User and password in it are refused, as they would
+ * be logged. */
 bool http_endpoint_read(const void *mem, const char *text, struct http_endpoint *out, const char **why)
     __attribute__((warn_unused_result));
 
@@ -24,35 +25,40 @@ struct http_header {
 
 enum http_end {
   HTTP_ANSWERED,    /* whatever the status */
-  HTTP_UNREACHABLE, /* nothing was sent: no connection */
+  HTTP_UNREACHABLE, /* no connection; surely nothing was sent. Also a unix socket whose queue (listen's backlog) is full */
   HTTP_BROKEN,      /* the answer was cut short, is no HTTP, or is larger than allowed */
-  HTTP_TIMEOUT,
+  HTTP_TIMEOUT,     /* of timeout_ms */
   HTTP_GIVEN_UP,    /* the caller hung up, or the request's deadline came */
 };
 
 /* One POST and its answer. */
 struct http_exchange {
   const struct http_endpoint *endpoint;
-  int timeout_ms;                      /* for all of it, connecting included */
-  size_t max_answer_bytes;
-  const struct http_header *headers;   /* beside Content-Type, Content-Length, User-Agent; values without line ends */
-  size_t nheaders;
+  int timeout_ms;                      /* more than 0: for all of it, looking up the name and connecting included */
+  size_t max_answer_bytes;             /* of the body; its headers have a limit of their own */
+  /* May the service get it twice? Then a kept connection that ends without an answer is replaced and the request sent again.
+   * Without it the end is BROKEN, unless surely nothing was sent. */
+  bool repeatable;
+  const struct http_header *headers;   /* beside Content-Type, Content-Length, Accept, User-Agent, Host. A value with a control */
+  size_t nheaders;                     /* character in it (line ends): BROKEN, and nothing is sent */
   const char *body;                    /* application/json */
   size_t len;
   /* Filled: */
   enum http_end end;
+  bool sent;                           /* some of it at least: the service may have acted on it, whatever the end */
   const char *why;                     /* unless ANSWERED: for the log */
-  int status;
+  int status;                          /* this and what follows: 0 or NULL unless ANSWERED */
   const char *content_type;            /* NULL: none */
   const char *retry_after;             /* NULL: none */
-  const char *answer;                  /* in mem, NUL behind it */
+  const char *answer;                  /* in mem, NUL behind it. Without Content-Length or chunks its end cannot be told from a cut */
   size_t answer_len;
   int64_t took_us;
 };
 
 struct http_client;
 
-/* One a process, made when first needed; keeps connections to services open between requests. talloc_free ends it. */
+/* One a process, made when first needed and after the last fork; keeps connections to services open between requests.
+ * talloc_free ends it. */
 struct http_client *http_client_new(const void *mem);
 /* All at once; comes back when each has ended. No redirect is followed, no cookie kept, no proxy of the environment used.
  * w: its deadline and its caller's hang-up end what is still under way (HTTP_GIVEN_UP). */
