@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "commands/config.h"
+#include "commands/outbox.h"
 #include "commands/param.h"
 
 #include <string.h>
@@ -43,6 +44,7 @@ static void give_slots(struct command_set *set, size_t first, size_t end) {
         if (set->nodes[j]->args[a]) expr_each_result(set->nodes[j]->args[a], give_slot, &last);
     if (!is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &last);
   }
+  outbox_each_result(set, first, end, give_slot, &last);
 }
 
 /* Places in the request. */
@@ -325,5 +327,6 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
       if (!compile_node(k, set, j, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
+  outbox_compile(k, set, first, end, plan);
   return true;
 }

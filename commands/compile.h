@@ -14,6 +14,7 @@ struct compiler {
   const struct config *config;
   const struct shape *shapes; /* by command id */
   struct variants *variants;
+  const char *mutation;       /* its UUID */
 };
 
 /* Adds the steps of entries [first, end) to *plan. False: *e with index, path, argument; BAD_ARGUMENT, BAD_REFERENCE, or
