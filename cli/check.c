@@ -14,12 +14,14 @@ static int print_keys(void) {
 }
 
 int cli_check(void *mem, const struct options *o) {
+  struct options checking = *o;
   struct problems p;
   struct config *config;
   struct manifest *manifest;
 
   if (o->keys) return print_keys();
-  if (!cli_load(mem, o, &config, &manifest)) return 1;
+  checking.only_checks = true;
+  if (!cli_load(mem, &checking, &config, &manifest)) return 1;
   if (o->print) {
     config_print(stdout, config);
     return 0;

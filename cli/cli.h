@@ -19,6 +19,7 @@ struct options {
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
   const char *role, *user, *claims;       /* run, explain */
   bool dry_run, offline, print, keys;
+  bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
   const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input */
 };

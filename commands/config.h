@@ -26,6 +26,7 @@ struct datasource {
 };
 
 struct config {
+  bool environment_optional; /* of who only checks: $env.NAME of a manifest need not be set, that is a warning */
   const char *file;
   const char *manifest; /* path, made absolute against file's folder */
   const char *user, *group; /* workers run as; needed when writd starts as root */

@@ -66,6 +66,8 @@ struct member {
   int line;
 };
 
+enum { HOOK_ATTEMPTS = 15 };
+
 /* A service told before a command runs, which may refuse it, or after it was committed. */
 struct hook {
   const char *name;         /* command.name: unique in the manifest */

@@ -268,8 +268,13 @@ static void read_statement(struct manifest_reader *r, struct draft *d, const cha
 
 /* ---- commands ---- */
 
-enum { OF_SQL = 1 << COMMAND_SQL, OF_CHECK = 1 << COMMAND_CHECK, OF_COMPOSITE = 1 << COMMAND_COMPOSITE };
-enum { OF_STATEMENT = OF_SQL | OF_CHECK, OF_ALL = OF_STATEMENT | OF_COMPOSITE };
+enum {
+  OF_SQL = 1 << COMMAND_SQL,
+  OF_CHECK = 1 << COMMAND_CHECK,
+  OF_COMPOSITE = 1 << COMMAND_COMPOSITE,
+  OF_HANDLER = 1 << COMMAND_HANDLER
+};
+enum { OF_ALL = OF_SQL | OF_CHECK | OF_COMPOSITE | OF_HANDLER };
 
 /* read NULL: read later, when the others are there. kinds 0: for another version of writ. */
 static const struct command_key {
@@ -288,7 +293,8 @@ static const struct command_key {
     {"error", OF_CHECK, read_error},
     {"result", OF_COMPOSITE, NULL},
     {"isolation", OF_COMPOSITE, read_isolation},
-    {"http", 0, NULL},
+    {"http", OF_HANDLER, manifest_read_http},
+    {"hooks", OF_ALL, NULL},
     {"module", 0, NULL},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
@@ -309,8 +315,8 @@ static void unknown_command_key(struct manifest_reader *r, int line, const struc
 
 /* By which of its keys the command is what it is. */
 static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
-  static const char *const keys[] = {"sql", "check", "commands"};
-  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE};
+  static const char *const keys[] = {"sql", "check", "commands", "http"};
+  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_HANDLER};
   unsigned found = 0;
 
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -319,14 +325,14 @@ static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
     found++;
   }
   d->kind_known = d->args_known = found == 1;
-  if (found == 0 && (yaml_get(d->node, "http") || yaml_get(d->node, "module"))) return; /* told with the key */
+  if (found == 0 && yaml_get(d->node, "module")) return; /* told with the key */
   if (found != 1)
-    manifest_wrong(r, line, d->command->name, "%s sql:, check: and commands: is needed; it says what the command is",
+    manifest_wrong(r, line, d->command->name, "%s sql:, check:, commands: and http: is needed; it says what the command is",
                    found ? "only one of" : "one of");
 }
 
 static void read_command_keys(struct manifest_reader *r, struct draft *d) {
-  static const char *const kind_names[] = {"an sql command", "a check", "a composite"};
+  static const char *const kind_names[] = {"an sql command", "a check", "a composite", "a handler"};
   const struct yaml *node = d->node;
   struct command *c = d->command;
 
@@ -352,12 +358,14 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
   else if (!sql_is_name(c->name))
     manifest_wrong(r, c->line, c->name, "a command's name is letters, digits and _, not a digit first, at most %d",
                    SQL_NAME_BYTES);
-  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... } or { commands: [...] }")) return;
+  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] } or { http: ... }")) return;
   d->node = node;
   find_kind(r, d, c->line);
   c->error.status = c->kind == COMMAND_CHECK ? STATUS_CHECK : 0;
   read_command_keys(r, d);
-  if (!d->kind_known || c->kind == COMMAND_COMPOSITE) return;
+  if (!d->kind_known) return;
   const char *key = c->kind == COMMAND_CHECK ? "check" : "sql";
-  read_statement(r, d, key, yaml_get(node, key));
+  if (c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK) read_statement(r, d, key, yaml_get(node, key));
+  const struct yaml *hooks = yaml_get(node, "hooks");
+  if (hooks) manifest_read_hooks(r, d, hooks);
 }

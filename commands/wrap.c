@@ -90,8 +90,10 @@ static void put_check(struct str *s, const struct command *c, const struct shape
   str_printf(s, ", %d) end", error->status ? error->status : 422);
 }
 
+static bool has_no_statement(const struct command *c) { return c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER; }
+
 bool wrap_has_types(const struct command *c) {
-  for (size_t i = 0; c->kind == COMMAND_COMPOSITE && i < c->nargs; i++)
+  for (size_t i = 0; has_no_statement(c) && i < c->nargs; i++)
     if (c->args[i].type) return true;
   return false;
 }
@@ -104,7 +106,7 @@ static void put_types(struct str *s, const struct command *c) {
 char *wrap_plain(const void *mem, const struct command *c) {
   struct str *s = str_new(mem, 512);
 
-  if (c->kind == COMMAND_COMPOSITE) put_types(s, c);
+  if (has_no_statement(c)) put_types(s, c);
   else if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
   else put_all(s, c, NULL, NULL);
   return s->p;

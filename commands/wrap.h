@@ -18,10 +18,10 @@ struct shape {
   int64_t described_ms;  /* clock_ms; 0: not yet */
 };
 
-/* The statement as written with $1, $2 ...: to be described. For a check, the statement that runs it. For a composite one that
- * has its arguments as parameters, never to be run. */
+/* The statement as written with $1, $2 ...: to be described. For a check, the statement that runs it. For a composite or a handler one
+ * that has its arguments as parameters, never to be run. */
 char *wrap_plain(const void *mem, const struct command *c);
-/* A composite whose args: name types. */
+/* A composite or a handler whose args: name types. */
 bool wrap_has_types(const struct command *c);
 /* The statement that runs the command. modes: one for each of c->sql.names. captured: its last parameter, behind those, is
  * the name of the setting that keeps the result. */
