@@ -12,6 +12,7 @@ struct counters {
   uint64_t status[6];       /* answers by hundreds: [2] = 2xx ... [5]; [0], [1] stay 0 */
   uint64_t commits, rollbacks, retries, lost_connections, connects, unknown_outcomes, cancels, undelivered;
   uint64_t flights;         /* round trips that carried a transaction */
+  uint64_t deliveries, delivery_failures, dead_letters, lost_leases; /* of after-hooks */
   uint64_t request_us, postgres_us;        /* sums */
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */

@@ -26,6 +26,9 @@ struct engine {
   struct shape *shapes;    /* manifest->ncommands */
   void **shape_mem;        /* of those described alone since */
   struct variants *variants;
+  struct http_client *http; /* NULL: not needed yet */
+  int wake_fd;             /* of the runners; -1: none */
+  bool wake;               /* there is work for them since they were woken last */
 };
 
 /* One call of engine_run. */
@@ -37,6 +40,7 @@ struct run {
   struct report *report;
   struct err *e;
   struct wait wait;
+  const char *mutation; /* the UUID of what this call does */
   unsigned retries;
   bool looked_again, session_renewed;
   size_t references_left; /* bytes that references may still bring */
@@ -44,6 +48,8 @@ struct run {
 
 /* engine.c: connected, of the right version, its commands described. */
 bool source_ready(struct engine *engine, size_t index, const struct wait *w, struct err *e);
+/* Made when first needed. */
+struct http_client *engine_http(struct engine *engine);
 
 /* shapes.c. Can PostgreSQL be asked about the command? */
 bool shapes_apply(const struct command *c);

@@ -392,6 +392,8 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   size_t count;
 
   set->outbox_step = SIZE_MAX;
+  set->outbox_owner = NULL;
+  set->outbox_sync = 0;
   if (plan->dry_run) return;
   items = collect(k, set, first, end, plan, &count, &shape);
   if (!count) return;
@@ -400,6 +402,7 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   params[n++] = k->mutation;
   for (size_t f = 0; f < ROW_FIELDS; f++) params[n++] = field(k->mem, rows, count, f * sizeof(const char *));
   if (shape & SHAPE_SYNC) params[n++] = set->outbox_owner = k->mutation;
+  for (size_t i = 0; i < count; i++) set->outbox_sync += items[i].hook->sync;
   set->outbox_step = plan->n;
   plan->durable = true;
   arena_grow(k->mem, plan->steps, plan->n);

@@ -42,6 +42,23 @@ static bool resolve(struct run *r, struct expr *x, size_t first_node_of_entry) {
   return true;
 }
 
+/* What after-hooks are told. */
+static bool resolve_uses(struct run *r, size_t index) {
+  size_t first = r->set->entries[index].first_node;
+
+  for (size_t i = 0; i < r->set->nuses; i++) {
+    const struct use *use = &r->set->uses[i];
+
+    if (use->entry != index) continue;
+    for (size_t a = 0; a < use->command->nargs; a++)
+      if (use->args[a] && !resolve(r, (struct expr *)use->args[a], first)) return false;
+    for (size_t h = 0; h < use->command->nafter_hooks; h++)
+      if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
+    if (!resolve(r, (struct expr *)use->result, first)) return false;
+  }
+  return true;
+}
+
 static bool resolve_entry(struct run *r, size_t index) {
   struct entry *entry = &r->set->entries[index];
 
@@ -53,7 +70,7 @@ static bool resolve_entry(struct run *r, size_t index) {
         return false;
       }
   }
-  return resolve(r, (struct expr *)entry->result, entry->first_node);
+  return resolve(r, (struct expr *)entry->result, entry->first_node) && resolve_uses(r, index);
 }
 
 static bool on_one_datasource(const struct command_set *set) {
@@ -104,14 +121,16 @@ static bool run_each(struct run *r) {
 
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) {
+  char *mutation = arena_zero(mem, 37, "mutation");
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e,
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd},
-                  .references_left = REFERENCE_BYTES};
+                  .references_left = REFERENCE_BYTES, .mutation = mutation};
   /* A dry run of an execute set is one transaction where it can be, so that later commands see what earlier ones did. */
   bool together = !set->each_alone || (call->dry_run && on_one_datasource(set));
   bool ok;
 
   *report = (struct report){0};
+  clock_uuid7(mutation);
   if (!set->nentries) {
     result_put(answer, set);
     return true;

@@ -297,6 +297,23 @@ static bool has_steps(const struct command *c) {
   return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks;
 }
 
+/* What orders the deliveries of its after-hooks. */
+static bool fill_keys(struct decoder *d, struct use *use) {
+  const struct command *c = use->command;
+  struct scope s = {.composite = c, .args = use->args, .results = &use->result};
+
+  use->keys = arena_array(d->mem, const struct expr *, c->nafter_hooks + 1);
+  for (size_t i = 0; i < c->nafter_hooks; i++) {
+    struct expr *key;
+
+    if (!c->after_hooks[i].key) continue;
+    key = arena_new(d->mem, struct expr);
+    if (!fill_template(d, &s, c->after_hooks[i].key, key)) return false;
+    use->keys[i] = key;
+  }
+  return true;
+}
+
 static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                                  bool direct) {
   struct command_set *set = d->set;
@@ -308,9 +325,10 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
   arena_grow(d->mem, set->uses, set->nuses);
   set->uses[set->nuses++] = (struct use){.command = c, .args = args, .entry = entry, .direct = direct, .first_node = first};
   result = unfold_statements(d, c, args, entry, direct);
+  if (!result) return NULL;
   set->uses[use].result = result;
   set->uses[use].end_node = set->nnodes;
-  return result;
+  return fill_keys(d, &set->uses[use]) ? result : NULL;
 }
 
 static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {

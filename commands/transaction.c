@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "commands/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
-  return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants};
+  return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
+                           .mutation = r->mutation};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -135,6 +137,7 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
     r->report->flights++;
     if (ok) {
       result_keep(r, first, end, &f);
+      if (r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &f.results[r->set->outbox_step]);
       return true;
     }
     if (try_again(r, &plan, &f)) continue;

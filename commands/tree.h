@@ -80,6 +80,7 @@ struct command_set {
   size_t nuses;
   size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
   const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
+  size_t outbox_sync;           /* so many of those */
 };
 
 const struct expr *expr_literal(void *mem, const struct json *value);

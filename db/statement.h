@@ -13,7 +13,8 @@ struct statement {
 };
 
 enum {
-  STATEMENT_FIXED = 16,   /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
+  STATEMENT_QUEUE = 16,   /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
+  STATEMENT_FIXED = 32,   /* and below these, those of the outbox (commands/queue.c) */
   STATEMENT_SLOTS = 1024,
 };
 
