@@ -1,5 +1,5 @@
-/* SHA-256, HMAC and base64 of libcrypto. What of it can fail is memory, or an OpenSSL that is set up without SHA-256: both end
- * the process, as arena.h does. */
+/* SHA-256, HMAC and base64 of libcrypto. What of it can fail is memory, or an OpenSSL that is set up without SHA-256: both
+ * end the process, as arena.h does. */
 #include "base/digest.h"
 
 #include "base/arena.h"
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One per process, made when first needed: fetching an algorithm by name takes several times as long as hashing a small request
- * with it (OpenSSL's manual crypto(7), "Explicit fetching"). */
+/* One per process, made when first needed: fetching an algorithm by name takes several times as long as hashing a small
+ * request with it (OpenSSL's manual crypto(7), "Explicit fetching"). */
 static struct {
   EVP_MD *sha256;
   EVP_MD_CTX *sha256_run;

@@ -24,8 +24,8 @@ bool digest_equal(const void *a, const void *b, size_t len);
 
 /* RFC 4648 section 4, with padding. */
 char *digest_base64(const void *mem, const void *data, size_t len);
-/* NULL: not base64 as digest_base64 writes it (blanks, no padding, bits behind the last byte). *len: bytes, without the NUL that is
- * put behind them. */
+/* NULL: not base64 as digest_base64 writes it (blanks, no padding, bits behind the last byte). *len: bytes, without the NUL
+ * that is put behind them. */
 unsigned char *digest_unbase64(const void *mem, const char *text, size_t *len);
 
 #endif

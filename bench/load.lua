@@ -1,9 +1,9 @@
 -- wrk's script: posts one body again and again for some seconds, with a new name in each request, and then lets every
 -- request that is under way have its answer, so that nothing is done that is not counted.
 --
---   wrk -t 1 -c CONNECTIONS -d MORE_THAN_SECONDS ... -s load.lua URL -- BODY_FILE TAG SECONDS CONNECTIONS
+--   wrk -t 1 -c CONNECTIONS -d MORE_THAN_SECONDS ... -s load.lua URL -- BODY_FILE TAG SECONDS CONNECTIONS [HEADER]
 --
--- Every @NAME@ in the file becomes TAG and a number: always of the same length, so the head of the request is made
+-- Every @NAME@ in the file and the header becomes TAG and a number: always of the same length, so the head of the request is made
 -- once, never the same twice, and in no order: people's names do not come sorted, and if they did all workers would
 -- wait for the last page of the index. done() prints one line for the program that started wrk.
 
@@ -42,8 +42,10 @@ function init(args)
   file:close()
   tag, seconds, connections = args[2], tonumber(args[3]), tonumber(args[4])
   local place = string.rep("@", #tag + 9) -- as long as the name will be
-  local text = wrk.format("POST", nil, { ["Content-Type"] = "application/json", ["Host"] = wrk.headers["Host"] },
-    (body:gsub("@NAME@", place)))
+  local headers = { ["Content-Type"] = "application/json", ["Host"] = wrk.headers["Host"] }
+  local field, value = (args[5] or ""):match("^([^:]+): (.*)$")
+  if field then headers[field] = (value:gsub("@NAME@", place)) end
+  local text = wrk.format("POST", nil, headers, (body:gsub("@NAME@", place)))
   local from = 1
   while true do
     local first, last = text:find(place, from, true)

@@ -75,14 +75,14 @@ class Load:
             raise Wrong(f"{self.done} done, {self.refused} refused, {self.errors or 'no errors of the transport'}")
 
 
-def wrk(nginx, path, body, seconds, tag="load", connections=CONNECTIONS):
-    """tag: what the names of this load begin with."""
+def wrk(nginx, path, body, seconds, tag="load", connections=CONNECTIONS, header=""):
+    """tag: what the names of this load begin with. header: a field of each request, such as "Idempotency-Key: @NAME@"."""
     folder = harness.workspace().folder("wrk")
     shutil.copy(BENCH / "load.lua", folder)
     (folder / "body").write_text(body)
     said = harness.run(
         ["wrk", "--latency", "-t", 1, "-c", connections, "-d", seconds + PATIENCE_S, "--timeout", PATIENCE_S, "-s",
-         folder / "load.lua", f"http://127.0.0.1:{nginx.port}{path}", "--", folder / "body", tag, seconds, connections],
+         folder / "load.lua", f"http://127.0.0.1:{nginx.port}{path}", "--", folder / "body", tag, seconds, connections, header],
         timeout=seconds + PATIENCE_S + 20).stdout
     shutil.rmtree(folder)
     found = re.search(r"^RESULT (.*)$", said, re.M)

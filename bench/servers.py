@@ -155,13 +155,13 @@ class Front(harness.Nginx):
 class Stack:
     """What stands between the load and PostgreSQL at one delay; systems: which of writ and php are wanted."""
 
-    def __init__(self, database, delay_ms, systems):
+    def __init__(self, database, delay_ms, systems, **settings):
         self.proxy = DelayProxy(database.postgres, delay_ms) if delay_ms else None
         self.route = Route(database, self.proxy)
         self.applications = {}
         locations, border = "", "/nonexistent"
         if "writ" in systems:
-            self.applications["writ"] = writ(self.route)
+            self.applications["writ"] = writ(self.route, **settings)
             border = self.applications["writ"].border_socket
             locations += WRIT_LOCATION
         if "php" in systems:

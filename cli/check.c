@@ -13,6 +13,14 @@ static int print_keys(void) {
   return 0;
 }
 
+/* Permissions are no commands to people. */
+static size_t count_commands(const struct manifest *m) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < m->ncommands; i++) n += m->commands[i]->kind != COMMAND_PERMISSION && m->commands[i]->kind != COMMAND_VERSION;
+  return n;
+}
+
 int cli_check(void *mem, const struct options *o) {
   struct options checking = *o;
   struct problems p;
@@ -30,6 +38,6 @@ int cli_check(void *mem, const struct options *o) {
   if (!o->offline) engine_check(engine_new(mem, config, manifest, NULL), &p);
   problems_print(&p);
   if (p.errors) return 1;
-  printf("%s: %zu commands, no errors%s\n", manifest->file, manifest->ncommands, o->offline ? " (database not asked)" : "");
+  printf("%s: %zu commands, no errors%s\n", manifest->file, count_commands(manifest), o->offline ? " (database not asked)" : "");
   return 0;
 }

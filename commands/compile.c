@@ -287,7 +287,7 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
   if (node->slot) params[nparams++] = arena_printf(k->mem, "writ.s%u", node->slot);
   node->step = plan->n;
   add_step(k, plan, (struct step){.statement = statement_for(k, c, key), .params = params, .nparams = nparams,
-                                  .gives = wrap_gives(c, shape, node->slot != 0), .member = (unsigned)owner,
+                                  .gives = wrap_gives(c, shape, node->slot != 0), .as_login = c->permission.as_login, .member = (unsigned)owner,
                                   .purpose = c->name});
   return true;
 }
@@ -316,17 +316,39 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
   return true;
 }
 
+static bool has_reference(const struct node *node) {
+  for (size_t i = 0; i < node->command->nargs; i++)
+    if (node->args[i] && node->args[i]->kind != EXPR_LITERAL) return true;
+  return false;
+}
+
+/* A guard ahead of the first write of the whole set; one that looks at an earlier result waits for that. */
+static bool comes_first(const struct node *node) { return node->phase == PHASE_BEFORE && !has_reference(node); }
+static bool comes_last(const struct node *node) { return node->phase == PHASE_AFTER; }
+static bool comes_between(const struct node *node) { return !comes_first(node) && !comes_last(node); }
+
+static bool compile_nodes(struct compiler *k, struct command_set *set, size_t first, size_t end, bool (*which)(const struct node *),
+                          struct plan *plan, const struct command **fault, struct err *e) {
+  for (size_t i = first; i < end; i++)
+    if (which(set->nodes[i]) && !compile_node(k, set, i, plan, fault, e)) return false;
+  return true;
+}
+
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) {
+  size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
+
   give_slots(set, first, end);
   *fault = NULL;
+  for (size_t i = first; i < end; i++)
+    if (!check_types(k, set, i, fault, e)) return false;
+  if (!compile_nodes(k, set, first_node, end_node, comes_first, plan, fault, e)) return false;
   for (size_t i = first; i < end; i++) {
     struct entry *entry = &set->entries[i];
-    if (!check_types(k, set, i, fault, e)) return false;
-    for (size_t j = entry->first_node; j < entry->end_node; j++)
-      if (!compile_node(k, set, j, plan, fault, e)) return false;
+    if (!compile_nodes(k, set, entry->first_node, entry->end_node, comes_between, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
+  if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
   outbox_compile(k, set, first, end, plan);
   return true;
 }

@@ -321,7 +321,7 @@ static void read_member(struct scope *s, const struct yaml *node, struct member 
 static void check_args_used(const struct scope *s) {
   const struct command *c = s->composite;
   for (size_t i = 0; i < c->nargs; i++)
-    if (!s->used[i])
+    if (!s->used[i] && !manifest_permission_uses(c, c->args[i].name))
       manifest_wrong(s->r, c->args[i].line, c->name, "args: declares %s, but $args.%s is used nowhere; remove it",
                      c->args[i].name, c->args[i].name);
 }

@@ -18,10 +18,11 @@
 enum {
   HEADER_LINES_MAX = 100,        /* as nginx has it for requests; the limits also bound interim answers and trailers */
   HEADER_BYTES_MAX = 32 * 1024,
-  KEPT_CONNECTIONS_MAX = 16,     /* a process, to all services together; each is a descriptor, with TLS also some 50 kB */
+  KEPT_CONNECTIONS_MAX = 16,     /* a process, to all services together */
   KEPT_REPEATABLE_S = 60,
-  /* Services close a connection that has been idle for 2 s (gunicorn), 5 s (node, uvicorn), 75 s (nginx). A request that meets
-   * the close on its way is lost, so what must not be repeated takes no connection that has been idle for longer. */
+  /* Services close a connection that has been idle for 2 s (gunicorn), 5 s (node, uvicorn), 75 s (nginx). A request that
+   * meets the close on its way is lost, so what must not be repeated takes no connection that has been idle for 2 s (libcurl
+   * compares whole seconds). */
   KEPT_ONCE_S = 1,
   ANSWER_BYTES = 2048,           /* to begin with */
   POLL_MS = 60000
@@ -29,7 +30,7 @@ enum {
 
 struct http_client {
   CURLM *multi;
-  int watch; /* epoll: libcurl's poll knows no POLLRDHUP, but an epoll descriptor that is readable when the caller has gone */
+  int watch; /* epoll, readable when the caller has gone: curl_multi_poll knows no POLLRDHUP. -1: no descriptor was left */
 };
 
 /* An exchange under way. */
@@ -136,8 +137,8 @@ static bool is_sent(CURL *easy) {
   return curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &bytes) == CURLE_OK && bytes > 0;
 }
 
-/* Ahead of each attempt. libcurl repeats a request, even a POST, when a kept connection ends without an answer: the service may
- * have closed it before, but may also have died over this very request. */
+/* Ahead of each attempt. libcurl repeats a request, even a POST, when a kept connection ends without an answer: the service
+ * may have closed it before, but may also have died over this very request. */
 static int may_send(void *arg, char *address, char *local, int port, int local_port) {
   struct transfer *t = arg;
 
@@ -209,7 +210,7 @@ static bool add_headers(struct transfer *t) {
     const struct http_header *h = &t->x->headers[i];
     char *line;
 
-    if (!is_clean(h->value)) return false;
+    if (!is_clean(h->name) || !is_clean(h->value)) return false;
     /* libcurl's way to say that the value is empty: a semicolon. */
     line = *h->value ? arena_printf(t->mem, "%s: %s", h->name, h->value) : arena_printf(t->mem, "%s;", h->name);
     add_header(t, line);

@@ -14,8 +14,8 @@ struct http_endpoint {
   const char *unix_socket; /* NULL: none */
 };
 
-/* Reads a URL as a manifest writes it. False: *why, for people, a constant. User and password in it are refused, as they would
- * be logged. */
+/* Reads a URL as a manifest writes it. False: *why, for people, a constant. User and password in it are refused, as they
+ * would be logged. */
 bool http_endpoint_read(const void *mem, const char *text, struct http_endpoint *out, const char **why)
     __attribute__((warn_unused_result));
 
@@ -39,8 +39,10 @@ struct http_exchange {
   /* May the service get it twice? Then a kept connection that ends without an answer is replaced and the request sent again.
    * Without it the end is BROKEN, unless surely nothing was sent. */
   bool repeatable;
-  const struct http_header *headers;   /* beside Content-Type, Content-Length, Accept, User-Agent, Host. A value with a control */
-  size_t nheaders;                     /* character in it (line ends): BROKEN, and nothing is sent */
+  /* Beside Content-Type, Content-Length, Accept, User-Agent, Host. With a control character (a line end) in one: BROKEN, and
+   * nothing is sent. */
+  const struct http_header *headers;
+  size_t nheaders;
   const char *body;                    /* application/json */
   size_t len;
   /* Filled: */
@@ -50,7 +52,7 @@ struct http_exchange {
   int status;                          /* this and what follows: 0 or NULL unless ANSWERED */
   const char *content_type;            /* NULL: none */
   const char *retry_after;             /* NULL: none */
-  const char *answer;                  /* in mem, NUL behind it. Without Content-Length or chunks its end cannot be told from a cut */
+  const char *answer;                  /* in mem, NUL behind it. Without length or chunks its end looks like a cut */
   size_t answer_len;
   int64_t took_us;
 };

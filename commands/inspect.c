@@ -29,7 +29,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     bool fresh;
 
     err_init(&e, mem);
-    if (engine->manifest->nroles) manifest_role(engine->manifest, c->allow[i], &plan.role);
+    if (engine->manifest->nroles && !c->permission.as_login) manifest_role(engine->manifest, c->allow[i], &plan.role);
     /* EXPLAIN plans and checks privileges, and runs nothing; but planning computes what is constant, and the user is '' and
      * the arguments are null here: a value that does not fit (class 22) says nothing against the command. */
     str_printf(sql, "explain %s", wrap_command(mem, c, shape, engine->config, modes, false));
@@ -58,6 +58,9 @@ void engine_check(struct engine *engine, struct problems *p) {
     const struct shape *shape = &engine->shapes[i];
 
     if (!shapes_apply(c)) continue;
+    if (shape->unlocked && shape->d.ok)
+      problems_warn(p, m->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
+                    "make it one plain SELECT or EXISTS, take a mutex:, or write lock: none", c->name);
     if (shape->d.ok) check_roles(engine, c, p, mem);
     else
       problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));

@@ -179,6 +179,7 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   read_commands(r, part);
   index_commands(r->mem, r->manifest);
   composite_link(r);
+  manifest_add_permissions(r);
 }
 
 static struct manifest *read_tree(const void *mem, const struct config *config, const struct yaml *root, size_t errors,

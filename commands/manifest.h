@@ -18,7 +18,8 @@ enum command_kind {
   COMMAND_CHECK,
   COMMAND_COMPOSITE,
   COMMAND_HANDLER,    /* a program: http: or module: */
-  COMMAND_PERMISSION, /* of another command: cannot be called */
+  COMMAND_PERMISSION, /* of another command, as COMMAND_VERSION: cannot be called */
+  COMMAND_VERSION,
   COMMAND_TRANSACTIONAL_SET,
   COMMAND_EXECUTE_SET,
 };
@@ -79,6 +80,21 @@ struct hook {
   const struct template *key; /* after: deliveries of one key are in order; NULL: no order */
 };
 
+/* How a permission or version locks the rows that it looks at. */
+enum row_lock { ROW_LOCK_UPDATE, ROW_LOCK_SHARE, ROW_LOCK_NONE };
+
+/* Where a permission has a value from: an index into its command's args, or one of these. */
+enum given { GIVEN_RESULT = -4, GIVEN_CLAIMS, GIVEN_ROLE, GIVEN_USER };
+
+/* What a permission is beside an expression that must be true. */
+struct permission {
+  const struct command *of;
+  const int *from;       /* by index into its own args: enum given, or an index into of->args */
+  enum row_lock lock;
+  bool as_login;         /* the login role, not the mapped one */
+  size_t version;        /* VERSION: index into its own args of the value that the column must have */
+};
+
 struct command {
   const char *name;
   size_t id;                    /* index into manifest.commands */
@@ -98,8 +114,11 @@ struct command {
   size_t nmembers;
   const struct template *result; /* COMPOSITE; NULL: the last member's result */
   enum isolation isolation;
-  const struct command **before, **after; /* permissions: COMMAND_PERMISSION each */
+  const struct command **before, **after; /* permissions; a version guard is the first of before */
   size_t nbefore, nafter;
+  struct permission permission; /* PERMISSION, VERSION */
+  bool version_required;        /* there is a version guard, and it needs a value */
+  long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
   const struct service *http;   /* HANDLER: the program; NULL: a module */

@@ -203,6 +203,8 @@ static void check_verb(struct manifest_reader *r, const struct command *c, const
       manifest_wrong(r, line, c->name,
                      "%s: %s changes data; a check is an expression, SELECT or VALUES; make it an sql: command", key,
                      word);
+  } else if (c->max_affected >= 0 && verb != SQL_INSERT && verb != SQL_UPDATE && verb != SQL_DELETE) {
+    manifest_wrong(r, line, c->name, "max_affected: applies to INSERT, UPDATE and DELETE, not to %s", word);
   } else if (verb == SQL_MERGE || verb == SQL_CALL) {
     if (returns == RETURNS_ONE || returns == RETURNS_OPTIONAL || returns == RETURNS_MANY)
       manifest_wrong(r, line, c->name, "returns: %s gives no rows here; write returns: count or none, or remove it",
@@ -215,7 +217,7 @@ static void bind_args(struct manifest_reader *r, struct draft *d, int line) {
   struct command *c = d->command;
   const struct argument *declared = c->args;
   size_t n = c->sql.nnames, ndeclared = c->nargs;
-  struct argument *args = arena_array(r->mem, struct argument, n ? n : 1);
+  struct argument *args = arena_array(r->mem, struct argument, n + ndeclared + 1);
   bool *used = arena_array(r->mem, bool, ndeclared ? ndeclared : 1);
   const char **names = arena_array(r->mem, const char *, ndeclared + 1);
 
@@ -233,10 +235,13 @@ static void bind_args(struct manifest_reader *r, struct draft *d, int line) {
                      near ? "; did you mean :" : "; declare it, or remove args:", near ? near : "", near ? "?" : "");
     }
   }
-  for (size_t k = 0; k < ndeclared; k++)
-    if (!used[k])
+  for (size_t k = 0; k < ndeclared; k++) {
+    if (used[k]) continue;
+    if (manifest_permission_uses(c, declared[k].name)) args[n++] = declared[k];
+    else
       manifest_wrong(r, declared[k].line, c->name, "args: declares %s, but the statement does not use :%s; remove it",
                      declared[k].name, declared[k].name);
+  }
   c->args = args;
   c->nargs = n;
 }
@@ -295,6 +300,9 @@ static const struct command_key {
     {"isolation", OF_COMPOSITE, read_isolation},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
+    {"permissions", OF_ALL, manifest_read_permissions},
+    {"version", OF_ALL, manifest_read_version},
+    {"max_affected", OF_SQL, manifest_read_max_affected},
     {"module", 0, NULL},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
@@ -360,12 +368,16 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
                    SQL_NAME_BYTES);
   if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] } or { http: ... }")) return;
   d->node = node;
+  c->max_affected = -1;
   find_kind(r, d, c->line);
   c->error.status = c->kind == COMMAND_CHECK ? STATUS_CHECK : 0;
   read_command_keys(r, d);
   if (!d->kind_known) return;
-  const char *key = c->kind == COMMAND_CHECK ? "check" : "sql";
-  if (c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK) read_statement(r, d, key, yaml_get(node, key));
+  if (c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK) {
+    const char *key = c->kind == COMMAND_CHECK ? "check" : "sql";
+    read_statement(r, d, key, yaml_get(node, key));
+  }
+  manifest_bind_permissions(r, d);
   const struct yaml *hooks = yaml_get(node, "hooks");
   if (hooks) manifest_read_hooks(r, d, hooks);
 }

@@ -62,6 +62,17 @@ void manifest_own_error(struct manifest_reader *r, const char *where, const stru
 /* manifest_command.c: d->command has its name, id and line. */
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
+ * command's arguments are known, what each has its values from. */
+void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);
+void manifest_read_version(struct manifest_reader *r, struct draft *d, const struct yaml *value);
+void manifest_read_max_affected(struct manifest_reader *r, struct draft *d, const struct yaml *value);
+void manifest_bind_permissions(struct manifest_reader *r, struct draft *d);
+/* Is an argument used by one of them? */
+bool manifest_permission_uses(const struct command *c, const char *name);
+/* Gives each an id among the commands: the last thing that is done. */
+void manifest_add_permissions(struct manifest_reader *r);
+
 /* manifest_hooks.c: hooks: (once the command's arguments are known), http:. */
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);

@@ -15,7 +15,7 @@ void result_keep(struct run *r, size_t first, size_t end, const struct flight *f
 
       node->text = result->text;
       node->len = result->len;
-      if (node->command->kind == COMMAND_CHECK) continue;
+      if (node->command->kind != COMMAND_SQL) continue;
       if (returns == RETURNS_OPTIONAL && result->text && strcmp(result->text, "null") == 0) continue;
       r->report->rows += returns == RETURNS_COUNT && result->text ? strtoull(result->text, NULL, 10) : result->rows;
     }

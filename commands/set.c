@@ -172,11 +172,12 @@ static const struct expr **bind_arguments(struct decoder *d, const struct comman
 }
 
 static struct node *add_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
-                             bool direct) {
+                             bool direct, enum phase phase) {
   struct command_set *set = d->set;
   struct node *node = arena_new(d->mem, struct node);
 
-  *node = (struct node){.command = c, .args = args, .entry = entry, .direct = direct};
+  *node = (struct node){.command = c, .phase = phase, .args = args, .entry = entry, .direct = direct};
+  set->nstatements += phase == PHASE_WRITE;
   arena_grow(d->mem, set->nodes, set->nnodes);
   set->nodes[set->nnodes++] = node;
   return node;
@@ -245,7 +246,7 @@ static void settle(struct decoder *d, struct expr *x) {
 /* A composite may stand for many statements, and a set for many composites. */
 static bool has_room(struct decoder *d) {
   int most = engine_config(d->engine)->max_commands;
-  return d->set->nnodes < (size_t)most ||
+  return d->set->nstatements < (size_t)most ||
          err_set(d->e, TOO_MANY_COMMANDS, "A request takes at most %d commands, those inside composites included.", most);
 }
 
@@ -284,12 +285,71 @@ static const struct expr *unfold_statements(struct decoder *d, const struct comm
                                             size_t entry, bool direct) {
   switch (c->kind) {
   case COMMAND_COMPOSITE: return unfold_composite(d, c, args, entry);
-  case COMMAND_CHECK: add_node(d, c, args, entry, direct); return expr_literal(d->mem, &json_true);
+  case COMMAND_CHECK: add_node(d, c, args, entry, direct, PHASE_WRITE); return expr_literal(d->mem, &json_true);
   default: {
-    struct node *node = add_node(d, c, args, entry, direct);
+    struct node *node = add_node(d, c, args, entry, direct, PHASE_WRITE);
     return c->returns == RETURNS_NONE ? expr_literal(d->mem, &json_null) : expr_result(d->mem, node, NULL, 0);
   }
   }
+}
+
+/* Permissions and versions. */
+
+static const struct json *text_literal(void *mem, const char *text) {
+  struct json *value;
+
+  if (!text) return &json_null;
+  value = arena_new(mem, struct json);
+  *value = (struct json){.kind = JSON_STRING, .text = text, .len = strlen(text)};
+  return value;
+}
+
+/* What SQL sees as request.jwt.claims; NULL: *e, though the front end has judged them. */
+static const struct json *claims_literal(struct decoder *d) {
+  const char *text = caller_claims(d->mem, d->caller);
+  const struct json *claims;
+
+  return json_read(d->mem, text, strlen(text), (unsigned)engine_config(d->engine)->max_depth, &claims, d->e) ? claims : NULL;
+}
+
+static const struct expr *given_value(struct decoder *d, const struct use *use, int from) {
+  const struct json *claims;
+
+  switch (from) {
+  case GIVEN_RESULT: return use->result;
+  case GIVEN_ROLE: return expr_literal(d->mem, text_literal(d->mem, d->caller->role));
+  case GIVEN_USER: return expr_literal(d->mem, text_literal(d->mem, d->caller->user));
+  case GIVEN_CLAIMS:
+    claims = claims_literal(d);
+    return claims ? expr_literal(d->mem, claims) : NULL;
+  default: break;
+  }
+  if (use->args[from]) return use->args[from];
+  return expr_literal(d->mem, use->command->args[from].fallback);
+}
+
+static bool is_null(const struct expr *x) { return x->kind == EXPR_LITERAL && x->literal->kind == JSON_NULL; }
+
+static bool add_guard(struct decoder *d, const struct command *guard, const struct use *use, enum phase phase) {
+  const struct permission *p = &guard->permission;
+  const struct expr **args = arena_array(d->mem, const struct expr *, guard->nargs + 1);
+
+  for (size_t i = 0; i < guard->nargs; i++)
+    if (!(args[i] = given_value(d, use, p->from[i]))) return false;
+  if (guard->kind == COMMAND_VERSION && is_null(args[p->version])) { /* no version was given */
+    if (!use->command->version_required) return true;
+    err_set(d->e, BAD_ARGUMENT, "\"%s\" needs the version that is to be changed: the argument \"version\", or the header If-Match.",
+            use->command->name);
+    return name_argument(d, "version");
+  }
+  add_node(d, guard, args, use->entry, false, phase);
+  return true;
+}
+
+static bool add_guards(struct decoder *d, const struct command *const *guards, size_t n, const struct use *use, enum phase phase) {
+  for (size_t i = 0; i < n; i++)
+    if (!add_guard(d, guards[i], use, phase)) return false;
+  return true;
 }
 
 /* Is it more than its statements? */
@@ -317,18 +377,20 @@ static bool fill_keys(struct decoder *d, struct use *use) {
 static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                                  bool direct) {
   struct command_set *set = d->set;
-  size_t use = set->nuses, first = set->nnodes;
-  const struct expr *result;
+  struct use use = {.command = c, .args = args, .entry = entry, .direct = direct, .first_node = set->nnodes};
+  size_t index = set->nuses;
 
   if (!has_room(d)) return NULL;
   if (!has_steps(c)) return unfold_statements(d, c, args, entry, direct);
   arena_grow(d->mem, set->uses, set->nuses);
-  set->uses[set->nuses++] = (struct use){.command = c, .args = args, .entry = entry, .direct = direct, .first_node = first};
-  result = unfold_statements(d, c, args, entry, direct);
-  if (!result) return NULL;
-  set->uses[use].result = result;
-  set->uses[use].end_node = set->nnodes;
-  return fill_keys(d, &set->uses[use]) ? result : NULL;
+  set->nuses++; /* a composite comes before its members */
+  if (!add_guards(d, c->before, c->nbefore, &use, PHASE_BEFORE)) return NULL;
+  use.result = unfold_statements(d, c, args, entry, direct);
+  if (!use.result || !add_guards(d, c->after, c->nafter, &use, PHASE_AFTER)) return NULL;
+  use.end_node = set->nnodes;
+  if (!fill_keys(d, &use)) return NULL;
+  set->uses[index] = use;
+  return use.result;
 }
 
 static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {

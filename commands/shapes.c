@@ -13,7 +13,8 @@ enum { LOOK_AGAIN_MS = 1000 }; /* how often an error may make us ask PostgreSQL 
 
 /* What PostgreSQL can be asked about. */
 bool shapes_apply(const struct command *c) {
-  return c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK || wrap_has_types(c);
+  return c->kind == COMMAND_SQL || c->kind == COMMAND_CHECK || c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION ||
+         wrap_has_types(c);
 }
 
 static bool out_of_order(struct shape *shape, const char *why) {
@@ -70,29 +71,64 @@ static void log_out_of_order(const struct engine *engine, const struct command *
            log_quoted(shape->d.error.mem, shapes_reason(c, shape)));
 }
 
+/* Commands that are described together, of one datasource. */
+struct batch {
+  size_t *ids;
+  const char **sql;
+  size_t n;
+};
+
+static struct batch batch_new(const void *mem, size_t room) {
+  return (struct batch){.ids = arena_array(mem, size_t, room), .sql = arena_array(mem, const char *, room)};
+}
+
+static void batch_add(struct batch *b, const void *mem, const struct command *c, bool unlocked) {
+  b->ids[b->n] = c->id;
+  b->sql[b->n++] = wrap_plain(mem, c, unlocked);
+}
+
+static bool describe_batch(struct engine *engine, struct source *source, const void *mem, const struct batch *b,
+                           const struct wait *w, struct err *e) {
+  struct description *out = arena_array(mem, struct description, b->n ? b->n : 1);
+
+  if (!b->n) return true;
+  if (!catalog_describe(source->conn, mem, b->sql, b->n, out, w, e)) return false;
+  for (size_t i = 0; i < b->n; i++) engine->shapes[b->ids[i]].d = out[i];
+  return true;
+}
+
+/* Not every statement can be had with a row lock (aggregates, outer joins, a view of several tables): then without it; `writ
+ * check` says so. */
+static bool describe_unlocked(struct engine *engine, struct source *source, const void *mem, const struct batch *tried,
+                              const struct wait *w, struct err *e) {
+  struct batch again = batch_new(mem, tried->n + 1);
+
+  for (size_t i = 0; i < tried->n; i++) {
+    const struct command *c = engine->manifest->commands[tried->ids[i]];
+    struct shape *shape = &engine->shapes[c->id];
+
+    shape->unlocked = !shape->d.ok && wrap_locks(c);
+    if (shape->unlocked) batch_add(&again, mem, c, true);
+  }
+  return describe_batch(engine, source, mem, &again, w, e);
+}
+
 /* All commands of a datasource in one go. */
 bool shapes_describe(struct engine *engine, size_t source_index, const struct wait *w, struct err *e) {
   struct source *source = &engine->sources[source_index];
   const struct manifest *m = engine->manifest;
   void *mem = talloc_new(engine);
-  const char **sql = arena_array(mem, const char *, m->ncommands);
-  size_t *ids = arena_array(mem, size_t, m->ncommands), n = 0;
-  struct description *out;
+  struct batch b = batch_new(mem, m->ncommands);
 
   for (size_t i = 0; i < m->ncommands; i++)
-    if (shapes_apply(m->commands[i]) && m->commands[i]->datasource == source_index) {
-      ids[n] = i;
-      sql[n++] = wrap_plain(mem, m->commands[i]);
-    }
-  out = arena_array(mem, struct description, n ? n : 1);
-  if (!catalog_describe(source->conn, mem, sql, n, out, w, e)) {
+    if (shapes_apply(m->commands[i]) && m->commands[i]->datasource == source_index) batch_add(&b, mem, m->commands[i], false);
+  if (!describe_batch(engine, source, mem, &b, w, e) || !describe_unlocked(engine, source, mem, &b, w, e)) {
     talloc_free(mem);
     return false;
   }
-  for (size_t i = 0; i < n; i++) {
-    struct shape *shape = &engine->shapes[ids[i]];
-    shape->d = out[i];
-    if (!finish_shape(mem, m->commands[ids[i]], shape)) log_out_of_order(engine, m->commands[ids[i]], shape);
+  for (size_t i = 0; i < b.n; i++) {
+    const struct command *c = m->commands[b.ids[i]];
+    if (!finish_shape(mem, c, &engine->shapes[c->id])) log_out_of_order(engine, c, &engine->shapes[c->id]);
   }
   source->mem = mem;
   source->described = true;
@@ -107,9 +143,20 @@ static bool same_columns(const struct description *a, const struct description *
 }
 
 static bool same_shape(const struct shape *a, const struct shape *b) {
-  if (a->d.ok != b->d.ok || a->d.nparams != b->d.nparams || !same_columns(&a->d, &b->d)) return false;
+  if (a->d.ok != b->d.ok || a->unlocked != b->unlocked || a->d.nparams != b->d.nparams || !same_columns(&a->d, &b->d)) return false;
   for (size_t i = 0; a->d.ok && i < a->d.nparams; i++)
     if (a->d.params[i]->oid != b->d.params[i]->oid || strcmp(a->d.params[i]->name, b->d.params[i]->name) != 0) return false;
+  return true;
+}
+
+static bool describe_one(struct engine *engine, const void *mem, const struct command *c, struct shape *shape,
+                         const struct wait *w, struct err *e) {
+  for (int unlocked = 0; unlocked <= wrap_locks(c) && !shape->d.ok; unlocked++) {
+    const char *sql = wrap_plain(mem, c, unlocked);
+
+    shape->unlocked = unlocked;
+    if (!catalog_describe(engine->sources[c->datasource].conn, mem, &sql, 1, &shape->d, w, e)) return false;
+  }
   return true;
 }
 
@@ -118,15 +165,13 @@ static bool same_shape(const struct shape *a, const struct shape *b) {
 bool shapes_look_again(struct engine *engine, const struct command *c, const struct wait *w) {
   struct shape *shape = &engine->shapes[c->id], now = {0};
   void *mem;
-  const char *sql;
   struct err ignored;
   bool changed;
 
   if (!shapes_apply(c) || clock_ms() - shape->described_ms < LOOK_AGAIN_MS) return false;
   mem = talloc_new(engine);
   err_init(&ignored, mem);
-  sql = wrap_plain(mem, c);
-  if (!catalog_describe(engine->sources[c->datasource].conn, mem, &sql, 1, &now.d, w, &ignored)) {
+  if (!describe_one(engine, mem, c, &now, w, &ignored)) {
     talloc_free(mem);
     return false;
   }

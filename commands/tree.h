@@ -31,8 +31,12 @@ struct expr {
   const char *argument;       /* of the entry's command, where the value is the whole of it or a part; NULL: from elsewhere */
 };
 
+/* When a node runs: guards ahead of the first write, as far as their arguments are known by then. */
+enum phase { PHASE_WRITE, PHASE_BEFORE, PHASE_AFTER };
+
 struct node {
-  const struct command *command; /* an SQL command or a check */
+  const struct command *command; /* an SQL command, a check, or a guard of one */
+  enum phase phase;
   const struct expr **args;      /* by index into command->args; NULL: the default */
   size_t entry;                  /* index into the set's entries */
   bool direct;                   /* the entry's own command, not a composite's member: its arguments are the caller's */
@@ -75,7 +79,7 @@ struct command_set {
   struct entry *entries;
   size_t nentries;
   struct node **nodes;
-  size_t nnodes;
+  size_t nnodes, nstatements; /* those of PHASE_WRITE: what limits.commands bounds */
   struct use *uses;
   size_t nuses;
   size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */

@@ -90,6 +90,61 @@ static void put_check(struct str *s, const struct command *c, const struct shape
   str_printf(s, ", %d) end", error->status ? error->status : 422);
 }
 
+/* exists (select ...): the lock stands before the last parenthesis. */
+static bool is_exists(const struct sql_scan *q) {
+  const char *last = q->pieces[q->nuses];
+  size_t len = strlen(last);
+
+  while (len && strchr(" \t\r\n\f\v", last[len - 1])) len--;
+  return strcmp(q->first_word, "exists") == 0 && len && last[len - 1] == ')';
+}
+
+bool wrap_locks(const struct command *c) {
+  bool can = c->sql.verb == SQL_SELECT || (c->sql.verb == SQL_EXPRESSION && is_exists(&c->sql));
+
+  return (c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION) && c->permission.lock != ROW_LOCK_NONE && can;
+}
+
+static void put_lock(struct str *s, const struct command *c, bool unlocked) {
+  if (wrap_locks(c) && !unlocked) str_add(s, c->permission.lock == ROW_LOCK_SHARE ? "\nfor share" : "\nfor no key update");
+}
+
+/* Rows of a SELECT must all be true, and there must be one. */
+static void put_condition(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+                          bool unlocked) {
+  const struct sql_scan *q = &c->sql;
+
+  if (q->verb != SQL_EXPRESSION) {
+    str_add(s, c->kind == COMMAND_VERSION ? "select v = " : "select bool_and(v)");
+    if (c->kind == COMMAND_VERSION) put_param(s, c, shape, modes, (unsigned)c->permission.version);
+    str_add(s, " from (");
+    put_all(s, c, shape, modes);
+    put_lock(s, c, unlocked);
+    str_add(s, "\n) as writ_p(v)");
+  } else if (wrap_locks(c)) {
+    const char *last = strrchr(q->pieces[q->nuses], ')');
+
+    put_text(s, c, shape, modes, 0, 0, q->nuses, (size_t)(last - q->pieces[q->nuses]));
+    put_lock(s, c, unlocked);
+    str_add(s, "\n)");
+  } else {
+    put_all(s, c, shape, modes);
+  }
+}
+
+static void put_permission(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+                           bool unlocked) {
+  str_add(s, "select case when (");
+  put_condition(s, c, shape, modes, unlocked);
+  str_add(s, "\n) then 'true' else writ.fail(");
+  str_sql_literal(s, c->error.code);
+  str_add(s, ", ");
+  str_sql_literal(s, c->error.message);
+  str_printf(s, ", %d) end", c->error.status);
+}
+
+static bool is_guard(const struct command *c) { return c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION; }
+
 static bool has_no_statement(const struct command *c) { return c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER; }
 
 bool wrap_has_types(const struct command *c) {
@@ -103,11 +158,12 @@ static void put_types(struct str *s, const struct command *c) {
     str_printf(s, "%s$%zu::%s", i ? ", " : "select ", i + 1, c->args[i].type ? c->args[i].type : "text");
 }
 
-char *wrap_plain(const void *mem, const struct command *c) {
+char *wrap_plain(const void *mem, const struct command *c, bool unlocked) {
   struct str *s = str_new(mem, 512);
 
   if (has_no_statement(c)) put_types(s, c);
   else if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
+  else if (is_guard(c)) put_permission(s, c, NULL, NULL, unlocked);
   else put_all(s, c, NULL, NULL);
   return s->p;
 }
@@ -168,10 +224,19 @@ static void put_row(struct str *s, const struct command *c, const struct shape *
   }
 }
 
+/* Rows are counted where there are several: n of them. */
+static void put_affected(struct str *s, const struct command *c) {
+  if (c->max_affected < 0) return;
+  str_printf(s, "when n > %ld then writ.fail('TOO_MANY_AFFECTED', ", c->max_affected);
+  str_sql_literal(s, arena_printf(s, "\"%s\" would change more than %ld rows.", c->name, c->max_affected));
+  str_add(s, ", 422) ");
+}
+
 static void put_rows(struct str *s, const struct command *c, const struct shape *shape, const struct config *config,
                      bool captured) {
   struct str *cases = str_new(s, 128);
 
+  put_affected(cases, c);
   str_printf(cases, "when n > %d then writ.fail('TOO_MANY_ROWS', ", config->max_rows);
   str_sql_literal(cases, arena_printf(s, "The result of \"%s\" has more than %d rows.", c->name, config->max_rows));
   str_add(cases, ", 422) ");
@@ -182,18 +247,28 @@ static void put_rows(struct str *s, const struct command *c, const struct shape 
 }
 
 static void put_count(struct str *s, const struct command *c, bool captured) {
-  if (captured) str_printf(s, " select pg_catalog.set_config($%zu::text, count(*)::text, true) from writ_q", c->sql.nnames + 1);
-  else str_add(s, " select count(*)::text from writ_q");
+  str_add(s, " select ");
+  if (captured) str_printf(s, "pg_catalog.set_config($%zu::text, ", c->sql.nnames + 1);
+  if (c->max_affected >= 0) {
+    str_add(s, "case ");
+    put_affected(s, c);
+    str_add(s, "else n::text end");
+  } else {
+    str_add(s, "count(*)::text");
+  }
+  str_add(s, captured ? ", true)" : "");
+  str_add(s, c->max_affected >= 0 ? " from (select count(*) as n from writ_q) writ_r" : " from writ_q");
 }
 
 /* Sent as it is written: nothing comes back but the command tag. */
 static bool is_bare(const struct command *c, const struct shape *shape, bool captured) {
   if (c->sql.verb == SQL_CALL || c->sql.verb == SQL_MERGE) return true;
+  if (c->max_affected >= 0) return false;
   return !shape->d.ncolumns && !captured;
 }
 
 enum gives wrap_gives(const struct command *c, const struct shape *shape, bool captured) {
-  if (c->kind == COMMAND_CHECK) return GIVES_NOTHING;
+  if (c->kind == COMMAND_CHECK || is_guard(c)) return GIVES_NOTHING;
   return is_bare(c, shape, captured) ? GIVES_TAG : GIVES_TEXT;
 }
 
@@ -203,6 +278,8 @@ char *wrap_command(const void *mem, const struct command *c, const struct shape 
 
   if (c->kind == COMMAND_CHECK) {
     put_check(s, c, shape, modes);
+  } else if (is_guard(c)) {
+    put_permission(s, c, shape, modes, shape->unlocked);
   } else if (is_bare(c, shape, captured)) {
     put_all(s, c, shape, modes);
   } else {

@@ -16,11 +16,14 @@ struct shape {
   struct description d;
   enum returns returns;  /* never RETURNS_DEFAULT once described */
   int64_t described_ms;  /* clock_ms; 0: not yet */
+  bool unlocked;         /* a permission that PostgreSQL does not take with a row lock */
 };
 
 /* The statement as written with $1, $2 ...: to be described. For a check, the statement that runs it. For a composite or a handler one
- * that has its arguments as parameters, never to be run. */
-char *wrap_plain(const void *mem, const struct command *c);
+ * that has its arguments as parameters, never to be run. unlocked: a permission without its row lock. */
+char *wrap_plain(const void *mem, const struct command *c, bool unlocked);
+/* A permission or version that locks rows, as long as PostgreSQL takes it so. */
+bool wrap_locks(const struct command *c);
 /* A composite or a handler whose args: name types. */
 bool wrap_has_types(const struct command *c);
 /* The statement that runs the command. modes: one for each of c->sql.names. captured: its last parameter, behind those, is

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "commands/config.h"
+#include "commands/manifest.h"
 #include "commands/set.h"
 #include "handlers/answer.h"
 #include "handlers/headers.h"
@@ -93,7 +94,6 @@ static bool check_unbuilt(const struct request *r, struct err *e) {
   } unbuilt[] = {
       {"Idempotency-Key", r->idempotency_key},
       {"Mutation-Id", r->mutation_id},
-      {"If-Match", r->if_match},
   };
 
   if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
@@ -138,6 +138,44 @@ static bool read_arguments(struct call *call, const struct json **args, struct e
   return true;
 }
 
+/* ---- If-Match ---- */
+
+/* The opaque part of one strong entity tag (RFC 9110 section 8.8.3), which is the version as text; NULL: it is none. */
+static const char *version_of_tag(void *mem, const char *tag) {
+  size_t len = strlen(tag);
+
+  if (len < 2 || tag[0] != '"' || tag[len - 1] != '"' || memchr(tag + 1, '"', len - 2) || !headers_is_text(tag)) return NULL;
+  return arena_strndup(mem, tag + 1, len - 2);
+}
+
+/* A version in the header is the argument of that name. */
+static bool take_if_match(struct call *call, const struct json **args, struct err *e) {
+  const char *tag = call->request->if_match, *version;
+  void *mem = call->request->mem;
+  const struct json *given = *args;
+  struct json *more, *items;
+  const char **keys;
+
+  if (!tag) return true;
+  if (!call->command->nbefore || call->command->before[0]->kind != COMMAND_VERSION)
+    return err_set(e, BAD_REQUEST, "\"%s\" has no version that If-Match could be compared with.", call->name);
+  version = version_of_tag(mem, tag);
+  if (!version) return err_set(e, BAD_REQUEST, "If-Match takes one version in quotes, such as \"5\".");
+  if (json_get(given, "version")) return err_set(e, BAD_REQUEST, "The version is given twice, in If-Match and in the arguments.");
+  more = arena_new(mem, struct json);
+  items = arena_array(mem, struct json, given->len + 1);
+  keys = arena_array(mem, const char *, given->len + 1);
+  for (size_t i = 0; i < given->len; i++) {
+    items[i] = given->items[i];
+    keys[i] = given->keys[i];
+  }
+  items[given->len] = (struct json){.kind = JSON_STRING, .text = version, .len = strlen(version)};
+  keys[given->len] = "version";
+  *more = (struct json){.kind = JSON_OBJECT, .len = given->len + 1, .items = items, .keys = keys};
+  *args = more;
+  return true;
+}
+
 /* ---- all of it ---- */
 
 static bool decode(struct call *call, struct command_set **set, struct err *e) {
@@ -147,7 +185,7 @@ static bool decode(struct call *call, struct command_set **set, struct err *e) {
   if (!identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
   if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e)) return false;
   *set = set_decode(call->request->mem, engine, call->command, args, &call->caller, e);
   return *set != NULL;
 }

@@ -250,7 +250,7 @@ static void test_headers(void **state) {
   expect(f, 501, "NOT_IMPLEMENTED");
   f->request.mutation_id = NULL;
   f->request.if_match = "*";
-  expect(f, 501, "NOT_IMPLEMENTED");
+  expect(f, 400, "BAD_REQUEST");
   f->request.if_match = NULL;
   f->request.accept = "text/html";
   expect(f, 406, "NOT_ACCEPTABLE");

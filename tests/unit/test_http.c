@@ -1,5 +1,5 @@
-/* commands/http against a server of its own: a process that listens on two unix sockets and on the loopback, with a process for
- * each connection. What it does with a request stands in the request's path. */
+/* commands/http against a server of its own: a process that listens on two unix sockets and on the loopback, with a process
+ * for each connection. What it does with a request stands in the request's path. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -807,11 +807,12 @@ static void test_endpoints(void **state) {
       {"http://unix:/run/a.sock:/b:c?d", "http://localhost/b:c?d", "/run/a.sock"},
   };
   static const char *const bad[] = {
-      "", "a.example", "/b", "ftp://a.example/", "file:///etc/passwd", "gopher://a.example/", "http://", "http://u:p@a.example/",
-      "http://u@a.example/", "http://a.example/#b", "http://a.example/ b", "http://a.example/\r\nX: y", "http://a.example:99999/",
-      "http://unix:", "http://unix:run/a.sock", "http://unix:/run/a.sock:b", "http://unix:/run/a.sock:", "http://unix::/b",
-      "http://unix:/run/a.sock:/b#c", "http://unix:/run/a.sock:/b c", "https://unix:/run/a.sock",
-      "http://unix:/01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+      "", "a.example", "/b", "ftp://a.example/", "file:///etc/passwd", "gopher://a.example/", "http://",
+      "http://u:p@a.example/", "http://u@a.example/", "http://a.example/#b", "http://a.example/ b",
+      "http://a.example/\r\nX: y", "http://a.example:99999/", "http://unix:", "http://unix:run/a.sock",
+      "http://unix:/run/a.sock:b", "http://unix:/run/a.sock:", "http://unix::/b", "http://unix:/run/a.sock:/b#c",
+      "http://unix:/run/a.sock:/b c", "https://unix:/run/a.sock",
+      "http://unix:/012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
   };
   void *mem = talloc_new(NULL);
   struct http_endpoint out;

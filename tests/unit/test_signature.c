@@ -1,4 +1,4 @@
-/* commands/signature: the vector that the Standard Webhooks libraries are tested with, keys in rotation, what is no secret. */
+/* commands/signature: the vector that the Standard Webhooks libraries are tested with, keys in rotation, what is none. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
