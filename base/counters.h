@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+enum { COUNTERS_POOLS = 3 };
 enum { COUNTERS_BUCKETS = 14 }; /* request seconds: 0.5 ms * 2^i up to 4.096 s, then +Inf */
 
 struct counters {
@@ -17,14 +18,15 @@ struct counters {
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
-  uint32_t inside;          /* pool of the slot */
-  /* Of border and inside workers; written by the supervisor. A slot may change its pool at a reload, counters must not. */
-  uint64_t starts[2], crashes[2];
+  uint32_t pool;            /* pool of the slot: 0 border, 1 inside, 2 runners */
+  /* By pool; written by the supervisor. A slot may change its pool at a reload, counters must not. */
+  uint64_t starts[COUNTERS_POOLS], crashes[COUNTERS_POOLS];
 } __attribute__((aligned(64)));
 
 struct counters_page {
   uint32_t slots;
   uint64_t reloads, reload_failures; /* written by the supervisor */
+  uint64_t outbox_waiting, outbox_dead, outbox_oldest_ms; /* as the runner saw them that looked last */
   struct counters slot[];
 };
 

@@ -10,6 +10,8 @@
 #include "commands/delivery.h"
 #include "commands/outbox.h"
 
+#include <string.h>
+
 /* To write down what came of it, beyond the deadline of the request if need be. */
 enum { MARK_MS = 2000 };
 /* [[id, hook, payload], ...], the payload as a string. */

@@ -16,6 +16,7 @@ struct worker_start {
   int listen_fd;
   pid_t supervisor;
   sigset_t signals; /* the mask to run with */
+  int wake_fd; /* of the runners; -1: none */
   const struct counters_page *page;
   struct counters *own;
 };

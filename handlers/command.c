@@ -205,6 +205,7 @@ bool command_run(struct call *call, struct err *e) {
   if (!decode(call, &set, e)) return false;
   call->label = set_label(set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
   if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
   return true;
 }
