@@ -14,20 +14,13 @@
 /* As text: claimed payloads in an array, each escaped. */
 enum { ANSWER_DEPTH = 8 };
 
-/* The next item of a key whose first has had its end is due. Its row may just be locked by a runner that puts it off; then this waits
- * for that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed keep their time. */
-#define NEXT_OF(ended)                                                                                                 \
-  "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "  \
-  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.id <> e.id and a.dead is null order by a.id limit 1) " \
-  "as id from " ended " e where e.key is not null) x where o.id = x.id and o.owner is null"
-
 /* $1 ids, $2 owners. */
 #define IS_OURS "o.id = x.id and o.owner = x.owner and o.due > clock_timestamp()"
 #define GIVE_IDS(from) "select coalesce(json_agg(id::text), '[]')::text from " from
 
 static const char done_sql[] =
     "with e as (delete from writ.outbox o using unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS
-    " returning o.id, o.hook, o.key), n as (" NEXT_OF("e") ") " GIVE_IDS("e");
+    " returning o.id, o.hook, o.key), n as (" QUEUE_NEXT_OF("e") ") " GIVE_IDS("e");
 
 /* $3: pause in ms, $4: dead, $5: lets pass, $6: status, $7: answer. */
 static const char failed_sql[] =
@@ -35,12 +28,12 @@ static const char failed_sql[] =
     "last_answer = x.answer, due = now() + x.pause * interval '1 ms', dead = case when x.dead then now() end "
     "from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[], $5::boolean[], $6::integer[], $7::text[]) "
     "as x(id, owner, pause, dead, passes, status, answer) where " IS_OURS " returning o.id, o.hook, o.key, x.dead and x.passes as passes), "
-    "e as (select id, hook, key from f where passes), n as (" NEXT_OF("e") ") " GIVE_IDS("f");
+    "e as (select id, hook, key from f where passes), n as (" QUEUE_NEXT_OF("e") ") " GIVE_IDS("f");
 
 /* $3: lease in ms; null: it ends now. */
 static const char renew_sql[] =
-    "with e as (update writ.outbox o set due = case when $3 is null then now() else clock_timestamp() + $3::integer * interval '1 ms' "
-    "end, owner = case when $3 is null then null else o.owner end from unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS
+    "with e as (update writ.outbox o set due = case when $3::integer is null then now() else clock_timestamp() + $3::integer * interval '1 ms' "
+    "end, owner = case when $3::integer is null then null else o.owner end from unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS
     " returning o.id) " GIVE_IDS("e");
 
 /* Plans that do not depend on what the table's statistics say at the moment: it is empty, or has a million rows. */
@@ -55,7 +48,7 @@ static const char lock_sql[] =
     "and q.dead is null and q.due <= now() order by q.due limit h.n for update skip locked) o limit $3::integer) x";
 
 /* $1: owner, $2: lease in ms, $3: hooks whose dead letters let pass. An item that is not the first of its key is put off until that has
- * had its end (NEXT_OF); the hour is for what no statement of ours sees, a row that somebody deleted. */
+ * had its end (QUEUE_NEXT_OF); the hour is for what no statement of ours sees, a row that somebody deleted. */
 static const char claim_sql[] =
     "with c as (select o.id, o.key is not null and (exists (select from writ.outbox a where a.hook = o.hook and a.key = o.key "
     "and a.id < o.id and a.dead is null) or (o.hook <> all ($3::text[]) and exists (select from writ.outbox d where d.hook = o.hook "
@@ -78,11 +71,11 @@ static const char look_sql[] =
 
 static const char clean_sql[] =
     "with e as (delete from writ.outbox where id in (select id from writ.outbox where dead < now() - $1::integer * interval '1 s' "
-    "order by dead limit 1000 for update skip locked) returning id, hook, key), n as (" NEXT_OF("e") ") select count(*)::text from e";
+    "order by dead limit 1000 for update skip locked) returning id, hook, key), n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
 
 static const char pass_sql[] =
     "with e as (select 0::bigint as id, d.hook, d.key from (select distinct hook, key from writ.outbox where dead is not null "
-    "and key is not null and hook = any ($1::text[])) d), n as (" NEXT_OF("e") ") select ''";
+    "and key is not null and hook = any ($1::text[])) d), n as (" QUEUE_NEXT_OF("e") ") select ''";
 
 /* Each has its place among the prepared statements: these connections are used for nothing else, or by engines for theirs behind
  * these. */

@@ -9,6 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The next item of a key whose first has had its end is due. Its row may just be locked by a runner that puts it off; then this waits
+ * for that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed keep their time. */
+#define QUEUE_NEXT_OF(ended)                                                                                           \
+  "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "  \
+  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.id <> e.id and a.dead is null order by a.id limit 1) " \
+  "as id from " ended " e where e.key is not null) x where o.id = x.id and o.owner is null"
+
 struct queue_item {
   const char *id;     /* a number */
   const char *owner;  /* of the lease: a UUID */
