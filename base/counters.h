@@ -14,11 +14,14 @@ struct counters {
   uint64_t commits, rollbacks, retries, lost_connections, connects, unknown_outcomes, cancels, undelivered;
   uint64_t flights;         /* round trips that carried a transaction */
   uint64_t deliveries, delivery_failures, dead_letters, lost_leases; /* of after-hooks */
-  uint64_t request_us, postgres_us;        /* sums */
+  uint64_t hooks_passed, hooks_refused, hooks_failed;
+  uint64_t handlers_done, handlers_refused, handlers_failed, handlers_busy;
+  uint64_t request_us, postgres_us, hook_us, handler_us; /* sums */
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
-  uint32_t pool;            /* pool of the slot: 0 border, 1 inside, 2 runners */
+  uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners */
+  uint32_t handler;         /* of an inside worker: is it in a handler (commands/crowd.c)? Cleared by the supervisor when it ends */
   /* By pool; written by the supervisor. A slot may change its pool at a reload, counters must not. */
   uint64_t starts[COUNTERS_POOLS], crashes[COUNTERS_POOLS];
 } __attribute__((aligned(64)));

@@ -84,3 +84,40 @@ void outbox_deliver(struct run *r, size_t datasource, const struct step_result *
   if (items->len < r->set->outbox_sync) r->report->after_pending = true; /* behind another of its key */
   if (items->len) try_now(r, datasource, items);
 }
+
+static bool has_hooks(const struct run *r, size_t entry) {
+  for (size_t i = 0; i < r->set->nuses; i++)
+    if (r->set->uses[i].entry == entry && r->set->uses[i].command->nafter_hooks) return true;
+  return false;
+}
+
+/* Once more on a new connection, when the first one was lost without having done anything. */
+static bool write_items(struct run *r, size_t datasource, size_t entry, struct flight *f) {
+  struct compiler k = transaction_compiler(r);
+  struct plan plan;
+
+  for (bool again = false;; again = true) {
+    err_init(r->e, r->mem);
+    if (!transaction_begin(r, datasource, ISOLATION_DEFAULT, &plan) || !source_ready(r->engine, datasource, &r->wait, r->e))
+      return false;
+    outbox_compile(&k, r->set, entry, entry + 1, &plan);
+    if (flight_run(r->engine->sources[datasource].conn, r->mem, &plan, &r->wait, f, r->e)) return true;
+    if (again || !f->was_lost || f->state != TXN_ROLLED_BACK) return false;
+  }
+}
+
+bool outbox_write(struct run *r, size_t entry) {
+  const struct command *c = r->set->entries[entry].command;
+  struct flight f;
+  const char *why;
+
+  if (r->call->dry_run || !has_hooks(r, entry)) return true;
+  if (write_items(r, c->datasource, entry, &f)) {
+    outbox_deliver(r, c->datasource, &f.results[r->set->outbox_step]);
+    return true;
+  }
+  why = r->e->log_detail ? r->e->log_detail : r->e->message;
+  err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but what its after-hooks are to be told could not be stored.", c->name);
+  r->e->log_detail = why;
+  return false;
+}

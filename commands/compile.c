@@ -95,6 +95,7 @@ static enum presence presence(const struct expr *result, const struct shape *sha
   size_t n = result->npath;
 
   if (!n) return CERTAIN;
+  if (result->node->command->kind == COMMAND_HANDLER) return MAYBE; /* it answers what it likes */
   switch (shape->returns) {
   case RETURNS_ONE: return !has_column(&shape->d, path[0]) ? ABSENT : n == 1 ? CERTAIN : MAYBE;
   case RETURNS_OPTIONAL: return has_column(&shape->d, path[0]) ? MAYBE : ABSENT;
@@ -330,7 +331,8 @@ static bool comes_between(const struct node *node) { return !comes_first(node) &
 static bool compile_nodes(struct compiler *k, struct command_set *set, size_t first, size_t end, bool (*which)(const struct node *),
                           struct plan *plan, const struct command **fault, struct err *e) {
   for (size_t i = first; i < end; i++)
-    if (which(set->nodes[i]) && !compile_node(k, set, i, plan, fault, e)) return false;
+    if (set->nodes[i]->command->kind != COMMAND_HANDLER && which(set->nodes[i]) &&
+        !compile_node(k, set, i, plan, fault, e)) return false;
   return true;
 }
 

@@ -109,6 +109,8 @@ static const struct row rows[] = {
     {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in one result of many.", AT(max_rows)},
     {"limits.result_bytes", NUMBER, "bytes", "1048576", 1, MAX_ANSWER_BYTES, false,
      "Longest result of one command; times limits.commands at most 200 MB.", AT(max_result_bytes)},
+    {"limits.calls_deep", NUMBER, "handlers", "8", 1, 100, false, "Deepest chain of handlers that call handlers.",
+     AT(calls_deep)},
 #undef AT
 };
 enum { NROWS = sizeof rows / sizeof *rows };

@@ -47,6 +47,7 @@ struct config {
   int idle_connection_s;  /* close a connection unused for so long; 0: keep */
   enum log_level log_level;
   int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int calls_deep;         /* handlers called by handlers */
 };
 
 /* Reads file. NULL when *p got errors; all are reported at once. Relative paths are relative to the file's folder. */

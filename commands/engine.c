@@ -4,7 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "commands/http.h"
+#include "commands/call_token.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -34,6 +34,24 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
   return engine;
 }
 
+void engine_share(struct engine *engine, struct counters_page *page, const unsigned char *call_secret) {
+  engine->page = page;
+  engine->call_secret = call_secret;
+}
+
+bool engine_token(const struct engine *engine, const void *mem, const char *text, struct call_token *out, struct err *e) {
+  const char *why = "this process knows no secret of tokens";
+
+  if (engine->call_secret && call_token_read(mem, engine->call_secret, text, out, &why)) return true;
+  err_set(e, FORBIDDEN, "The call token is not valid: %s.", why);
+  return false;
+}
+
+struct http_client *engine_http(struct engine *engine) {
+  if (!engine->http) engine->http = http_client_new(engine);
+  return engine->http;
+}
+
 void engine_free(struct engine *engine) { talloc_free(engine); }
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
@@ -44,11 +62,6 @@ void engine_wakes(struct engine *engine, int fd) { engine->wake_fd = fd; }
 void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   engine->wake = false;
-}
-
-struct http_client *engine_http(struct engine *engine) {
-  if (!engine->http) engine->http = http_client_new(engine);
-  return engine->http;
 }
 
 void engine_tidy(struct engine *engine) {

@@ -12,10 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct call_token;
 struct command;
 struct command_set;
 struct config;
 struct counters;
+struct counters_page;
 struct engine;
 struct manifest;
 struct problems;
@@ -25,6 +27,8 @@ struct str;
 struct invocation {
   const struct caller *caller;
   const char *request_id;
+  const char *idempotency_key;    /* NULL: none. Of a call that a handler makes: derived, see call_token_key */
+  const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
@@ -33,14 +37,20 @@ struct invocation {
 /* What happened, for the log line and the counters. */
 struct report {
   int64_t postgres_us;
+  int64_t hook_us, handler_us; /* of hooks asked together: the longest */
   uint64_t rows;
-  unsigned flights, retries;
+  unsigned flights, retries, hooks, handlers;
   bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
 };
 
 /* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
                           struct counters *counters);
+/* Of a worker: the counters of all, by which handlers are admitted, and the secret of call tokens (CALL_SECRET_BYTES). */
+void engine_share(struct engine *engine, struct counters_page *page, const unsigned char *call_secret);
+/* A call token that came with a request (call_token_read). False: FORBIDDEN. */
+bool engine_token(const struct engine *engine, const void *mem, const char *text, struct call_token *out, struct err *e)
+    __attribute__((warn_unused_result));
 void engine_free(struct engine *engine); /* closes connections */
 
 const struct config *engine_config(const struct engine *engine);

@@ -7,6 +7,8 @@
 #include "commands/compile.h"
 #include "commands/config.h"
 #include "commands/engine.h"
+#include "commands/http.h"
+#include "commands/set.h"
 #include "commands/tree.h"
 #include "db/conn.h"
 #include "db/flight.h"
@@ -26,7 +28,9 @@ struct engine {
   struct shape *shapes;    /* manifest->ncommands */
   void **shape_mem;        /* of those described alone since */
   struct variants *variants;
-  struct http_client *http; /* NULL: not needed yet */
+  struct http_client *http;           /* NULL: not needed yet */
+  struct counters_page *page;         /* of all workers; NULL: this is none */
+  const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
   int wake_fd;             /* of the runners; -1: none */
   bool wake;               /* there is work for them since they were woken last */
 };
@@ -40,16 +44,16 @@ struct run {
   struct report *report;
   struct err *e;
   struct wait wait;
-  const char *mutation; /* the UUID of what this call does */
+  const char *mutation; /* UUID: the call's that this is part of, or one of its own */
   unsigned retries;
   bool looked_again, session_renewed;
   size_t references_left; /* bytes that references may still bring */
 };
 
+/* engine.c: made when first needed. */
+struct http_client *engine_http(struct engine *engine);
 /* engine.c: connected, of the right version, its commands described. */
 bool source_ready(struct engine *engine, size_t index, const struct wait *w, struct err *e);
-/* Made when first needed. */
-struct http_client *engine_http(struct engine *engine);
 
 /* shapes.c. Can PostgreSQL be asked about the command? */
 bool shapes_apply(const struct command *c);

@@ -18,7 +18,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : 1;
 
-  if (c->kind == COMMAND_COMPOSITE || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
+  if (c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
   for (size_t i = 0; i < nroles; i++) {
     struct str *sql = str_new(mem, 1024);
     struct err e;

@@ -279,7 +279,7 @@ enum {
   OF_COMPOSITE = 1 << COMMAND_COMPOSITE,
   OF_HANDLER = 1 << COMMAND_HANDLER
 };
-enum { OF_ALL = OF_SQL | OF_CHECK | OF_COMPOSITE | OF_HANDLER };
+enum { OF_TRANSACTION = OF_SQL | OF_CHECK | OF_COMPOSITE, OF_ALL = OF_TRANSACTION | OF_HANDLER };
 
 /* read NULL: read later, when the others are there. kinds 0: for another version of writ. */
 static const struct command_key {
@@ -298,11 +298,11 @@ static const struct command_key {
     {"error", OF_CHECK, read_error},
     {"result", OF_COMPOSITE, NULL},
     {"isolation", OF_COMPOSITE, read_isolation},
+    {"permissions", OF_TRANSACTION, manifest_read_permissions},
+    {"version", OF_TRANSACTION, manifest_read_version},
+    {"max_affected", OF_SQL, manifest_read_max_affected},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
-    {"permissions", OF_ALL, manifest_read_permissions},
-    {"version", OF_ALL, manifest_read_version},
-    {"max_affected", OF_SQL, manifest_read_max_affected},
     {"module", 0, NULL},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };

@@ -62,6 +62,13 @@ void manifest_own_error(struct manifest_reader *r, const char *where, const stru
 /* manifest_command.c: d->command has its name, id and line. */
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* manifest_hooks.c: hooks: (once the command's arguments are known), http:. */
+void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
+/* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
+void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                   struct template *out);
 /* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
  * command's arguments are known, what each has its values from. */
 void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);
@@ -73,13 +80,6 @@ bool manifest_permission_uses(const struct command *c, const char *name);
 /* Gives each an id among the commands: the last thing that is done. */
 void manifest_add_permissions(struct manifest_reader *r);
 
-/* manifest_hooks.c: hooks: (once the command's arguments are known), http:. */
-void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
-void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
-
-/* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
-void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
-                   struct template *out);
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
  * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */
 void composite_link(struct manifest_reader *r);

@@ -37,10 +37,12 @@ enum { ROW_FIELDS = sizeof(struct row) / sizeof(const char *) };
 
 /* ---- what is told ---- */
 
-/* Results of CALL and MERGE cannot be kept: they are told as null. */
+static bool is_known(const struct expr *result) { return result->node->command->kind == COMMAND_HANDLER; }
+
+/* By the server, for this step. Results of CALL and MERGE cannot be kept: they are told as null. */
 static bool can_be_kept(const struct expr *result) {
   enum sql_verb verb = result->node->command->sql.verb;
-  return verb != SQL_CALL && verb != SQL_MERGE;
+  return !is_known(result) && verb != SQL_CALL && verb != SQL_MERGE;
 }
 
 struct visitor {
@@ -80,11 +82,17 @@ static struct expr literal_text(const void *mem, const char *text) {
   return (struct expr){.kind = EXPR_LITERAL, .literal = value};
 }
 
-/* The same without what cannot be kept. */
+/* What a program answered is known here; the rest of what cannot be kept is null. */
+static struct expr known_result(const struct expr *x) {
+  const struct json *value = is_known(x) && x->node->value ? json_at(x->node->value, x->path, x->npath) : NULL;
+  return (struct expr){.kind = EXPR_LITERAL, .literal = value ? value : &json_null};
+}
+
+/* The same without results that are not to be read on the server. */
 static struct expr tellable(void *mem, const struct expr *x) {
   struct expr out = *x, *items;
 
-  if (x->kind == EXPR_RESULT && !can_be_kept(x)) return (struct expr){.kind = EXPR_LITERAL, .literal = &json_null};
+  if (x->kind == EXPR_RESULT && !can_be_kept(x)) return known_result(x);
   if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return out;
   items = arena_array(mem, struct expr, x->n ? x->n : 1);
   for (size_t i = 0; i < x->n; i++) items[i] = tellable(mem, &x->items[i]);
@@ -279,6 +287,15 @@ static void put_key(void *mem, const struct expr *key, bool pieces, struct row *
   row->key = t.pieces->p;
 }
 
+static const struct expr *told_key(void *mem, const struct expr *key) {
+  struct expr *out;
+
+  if (!key) return NULL;
+  out = arena_new(mem, struct expr);
+  *out = tellable(mem, key);
+  return out;
+}
+
 /* What the rows are to be made of, before their text is. */
 struct item {
   const struct hook *hook;
@@ -311,7 +328,7 @@ static struct item *collect(const struct compiler *k, const struct command_set *
       item = &items[(*n)++];
       item->hook = &use->command->after_hooks[h];
       item->payload = told(k, plan, use, item->hook);
-      item->key = use->keys[h];
+      item->key = told_key(k->mem, use->keys[h]);
       if (!is_simple(&item->payload) || (item->key && !is_simple_key(item->key))) *shape |= SHAPE_PIECES;
       if (item->hook->sync) *shape |= SHAPE_SYNC;
     }

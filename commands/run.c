@@ -3,6 +3,10 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "commands/call_token.h"
+#include "commands/handler.h"
+#include "commands/hook.h"
+#include "commands/outbox.h"
 
 #include <string.h>
 
@@ -42,7 +46,16 @@ static bool resolve(struct run *r, struct expr *x, size_t first_node_of_entry) {
   return true;
 }
 
-/* What after-hooks are told. */
+static bool resolve_node(struct run *r, const struct node *node, size_t first_node_of_entry) {
+  for (size_t a = 0; a < node->command->nargs; a++)
+    if (node->args[a] && !resolve(r, (struct expr *)node->args[a], first_node_of_entry)) {
+      compile_place(r->mem, r->set, node, node->command->args[a].name, r->e);
+      return false;
+    }
+  return true;
+}
+
+/* What hooks are shown. */
 static bool resolve_uses(struct run *r, size_t index) {
   size_t first = r->set->entries[index].first_node;
 
@@ -62,14 +75,8 @@ static bool resolve_uses(struct run *r, size_t index) {
 static bool resolve_entry(struct run *r, size_t index) {
   struct entry *entry = &r->set->entries[index];
 
-  for (size_t j = entry->first_node; j < entry->end_node; j++) {
-    struct node *node = r->set->nodes[j];
-    for (size_t a = 0; a < node->command->nargs; a++)
-      if (node->args[a] && !resolve(r, (struct expr *)node->args[a], entry->first_node)) {
-        compile_place(r->mem, r->set, node, node->command->args[a].name, r->e);
-        return false;
-      }
-  }
+  for (size_t j = entry->first_node; j < entry->end_node; j++)
+    if (!resolve_node(r, r->set->nodes[j], entry->first_node)) return false;
   return resolve(r, (struct expr *)entry->result, entry->first_node) && resolve_uses(r, index);
 }
 
@@ -79,63 +86,120 @@ static bool on_one_datasource(const struct command_set *set) {
   return true;
 }
 
-/* Nothing runs before all of the set has been judged: each entry is compiled once for its errors alone. */
-static bool judge_each(struct run *r) {
+/* Entries [first, end) are compiled once for their errors alone. */
+static bool judge(struct run *r, size_t first, size_t end, enum isolation isolation) {
   struct engine *engine = r->engine;
   struct compiler k = transaction_compiler(r);
+  const struct command *c = r->set->entries[first].command, *fault = NULL;
 
-  for (size_t i = 0; i < r->set->nentries; i++) {
-    const struct command *c = r->set->entries[i].command, *fault = NULL;
+  if (c->kind == COMMAND_HANDLER && !shapes_apply(c)) return true; /* nothing that the database would know of */
+  do {
     struct plan plan;
 
-    do {
-      err_init(r->e, r->mem);
-      if (!transaction_begin(r, c->datasource, c->isolation, &plan)) return false;
-      if (!source_ready(engine, c->datasource, &r->wait, r->e)) return false;
-      if (compile_entries(&k, r->set, i, i + 1, &plan, &fault, r->e)) break;
-    } while (fault && shapes_look_again(engine, fault, &r->wait));
-    if (r->e->code != ERR_NONE) return false;
-  }
+    err_init(r->e, r->mem);
+    if (!transaction_begin(r, c->datasource, isolation, &plan)) return false;
+    if (!source_ready(engine, c->datasource, &r->wait, r->e)) return false;
+    if (compile_entries(&k, r->set, first, end, &plan, &fault, r->e)) break;
+  } while (fault && shapes_look_again(engine, fault, &r->wait));
+  return r->e->code == ERR_NONE;
+}
+
+/* Nothing runs before all of the set has been judged. */
+static bool judge_each(struct run *r) {
+  for (size_t i = 0; i < r->set->nentries; i++)
+    if (!judge(r, i, i + 1, r->set->entries[i].command->isolation)) return false;
   return true;
 }
 
+/* The before-hooks of [first, end), all at once, ahead of the transaction; not asked again when that is tried again. Of a dry
+ * run none is asked. What a hook has put in the place of arguments is judged like a caller's. */
+static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation isolation) {
+  bool changed;
+
+  if (r->call->dry_run || !hooks_there(r, first, end)) return true;
+  if (!hooks_ask(r, first, end, &changed)) return false;
+  if (!changed) return true;
+  if (r->set->each_alone && !resolve_entry(r, first)) return hooks_blamed(r);
+  if (judge(r, first, end, isolation)) return true;
+  return r->e->status < 500 ? hooks_blamed(r) : false;
+}
+
+/* Entry i, as a transaction or a handler of its own; the steps of a mutation in their order. */
+static bool run_entry(struct run *r, size_t i) {
+  const struct command *c = r->set->entries[i].command;
+
+  r->looked_again = r->session_renewed = false;
+  r->retries = 0;
+  if (!resolve_entry(r, i) || !ask_hooks(r, i, i + 1, c->isolation)) return false;
+  return c->kind == COMMAND_HANDLER ? handler_run(r, i) && outbox_write(r, i) : transaction_run(r, c->datasource, c->isolation, i, i + 1);
+}
+
 static bool run_each(struct run *r) {
-  if (r->set->nentries > 1 && !judge_each(r)) {
+  bool ahead = r->set->nentries > 1 || hooks_there(r, 0, 1) || r->set->entries[0].command->kind == COMMAND_HANDLER;
+
+  if (ahead && !judge_each(r)) {
     r->e->committed = 0;
     return false;
   }
   for (size_t i = 0; i < r->set->nentries; i++) {
-    const struct command *c = r->set->entries[i].command;
-
-    r->looked_again = r->session_renewed = false;
-    r->retries = 0;
-    if (!resolve_entry(r, i) || !transaction_run(r, c->datasource, c->isolation, i, i + 1)) {
-      r->e->index = (int)i;
-      if (!r->e->command) r->e->command = c->name;
-      r->e->committed = (int)i;
-      return false;
-    }
+    if (run_entry(r, i)) continue;
+    r->e->index = (int)i;
+    if (!r->e->command) r->e->command = r->set->entries[i].command->name;
+    r->e->committed = (int)i;
+    return false;
   }
   return true;
 }
 
+/* All entries as one transaction, or the one handler that was called. */
+static bool run_together(struct run *r) {
+  const struct command *c = r->set->entries[0].command;
+  bool handler = c->kind == COMMAND_HANDLER;
+
+  if ((handler || hooks_there(r, 0, r->set->nentries)) && !judge(r, 0, r->set->nentries, r->set->isolation)) return false;
+  if (handler) return run_entry(r, 0);
+  return ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
+         transaction_run(r, c->datasource, r->set->isolation, 0, r->set->nentries);
+}
+
+/* What a program does cannot be taken back. */
+static bool can_be_dry(struct run *r) {
+  for (size_t i = 0; r->call->dry_run && i < r->set->nnodes; i++) {
+    const struct node *node = r->set->nodes[i];
+
+    if (node->command->kind != COMMAND_HANDLER) continue;
+    err_set(r->e, NOT_IMPLEMENTED, "\"%s\" is a handler: it cannot be part of a dry run.", node->command->name);
+    compile_place(r->mem, r->set, node, NULL, r->e);
+    return false;
+  }
+  return true;
+}
+
+static const char *mutation_of(void *mem, const struct invocation *call) {
+  char *made;
+
+  if (call->token && call->token->mutation) return call->token->mutation;
+  made = arena_array(mem, char, 37);
+  clock_uuid7(made);
+  return made;
+}
+
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) {
-  char *mutation = arena_zero(mem, 37, "mutation");
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e,
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd},
-                  .references_left = REFERENCE_BYTES, .mutation = mutation};
+                  .references_left = REFERENCE_BYTES};
   /* A dry run of an execute set is one transaction where it can be, so that later commands see what earlier ones did. */
   bool together = !set->each_alone || (call->dry_run && on_one_datasource(set));
   bool ok;
 
   *report = (struct report){0};
-  clock_uuid7(mutation);
   if (!set->nentries) {
     result_put(answer, set);
     return true;
   }
-  ok = together ? transaction_run(&r, set->entries[0].command->datasource, set->isolation, 0, set->nentries) : run_each(&r);
+  r.mutation = mutation_of(mem, call);
+  ok = can_be_dry(&r) && (together ? run_together(&r) : run_each(&r));
   report->retries = r.retries;
   if (ok) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */

@@ -57,6 +57,7 @@ struct use {
   size_t entry;                 /* index into the set's entries */
   bool direct;                  /* the entry's own command */
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
+  const struct json **changed;  /* by index into command->args: what a hook put in their place; NULL: nothing, of all or of one */
 };
 
 struct entry {
@@ -72,6 +73,7 @@ struct entry {
 
 struct command_set {
   const struct command *command; /* as requested */
+  const struct json *request;    /* its arguments object */
   bool is_set;                   /* answer with "results", errors with an index */
   bool each_alone;               /* execute_command_set: a transaction for each entry */
   enum isolation isolation;
@@ -94,6 +96,9 @@ const struct expr *expr_at(void *mem, const struct expr *expr, const char *const
 /* Takes about the bytes that the value has as JSON from *left; false: that is not enough. */
 bool json_spend(const struct json *value, size_t *left);
 bool expr_spend(const struct expr *expr, size_t *left);
+/* {"$ref": ...} or {"$literal": ...}: is it one, is there one in it? */
+bool json_is_marker(const struct json *value, const char *name);
+bool json_has_marker(const struct json *value);
 /* As expr_at for a JSON value: array elements by index, members by name. */
 const struct json *json_at(const struct json *value, const char *const *path, size_t npath);
 /* Calls visit for each RESULT in the expression. */

@@ -19,8 +19,8 @@ struct shape {
   bool unlocked;         /* a permission that PostgreSQL does not take with a row lock */
 };
 
-/* The statement as written with $1, $2 ...: to be described. For a check, the statement that runs it. For a composite or a handler one
- * that has its arguments as parameters, never to be run. unlocked: a permission without its row lock. */
+/* The statement as written with $1, $2 ...: to be described. For a check, the statement that runs it. For a composite or a
+ * handler one that has its arguments as parameters, never to be run. unlocked: a permission without its row lock. */
 char *wrap_plain(const void *mem, const struct command *c, bool unlocked);
 /* A permission or version that locks rows, as long as PostgreSQL takes it so. */
 bool wrap_locks(const struct command *c);

@@ -7,6 +7,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/problems.h"
+#include "commands/call_token.h"
 #include "commands/config.h"
 #include "fcgi/runner.h"
 #include "fcgi/setup.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -65,6 +67,7 @@ struct supervisor {
   int64_t checker_kill_ms;
   bool reload_again; /* SIGHUP came while the checker was at work */
   bool stopping, fast;
+  unsigned char call_secret[CALL_SECRET_BYTES]; /* the workers' own: whoever knows it may be anybody on the inside listener */
 };
 
 /* ---- children ---- */
@@ -89,6 +92,7 @@ static void be_worker(struct supervisor *s, unsigned index) {
       .signals = s->workers_mask,
       .wake_fd = s->wake[1],
       .page = s->page,
+      .call_secret = s->call_secret,
       .own = &s->page->slot[index],
   };
 
@@ -132,6 +136,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
 
   c->pool = slot->pool;
   c->busy_since_ms = 0;
+  c->handler = 0;
   pid = fork();
   if (pid == 0 && slot->pool == POOL_RUNNERS) be_runner(s, index);
   if (pid == 0) be_worker(s, index);
@@ -182,6 +187,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   if (failed) c->crashes[slot->pool]++;
   c->pid = 0;
   c->busy_since_ms = 0;
+  c->handler = 0; /* wherever it was */
   slot->pid = 0;
   if (slot->state == SLOT_LEAVING) {
     slot->state = SLOT_FREE;
@@ -523,6 +529,13 @@ static bool make_slots(struct supervisor *s) {
   return s->page != NULL;
 }
 
+static bool make_secret(struct supervisor *s) {
+  bool ok = getrandom(s->call_secret, sizeof s->call_secret, 0) == (ssize_t)sizeof s->call_secret;
+
+  if (!ok) log_line(LOG_ERROR, "start", "reason=\"no random bytes: %s\"", strerror(errno));
+  return ok;
+}
+
 int supervise(const char *config_file, struct setup *setup) {
   struct supervisor s = {.config_file = config_file, .pid = getpid(), .setup = setup};
   bool ok;
@@ -534,7 +547,7 @@ int supervise(const char *config_file, struct setup *setup) {
   open_wake(&s);
   /* Workers leave short-lived children behind (cancel requests); not every container has an init that reaps them. */
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  ok = make_slots(&s) && open_sockets(&s);
+  ok = make_secret(&s) && make_slots(&s) && open_sockets(&s);
   if (ok) {
     log_line(LOG_INFO, "start", "workers=%d inside_workers=%d runners=%d border=%s inside=%s", setup->config->workers,
              setup->config->inside_workers, setup->config->runners, setup->config->border.socket,

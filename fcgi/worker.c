@@ -124,6 +124,7 @@ static bool prepare(struct worker *w) {
       .own = start->own,
   };
   engine_wakes(w->site.engine, start->wake_fd);
+  engine_share(w->site.engine, start->page, start->call_secret);
   make_ready(w);
   return true;
 }

@@ -45,6 +45,13 @@ static const struct row {
     {"writ_database_connects_total", "", AT(connects), "Connections opened to PostgreSQL."},
     {"writ_database_lost_connections_total", "", AT(lost_connections),
      "Connections to PostgreSQL that broke."},
+    {"writ_hooks_total", "{outcome=\"passed\"}", AT(hooks_passed), "Before-hooks asked, by what came of it."},
+    {"writ_hooks_total", "{outcome=\"refused\"}", AT(hooks_refused), NULL},
+    {"writ_hooks_total", "{outcome=\"failed\"}", AT(hooks_failed), NULL},
+    {"writ_handlers_total", "{outcome=\"done\"}", AT(handlers_done), "Handlers run, by what came of it."},
+    {"writ_handlers_total", "{outcome=\"refused\"}", AT(handlers_refused), NULL},
+    {"writ_handlers_total", "{outcome=\"failed\"}", AT(handlers_failed), NULL},
+    {"writ_handlers_busy_total", "", AT(handlers_busy), "Handlers not run, as all places for them on the inside were taken."},
     {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts[0]), "Workers started."},
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
     {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
@@ -105,6 +112,10 @@ static void show_histogram(struct str *s, const struct counters_page *page) {
   str_printf(s, "writ_request_duration_seconds_count %llu\n", (unsigned long long)below);
   head(s, "writ_database_seconds_total", "counter", "Time spent waiting for PostgreSQL.");
   show_seconds(s, "writ_database_seconds_total", sum(page, offsetof(struct counters, postgres_us)));
+  head(s, "writ_hook_seconds_total", "counter", "Time spent waiting for before-hooks.");
+  show_seconds(s, "writ_hook_seconds_total", sum(page, offsetof(struct counters, hook_us)));
+  head(s, "writ_handler_seconds_total", "counter", "Time spent waiting for handlers.");
+  show_seconds(s, "writ_handler_seconds_total", sum(page, offsetof(struct counters, handler_us)));
 }
 
 static void show_gauge(struct str *s, const char *name, uint64_t value, const char *help) {

@@ -1,0 +1,120 @@
+/* Handlers that are services (http:). */
+#include "commands/handler.h"
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "base/str.h"
+#include "commands/call_token.h"
+#include "commands/crowd.h"
+#include "commands/engine_inside.h"
+#include "commands/service_call.h"
+
+/* {"result": } around what a command may give. */
+enum { ENVELOPE_BYTES = 256, BUSY_RETRY_S = 1 };
+
+/* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
+static const char *token_for(struct run *r) {
+  const struct call_token *within = r->call->token;
+  struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
+                             .depth = (within ? within->depth : 0) + 1, .key = r->call->idempotency_key};
+
+  if (within) {
+    token.mutexes = within->mutexes;
+    token.nmutexes = within->nmutexes;
+  }
+  return r->engine->call_secret ? call_token_write(r->mem, r->engine->call_secret, &token) : NULL;
+}
+
+static void prepare(struct run *r, const struct node *node, struct service_call *call) {
+  const struct service *service = node->command->http;
+  struct str *body = str_new(r->mem, 512);
+  const char *token = token_for(r);
+
+  str_char(body, '{');
+  service_body(r, service, node->command, node->args, true, body);
+  if (token) {
+    str_add(body, ",\"call\":");
+    str_json(body, token);
+  }
+  str_char(body, '}');
+  service_prepare(r, service, body, call);
+  call->exchange.max_answer_bytes = (size_t)r->engine->config->max_result_bytes + ENVELOPE_BYTES;
+  if (token) service_header(call, "Writ-Call", token);
+}
+
+static void count(const struct run *r, bool done) {
+  struct counters *c = r->engine->counters;
+
+  if (!c) return;
+  if (done) c->handlers_done++;
+  else if (r->e->status < 500 && r->e->code != ERR_CALLER_GONE) c->handlers_refused++;
+  else c->handlers_failed++;
+}
+
+/* {"result": anything}, or nothing. */
+static bool take_result(struct run *r, const char *who, const struct json *answer, struct node *node) {
+  static const struct json nothing = {.kind = JSON_NULL};
+  const struct json *result = json_get(answer, "result");
+  struct str *text = str_new(r->mem, 256);
+
+  if (answer->len && (answer->len != 1 || !result))
+    return service_failed(r->e, who, "answered with something else than {\"result\": ...}");
+  node->value = result ? result : &nothing;
+  json_write(text, node->value);
+  node->text = text->p;
+  node->len = text->len;
+  return true;
+}
+
+static bool may_go_deeper(struct run *r) {
+  unsigned depth = r->call->token ? r->call->token->depth : 0;
+  int most = r->engine->config->calls_deep;
+
+  return depth < (unsigned)most ||
+         err_set(r->e, CALLS_TOO_DEEP, "Handlers call each other more than %d deep (limits.calls_deep).", most);
+}
+
+static bool ask(struct run *r, struct node *node) {
+  const char *who = arena_printf(r->mem, "handler %s", node->command->name);
+  struct service_call call;
+  bool ok;
+
+  prepare(r, node, &call);
+  http_run(engine_http(r->engine), r->mem, &call.exchange, 1, &r->wait);
+  r->report->handler_us += call.exchange.took_us;
+  r->report->handlers++;
+  ok = service_answer(r, who, &call, r->e) && take_result(r, who, call.answer, node);
+  count(r, ok);
+  return ok;
+}
+
+/* Inside workers do not wait for each other: the last one that is free never goes into a handler. */
+static bool ask_in_turn(struct run *r, struct node *node) {
+  struct engine *engine = r->engine;
+  bool inside = engine->page && engine->counters->pool, ok;
+
+  if (inside && !crowd_enter(engine->page, engine->counters, engine->config->inside_workers - 1)) {
+    err_set(r->e, HANDLERS_BUSY, "All places for handlers that are called by handlers are taken; nothing was done.");
+    r->e->retry_after_s = BUSY_RETRY_S;
+    engine->counters->handlers_busy++;
+    return false;
+  }
+  ok = ask(r, node);
+  if (inside) crowd_leave(engine->counters);
+  return ok;
+}
+
+static struct node *node_of(const struct run *r, size_t index) {
+  size_t i = r->set->entries[index].first_node;
+
+  while (r->set->nodes[i]->command->kind != COMMAND_HANDLER) i++;
+  return r->set->nodes[i];
+}
+
+bool handler_run(struct run *r, size_t index) {
+  struct node *node = node_of(r, index);
+
+  if (may_go_deeper(r) && ask_in_turn(r, node)) return true;
+  compile_place(r->mem, r->set, node, NULL, r->e);
+  return false;
+}
