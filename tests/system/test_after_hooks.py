@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 import harness
+import test_faults
 from harness import Site, wait_until
 from webhook import Webhook, signatures
 
@@ -66,7 +67,7 @@ def manifest(hook, text=MANIFEST):
     return text.replace("HOOK", hook.url(""))
 
 
-FAST = {"runner": {"poll_ms": 50, "lease_ms": 1000}}
+FAST = {"runners": 1, "runner": {"poll_ms": 50, "lease_ms": 1000}}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_nothing_is_told_of_what_was_rolled_back(site, database, hook):
                          {"command": "add_pet", "args": {"name": "third"}}]}
     assert site.client.command("execute_command_set", each).json["committed"] == 1
     assert site.client.command("add_pet", {"name": "last"}).status == 200
-    assert [request.json["args"]["name"] for request in hook.wait("/told", 2)] == ["first", "last"]
+    assert sorted(request.json["args"]["name"] for request in hook.wait("/told", 2)) == ["first", "last"]
     empty(database)
     assert len(hook.received()) == 2
 
@@ -353,7 +354,7 @@ def test_two_runners_do_not_claim_the_same(database, hook):
     database.execute("truncate writ.outbox")
     before = len(hook.received("/told"))
     hook.answer("/told", seconds=0.01)
-    with Site(database, manifest(hook), runners=3, **FAST) as site:
+    with Site(database, manifest(hook), **{**FAST, "runners": 3}) as site:
         for i in range(30):
             site.client.set(*[("add_pet", {"name": f"{i}.{n}"}) for n in range(10)])
         empty(database, 60)
@@ -438,7 +439,117 @@ def test_several_datasources(postgres, database, hook):
         second.drop()
 
 
+def test_woken(database, hook):
+    """Nobody waits for the poll, which is a minute here."""
+    database.execute("truncate writ.outbox")
+    before = len(hook.received("/told"))
+    hook.answer("/told")
+    with Site(database, manifest(hook), runners=2, runner={"poll_ms": 120000}) as site:
+        for n in range(1, 6):
+            site.client.command("add_pet", {"name": "a"})
+            hook.wait("/told", before + n)
+        empty(database)
+
+
+def test_postgres_restarted_in_delivery(hook):
+    with harness.Postgres() as cluster:
+        database = harness.Database(cluster, "restarted", SCHEMA)
+        before = len(hook.received("/told"))
+        hook.answer("/told", seconds=2)
+        with Site(database, manifest(hook), **FAST) as site:
+            for n in range(5):
+                assert site.client.command("add_pet", {"name": f"{n}"}).status == 200
+            hook.wait("/told", before + 5)
+            cluster.restart()
+            hook.answer("/told")
+            empty(database, 60)
+        names = {request.json["args"]["name"] for request in hook.received("/told")[before:]}
+        assert names == {"0", "1", "2", "3", "4"}
+
+
+@pytest.mark.skipif(not test_faults.build_with_faults(), reason="needs a build with --enable-faults")
+@pytest.mark.parametrize("place, told", [("after-commit", True), ("before-commit", False), ("after-sync", True)])
+def test_worker_dies_around_the_commit(database, hook, place, told):
+    """What was committed is told though nobody was answered; what was not, is not."""
+    database.execute("truncate writ.outbox")
+    path, name = ("/sure", "sure") if place == "after-sync" else ("/told", "add_pet")
+    before = len(hook.received(path))
+    hook.answer(path)
+    site = Site(database, manifest(hook), workers=1)
+    site.writ = test_faults.FaultyWrit(database, manifest(hook), workers=1)
+    site.nginx = harness.Nginx(harness.SITE, site.writ.border_socket, site.writ.inside_socket)
+    site.client, site.inside = harness.Client(site.nginx.socket), harness.Client(site.nginx.inside_http, prefix="Writ")
+    with site:
+        site.writ.die_at(place)
+        assert site.client.command(name, {"name": place}).status == 502
+        wait_until(lambda: not database.one("select count(*) from pg_stat_activity where state like 'idle in%'"), "the end")
+        assert rows(database) == (1 if told else 0)
+    with Site(database, manifest(hook), **FAST):
+        empty(database, 30)
+        if told:
+            hook.wait(path, before + 1)
+        else:
+            assert len(hook.received(path)) == before
+
+
+def test_a_claim_does_not_look_at_all(database, hook):
+    """A hundred thousand items wait, of which none but the last is due: they are not gone through."""
+    database.execute("truncate writ.outbox")
+    before = len(hook.received("/told"))
+    hook.answer("/told")
+    database.execute("""insert into writ.outbox (mutation, hook, key, payload, due)
+        select gen_random_uuid(), h, k, '{}', now() + interval '1 hour' from generate_series(1, 50000),
+        (values ('add_pet.told', null), ('name_pet.named', 'pet:1')) v (h, k)""")
+    read = "select coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = 'outbox'"
+    with Site(database, manifest(hook), **FAST) as site:
+        ((scans, fetched),) = database.execute(read)
+        for n in range(20):
+            site.client.command("add_pet", {"name": "a"})
+        hook.wait("/told", before + 20)
+        time.sleep(2)  # PostgreSQL tells its statistics within a second
+        ((scans_now, fetched_now),) = database.execute(read)
+        assert scans_now - scans <= 1 and fetched_now - fetched < 40000
+        pet = site.client.command("plain_pet", {"name": "x"}).result["id"]
+        site.client.command("name_pet", {"id": pet, "name": "y"})
+        wait_until(lambda: [r for r in hook.received("/named") if r.json["args"]["id"] == pet], "another key")
+    database.execute("truncate writ.outbox")
+
+
+def test_metrics_and_clean(database, hook):
+    database.execute("truncate writ.outbox")
+    hook.answer("/noted", status=500)
+    settings = {"runners": 1, "runner": {"poll_ms": 50, "keep_dead_s": 1}}
+    with Site(database, manifest(hook), **settings) as site:
+        site.client.command("note_pet", {"id": 1, "n": 1})
+        wait_until(lambda: jobs(site, "list", "--dead"), "a dead letter", 30)
+        metrics = site.inside.get("/metrics").text
+        assert 'writ_deliveries_total{end="failed"} 2\n' in metrics and "writ_dead_letters_total 1\n" in metrics
+        assert 'writ_workers{pool="runner"} 1\n' in metrics and "writ_outbox_waiting " in metrics
+        empty(database, 40)
+
+
+def test_jobs_for_people(site, database, hook):
+    hook.answer("/named", status=404, body="no such thing")
+    pet = site.client.command("plain_pet", {"name": "x"}).result["id"]
+    site.client.command("name_pet", {"id": pet, "name": "first"})
+    wait_until(lambda: jobs(site, "list", "--dead"), "a dead letter", 30)
+    writ = lambda *words, check=True: harness.writ("-c", site.writ.file, "jobs", *words, check=check)
+    lines = writ("list").stdout.splitlines()
+    assert lines[0].split()[:3] == ["ID", "STATE", "ATTEMPTS"] and lines[1].split()[1:4] == ["dead", "3", "404"]
+    number = lines[1].split()[0]
+    shown = writ("show", number).stdout
+    assert "no such thing" in shown and '"hook":"name_pet.named"' in shown
+    assert json.loads(jobs(site, "show", number)["payload"])["args"] == {"id": pet, "name": "first"}
+    for words, status in ((["show", "999999"], 1), (["retry", "999999"], 1), (["show", "x"], 2), (["retry"], 2), (["bury", "1"], 2),
+                          (["list", "1"], 2), (["retry", "--all-dead", "name_pet.named", number], 2),
+                          (["list", "--datasource", "none"], 2)):
+        assert writ(*words, check=False).returncode == status, words
+    assert writ("drop", number).stdout == "dropped: 1\n"
+    assert rows(database) == 0
+
+
 def jobs(site, *arguments):
     """What writ jobs says, as JSON."""
-    text = harness.writ("-c", site.writ.file, "jobs", *arguments, *(["--json"] if arguments[0] in ("list", "show") else [])).stdout
-    return json.loads(text) if arguments[0] in ("list", "show") else text
+    looks = arguments[0] in ("list", "show")
+    text = harness.writ("-c", site.writ.file, "jobs", *arguments, *(["--json"] if looks else [])).stdout
+    return json.loads(text) if looks else text
