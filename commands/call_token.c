@@ -109,15 +109,15 @@ bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYT
 /* A digest, so that long keys stay within what a key may have; with the length of the first part, as "ab" and "c" are not "a" and
  * "bc". A client that works it out and uses it as a key of its own is in nobody's way but its own: keys are each caller's own. */
 char *call_token_key(const void *mem, const struct call_token *token, const char *own, const char *fingerprint) {
-  char length[32];
+  const char *base = token->key ? token->key : token->mutation, *last = own ? own : fingerprint;
+  char length[32], hex[DIGEST_HEX];
   struct digest_piece pieces[4];
   unsigned char digest[DIGEST_BYTES];
-  char hex[DIGEST_HEX];
-  const char *last = own ? own : fingerprint;
 
-  snprintf(length, sizeof length, "%zu ", strlen(token->key));
+  if (!own && !token->key) return NULL;
+  snprintf(length, sizeof length, "%zu ", strlen(base));
   pieces[0] = (struct digest_piece){length, strlen(length)};
-  pieces[1] = (struct digest_piece){token->key, strlen(token->key)};
+  pieces[1] = (struct digest_piece){base, strlen(base)};
   pieces[2] = (struct digest_piece){own ? " key " : " set ", 5};
   pieces[3] = (struct digest_piece){last, strlen(last)};
   digest_sha256(pieces, 4, digest);

@@ -27,8 +27,9 @@ char *call_token_write(const void *mem, const unsigned char secret[CALL_SECRET_B
 /* False: *why, for the log: it is not one of this secret's, is no token at all, or its deadline has passed. */
 bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const char *text, struct call_token *out,
                      const char **why) __attribute__((warn_unused_result));
-/* The Idempotency-Key of a command set that a call with a key makes: the call's key, and behind it `own`, the set's own key, or,
- * without one (NULL), `fingerprint`, which tells the set from others. */
+/* The Idempotency-Key of what a handler's call asks for, NULL: none. It is made of the call's own key and of `own`, which came with the
+ * request, or, without one (NULL), of `fingerprint`, which tells this request from others. Where the call has no key `own` counts
+ * within this call only (its mutation), and without `own` there is none. */
 char *call_token_key(const void *mem, const struct call_token *token, const char *own, const char *fingerprint);
 
 #endif

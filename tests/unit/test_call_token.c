@@ -131,11 +131,20 @@ static void test_keys(void **state) {
   assert_string_equal(keys[3], call_token_key(*state, &a, "x", "anything")); /* its own key counts, not what it does */
 }
 
+/* A call without a key: what the handler names is its own within the call. */
+static void test_keys_without_a_key(void **state) {
+  struct call_token a = {.mutation = uuid}, b = {.mutation = "0198c0de-0000-7000-8000-000000000002"};
+
+  assert_null(call_token_key(*state, &a, NULL, "set"));
+  assert_string_equal(call_token_key(*state, &a, "add", "set"), call_token_key(*state, &a, "add", "other"));
+  assert_string_not_equal(call_token_key(*state, &a, "add", "set"), call_token_key(*state, &b, "add", "set"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
       TEST(test_there_and_back), TEST(test_what_is_not_there), TEST(test_changed),
-      TEST(test_not_ours), TEST(test_deadline), TEST(test_keys),
+      TEST(test_not_ours), TEST(test_deadline), TEST(test_keys), TEST(test_keys_without_a_key),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

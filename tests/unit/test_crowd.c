@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { WORKERS = 8, ROUNDS = 2000 };
+enum { WORKERS = 8, ROUNDS = 200000 };
 
 static struct counters_page *page_of(unsigned slots) {
   struct counters_page *page = counters_create(slots);
