@@ -288,19 +288,24 @@ static bool tidy(struct courier *c, struct source *s, void *mem, struct err *e) 
 
 /* ---- the loop ---- */
 
+static void tell_failure(const struct parcel *p) {
+  const struct delivery *d = &p->delivery;
+  char *what = arena_printf(p, "hook=%s item=%s status=%d attempt=%d reason=%s", d->item.hook, d->item.id, p->mark.status,
+                            d->item.attempts + 1, log_quoted(p, p->mark.answer));
+
+  if (p->mark.end == QUEUE_DEAD) log_line(LOG_WARN, "hook_dead", "%s", what);
+  else log_line(LOG_WARN, "hook_failed", "%s", what);
+}
+
 static void judge(struct courier *c, struct source *s, struct parcel *p) {
   if (p->ended || p->delivery.exchange.end == HTTP_UNDER_WAY) return;
   p->ended = true;
   p->mark = delivery_judge(p, &p->delivery);
   s->next_ms = s->pause_ms ? s->next_ms : 0;
   if (c->own) delivery_count(c->own, &p->mark);
-  if (p->mark.end == QUEUE_DONE)
-    log_line(LOG_DEBUG, "hook_delivered", "hook=%s item=%s status=%d us=%lld", p->delivery.item.hook, p->delivery.item.id,
-             p->mark.status, (long long)p->delivery.exchange.took_us);
-  else
-    log_line(LOG_WARN, p->mark.end == QUEUE_DEAD ? "hook_dead" : "hook_failed", "hook=%s item=%s status=%d attempt=%d reason=%s",
-             p->delivery.item.hook, p->delivery.item.id, p->mark.status, p->delivery.item.attempts + 1,
-             log_quoted(p, p->mark.answer));
+  if (p->mark.end != QUEUE_DONE) tell_failure(p);
+  else log_line(LOG_DEBUG, "hook_delivered", "hook=%s item=%s status=%d us=%lld", p->delivery.item.hook, p->delivery.item.id,
+                p->mark.status, (long long)p->delivery.exchange.took_us);
 }
 
 static void serve(struct courier *c, struct source *s) {
