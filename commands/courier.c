@@ -7,6 +7,7 @@
 #include "base/counters.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "commands/config.h"
 #include "commands/delivery.h"
 #include "db/catalog.h"
@@ -223,7 +224,14 @@ static bool run_round(struct courier *c, struct source *s, void *mem, struct err
   return true;
 }
 
+/* Class 22: the database cannot take what services have answered, one in another encoding say. Their answers are for people; that
+ * they have answered must be written down. */
+static void forget_answers(struct source *s, const struct err *e) {
+  for (size_t i = 0; str_starts(e->sqlstate, "22") && i < s->nparcels; i++) s->parcels[i]->mark.answer = NULL;
+}
+
 static void source_failed(struct source *s, const struct err *e) {
+  forget_answers(s, e);
   s->pause_ms = s->pause_ms ? s->pause_ms * 2 : PAUSE_MIN_MS;
   if (s->pause_ms > PAUSE_MAX_MS) s->pause_ms = PAUSE_MAX_MS;
   s->next_ms = clock_ms() + s->pause_ms / 2 + random() % (s->pause_ms / 2 + 1);

@@ -427,3 +427,12 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
                                          .gives = shape & SHAPE_SYNC ? GIVES_TEXT : GIVES_NOTHING, .as_login = true,
                                          .member = MEMBER_NONE, .purpose = "after-hooks"};
 }
+
+void outbox_explain(struct err *e) {
+  const char *s = e->sqlstate;
+
+  if (strcmp(s, "42501") != 0 && strcmp(s, "42P01") != 0 && strcmp(s, "3F000") != 0) return;
+  err_set(e, DATABASE_UNAVAILABLE, "The database is not prepared for after-hooks; nothing was changed.");
+  e->log_detail = "the login role may not use table writ.outbox: run `writ install`, with --grant";
+  e->retry_after_s = 5;
+}

@@ -75,6 +75,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
 
   own_argument_error(r, argument);
   own_constraint_error(r);
+  if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
   if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
 }

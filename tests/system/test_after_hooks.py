@@ -53,7 +53,12 @@ commands:
       - add_pet: { name: $args.second }
         as: two
     result: { first: $one.id, second: $two }
-    hooks: { after: { pair: { url: "HOOK/pair" } } }
+    hooks: { after: { pair: { url: "HOOK/pair", key: [$args.first, $result.first, $result.second.id, $args.second] } } }
+  outside:
+    allow: [anonymous]
+    args: { name: text }
+    http: "HOOK/outside"
+    hooks: { after: { went: { url: "HOOK/went", key: [$args.name, $result.id] } } }
   sure:
     allow: [anonymous]
     sql: "insert into pet (name) values (:name) returning id"
@@ -149,6 +154,66 @@ def test_all_of_a_set_and_of_a_composite(site, database, hook):
     ids = {request.id for request in hook.received()}
     assert len(ids) == 4 and len({request.json["mutation"] for request in hook.received()}) == 1
     empty(database)
+
+
+def test_of_a_handler(site, database, hook):
+    hook.answer("/outside", body='{"result": {"id": 1.50, "deep": {"x": [1]}}}')
+    hook.answer("/went", status=500)
+    assert site.client.command("outside", {"name": "a"}).result == {"id": 1.5, "deep": {"x": [1]}}
+    (request,) = hook.wait("/went")[:1]
+    assert '"result":{"id":1.50,"deep":{"x":[1]}}' in request["text"] and request.json["args"] == {"name": "a"}
+    assert database.one("select key from writ.outbox") == "a:1.50"
+    hook.answer("/outside", status=500)
+    assert site.client.command("outside", {"name": "b"}).status == 502
+    assert database.one("select count(*) from writ.outbox") == 1
+
+
+def test_explained(site):
+    text = harness.writ("-c", site.writ.file, "explain", "add_pet", '{"name": "a"}').stdout
+    assert "after-hooks" in text and "wait for the disk" in text and "insert into writ.outbox" in text
+    text = harness.writ("-c", site.writ.file, "explain", "--dry-run", "add_pet", '{"name": "a"}').stdout
+    assert "writ.outbox" not in text
+
+
+def test_a_key_of_many_parts(site, database, hook):
+    """Parts from everywhere, and one that is too long for an index."""
+    hook.answer("/pair", status=500)
+    site.client.command("two_pets", {"first": "x" * 5000, "second": "z"})
+    hook.wait("/pair")
+    key = database.one("select key from writ.outbox where hook = 'two_pets.pair'")
+    assert len(key) == 72 and key.startswith("x" * 40)
+    site.client.command("two_pets", {"first": "x", "second": "z"})
+    wait_until(lambda: rows(database) == 2, "the other")
+    first, second = database.execute("select payload::json -> 'result' ->> 'first', payload::json #>> '{result,second,id}' "
+                                     "from writ.outbox order by id desc limit 1")[0]
+    assert database.one("select key from writ.outbox order by id desc limit 1") == f"x:{first}:{second}:z"
+
+
+def test_login_role_without_rights(site, database):
+    database.execute("revoke all on writ.outbox from writ")
+    try:
+        answer = site.client.command("add_pet", {"name": "not here"})
+        assert (answer.status, answer.code) == (503, "DATABASE_UNAVAILABLE")
+        assert database.one("select count(*) from pet where name = 'not here'") == 0
+        assert "run `writ install`" in site.writ.log()
+    finally:
+        database.execute("grant select, insert, update, delete on writ.outbox to writ")
+
+
+def test_answers_in_another_encoding(postgres, hook):
+    """What a service says cannot be written down in this database; that it failed, is."""
+    postgres.execute("create database latin1 encoding latin1 locale 'C' template template0")
+    database = harness.Database.__new__(harness.Database)
+    database.postgres, database.name = postgres, "latin1"
+    try:
+        database.execute(SCHEMA.replace("create role keeper;\ngrant keeper to writ;", ""))
+        database.install()
+        hook.answer("/told", status=500, body="\u20ac".encode().decode("latin-1"))
+        with Site(database, manifest(hook), **FAST) as site:
+            assert site.client.command("add_pet", {"name": "a"}).status == 200
+            wait_until(lambda: database.one("select max(attempts) from writ.outbox") >= 2, "failures to be counted", 30)
+    finally:
+        database.drop()
 
 
 def test_results_of_earlier_transactions(site, database, hook):
@@ -290,6 +355,22 @@ def test_paused_runner_cannot_write(database, hook):
         hook.answer("/told")
         empty(database, 30)
     assert len({r.id for r in hook.received("/told")[before:]}) == 1
+
+
+def test_lease_that_has_ended(site, database, hook):
+    """Nobody took over, but somebody might have: what the runner knows counts no more, and the item is delivered again."""
+    hook.answer("/told", seconds=0.5)
+    site.client.command("add_pet", {"name": "a"})
+    hook.wait("/told")
+    paused = runner_of(site)
+    os.kill(paused, signal.SIGSTOP)
+    try:
+        wait_until(lambda: database.one("select due < clock_timestamp() from writ.outbox"), "the end of the lease")
+    finally:
+        os.kill(paused, signal.SIGCONT)
+    first, second = hook.wait("/told", 2)
+    assert first.id == second.id and " lease_lost " in site.writ.log()
+    empty(database)
 
 
 def test_long_delivery_keeps_its_lease(site, database, hook):
