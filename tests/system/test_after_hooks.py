@@ -303,6 +303,21 @@ def test_many_of_one_key(site, database, hook):
     assert [r.json["args"]["n"] for r in hook.received("/noted")] == list(range(60))
 
 
+def test_keys_among_several_runners(database, hook):
+    """Putting off and making due meet from all sides; an end that is missed would cost an hour."""
+    database.execute("truncate writ.outbox")
+    before = len(hook.received("/noted"))
+    hook.answer("/noted", seconds=0.002)
+    with Site(database, manifest(hook), workers=4, **{**FAST, "runners": 4}) as site:
+        for n in range(80):
+            answer = site.client.set(*[("note_pet", {"id": key, "n": n}) for key in range(4)])
+            assert answer.status == 200
+        empty(database, 90)
+    for key in range(4):
+        told = [r.json["args"]["n"] for r in hook.received("/noted")[before:] if r.json["args"]["id"] == key]
+        assert told == list(range(80))
+
+
 SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
