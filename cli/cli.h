@@ -17,7 +17,7 @@ struct options {
   const char *config_file;
   const char *conninfo, *datasource;      /* install */
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role, *user, *claims;       /* run, explain */
+  const char *role, *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */

@@ -9,9 +9,9 @@
 #include <string.h>
 
 enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
-  OPT_GRANT, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON };
+  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
-enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) };
+enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
 struct subcommand {
   const char *name;
@@ -26,9 +26,9 @@ static const struct subcommand subcommands[] = {
      "look for mistakes in configuration, manifest, database and grants"},
     {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_GRANT),
      "install [--datasource NAME] [--conninfo CONNINFO] [--grant ROLE]", "install or upgrade schema writ in the database"},
-    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "run one command as a caller of the inside, and print the answer"},
-    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "print the statements that a command would run"},
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
@@ -44,6 +44,7 @@ static const struct option long_options[] = {
     {"print", no_argument, NULL, OPT_PRINT},          {"keys", no_argument, NULL, OPT_KEYS},
     {"grant", required_argument, NULL, OPT_GRANT},    {"dead", no_argument, NULL, OPT_DEAD},
     {"all-dead", required_argument, NULL, OPT_ALL_DEAD}, {"json", no_argument, NULL, OPT_JSON},
+    {"idempotency-key", required_argument, NULL, OPT_KEY},
     {0}};
 
 static void print_help(FILE *out) {
@@ -64,6 +65,7 @@ static void print_help(FILE *out) {
                "      --role ROLE          run, explain: the caller's role (anonymous)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
+               "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
                "      --dry-run            run, explain: roll back in the end\n"
                "  -h, --help               this text\n"
                "  -V, --version            the version\n\n"
@@ -87,6 +89,7 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_JSON: o->json = true; return true;
   case OPT_ROLE: o->role = value; return true;
   case OPT_USER: o->user = value; return true;
+  case OPT_KEY: o->key = value; return true;
   case OPT_CLAIMS: o->claims = value; return true;
   case OPT_DRY_RUN: o->dry_run = true; return true;
   case OPT_OFFLINE: o->offline = true; return true;

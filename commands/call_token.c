@@ -42,11 +42,9 @@ char *call_token_write(const void *mem, const unsigned char secret[CALL_SECRET_B
   put_text(out, "claims", t->caller.claims); /* as text: it comes back as it was, byte for byte */
   put_text(out, "mutation", t->mutation);
   put_text(out, "key", t->key);
-  str_add(out, ",\"mutexes\":[");
-  for (size_t i = 0; i < t->nmutexes; i++) {
-    if (i) str_char(out, ',');
-    str_json(out, t->mutexes[i]);
-  }
+  str_add(out, ",\"held\":[");
+  for (size_t i = 0; i < t->nheld; i++)
+    str_printf(out, "%s[%zu,%d]", i ? "," : "", t->held[i].datasource, (int)t->held[i].lock);
   str_add(out, "]}");
   text = digest_base64(mem, out->p, out->len);
   sign(secret, text, strlen(text), hex);
@@ -74,13 +72,17 @@ static long long number_of(const struct json *object, const char *name) {
   return value && value->kind == JSON_NUMBER ? atoll(value->text) : 0;
 }
 
-static void read_mutexes(const void *mem, const struct json *list, struct call_token *out) {
+/* [[datasource, lock], ...] */
+static void read_held(const void *mem, const struct json *list, struct call_token *out) {
   size_t n = list && list->kind == JSON_ARRAY ? list->len : 0;
-  const char **names = arena_array(mem, const char *, n + 1);
+  struct mutex_held *held = arena_array(mem, struct mutex_held, n + 1);
 
-  for (size_t i = 0; i < n; i++)
-    if (list->items[i].kind == JSON_STRING) names[out->nmutexes++] = list->items[i].text;
-  out->mutexes = names;
+  for (size_t i = 0; i < n; i++) {
+    const struct json *pair = &list->items[i];
+    if (pair->kind != JSON_ARRAY || pair->len != 2) continue;
+    held[out->nheld++] = (struct mutex_held){strtoul(pair->items[0].text, NULL, 10), (int32_t)strtol(pair->items[1].text, NULL, 10)};
+  }
+  out->held = held;
 }
 
 bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const char *text, struct call_token *out,
@@ -101,7 +103,7 @@ bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYT
       .depth = (unsigned)number_of(root, "depth"),
       .key = text_of(root, "key"),
   };
-  read_mutexes(mem, json_get(root, "mutexes"), out);
+  read_held(mem, json_get(root, "held"), out);
   *why = "its deadline has passed";
   return clock_ms() < out->deadline_ms;
 }

@@ -5,6 +5,7 @@
 #define WRIT_COMMANDS_CALL_TOKEN_H
 
 #include "commands/caller.h"
+#include "commands/mutex.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,8 +18,8 @@ struct call_token {
   const char *mutation;        /* UUID */
   int64_t deadline_ms;         /* clock_ms: of this machine, since its start */
   unsigned depth;              /* handlers within each other: 1 for what a border's handler calls */
-  const char *const *mutexes;  /* names that the call holds already */
-  size_t nmutexes;
+  const struct mutex_held *held; /* mutexes that the call holds already */
+  size_t nheld;
   const char *key;             /* Idempotency-Key of the call; NULL: none */
 };
 

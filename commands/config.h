@@ -41,6 +41,10 @@ struct config {
   int max_requests;       /* a worker ends after so many; 0: never */
   int timeout_ms;         /* a request's deadline */
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */
+  int idempotency_wait_ms; /* for another request with the same key */
+  int idempotency_hours;   /* how long keys are kept */
+  int mutex_wait_ms;       /* for a mutex that another request holds */
+  int waiting_workers;     /* of a pool, that may wait for either; 0: half of it */
   int drain_ms;           /* SIGTERM and reload: how long requests in work may take before SIGKILL */
   int slow_ms;            /* log a request at warn above it; 0: never */
   int retries;            /* of serialization failures and deadlocks */

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "commands/config.h"
 #include "commands/delivery.h"
+#include "commands/idempotency.h"
 #include "db/catalog.h"
 
 #include <poll.h>
@@ -24,6 +25,7 @@ enum {
   PAUSE_MIN_MS = 250,       /* before a datasource that failed is tried again; doubles */
   PAUSE_MAX_MS = 15000,
   TIDY_MS = 10000,          /* between looks at the whole of an outbox */
+  AGAIN_MS = 100,           /* the same, when there was more to clean away than one look may */
   LEASE_PARTS = 3,          /* a lease is renewed when a third of it is over */
 };
 
@@ -281,15 +283,18 @@ static void show_state(const struct courier *c) {
 }
 
 static bool tidy(struct courier *c, struct source *s, void *mem, struct err *e) {
+  uint64_t gone;
   struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
 
   if (!open_source(s, mem, e)) return false;
   if (c->config->runner_keep_dead_s && !queue_clean(s->conn, mem, c->config->runner_keep_dead_s, &w, e)) return false;
+  if (!idempotency_clean(s->conn, mem, c->config->idempotency_hours, &w, &gone, e)) return false;
   if (!queue_look(s->conn, mem, &s->state, &w, e)) return false;
   tell_strangers(c, s);
   s->state.hooks = NULL; /* of mem */
   s->state.nhooks = 0;
   show_state(c);
+  if (gone >= IDEMPOTENCY_BATCH) s->tidy_ms = clock_ms() + AGAIN_MS;
   conn_tidy(s->conn, 0);
   return true;
 }

@@ -14,6 +14,15 @@ enum {
   READY_TIMEOUT_MS = 5000,
 };
 
+struct conn *engine_connection(struct engine *engine, size_t datasource) {
+  const struct config *config = engine->config;
+  const struct datasource *d = &config->datasources[datasource];
+  struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
+                                 .statement_timeout_ms = config->timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
+
+  return conn_new(engine, &options, engine->counters);
+}
+
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
@@ -24,12 +33,8 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
   engine->shape_mem = arena_array(engine, void *, manifest->ncommands);
   engine->variants = variants_new(engine);
   for (size_t i = 0; i < config->ndatasources; i++) {
-    const struct datasource *d = &config->datasources[i];
-    struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
-                                   .statement_timeout_ms = config->timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
-
-    engine->sources[i].datasource = d;
-    engine->sources[i].conn = conn_new(engine, &options, counters);
+    engine->sources[i].datasource = &config->datasources[i];
+    engine->sources[i].conn = engine_connection(engine, i);
   }
   return engine;
 }
@@ -65,8 +70,12 @@ void engine_wake(struct engine *engine) {
 }
 
 void engine_tidy(struct engine *engine) {
-  for (size_t i = 0; i < engine->config->ndatasources; i++)
-    conn_tidy(engine->sources[i].conn, (int64_t)engine->config->idle_connection_s * 1000);
+  int64_t idle_ms = (int64_t)engine->config->idle_connection_s * 1000;
+
+  for (size_t i = 0; i < engine->config->ndatasources; i++) {
+    conn_tidy(engine->sources[i].conn, idle_ms);
+    if (engine->sources[i].second) conn_tidy(engine->sources[i].second, idle_ms);
+  }
 }
 
 static bool check_version(struct source *source, const struct wait *w, struct err *e) {

@@ -19,7 +19,9 @@ struct config;
 struct counters;
 struct counters_page;
 struct engine;
+struct idempotency;
 struct manifest;
+struct mutex_held;
 struct problems;
 struct str;
 
@@ -27,9 +29,11 @@ struct str;
 struct invocation {
   const struct caller *caller;
   const char *request_id;
-  const char *idempotency_key;    /* NULL: none. Of a call that a handler makes: derived, see call_token_key */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
+  const struct idempotency *key; /* NULL: none */
+  const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
+  size_t nheld;
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
 };
@@ -41,12 +45,14 @@ struct report {
   uint64_t rows;
   unsigned flights, retries, hooks, handlers;
   bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
+  bool replayed; /* the answer is a stored one */
 };
 
 /* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
                           struct counters *counters);
-/* Of a worker: the counters of all, by which handlers are admitted, and the secret of call tokens (CALL_SECRET_BYTES). */
+/* Of a worker: the counters of all workers of one writd, who bound together how many of them wait for locks and how many are in
+ * handlers; counters are one's own of this page. And the secret of call tokens (CALL_SECRET_BYTES). */
 void engine_share(struct engine *engine, struct counters_page *page, const unsigned char *call_secret);
 /* A call token that came with a request (call_token_read). False: FORBIDDEN. */
 bool engine_token(const struct engine *engine, const void *mem, const char *text, struct call_token *out, struct err *e)

@@ -100,6 +100,7 @@ static void explain_handler(struct str *out, const struct command *c) {
     explain_service(out, "handler", c->name, c->http);
     str_char(out, '\n');
   }
+  for (size_t i = 0; i < c->nmutexes; i++) str_printf(out, "     mutex %s, held for the whole call\n", c->mutexes[i].name);
 }
 
 static bool explain_entries(struct run *r, size_t first, size_t end, struct str *text) {
@@ -111,9 +112,8 @@ static bool explain_entries(struct run *r, size_t first, size_t end, struct str 
   if (c->kind == COMMAND_HANDLER) {
     explain_handler(text, c);
   } else {
-    if (!transaction_begin(r, c->datasource, r->set->each_alone ? c->isolation : r->set->isolation, &plan)) return false;
-    if (!source_ready(r->engine, c->datasource, &r->wait, r->e)) return false;
-    if (!compile_entries(&k, r->set, first, end, &plan, &fault, r->e)) return false;
+    enum isolation isolation = r->set->each_alone ? c->isolation : r->set->isolation;
+    if (!transaction_plan(r, &k, c->datasource, isolation, first, end, &plan, &fault)) return false;
     explain_plan(text, &plan, r->engine->sources[c->datasource].datasource->name);
   }
   explain_hooks(text, r->set, first, end, false);

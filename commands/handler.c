@@ -7,28 +7,30 @@
 #include "commands/call_token.h"
 #include "commands/crowd.h"
 #include "commands/engine_inside.h"
+#include "commands/idempotency.h"
 #include "commands/service_call.h"
 
 /* {"result": } around what a command may give. */
 enum { ENVELOPE_BYTES = 256, BUSY_RETRY_S = 1 };
 
-/* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
-static const char *token_for(struct run *r) {
-  const struct call_token *within = r->call->token;
-  struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
-                             .depth = (within ? within->depth : 0) + 1, .key = r->call->idempotency_key};
+struct held {
+  const struct mutex_held *list;
+  size_t n;
+};
 
-  if (within) {
-    token.mutexes = within->mutexes;
-    token.nmutexes = within->nmutexes;
-  }
+/* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
+static const char *token_for(struct run *r, const struct held *held) {
+  struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
+                             .depth = (r->call->token ? r->call->token->depth : 0) + 1,
+                             .key = r->call->key ? r->call->key->key : NULL, .held = held->list, .nheld = held->n};
+
   return r->engine->call_secret ? call_token_write(r->mem, r->engine->call_secret, &token) : NULL;
 }
 
-static void prepare(struct run *r, const struct node *node, struct service_call *call) {
+static void prepare(struct run *r, const struct node *node, const struct held *held, struct service_call *call) {
   const struct service *service = node->command->http;
   struct str *body = str_new(r->mem, 512);
-  const char *token = token_for(r);
+  const char *token = token_for(r, held);
 
   str_char(body, '{');
   service_body(r, service, node->command, node->args, true, body);
@@ -74,12 +76,12 @@ static bool may_go_deeper(struct run *r) {
          err_set(r->e, CALLS_TOO_DEEP, "Handlers call each other more than %d deep (limits.calls_deep).", most);
 }
 
-static bool ask(struct run *r, struct node *node) {
+static bool ask(struct run *r, struct node *node, const struct held *held) {
   const char *who = arena_printf(r->mem, "handler %s", node->command->name);
   struct service_call call;
   bool ok;
 
-  prepare(r, node, &call);
+  prepare(r, node, held, &call);
   http_run(engine_http(r->engine), r->mem, &call.exchange, 1, &r->wait);
   r->report->handler_us += call.exchange.took_us;
   r->report->handlers++;
@@ -89,7 +91,7 @@ static bool ask(struct run *r, struct node *node) {
 }
 
 /* Inside workers do not wait for each other: the last one that is free never goes into a handler. */
-static bool ask_in_turn(struct run *r, struct node *node) {
+static bool ask_in_turn(struct run *r, struct node *node, const struct held *held) {
   struct engine *engine = r->engine;
   bool inside = engine->page && engine->counters->pool, ok;
 
@@ -99,7 +101,7 @@ static bool ask_in_turn(struct run *r, struct node *node) {
     engine->counters->handlers_busy++;
     return false;
   }
-  ok = ask(r, node);
+  ok = ask(r, node, held);
   if (inside) crowd_leave(engine->counters);
   return ok;
 }
@@ -111,10 +113,21 @@ static struct node *node_of(const struct run *r, size_t index) {
   return r->set->nodes[i];
 }
 
+/* Its mutexes are held for the whole call. Without any the database is not asked for. */
+static bool ask_alone(struct run *r, size_t index, struct node *node) {
+  struct held held = {r->call->held, r->call->nheld};
+  bool ok;
+
+  if (!node->command->nmutexes) return ask_in_turn(r, node, &held);
+  ok = mutex_hold(r, index, &held.list, &held.n) && ask_in_turn(r, node, &held);
+  mutex_release(r);
+  return ok;
+}
+
 bool handler_run(struct run *r, size_t index) {
   struct node *node = node_of(r, index);
 
-  if (may_go_deeper(r) && ask_in_turn(r, node)) return true;
+  if (may_go_deeper(r) && ask_alone(r, index, node)) return true;
   compile_place(r->mem, r->set, node, NULL, r->e);
   return false;
 }

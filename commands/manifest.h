@@ -2,6 +2,7 @@
 #ifndef WRIT_COMMANDS_MANIFEST_H
 #define WRIT_COMMANDS_MANIFEST_H
 
+#include "commands/mutex.h"
 #include "commands/service.h"
 #include "commands/sql_scan.h"
 #include "db/plan.h"
@@ -121,6 +122,9 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
+  size_t nmutexes;
+  bool needs_key;               /* a request that names it must have an Idempotency-Key */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
   int line;
 };

@@ -166,6 +166,14 @@ static void read_isolation(struct manifest_reader *r, struct draft *d, const str
                    "isolation: %s is none of read_committed, repeatable_read, serializable", text);
 }
 
+static void read_idempotency(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  const char *text = manifest_text(r, d->command->name, "idempotency", value);
+
+  if (text && strcmp(text, "required") != 0)
+    manifest_wrong(r, value->line, d->command->name, "idempotency: %s is not known here; write required, or remove it", text);
+  d->command->needs_key = text != NULL;
+}
+
 /* ---- statements ---- */
 
 /* Why a statement that begins so cannot be a command, and what to do instead. */
@@ -301,6 +309,8 @@ static const struct command_key {
     {"permissions", OF_TRANSACTION, manifest_read_permissions},
     {"version", OF_TRANSACTION, manifest_read_version},
     {"max_affected", OF_SQL, manifest_read_max_affected},
+    {"mutex", OF_ALL, NULL},
+    {"idempotency", OF_ALL, read_idempotency},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
     {"module", 0, NULL},
@@ -358,6 +368,17 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
   }
 }
 
+/* What can be judged when the arguments are known. */
+static void read_behind_args(struct manifest_reader *r, struct draft *d) {
+  const struct command *c = d->command;
+  const struct yaml *mutex = yaml_get(d->node, "mutex"), *hooks = yaml_get(d->node, "hooks");
+
+  if (mutex) mutex_read(r, d, mutex);
+  if (hooks) manifest_read_hooks(r, d, hooks);
+  if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
+    manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write returns: none");
+}
+
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
   struct command *c = d->command;
 
@@ -378,6 +399,5 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
     read_statement(r, d, key, yaml_get(node, key));
   }
   manifest_bind_permissions(r, d);
-  const struct yaml *hooks = yaml_get(node, "hooks");
-  if (hooks) manifest_read_hooks(r, d, hooks);
+  read_behind_args(r, d);
 }

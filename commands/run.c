@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "commands/call_token.h"
 #include "commands/handler.h"
 #include "commands/hook.h"
@@ -97,9 +98,7 @@ static bool judge(struct run *r, size_t first, size_t end, enum isolation isolat
     struct plan plan;
 
     err_init(r->e, r->mem);
-    if (!transaction_begin(r, c->datasource, isolation, &plan)) return false;
-    if (!source_ready(engine, c->datasource, &r->wait, r->e)) return false;
-    if (compile_entries(&k, r->set, first, end, &plan, &fault, r->e)) break;
+    if (transaction_plan(r, &k, c->datasource, isolation, first, end, &plan, &fault)) break;
   } while (fault && shapes_look_again(engine, fault, &r->wait));
   return r->e->code == ERR_NONE;
 }
@@ -184,6 +183,47 @@ static const char *mutation_of(void *mem, const struct invocation *call) {
   return made;
 }
 
+/* What the request names: whoever may repeat it must be able to tell so. */
+static bool check_key(struct run *r) {
+  const struct command_set *set = r->set;
+
+  if (r->call->dry_run) return true;
+  if (r->call->key && set->each_alone && set->nentries > 1)
+    return err_set(r->e, NOT_IMPLEMENTED, "An execute_command_set of several commands takes no Idempotency-Key in this version.");
+  for (size_t i = 0; i < set->nentries && !r->call->key; i++)
+    if (set->entries[i].command->needs_key) {
+      err_set(r->e, BAD_REQUEST, "\"%s\" needs the header Idempotency-Key.", set->entries[i].command->name);
+      r->e->index = set->is_set ? (int)i : -1;
+      r->e->command = set->entries[i].command->name;
+      return false;
+    }
+  return true;
+}
+
+static bool is_handled(const struct command_set *set) {
+  for (size_t i = 0; i < set->nnodes; i++)
+    if (set->nodes[i]->command->kind == COMMAND_HANDLER) return true;
+  return false;
+}
+
+/* Ahead of what is called outside of the transaction: a repeat calls nobody. */
+static bool look_up_key(struct run *r, bool *found) {
+  *found = false;
+  return !r->call->key || !(hooks_there(r, 0, r->set->nentries) || is_handled(r->set)) ||
+         idempotency_find(r, r->set->entries[0].command->datasource, found);
+}
+
+/* What came about outside of a transaction is kept behind it. Had the same been asked twice at once, the first answer counts. */
+static bool keep_answer(struct run *r) {
+  struct str *answer;
+  bool stored;
+
+  if (!r->call->key || r->call->dry_run || !is_handled(r->set)) return true;
+  answer = str_new(r->mem, 1024);
+  result_put(answer, r->set);
+  return idempotency_store(r, r->set->entries[0].command->datasource, answer->p, answer->len, &stored);
+}
+
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) {
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e,
@@ -191,7 +231,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
                   .references_left = REFERENCE_BYTES};
   /* A dry run of an execute set is one transaction where it can be, so that later commands see what earlier ones did. */
   bool together = !set->each_alone || (call->dry_run && on_one_datasource(set));
-  bool ok;
+  bool ok, found;
 
   *report = (struct report){0};
   if (!set->nentries) {
@@ -199,9 +239,11 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
     return true;
   }
   r.mutation = mutation_of(mem, call);
-  ok = can_be_dry(&r) && (together ? run_together(&r) : run_each(&r));
+  ok = can_be_dry(&r) && check_key(&r) && look_up_key(&r, &found) &&
+       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)));
   report->retries = r.retries;
-  if (ok) result_put(answer, set);
+  if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
+  else if (ok) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
   return ok;
 }

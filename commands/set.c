@@ -362,7 +362,7 @@ static bool add_guards(struct decoder *d, const struct command *const *guards, s
 
 /* Is it more than its statements? */
 static bool has_steps(const struct command *c) {
-  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks;
+  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes;
 }
 
 /* What orders the deliveries of its after-hooks. */

@@ -16,7 +16,7 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
   return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
-                           .mutation = r->mutation};
+                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -112,38 +112,67 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
   return false;
 }
 
-/* Entries [first, end) as one transaction. */
-bool transaction_run(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
+/* The order of locks is the same for all: key, mutexes, rows. */
+bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first, size_t end,
+                      struct plan *plan, const struct command **fault) {
+  *fault = NULL;
+  if (!transaction_begin(r, datasource, isolation, plan)) return false;
+  if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
+  keyed_open(r, plan);
+  if (!mutex_open(r, datasource, first, end, plan)) return false;
+  if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
+  keyed_close(r, plan);
+  return true;
+}
+
+static enum next judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
+  enum next next = keyed_judge(r, datasource, plan, f);
+
+  if (next == NEXT_OTHER) next = mutex_judge(r, datasource, plan, f);
+  if (next == NEXT_OTHER) next = try_again(r, plan, f) ? NEXT_AGAIN : NEXT_OTHER;
+  return next;
+}
+
+/* One try. NEXT_DONE: it is committed, or answered already. */
+static enum next fly(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
   struct engine *engine = r->engine;
   struct compiler k = transaction_compiler(r);
+  const struct command *fault;
+  struct plan plan;
+  struct flight f;
+  int64_t started_us;
+  enum next next;
+  bool ok;
 
-  for (;;) {
-    struct plan plan;
-    struct flight f;
-    const struct command *fault = NULL;
-    int64_t started_us;
-    bool ok;
-
-    err_init(r->e, r->mem);
-    if (!transaction_begin(r, datasource, isolation, &plan)) return false;
-    if (!source_ready(engine, datasource, &r->wait, r->e)) return false;
-    if (!compile_entries(&k, r->set, first, end, &plan, &fault, r->e)) {
-      if (r->looked_again || !fault || !shapes_look_again(engine, fault, &r->wait)) return false;
-      r->looked_again = true;
-      continue;
-    }
-    started_us = clock_us();
-    ok = flight_run(engine->sources[datasource].conn, r->mem, &plan, &r->wait, &f, r->e);
-    r->report->postgres_us += clock_us() - started_us;
-    r->report->flights++;
-    if (ok) {
-      result_keep(r, first, end, &f);
-      if (r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &f.results[r->set->outbox_step]);
-      return true;
-    }
-    if (try_again(r, &plan, &f)) continue;
-    r->report->retries = r->retries;
-    finish_error(r, &plan, &f);
-    return false;
+  err_init(r->e, r->mem);
+  if (!transaction_plan(r, &k, datasource, isolation, first, end, &plan, &fault)) {
+    if (r->looked_again || !fault || !shapes_look_again(engine, fault, &r->wait)) return NEXT_REFUSED;
+    r->looked_again = true;
+    return NEXT_AGAIN;
   }
+  started_us = clock_us();
+  ok = flight_run(engine->sources[datasource].conn, r->mem, &plan, &r->wait, &f, r->e);
+  r->report->postgres_us += clock_us() - started_us;
+  r->report->flights++;
+  if (ok) {
+    result_keep(r, first, end, &f);
+    if (r->set->outbox_step != SIZE_MAX) r->items = f.results[r->set->outbox_step];
+    return NEXT_DONE;
+  }
+  next = judge(r, datasource, &plan, &f);
+  if (next == NEXT_OTHER) finish_error(r, &plan, &f);
+  return next == NEXT_OTHER ? NEXT_REFUSED : next;
+}
+
+bool transaction_run(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
+  enum next next;
+
+  r->keyed = (struct keyed){0};
+  r->mutexes = (struct mutexes){.held_by = r->mutexes.held_by};
+  do next = fly(r, datasource, isolation, first, end);
+  while (next == NEXT_AGAIN);
+  mutex_end(r);
+  r->report->retries = r->retries;
+  if (next == NEXT_DONE && !r->stored && r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &r->items);
+  return next == NEXT_DONE;
 }

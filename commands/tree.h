@@ -67,6 +67,7 @@ struct entry {
   const struct expr *result;
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
   size_t result_step;           /* of a result made on the server; SIZE_MAX: not so */
+  unsigned slot;                /* the setting that keeps that; 0: nobody asks */
   const char *text;             /* that result, when it has run */
   size_t len;
 };

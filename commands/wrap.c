@@ -20,8 +20,10 @@ const char wrap_odd_reference_sql[] =
     "where p[i] !~ '^[0-9]+$' and json_typeof(d #> p[:i - 1]) = 'array'), 'BAD_REFERENCE', $2, 400) "
     "from (select pg_catalog.current_setting(($1::text[])[1])::json as d, ($1::text[])[2:] as p offset 0) x";
 
-const char wrap_build_sql[] = "select case when octet_length(r) > $2::integer then writ.fail('TOO_LARGE', $3, 422) else r end "
-                              "from (select " WRAP_BUILD("$1") " as r offset 0) x";
+#define BUILT "case when octet_length(r) > $2::integer then writ.fail('TOO_LARGE', $3, 422) else r end"
+#define FROM_PIECES " from (select " WRAP_BUILD("$1") " as r offset 0) x"
+const char wrap_build_sql[] = "select " BUILT FROM_PIECES;
+const char wrap_build_kept_sql[] = "select pg_catalog.set_config($4, " BUILT ", true)" FROM_PIECES;
 
 static void put_number(struct str *s, const char *text, unsigned n) {
   for (; *text; text++)

@@ -50,5 +50,7 @@ extern const char wrap_reference_sql[];
 extern const char wrap_odd_reference_sql[];
 /* JSON text of the pieces $1. */
 extern const char wrap_build_sql[];
+/* The same, kept in the setting $4 too. */
+extern const char wrap_build_kept_sql[];
 
 #endif

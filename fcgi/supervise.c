@@ -137,6 +137,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
   c->pool = slot->pool;
   c->busy_since_ms = 0;
   c->handler = 0;
+  counters_wait_end(c);
   pid = fork();
   if (pid == 0 && slot->pool == POOL_RUNNERS) be_runner(s, index);
   if (pid == 0) be_worker(s, index);
@@ -188,6 +189,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   c->pid = 0;
   c->busy_since_ms = 0;
   c->handler = 0; /* wherever it was */
+  counters_wait_end(c);
   slot->pid = 0;
   if (slot->state == SLOT_LEAVING) {
     slot->state = SLOT_FREE;

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "commands/call_token.h"
 #include "commands/config.h"
+#include "commands/idempotency.h"
 #include "commands/manifest.h"
 #include "commands/set.h"
 #include "handlers/answer.h"
@@ -106,7 +107,6 @@ static bool check_unbuilt(const struct request *r, struct err *e) {
   const struct {
     const char *name, *value;
   } unbuilt[] = {
-      {"Idempotency-Key", r->idempotency_key},
       {"Mutation-Id", r->mutation_id},
   };
 
@@ -192,14 +192,44 @@ static bool take_if_match(struct call *call, const struct json **args, struct er
 
 /* ---- all of it ---- */
 
-static bool decode(struct call *call, struct command_set **set, struct err *e) {
+/* A handler's own call: its key is one within that call. A set of several transactions has none unless it is given one. */
+static const char *key_within(struct call *call, const char *own, const struct json *args) {
+  void *mem = call->request->mem;
+  const struct idempotency *this;
+
+  if (!own && call->command->kind == COMMAND_EXECUTE_SET) return NULL;
+  this = idempotency_new(mem, &call->caller, "", call->command, args);
+  return call_token_key(mem, call->token, own, this->fingerprint);
+}
+
+/* Not for a dry run, which leaves nothing behind that could be repeated. */
+static bool read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
+  const struct request *r = call->request;
+  const char *key = NULL;
+
+  if (invocation->dry_run) return true;
+  if (r->idempotency_key && !(key = idempotency_read(r->mem, r->idempotency_key, e))) return false;
+  if (call->token) key = key_within(call, key, args);
+  if (key) invocation->key = idempotency_new(r->mem, &call->caller, key, call->command, args);
+  return true;
+}
+
+/* What a call is part of. */
+static void join(struct invocation *invocation, const struct call_token *token) {
+  invocation->token = token;
+  invocation->held = token->held;
+  invocation->nheld = token->nheld;
+  if (token->deadline_ms < invocation->deadline_ms) invocation->deadline_ms = token->deadline_ms;
+}
+
+static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
   if (!identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
   if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine, call->command, args, &call->caller, e);
   return *set != NULL;
 }
@@ -216,14 +246,12 @@ bool command_run(struct call *call, struct err *e) {
       .caller_fd = r->caller_fd,
   };
 
-  if (!decode(call, &set, e)) return false;
-  if (call->token) {
-    invocation.token = call->token;
-    if (call->token->deadline_ms < invocation.deadline_ms) invocation.deadline_ms = call->token->deadline_ms;
-  }
+  if (!decode(call, &invocation, &set, e)) return false;
+  if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
   if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
+  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
   if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
   return true;
 }

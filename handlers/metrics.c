@@ -39,6 +39,7 @@ static const struct row {
     {"writ_rollbacks_total", "", AT(rollbacks), "Transactions rolled back, dry runs among them."},
     {"writ_retries_total", "", AT(retries),
      "Transactions run again after a serialization failure or a deadlock."},
+    {"writ_replays_total", "", AT(replays), "Answers to an Idempotency-Key that were given again."},
     {"writ_flights_total", "", AT(flights), "Network round trips that carried a transaction."},
     {"writ_cancels_total", "", AT(cancels), "Transactions cancelled: deadline passed or caller gone."},
     {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), "Connections lost while committing."},
@@ -75,7 +76,7 @@ static void show_sums(struct str *s, const struct counters_page *page) {
 }
 
 static void show_pools(struct str *s, const struct counters_page *page) {
-  unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0};
+  unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0}, waiting[COUNTERS_POOLS] = {0};
   static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner"};
 
   for (uint32_t i = 0; i < page->slots; i++) {
@@ -83,11 +84,14 @@ static void show_pools(struct str *s, const struct counters_page *page) {
     if (!c->pid) continue;
     workers[c->pool]++;
     if (c->busy_since_ms) busy[c->pool]++;
+    if (c->waiting) waiting[c->pool]++;
   }
   head(s, "writ_workers", "gauge", "Workers that are there.");
   for (int p = 0; p < COUNTERS_POOLS; p++) str_printf(s, "writ_workers{pool=\"%s\"} %u\n", names[p], workers[p]);
   head(s, "writ_workers_busy", "gauge", "Workers with a request in work; the one that answers this is among them.");
   for (int p = 0; p < 2; p++) str_printf(s, "writ_workers_busy{pool=\"%s\"} %u\n", names[p], busy[p]);
+  head(s, "writ_workers_waiting", "gauge", "Workers that wait for another request: its mutex, or its Idempotency-Key.");
+  for (int p = 0; p < 2; p++) str_printf(s, "writ_workers_waiting{pool=\"%s\"} %u\n", names[p], waiting[p]);
 }
 
 static void show_seconds(struct str *s, const char *name, uint64_t us) {

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 import harness
-import test_faults
+from faulty import build_with_faults, faulty_site
 from harness import Site, wait_until
 from webhook import Webhook, signatures
 
@@ -166,6 +166,25 @@ def test_of_a_handler(site, database, hook):
     hook.answer("/outside", status=500)
     assert site.client.command("outside", {"name": "b"}).status == 502
     assert database.one("select count(*) from writ.outbox") == 1
+
+
+def test_once_for_a_key(site, database, hook):
+    """A replay tells nobody again."""
+    answers = [site.client.command("add_pet", {"name": "once"}, headers={"Idempotency-Key": "k1"}) for _ in range(3)]
+    assert {answer.body for answer in answers} == {answers[0].body} and answers[2].header("idempotent-replay") == "true"
+    assert site.client.command("sure", {"name": "a"}, headers={"Idempotency-Key": "k2"}).status == 200
+    assert site.client.command("sure", {"name": "a"}, headers={"Idempotency-Key": "k2"}).header("idempotent-replay") == "true"
+    hook.wait("/told")
+    empty(database)
+    assert len(hook.received("/told")) == 1 and len(hook.received("/sure")) == 1
+    (request,) = hook.received("/told")
+    assert request.json["result"] == answers[0].result
+
+
+def test_old_keys_are_cleaned_away(site, database):
+    database.execute("""insert into writ.idempotency (id, key, fingerprint, answer, created)
+        select decode(md5(n::text), 'hex'), 'old', '', '', now() - interval '2 days' from generate_series(1, 2500) n""")
+    wait_until(lambda: not database.one("select count(*) from writ.idempotency where key = 'old'"), "them to go", 40)
 
 
 def test_explained(site):
@@ -563,7 +582,7 @@ def test_postgres_restarted_in_delivery(hook):
         assert names == {"0", "1", "2", "3", "4"}
 
 
-@pytest.mark.skipif(not test_faults.build_with_faults(), reason="needs a build with --enable-faults")
+@pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults")
 @pytest.mark.parametrize("place, told", [("after-commit", True), ("before-commit", False), ("after-sync", True)])
 def test_worker_dies_around_the_commit(database, hook, place, told):
     """What was committed is told though nobody was answered; what was not, is not."""
@@ -571,10 +590,7 @@ def test_worker_dies_around_the_commit(database, hook, place, told):
     path, name = ("/sure", "sure") if place == "after-sync" else ("/told", "add_pet")
     before = len(hook.received(path))
     hook.answer(path)
-    site = Site(database, manifest(hook), workers=1)
-    site.writ = test_faults.FaultyWrit(database, manifest(hook), workers=1)
-    site.nginx = harness.Nginx(harness.SITE, site.writ.border_socket, site.writ.inside_socket)
-    site.client, site.inside = harness.Client(site.nginx.socket), harness.Client(site.nginx.inside_http, prefix="Writ")
+    site = faulty_site(database, manifest(hook), workers=1)
     with site:
         site.writ.die_at(place)
         assert site.client.command(name, {"name": place}).status == 502

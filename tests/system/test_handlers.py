@@ -37,6 +37,15 @@ commands:
     args: {{ name: text }}
     http: "{0}/sign_up"
     hooks: {{ before: {{ h: {{ url: "{0}/hook", changes: true }} }} }}
+  guarded:
+    allow: [anonymous]
+    args: {{ name: text }}
+    mutex: "person:$args.name"
+    http: {{ url: "{0}/guarded", timeout_ms: 20000 }}
+  add_guarded:
+    mutex: "person:$args.name"
+    args: {{ name: text }}
+    commands: [ add_person: {{ name: $args.name }} ]
   add_person:
     sql: insert into person (name, by) values (:name, current_setting('request.user')) returning id, name, by
     returns: one
@@ -76,7 +85,7 @@ def service(running, database):
     service = running[1]
     service.forget()
     service.paths.clear()
-    for path in ("/sign_up", "/untyped", "/again", "/hook"):
+    for path in ("/sign_up", "/untyped", "/again", "/hook", "/guarded"):
         service.at(path, lambda request: None)
     database.execute("truncate person")
     return service
@@ -316,6 +325,21 @@ def test_deadline_depth_and_mutation_go_along(site, service):
     assert service.requests[0].json["mutation"] == service.requests[1].json["mutation"] == first["mutation"]
 
 
+def test_reload_in_the_middle_of_a_call(database):
+    """The old worker waits for its handler; what that calls comes to new ones, which take its token."""
+    with Service() as service:
+        with Site(database, MANIFEST.format(service.url("")), drain_ms=30000) as site:
+            def call(request):
+                mark, before = site.writ.log_mark(), set(site.writ.workers())
+                site.writ.reload()
+                wait_until(lambda: "reload who=supervisor" in site.writ.log_since(mark), "the reload", 20)
+                wait_until(lambda: len(set(site.writ.workers()) - before) == 3, "new workers", 20)
+                return {"result": back(site, request, "whoami").result["user"]}
+
+            service.at("/untyped", call)
+            assert site.client.command("untyped", user="7").result == "7"
+
+
 def test_border_never_reads_a_token(database):
     """Not even where nginx is so wrongly configured that it passes one on."""
     wrong = SITE.replace("include writ/writ.conf;", "include writ/writ.conf;\n fastcgi_param WRIT_CALL $http_writ_call if_not_empty;")
@@ -428,6 +452,98 @@ def test_killed_worker_gives_its_place_back(database):
             done.set()
 
 
+# ---- keys and mutexes ---------------------------------------------------------------------------------------------------
+
+
+def test_keyed_handler_is_answered_once(site, service):
+    service.at("/sign_up", lambda r: {"result": [len(service.requests), back(site, r, "add_person", {"name": "tom"}).result["name"]]})
+    key = {"Idempotency-Key": "k-once"}
+    first = site.client.command("sign_up", {"name": "tom"}, headers=key)
+    again = site.client.command("sign_up", {"name": "tom"}, headers=key)
+    assert first.result == [1, "tom"] and again.body == first.body
+    assert again.header("idempotent-replay") == "true" and first.header("idempotent-replay") is None
+    assert len(service.requests) == 1 and people(site) == 1
+    assert site.client.command("sign_up", {"name": "other"}, headers=key).code == "IDEMPOTENCY_MISMATCH"
+
+
+def test_what_a_keyed_handler_ran_is_done_once_though_it_failed(site, service):
+    """It dies behind its first set; the repeat runs it again from the start."""
+    told = []
+
+    def call(request):
+        told.append(back(site, request, "add_person", {"name": "one"}))
+        if len(told) == 1:
+            raise Cut
+        told.append(site.inside.command("add_person", {"name": "two"}, headers={
+            "Writ-Call": request.headers["writ-call"], "Idempotency-Key": "second"}))
+        return {"result": told[-1].result["name"]}
+
+    service.at("/untyped", call)
+    key = {"Idempotency-Key": "k-died"}
+    assert site.client.command("untyped", headers=key).code == "HANDLER_FAILED"
+    assert people(site) == 1
+    assert site.client.command("untyped", headers=key).result == "two"
+    assert told[0].body == told[1].body and told[1].header("idempotent-replay") == "true"
+    assert people(site) == 2 and site.client.command("untyped", headers=key).result == "two" and len(told) == 3
+
+
+def test_keys_within_a_call_are_its_own(site, service):
+    """Without a key of the call, too: no other call's "add" is this one's."""
+    def call(request):
+        headers = {"Writ-Call": request.headers["writ-call"], "Idempotency-Key": "add"}
+        args = {"name": request.json["args"]["name"]}
+        first, again = [site.inside.command("add_person", args, headers=headers) for _ in range(2)]
+        return {"result": [first.result["name"], again.body == first.body, again.header("idempotent-replay")]}
+
+    service.at("/sign_up", call)
+    for name in ("a", "b"):
+        assert site.client.command("sign_up", {"name": name}).result == [name, True, "true"]
+    for name in ("c", "d"):
+        answer = site.client.command("sign_up", {"name": name}, headers={"Idempotency-Key": f"k-{name}"})
+        assert answer.result == [name, True, "true"]
+    assert people(site) == 4
+
+
+def test_without_any_key_a_call_may_do_the_same_twice(site, service):
+    service.at("/untyped", lambda r: {"result": [back(site, r, "count_people").result["n"],
+                                                 back(site, r, "keep", {"name": "x"}).status,
+                                                 back(site, r, "count_people").result["n"]]})
+    assert site.client.command("untyped").result == [0, 200, 1]
+
+
+def test_hooks_are_not_asked_for_a_replay(site, service):
+    service.at("/sign_up", lambda r: {"result": 1})
+    for _ in range(2):
+        assert site.client.command("asked_first", {"name": "x"}, headers={"Idempotency-Key": "k-hook"}).result == 1
+    assert len(service.calls("/hook")) == 1 and len(service.calls("/sign_up")) == 1
+
+
+def test_mutex_is_held_for_the_whole_call(database):
+    """Another call for the same name waits, and is refused; what the handler itself runs under that name is let in."""
+    with Service() as service:
+        with Site(database, MANIFEST.format(service.url("")), workers=4, inside_workers=2, mutex_wait_ms=200) as site:
+            database.execute("truncate person")
+            entered, done = threading.Event(), threading.Event()
+
+            def call(request):
+                entered.set()
+                assert done.wait(30)
+                return {"result": back(site, request, "add_guarded", request.json["args"]).status}
+
+            service.at("/guarded", call)
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(site.client.command("guarded", {"name": "a"})))
+            thread.start()
+            assert entered.wait(10)
+            assert site.client.command("guarded", {"name": "a"}).code == "MUTEX_BUSY"
+            assert site.inside.command("add_guarded", {"name": "a"}).code == "MUTEX_BUSY"
+            assert site.inside.command("add_guarded", {"name": "b"}).status == 200
+            done.set()
+            thread.join(30)
+            assert answers[0].result == 200
+            assert site.client.command("guarded", {"name": "a"}).result == 409  # that name is there now; the mutex is free
+
+
 # ---- books and tools ----------------------------------------------------------------------------------------------------
 
 
@@ -453,6 +569,7 @@ def test_tools(site, service):
     service.at("/sign_up", lambda r: {"result": {"call": r.json.get("call"), "role": r.json["caller"]["role"]}})
     done = writ("-c", site.writ.file, "run", "--role", "member", "sign_up", '{"name":"x"}', env=environment())
     assert json.loads(done.stdout) == {"result": {"call": None, "role": "member"}}  # no token: nobody would take it
+    assert "mutex person:$args.name" in writ("-c", site.writ.file, "explain", "guarded", '{"name":"x"}').stdout
     text = writ("-c", site.writ.file, "explain", "asked_first", '{"name":"x"}').stdout
     assert "asked_first.h" in text and "handler asked_first: POST http://127.0.0.1:" in text
     assert len(service.requests) == 1

@@ -28,9 +28,9 @@ static int teardown(void **state) {
 }
 
 static struct call_token sample(void) {
-  static const char *const mutexes[] = {"user:7", "a \"b\""};
+  static const struct mutex_held held[] = {{0, -2147483647}, {1, 5}};
   return (struct call_token){.caller = {.role = "member", .user = "7\xc3\xbc", .claims = "{\"role\": \"member\",\"n\":1.50}"},
-                             .mutation = uuid, .deadline_ms = clock_ms() + 60000, .depth = 3, .mutexes = mutexes, .nmutexes = 2,
+                             .mutation = uuid, .deadline_ms = clock_ms() + 60000, .depth = 3, .held = held, .nheld = 2,
                              .key = "K-1"};
 }
 
@@ -57,8 +57,10 @@ static void test_there_and_back(void **state) {
   assert_string_equal(out.mutation, uuid);
   assert_int_equal(out.deadline_ms, in.deadline_ms);
   assert_int_equal(out.depth, 3);
-  assert_int_equal(out.nmutexes, 2);
-  assert_string_equal(out.mutexes[1], "a \"b\"");
+  assert_int_equal(out.nheld, 2);
+  assert_int_equal(out.held[0].lock, -2147483647);
+  assert_int_equal(out.held[1].datasource, 1);
+  assert_int_equal(out.held[1].lock, 5);
   assert_string_equal(out.key, "K-1");
 }
 
@@ -70,7 +72,7 @@ static void test_what_is_not_there(void **state) {
   assert_null(out.caller.user);
   assert_null(out.caller.claims);
   assert_null(out.key);
-  assert_int_equal(out.nmutexes, 0);
+  assert_int_equal(out.nheld, 0);
 }
 
 /* Any bit of a token counts. */

@@ -338,6 +338,32 @@ static void test_composites_in_composites(void **state) {
   assert_int_equal(must_find(m, "middle")->nmembers, 2);
 }
 
+static void test_mutexes(void **state) {
+  struct fixture *f = *state;
+  const struct manifest *m = must_read(f, "specVersion: 1\n"
+                                          "commands:\n"
+                                          "  one: { sql: 'select :a, :b', mutex: 'user:$args.b.c.0.$$x.', idempotency: required }\n"
+                                          "  two: { check: 'true', mutex: [plain, $$args.a, 'a. b'] }\n"
+                                          "  all: { args: { x: int }, commands: [ two: , one: { a: $args.x, b: 1 } ], mutex: [$args.x] }\n");
+  const struct command *one = must_find(m, "one"), *two = must_find(m, "two"), *all = must_find(m, "all");
+  const struct mutex *x = &one->mutexes[0];
+
+  assert_true(one->needs_key && !two->needs_key);
+  assert_int_equal(one->nmutexes, 1);
+  assert_int_equal(x->nparts, 3);
+  assert_string_equal(x->parts[0].text, "user:");
+  assert_null(x->parts[1].text);
+  assert_int_equal(x->parts[1].argument, 1);
+  assert_int_equal(x->parts[1].npath, 2);
+  assert_string_equal(x->parts[1].path[1], "0");
+  assert_string_equal(x->parts[2].text, ".$x.");
+  assert_int_equal(two->nmutexes, 3);
+  assert_string_equal(two->mutexes[1].parts[0].text, "$args.a");
+  assert_int_equal(two->mutexes[1].nparts, 1);
+  assert_int_equal(all->mutexes[0].nparts, 1);
+  assert_int_equal(all->mutexes[0].parts[0].argument, 0);
+}
+
 /* A manifest and all its problems: "line: part of the text" each, in the order found. */
 static void test_refused(void **state) {
   static const struct {
@@ -404,6 +430,14 @@ static void test_refused(void **state) {
        "serializable\n",
        {"5: a: error: does not apply to an sql command", "6: a: result: does not apply",
         "7: a: isolation: does not apply"}},
+      {"specVersion: 1\ncommands:\n  a:\n    sql: select :x\n    mutex:\n    - 'u:$args.y'\n    - 'u:$x'\n    - $args\n    - ''\n",
+       {"6: a: mutex: u:$args.y: there is no argument y", "7: a: mutex: u:$x: only arguments can stand in it",
+        "8: a: mutex: $args: name an argument", "9: a: mutex: must be text"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, mutex: [] }\n  b: { sql: select 1, mutex: [x, x] }\n",
+       {"3: a: mutex: is empty", "4: b: mutex: x stands here twice"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, idempotency: optional }\n  b: { sql: 'merge into t using s on a', "
+       "idempotency: required }\n",
+       {"3: a: idempotency: optional is not known here", "4: b: idempotency: the count of a MERGE"}},
       {"specVersion: 1\ncommands:\n  a: { check: 'true', returns: one }\n",
        {"3: a: returns: does not apply to a check"}},
       {"specVersion: 1\ncommands:\n  b: { sql: select 1 }\n  a: { commands: [ b: ], error: {} }\n",
@@ -623,7 +657,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
       TEST(test_example),   TEST(test_constraints_and_roles),
       TEST(test_args),      TEST(test_keys_of_commands),
-      TEST(test_templates), TEST(test_composites_in_composites),
+      TEST(test_templates), TEST(test_mutexes), TEST(test_composites_in_composites),
       TEST(test_refused),   TEST(test_growth),
       TEST(test_nesting),   TEST(test_many_commands),
       TEST(test_load),
