@@ -49,18 +49,24 @@ bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, b
 
 /* ---- who may wait ---- */
 
-bool engine_wait_begin(struct engine *engine) {
+static unsigned places(const struct engine *engine) {
   const struct config *c = engine->config;
-  int pool, most;
+  int pool = engine->counters->pool ? c->inside_workers : c->workers;
+  int most = c->waiting_workers ? c->waiting_workers : pool / 2;
 
-  if (!engine->page) return true;
-  pool = engine->counters->pool ? c->inside_workers : c->workers;
-  most = c->waiting_workers ? c->waiting_workers : pool / 2;
-  if (!counters_wait_begin(engine->page, engine->counters, most > 1 ? (unsigned)most : 1)) return false;
+  return most > 1 ? (unsigned)most : 1;
+}
+
+bool wait_begin(struct run *r) {
+  struct engine *engine = r->engine;
+
+  if (!r->waits && engine->page && !counters_wait_begin(engine->page, engine->counters, places(engine))) return false;
+  r->waits = true;
   FAULT("waiting");
   return true;
 }
 
-void engine_wait_end(struct engine *engine) {
-  if (engine->page) counters_wait_end(engine->counters);
+void wait_end(struct run *r) {
+  if (r->waits && r->engine->page) counters_wait_end(r->engine->counters);
+  r->waits = false;
 }

@@ -53,7 +53,7 @@ struct keyed {
 
 /* mutex.c: the same. Steps [first, lock] of the plan are its own. */
 struct mutexes {
-  bool there, waits, placed;
+  bool there, waits;
   size_t first, lock;
   int64_t until_ms; /* clock_ms; 0: not begun */
   struct conn *held_by; /* the open transaction of mutex_hold; NULL: none */
@@ -71,6 +71,7 @@ struct run {
   const char *mutation; /* UUID: the call's that this is part of, or one of its own */
   unsigned retries;
   bool looked_again, session_renewed;
+  bool waits;             /* it has a place among the workers that wait */
   size_t references_left; /* bytes that references may still bring */
   struct keyed keyed;
   struct mutexes mutexes;
@@ -120,7 +121,6 @@ bool idempotency_store(struct run *r, size_t datasource, const char *answer, siz
 /* mutex.c: the mutexes of entries [first, end), for those that have some. False: BAD_REQUEST, BAD_ARGUMENT. */
 bool mutex_open(struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan);
 enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f);
-void mutex_end(struct run *r);
 /* The mutexes of an entry, for the time of a call to its handler: in an open transaction on a second connection, which ends with
  * this worker at the latest. *held: what the calls that it makes must not take again, those of this call's own callers among
  * them. False: as a transaction would be refused. mutex_release ends it, in any case. */
@@ -132,9 +132,9 @@ bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, b
 /* Sets lock_timeout to $1, which aside_timeout makes: ms, or what is left of the deadline. */
 extern const char aside_timeout_sql[];
 const char *aside_timeout(struct run *r, int64_t ms);
-/* A place among the workers that wait for each other; false: there is none left. */
-bool engine_wait_begin(struct engine *engine);
-void engine_wait_end(struct engine *engine);
+/* A place among the workers that wait for each other, unless the call has one; false: there is none left. */
+bool wait_begin(struct run *r);
+void wait_end(struct run *r);
 
 /* result.c. */
 void result_keep(struct run *r, size_t first, size_t end, const struct flight *f);

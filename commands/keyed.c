@@ -26,13 +26,13 @@ static const char lock_sql[] =
 static const char find_sql[] = "select writ.fail('IDEMPOTENCY_FOUND', 'found', 409) from writ.idempotency where id = $1::bytea";
 /* Texts and names of settings take turns in $4. */
 #define STORE                                                                                                          \
-  "insert into writ.idempotency (id, key, fingerprint, answer) select $1::bytea, $2::text, decode($3, 'hex'), "       \
-  "string_agg(case when o % 2 = 1 then p else pg_catalog.current_setting(p) end, '' order by o) "                     \
-  "from json_array_elements_text($4::json) with ordinality as x (p, o)"
+  "insert into writ.idempotency (id, key, fingerprint, answer) select $1::bytea, $2::text, pg_catalog.decode($3, 'hex'), " \
+  "pg_catalog.string_agg(case when o % 2 = 1 then p else pg_catalog.current_setting(p) end, '' order by o) "                     \
+  "from pg_catalog.json_array_elements_text($4::json) with ordinality as x (p, o)"
 static const char store_sql[] = STORE;
 static const char store_once_sql[] = STORE " on conflict (id) do nothing";
 static const char wait_sql[] = "select pg_catalog.pg_advisory_xact_lock(" LOCK_KEYS ", $1::integer)";
-static const char read_sql[] = "select encode(fingerprint, 'hex') || answer from writ.idempotency where id = $1::bytea";
+static const char read_sql[] = "select pg_catalog.encode(fingerprint, 'hex') || answer from writ.idempotency where id = $1::bytea";
 
 static const struct idempotency *key_of(const struct run *r) { return r->call->dry_run ? NULL : r->call->key; }
 
@@ -146,9 +146,8 @@ static enum next wait_a_while(struct run *r, size_t datasource) {
   bool busy;
 
   if (!r->keyed.until_ms) r->keyed.until_ms = now + r->engine->config->idempotency_wait_ms;
-  if (now >= r->keyed.until_ms || !engine_wait_begin(r->engine)) return conflict(r);
+  if (now >= r->keyed.until_ms || !wait_begin(r)) return conflict(r);
   next = wait_for_key(r, datasource, r->keyed.until_ms - now, &busy);
-  engine_wait_end(r->engine);
   return busy ? conflict(r) : next;
 }
 

@@ -253,7 +253,7 @@ static enum next wait_a_while(struct run *r, size_t datasource, const struct pla
 
   if (!r->mutexes.until_ms) r->mutexes.until_ms = now + r->engine->config->mutex_wait_ms;
   if (now >= r->mutexes.until_ms) return busy(r);
-  if (!r->mutexes.placed && !(r->mutexes.placed = engine_wait_begin(r->engine))) return busy(r);
+  if (!wait_begin(r)) return busy(r);
   r->mutexes.waits = fresh;
   return fresh ? NEXT_AGAIN : wait_aside(r, datasource, plan);
 }
@@ -272,11 +272,6 @@ enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan,
   }
   if (err_is_own(r->e, "MUTEX_TAKEN")) return wait_a_while(r, datasource, plan);
   return strcmp(r->e->sqlstate, "55P03") == 0 ? busy(r) : NEXT_OTHER;
-}
-
-void mutex_end(struct run *r) {
-  if (r->mutexes.placed) engine_wait_end(r->engine);
-  r->mutexes.placed = false;
 }
 
 /* ---- for the time of a call to a handler ---- */
@@ -360,7 +355,7 @@ bool mutex_hold(struct run *r, size_t entry, const struct mutex_held **held, siz
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
   do next = hold_once(r, entry, datasource, &list, nheld);
   while (next == NEXT_AGAIN);
-  mutex_end(r); /* it has them: it waits no longer */
+  wait_end(r); /* it has them, or does without */
   *held = list;
   return next == NEXT_DONE;
 }

@@ -171,7 +171,7 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   r->mutexes = (struct mutexes){.held_by = r->mutexes.held_by};
   do next = fly(r, datasource, isolation, first, end);
   while (next == NEXT_AGAIN);
-  mutex_end(r);
+  wait_end(r);
   r->report->retries = r->retries;
   if (next == NEXT_DONE && !r->stored && r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &r->items);
   return next == NEXT_DONE;

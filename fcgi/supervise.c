@@ -136,7 +136,6 @@ static void start_worker(struct supervisor *s, unsigned index) {
 
   c->pool = slot->pool;
   c->busy_since_ms = 0;
-  c->handler = 0;
   counters_wait_end(c);
   pid = fork();
   if (pid == 0 && slot->pool == POOL_RUNNERS) be_runner(s, index);

@@ -1,5 +1,8 @@
 """Idempotency-Key: applied once, answered again; whoever waits waits a short while; nothing else gets at an answer."""
 
+import os
+import signal
+
 import pytest
 
 import harness
@@ -36,6 +39,16 @@ commands:
   none: { allow: [anonymous], sql: "insert into note (text) values (:text)", returns: none }
   many: { allow: [anonymous], sql: "select i, repeat('x', :size) as x from generate_series(1, :n) i", args: { n: int, size: int } }
   numbers: { allow: [anonymous], sql: "insert into note (amount, data) values (:amount, :data) returning amount, data", returns: one }
+  odd:
+    allow: [anonymous]
+    sql: |
+      select E'{"a" :\\n [1,\\t2 ] } '::json as j, null::int as n, 'NaN'::numeric as x, '[]'::jsonb as e
+    returns: one
+  guarded:
+    allow: [anonymous]
+    sql: "insert into note (text) values (:text) returning id, text"
+    returns: one
+    permissions: { before: { none: "not exists (select from note where text = :text)" }, after: { there: "exists (select from note where text = :text)" } }
   find: { allow: [anonymous], sql: "select id from note where text = :text", returns: optional }
   merge: { allow: [anonymous], sql: "merge into slow using (values (:id::int)) v (id) on slow.id = v.id when not matched then insert values (v.id)" }
   merge_none: { allow: [anonymous], sql: "merge into slow using (values (:id::int)) v (id) on slow.id = v.id when not matched then insert values (v.id)", returns: none }
@@ -92,7 +105,7 @@ def notes(database):
 @pytest.mark.parametrize("name, args, rows", [
     ("add", {"text": "a \"quoted\" \\ text, ü€😀\n"}, 1), ("count", {"text": "c"}, 3), ("none", {"text": "n"}, 1),
     ("call", {}, 0), ("merge_none", {"id": 1}, 0), ("find", {"text": "nobody"}, 0), ("free", {"text": "nobody"}, 0),
-    ("both", {"text": "of a composite"}, 1), ("many", {"n": 3, "size": 2}, 0), ("many", {"n": 0, "size": 0}, 0)])
+    ("both", {"text": "of a composite"}, 1), ("odd", {}, 0), ("guarded", {"text": "g"}, 1), ("many", {"n": 3, "size": 2}, 0), ("many", {"n": 0, "size": 0}, 0)])
 def test_a_repeat_gets_the_same_answer(site, database, name, args, rows):
     twice(site.client, name, args)
     assert notes(database) == rows
@@ -122,6 +135,12 @@ def test_sets(site, database):
         {"command": "add", "args": {"text": "1"}}, {"command": "add", "args": {"text": "2"}}]}, headers=keyed("f"))
     assert (refused.status, refused.code) == (501, "NOT_IMPLEMENTED")
     assert notes(database) == 7
+
+
+def test_a_set_of_many(site, database):
+    commands = [("add", {"text": f"{n}"}, f"c{n}") for n in range(90)] + [("find", {"text": {"$ref": "c3.text"}})] * 10
+    answers = [site.client.set(*commands, headers=keyed("k")) for _ in range(2)]
+    assert is_replay(answers[1]) and answers[0].body == answers[1].body and notes(database) == 90
 
 
 def test_a_large_answer(site):
@@ -380,6 +399,21 @@ def test_a_connection_cut_while_committing(database, proxy, slow_commit):
         assert is_replay(again) and again.body == answer.body
 
 
+def test_when_all_of_postgresql_dies_while_committing():
+    """It recovers within the time: whether it was committed or not, the client is told how it is."""
+    with harness.Postgres(restart_after_crash="on") as cluster:
+        database = harness.Database(cluster, "keyed", SCHEMA)
+        database.execute(SLOW_COMMIT % 1)
+        with harness.Site(database, MANIFEST, workers=1) as site:
+            later = Later(site.client.command, "add", {"text": "crash"}, headers=keyed("k"))
+            os.kill(committing(database), signal.SIGKILL)
+            answer = later.get()
+            again = site.client.command("add", {"text": "crash"}, headers=keyed("k"))
+            assert answer.status == 200 or answer.code == "COMMIT_UNKNOWN", answer
+            assert again.status == 200 and is_replay(again) == (answer.status == 200)
+            assert notes(database) == 1
+
+
 def test_through_pgbouncer(postgres, database):
     with harness.PgBouncer(postgres) as pooler, harness.Site(
             database, MANIFEST, workers=3, idempotency_wait_ms=20000,
@@ -400,16 +434,17 @@ def trips(site, proxy, send):
 
 
 def test_one_round_trip_and_two_for_a_replay(database, proxy):
-    with harness.Site(database, MANIFEST, workers=1, inside_workers=1,  datasources={"default": proxy.conninfo(database.name)}) as site:
+    with harness.Site(database, MANIFEST, workers=1, inside_workers=1,
+                      datasources={"default": proxy.conninfo(database.name)}) as site:
         site.inside.command("many", {"n": 1, "size": 1})
         commands = [("free", {"text": "t"}), ("add", {"text": "t"}, "a"), ("both", {"text": "u"}),
-                    ("find", {"text": {"$ref": "a.text"}})]
+                    ("find", {"text": {"$ref": "a.text"}}), ("guarded", {"text": "guarded"})]
         answer, count = trips(site, proxy, lambda: site.inside.set(*commands, headers=keyed("k")))
         assert answer.status == 200 and count == 1
         answer, count = trips(site, proxy, lambda: site.inside.set(*commands, headers=keyed("k")))
         assert is_replay(answer) and count == 2
         answer, count = trips(site, proxy, lambda: site.inside.set(*commands, headers=keyed("l")))
-        assert answer.code == "TAKEN" and count == 1
+        assert answer.code == "PERMISSION_DENIED" and count == 1
 
 
 def test_mapped_roles_have_no_right_to_the_table(database):
