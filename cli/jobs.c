@@ -34,12 +34,14 @@ static void collect_hooks(struct jobs *j, const struct manifest *m) {
 
 static const struct datasource *find_datasource(const struct jobs *j) {
   for (size_t i = 0; i < j->config->ndatasources; i++)
-    if (!j->o->datasource || strcmp(j->config->datasources[i].name, j->o->datasource) == 0) return &j->config->datasources[i];
+    if (!j->o->datasource || strcmp(j->config->datasources[i].name, j->o->datasource) == 0)
+      return &j->config->datasources[i];
   return NULL;
 }
 
 static bool open_jobs(struct jobs *j, const struct datasource *d) {
-  struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared, .statement_timeout_ms = ANSWER_MS};
+  struct conn_options options = {
+      .name = d->name, .conninfo = d->conninfo, .prepared = d->prepared, .statement_timeout_ms = ANSWER_MS};
   bool fresh;
 
   j->conn = conn_new(j->mem, &options, NULL);
@@ -57,11 +59,13 @@ static const char *text_of(const struct json *row, const char *key) {
 static void print_time(const struct json *row, const char *key) { printf("  %-19.19s", text_of(row, key)); }
 
 static void print_rows(const struct json *rows) {
-  printf("%-10s  %-10s  %-8s  %-6s  %-19s  %-19s  %-32s  %s\n", "ID", "STATE", "ATTEMPTS", "STATUS", "CREATED", "DUE", "HOOK", "KEY");
+  printf("%-10s  %-10s  %-8s  %-6s  %-19s  %-19s  %-32s  %s\n", "ID", "STATE", "ATTEMPTS", "STATUS", "CREATED", "DUE",
+         "HOOK", "KEY");
   for (size_t i = 0; i < rows->len; i++) {
     const struct json *row = &rows->items[i];
 
-    printf("%-10s  %-10s  %-8s  %-6s", text_of(row, "id"), text_of(row, "state"), text_of(row, "attempts"), text_of(row, "last_status"));
+    printf("%-10s  %-10s  %-8s  %-6s", text_of(row, "id"), text_of(row, "state"), text_of(row, "attempts"),
+           text_of(row, "last_status"));
     print_time(row, "created");
     print_time(row, "due");
     printf("  %-32s  %s\n", text_of(row, "hook"), text_of(row, "key"));
@@ -89,8 +93,10 @@ static bool show(struct jobs *j) {
   return true;
 }
 
-static bool change(struct jobs *j, bool (*how)(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *,
-                                               struct err *), const char *done) {
+static bool change(struct jobs *j,
+                   bool (*how)(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *,
+                               struct err *),
+                   const char *done) {
   struct jobs_choice choice = {.ids = j->o->operands + 1, .nids = (size_t)j->o->noperands - 1, .hook = j->o->all_dead};
   uint64_t n;
 
@@ -108,7 +114,10 @@ static const struct verb {
   bool (*run)(struct jobs *);
   int least, most; /* ids */
   bool takes_hook; /* --all-dead, in place of ids */
-} verbs[] = {{"list", list, 0, 0, false}, {"show", show, 1, 1, false}, {"retry", retry, 1, 1000, true}, {"drop", drop, 1, 1000, true}};
+} verbs[] = {{"list", list, 0, 0, false},
+             {"show", show, 1, 1, false},
+             {"retry", retry, 1, 1000, true},
+             {"drop", drop, 1, 1000, true}};
 
 static bool is_number(const char *text) { return *text && strlen(text) < 19 && strspn(text, "0123456789") == strlen(text); }
 

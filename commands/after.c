@@ -1,5 +1,5 @@
-/* sync: true: an after-hook that is tried once before the answer is sent. Its item is in the outbox, and leased by this worker: when
- * the worker dies here, the runners have it as soon as the lease ends. */
+/* sync: true: an after-hook that is tried once before the answer is sent. Its item is in the outbox, and leased by this
+ * worker: when the worker dies here, the runners have it as soon as the lease ends. */
 #include "commands/engine_inside.h"
 
 #include "base/arena.h"
@@ -38,8 +38,8 @@ static struct delivery *prepare(struct run *r, const struct json *items) {
 
 static void tell(const struct run *r, const struct delivery *d, const struct queue_mark *mark) {
   if (mark->end == QUEUE_DONE) return;
-  log_line(LOG_WARN, "hook_failed", "id=%s hook=%s item=%s status=%d reason=%s", r->call->request_id, d->item.hook, d->item.id,
-           mark->status, log_quoted(r->mem, mark->answer));
+  log_line(LOG_WARN, "hook_failed", "id=%s hook=%s item=%s status=%d reason=%s", r->call->request_id, d->item.hook,
+           d->item.id, mark->status, log_quoted(r->mem, mark->answer));
 }
 
 /* Not within the deadline of the request: what was delivered had better not be delivered again. */

@@ -143,8 +143,11 @@ static struct queue_mark *collect_marks(struct source *s, void *mem, bool renew,
 
 static void begin(struct courier *c, struct source *s, const struct queue_item *item) {
   struct parcel *p = arena_new(c, struct parcel);
-  struct queue_item own = {.id = arena_strdup(p, item->id), .owner = arena_strdup(p, item->owner), .hook = arena_strdup(p, item->hook),
-                           .payload = arena_strdup(p, item->payload), .mutation = arena_strdup(p, item->mutation),
+  struct queue_item own = {.id = arena_strdup(p, item->id),
+                           .owner = arena_strdup(p, item->owner),
+                           .hook = arena_strdup(p, item->hook),
+                           .payload = arena_strdup(p, item->payload),
+                           .mutation = arena_strdup(p, item->mutation),
                            .attempts = item->attempts};
 
   delivery_prepare(p, &own, find_hook(c, item->hook), &p->delivery);
@@ -209,7 +212,8 @@ static bool open_source(struct source *s, void *mem, struct err *e) {
 static bool run_round(struct courier *c, struct source *s, void *mem, struct err *e) {
   int64_t now = clock_ms();
   bool renew = s->nparcels && now >= s->renew_ms;
-  struct queue_round round = {.wants = s->wants, .nwants = s->nwants, .most = set_wants(c, s), .lease_ms = c->config->runner_lease_ms};
+  struct queue_round round = {
+      .wants = s->wants, .nwants = s->nwants, .most = set_wants(c, s), .lease_ms = c->config->runner_lease_ms};
   struct wait w = {.deadline_ms = now + ROUND_MS, .caller_fd = -1};
   bool ok;
 
@@ -226,8 +230,8 @@ static bool run_round(struct courier *c, struct source *s, void *mem, struct err
   return true;
 }
 
-/* Class 22: the database cannot take what services have answered, one in another encoding say. Their answers are for people; that
- * they have answered must be written down. */
+/* Class 22: the database cannot take what services have answered, one in another encoding say. Their answers are for
+ * people; that they have answered must be written down. */
 static void forget_answers(struct source *s, const struct err *e) {
   for (size_t i = 0; str_starts(e->sqlstate, "22") && i < s->nparcels; i++) s->parcels[i]->mark.answer = NULL;
 }
@@ -239,8 +243,8 @@ static void source_failed(struct source *s, const struct err *e) {
   s->next_ms = clock_ms() + s->pause_ms / 2 + random() % (s->pause_ms / 2 + 1);
   s->checked = false;
   /* Without hooks it may have no rights on the outbox, and need none. */
-  log_line(s->nwants ? LOG_WARN : LOG_DEBUG, "outbox_failed", "datasource=%s code=%s message=%s detail=%s", s->datasource->name, err_name(e),
-           log_quoted(e->mem, e->message), log_quoted(e->mem, e->log_detail));
+  log_line(s->nwants ? LOG_WARN : LOG_DEBUG, "outbox_failed", "datasource=%s code=%s message=%s detail=%s",
+           s->datasource->name, err_name(e), log_quoted(e->mem, e->message), log_quoted(e->mem, e->log_detail));
 }
 
 /* ---- a look at the whole ---- */
@@ -261,7 +265,8 @@ static void tell_strangers(struct courier *c, struct source *s) {
 
     while (w < s->nwants && strcmp(s->wants[w].hook, hook) != 0) w++;
     if (w < s->nwants || was_told(c, s, hook)) continue;
-    log_line(LOG_WARN, "hook_unknown", "datasource=%s hook=%s reason=\"items wait for a hook that the manifest does not have\"",
+    log_line(LOG_WARN, "hook_unknown",
+             "datasource=%s hook=%s reason=\"items wait for a hook that the manifest does not have\"",
              s->datasource->name, hook);
   }
 }
@@ -398,10 +403,13 @@ static void give_back(struct courier *c, struct source *s) {
   err_init(&e, mem);
   for (size_t i = 0; i < s->nparcels; i++) {
     const struct parcel *p = s->parcels[i];
-    round.marks[round.nmarks++] = p->ended ? p->mark : (struct queue_mark){.id = p->delivery.item.id, .owner = p->delivery.item.owner,
-                                                                           .end = QUEUE_RELEASE};
+    round.marks[round.nmarks++] =
+        p->ended
+            ? p->mark
+            : (struct queue_mark){.id = p->delivery.item.id, .owner = p->delivery.item.owner, .end = QUEUE_RELEASE};
   }
-  if (round.nmarks && (!conn_open(s->conn, &w, &fresh, &e) || !queue_run(s->conn, mem, &round, &w, &e))) source_failed(s, &e);
+  if (round.nmarks && (!conn_open(s->conn, &w, &fresh, &e) || !queue_run(s->conn, mem, &round, &w, &e)))
+    source_failed(s, &e);
   while (s->nparcels) drop(c, s, s->parcels[0]);
   talloc_free(mem);
 }

@@ -79,7 +79,11 @@ int64_t delivery_retry_after_ms(const char *value, int64_t now_s) {
 
 /* Bytes of the character at s: 0: none of UTF-8 (RFC 3629 section 4). */
 static size_t character(const unsigned char *s, size_t len) {
-  size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+  size_t n = s[0] < 0x80                   ? 1
+             : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+             : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+             : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                           : 0;
 
   if (n == 0 || n > len) return 0;
   for (size_t i = 1; i < n; i++)

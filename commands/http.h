@@ -68,8 +68,8 @@ struct http_client *http_client_new(const void *mem);
  * w: its deadline and its caller's hang-up end what is still under way (HTTP_GIVEN_UP). */
 void http_run(struct http_client *client, void *mem, struct http_exchange *exchanges, size_t n, const struct wait *w);
 
-/* Without waiting for all of them: begins one; it is UNDER_WAY until a later http_wait has ended it. The exchange, what it borrows
- * and mem stay until then. */
+/* Without waiting for all of them: begins one; it is UNDER_WAY until a later http_wait has ended it. The exchange, what
+ * it borrows and mem stay until then. */
 void http_begin(struct http_client *client, void *mem, struct http_exchange *exchange);
 enum { HTTP_WATCHED_MAX = 4 };
 /* Drives what was begun until one of it has ended, one of fds can be read, or timeout_ms have passed. */

@@ -20,26 +20,36 @@ enum { ROW_DEPTH = 4 };
   "'due', case when dead is null and not held then due end, 'last_try', last_try, 'last_status', last_status, "        \
   "'last_answer', last_answer, 'mutation', mutation"
 
-static const char list_sql[] = "select coalesce(json_agg(json_build_object(" ROW ") order by id), '[]')::text from "
-                               "(select * from writ.outbox where dead is not null or not $2::boolean order by id limit 1000) o";
+static const char list_sql[] =
+    "select coalesce(json_agg(json_build_object(" ROW ") order by id), '[]')::text from "
+    "(select * from writ.outbox where dead is not null or not $2::boolean order by id limit 1000) o";
 static const char show_sql[] = "select coalesce(json_agg(json_build_object(" ROW ", 'payload', payload)), '[]')::text "
                                "from writ.outbox where id = $2::bigint";
 
 /* $1 ids, $2 hook. */
 #define CHOSEN "(id = any ($1::bigint[]) or (hook = $2 and dead is not null)) and (owner is null or due <= now())"
 
-static const char retry_sql[] = "with e as (update writ.outbox set dead = null, attempts = 0, due = now(), owner = null, held = false "
-                                "where " CHOSEN " returning id) select count(*)::text from e";
-static const char drop_sql[] = "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key), n as (" QUEUE_NEXT_OF("e")
-                               ") select count(*)::text from e";
+static const char retry_sql[] =
+    "with e as (update writ.outbox set dead = null, attempts = 0, due = now(), owner = null, held = false where " CHOSEN
+    " returning id) select count(*)::text from e";
+static const char drop_sql[] =
+    "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key), "
+    "n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
 
 /* One statement and its text. */
 static bool ask(struct conn *c, void *mem, const char *sql, const char *const *params, unsigned n, const char **text,
                 const struct wait *w, struct err *e) {
   struct step step = {.statement = {.sql = sql, .gen = 1, .slot = STATEMENT_FIXED}, .params = params, .nparams = n,
                       .gives = GIVES_TEXT, .member = MEMBER_NONE, .purpose = "jobs"};
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = true, .claims = "", .caller_role = "", .caller_user = "",
-                      .request_id = "", .shared_session = true, .steps = &step, .n = 1};
+  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
+                      .durable = true,
+                      .claims = "",
+                      .caller_role = "",
+                      .caller_user = "",
+                      .request_id = "",
+                      .shared_session = true,
+                      .steps = &step,
+                      .n = 1};
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
@@ -82,8 +92,8 @@ bool jobs_show(struct conn *c, void *mem, const char *id, const char *const *hoo
   return true;
 }
 
-static bool change(struct conn *c, void *mem, const char *sql, const struct jobs_choice *choice, uint64_t *n, const struct wait *w,
-                   struct err *e) {
+static bool change(struct conn *c, void *mem, const char *sql, const struct jobs_choice *choice, uint64_t *n,
+                   const struct wait *w, struct err *e) {
   const char *params[] = {array_of(mem, choice->ids, choice->nids), choice->hook}, *text;
 
   if (!ask(c, mem, sql, params, 2, &text, w, e)) return false;
@@ -91,10 +101,12 @@ static bool change(struct conn *c, void *mem, const char *sql, const struct jobs
   return true;
 }
 
-bool jobs_retry(struct conn *c, void *mem, const struct jobs_choice *choice, uint64_t *n, const struct wait *w, struct err *e) {
+bool jobs_retry(struct conn *c, void *mem, const struct jobs_choice *choice, uint64_t *n, const struct wait *w,
+                struct err *e) {
   return change(c, mem, retry_sql, choice, n, w, e);
 }
 
-bool jobs_drop(struct conn *c, void *mem, const struct jobs_choice *choice, uint64_t *n, const struct wait *w, struct err *e) {
+bool jobs_drop(struct conn *c, void *mem, const struct jobs_choice *choice, uint64_t *n, const struct wait *w,
+               struct err *e) {
   return change(c, mem, drop_sql, choice, n, w, e);
 }

@@ -1,5 +1,5 @@
-/* Items of after-hooks, as one step of the plan: a row is made of literal text and of results that are read where they are, on the
- * server. */
+/* Items of after-hooks, as one step of the plan: a row is made of literal text and of results that are read where they
+ * are, on the server. */
 #include "commands/outbox.h"
 
 #include "base/arena.h"
@@ -13,8 +13,8 @@
 /* A statement of this file has such an id in its variant's key, with the SHAPEs in its last bits. */
 enum { KEY_OUTBOX = 0x7fffff00 };
 
-/* How the rows are given. One row needs no arrays; a payload with no more than one whole result in it (nearly all) needs no building
- * of pieces: each spares the server some 20 us. */
+/* How the rows are given. One row needs no arrays; a payload with no more than one whole result in it (nearly all) needs
+ * no building of pieces: each spares the server some 20 us. */
 enum shape_bits { SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_SYNC = 4 };
 
 /* A worker's lease on what it tries itself: the hook's timeout and some time to write down what came of it. */
@@ -107,7 +107,8 @@ static struct expr told_args(void *mem, const struct use *use) {
 
   for (size_t i = 0; i < c->nargs; i++) {
     keys[i] = c->args[i].name;
-    items[i] = use->args[i] ? tellable(mem, use->args[i]) : (struct expr){.kind = EXPR_LITERAL, .literal = c->args[i].fallback};
+    items[i] = use->args[i] ? tellable(mem, use->args[i])
+                            : (struct expr){.kind = EXPR_LITERAL, .literal = c->args[i].fallback};
   }
   return (struct expr){.kind = EXPR_OBJECT, .items = items, .keys = keys, .n = c->nargs};
 }
@@ -356,40 +357,46 @@ static const char *field(void *mem, const struct row *rows, size_t n, size_t off
   return s->p;
 }
 
-static const char one_row[] = "(select $2::text as hook, $3::text as key, $4::text as place, $5::text as head, $6::text as slot,"
-                              " $7::text as tail, $8::text as lease, 1 as o)";
+static const char one_row[] =
+    "(select $2::text as hook, $3::text as key, $4::text as place, $5::text as head, $6::text as slot, $7::text as tail, "
+    "$8::text as lease, 1 as o)";
 static const char several_rows[] =
-    "(select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])"
-    " with ordinality as u(hook, key, place, head, slot, tail, lease, o))";
+    "(select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) "
+    "with ordinality as u(hook, key, place, head, slot, tail, lease, o))";
 
 #define TEXT_AT(place) "coalesce(pg_catalog.current_setting((" place "::text[])[1])::json #>> (" place "::text[])[2:], '')"
-static const char simple_values[] = "x.key || case when x.place is null then '' else " TEXT_AT("x.place") " end as k,"
-                                    " x.head || coalesce(pg_catalog.current_setting(x.slot), '') || coalesce(x.tail, '') as p";
+static const char simple_values[] =
+    "x.key || case when x.place is null then '' else " TEXT_AT("x.place") " end as k, "
+    "x.head || coalesce(pg_catalog.current_setting(x.slot), '') || coalesce(x.tail, '') as p";
 static const char built_values[] =
-    "(select string_agg(case json_typeof(e) when 'string' then e #>> '{}' when 'array' then " TEXT_AT("(e ->> 0)") " end, ''"
-    " order by n) from json_array_elements(x.key::json) with ordinality as t(e, n)) as k, " WRAP_BUILD("x.head") " as p";
+    "(select string_agg(case json_typeof(e) when 'string' then e #>> '{}' when 'array' then " TEXT_AT("(e ->> 0)") " end, "
+    "'' order by n) from json_array_elements(x.key::json) with ordinality as t(e, n)) as k, " WRAP_BUILD("x.head") " as p";
 
 /* An index row has room for some 2700 bytes. */
 static const char short_key[] = "case when octet_length(k) > 200 then left(k, 40) || md5(k) else k end";
 
+/* What is to be tried before the answer is leased to the worker, when no other item of its key is ahead of it. */
+static const char sync_insert[] =
+    "with i as (insert into writ.outbox (mutation, hook, key, payload, owner, due) select $1::uuid, hook, k, p, "
+    "case when mine then $9::uuid end, "
+    "case when mine then clock_timestamp() + lease::integer * interval '1 ms' else now() end from ("
+    "select *, lease is not null and (k is null or (row_number() over (partition by hook, k order by o) = 1 "
+    "and not exists (select from writ.outbox a where a.hook = z.hook and a.key = z.k))) as mine from (";
+static const char sync_end[] =
+    ") z) w order by o returning id, hook, payload, owner) "
+    "select coalesce(json_agg(json_build_array(id::text, hook, payload) order by id), '[]')::text from i "
+    "where owner is not null";
+
+static const char insert[] = "insert into writ.outbox (mutation, hook, key, payload) select $1::uuid, hook, k, p from (";
+static const char insert_end[] = ") w order by o";
+
 static char *statement_text(const void *mem, unsigned shape) {
   struct str *s = str_new(mem, 1024);
-  bool sync = shape & SHAPE_SYNC;
 
-  if (sync) str_add(s, "with i as (");
-  str_printf(s, "insert into writ.outbox (mutation, hook, key, payload%s) select $1::uuid, hook, k, p%s from (",
-             sync ? ", owner, due" : "",
-             sync ? ", case when now then $9::uuid end, case when now then clock_timestamp() + lease::integer * interval '1 ms'"
-                    " else now() end" : "");
-  /* Tried now, when no other of its key is ahead of it. */
-  if (sync) str_add(s, "select *, lease is not null and (k is null or (row_number() over (partition by hook, k order by o) = 1"
-                       " and not exists (select from writ.outbox a where a.hook = z.hook and a.key = z.k))) as now from (");
+  str_add(s, shape & SHAPE_SYNC ? sync_insert : insert);
   str_printf(s, "select hook, %s as k, p, lease, o from (select x.hook, x.lease, x.o, %s from %s x offset 0) y", short_key,
              shape & SHAPE_PIECES ? built_values : simple_values, shape & SHAPE_SEVERAL ? several_rows : one_row);
-  if (sync) str_add(s, ") z");
-  str_add(s, ") w order by o");
-  if (sync) str_add(s, " returning id, hook, payload, owner) select coalesce(json_agg(json_build_array(id::text, hook, payload)"
-                       " order by id), '[]')::text from i where owner is not null");
+  str_add(s, shape & SHAPE_SYNC ? sync_end : insert_end);
   return s->p;
 }
 

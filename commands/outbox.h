@@ -1,5 +1,5 @@
-/* The outbox: what after-hooks are to be told is written in the transaction of the work that it tells of, so that it is there when
- * and only when that was committed. commands/courier.c delivers it. */
+/* The outbox: what after-hooks are to be told is written in the transaction of the work that it tells of, so that it is
+ * there when and only when that was committed. commands/courier.c delivers it. */
 #ifndef WRIT_COMMANDS_OUTBOX_H
 #define WRIT_COMMANDS_OUTBOX_H
 

@@ -1,5 +1,5 @@
-/* Statements about the outbox. Each round trip is one transaction at read committed: what a statement sees is what is committed when
- * it begins, which the order within a key stands on. docs/after-hooks.md, "How it works". */
+/* Statements about the outbox. Each round trip is one transaction at read committed: what a statement sees is what is
+ * committed when it begins, which the order within a key stands on. docs/after-hooks.md, "How it works". */
 #include "commands/queue.h"
 
 #include "base/arena.h"
@@ -24,82 +24,116 @@ static const char done_sql[] =
 
 /* $3: pause in ms, $4: dead, $5: lets pass, $6: status, $7: answer. */
 static const char failed_sql[] =
-    "with f as (update writ.outbox o set attempts = o.attempts + 1, owner = null, last_try = now(), last_status = x.status, "
-    "last_answer = x.answer, due = now() + x.pause * interval '1 ms', dead = case when x.dead then now() end "
-    "from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[], $5::boolean[], $6::integer[], $7::text[]) "
-    "as x(id, owner, pause, dead, passes, status, answer) where " IS_OURS " returning o.id, o.hook, o.key, x.dead and x.passes as passes), "
+    "with f as (update writ.outbox o set attempts = o.attempts + 1, owner = null, last_try = now(), "
+    "last_status = x.status, last_answer = x.answer, due = now() + x.pause * interval '1 ms', "
+    "dead = case when x.dead then now() end from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[], "
+    "$5::boolean[], $6::integer[], $7::text[]) as x(id, owner, pause, dead, passes, status, answer) where " IS_OURS
+    " returning o.id, o.hook, o.key, x.dead and x.passes as passes), "
     "e as (select id, hook, key from f where passes), n as (" QUEUE_NEXT_OF("e") ") " GIVE_IDS("f");
 
 /* $3: lease in ms; null: it ends now. */
 static const char renew_sql[] =
-    "with e as (update writ.outbox o set due = case when $3::integer is null then now() else clock_timestamp() + $3::integer * interval '1 ms' "
-    "end, owner = case when $3::integer is null then null else o.owner end from unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS
-    " returning o.id) " GIVE_IDS("e");
+    "with e as (update writ.outbox o set owner = case when $3::integer is null then null else o.owner end, "
+    "due = coalesce(clock_timestamp() + $3::integer * interval '1 ms', now()) "
+    "from unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS " returning o.id) " GIVE_IDS("e");
 
 /* Plans that do not depend on what the table's statistics say at the moment: it is empty, or has a million rows. */
-static const char plans_sql[] = "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "
-                                "set_config('enable_sort', 'off', true)";
+static const char plans_sql[] =
+    "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "
+    "set_config('enable_sort', 'off', true)";
 
-/* Locks what is due: $1 hooks, $2 how many of each, $3 of all. The next statement looks at it again, in a state of the table in which
- * all that ended before the lock has its end. */
+/* Locks what is due: $1 hooks, $2 how many of each, $3 of all. The next statement looks at it again, in a state of the
+ * table in which all that ended before the lock has its end. */
 static const char lock_sql[] =
-    "select set_config('writ.claimed', coalesce(array_agg(id), '{}')::text, true) from (select o.id from "
-    "unnest($1::text[], $2::integer[]) as h(hook, n) cross join lateral (select q.id from writ.outbox q where q.hook = h.hook "
-    "and q.dead is null and q.due <= now() order by q.due limit h.n for update skip locked) o limit $3::integer) x";
+    "select set_config('writ.claimed', coalesce(array_agg(id), '{}')::text, true) from ("
+    "select o.id from unnest($1::text[], $2::integer[]) as h(hook, n) cross join lateral ("
+    "select q.id from writ.outbox q where q.hook = h.hook and q.dead is null and q.due <= now() "
+    "order by q.due limit h.n for update skip locked) o limit $3::integer) x";
 
-/* $1: owner, $2: lease in ms, $3: hooks whose dead letters let pass. An item that is not the first of its key is put off until that has
- * had its end (QUEUE_NEXT_OF); the hour is for what no statement of ours sees, a row that somebody deleted. */
+/* $1: owner, $2: lease in ms, $3: hooks whose dead letters let pass. An item that is not the first of its key is put off
+ * until that has had its end (QUEUE_NEXT_OF); the hour is for what no statement of ours sees, a row that somebody
+ * deleted. */
 static const char claim_sql[] =
-    "with c as (select o.id, o.key is not null and (exists (select from writ.outbox a where a.hook = o.hook and a.key = o.key "
-    "and a.id < o.id and a.dead is null) or (o.hook <> all ($3::text[]) and exists (select from writ.outbox d where d.hook = o.hook "
-    "and d.key = o.key and d.dead is not null))) as behind from writ.outbox o "
-    "where o.id = any (current_setting('writ.claimed')::bigint[])), "
-    "b as (update writ.outbox o set held = true, owner = null, due = now() + (1 + random()) * interval '1 hour' from c "
-    "where c.behind and o.id = c.id), "
-    "t as (update writ.outbox o set held = false, owner = $1::uuid, due = clock_timestamp() + $2::integer * interval '1 ms' from c "
-    "where not c.behind and o.id = c.id returning o.id, o.hook, o.payload, o.mutation, o.attempts) "
-    "select json_build_array((select count(*) from c), (select coalesce(json_agg(json_build_array(id::text, hook, payload, mutation, "
-    "attempts) order by id), '[]') from t))::text";
+    "with c as (select o.id, o.key is not null and ("
+    "exists (select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id < o.id and a.dead is null) "
+    "or (o.hook <> all ($3::text[]) and exists ("
+    "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null))) as behind "
+    "from writ.outbox o where o.id = any (current_setting('writ.claimed')::bigint[])), "
+    "b as (update writ.outbox o set held = true, owner = null, due = now() + (1 + random()) * interval '1 hour' "
+    "from c where c.behind and o.id = c.id), "
+    "t as (update writ.outbox o set held = false, owner = $1::uuid, "
+    "due = clock_timestamp() + $2::integer * interval '1 ms' from c where not c.behind and o.id = c.id "
+    "returning o.id, o.hook, o.payload, o.mutation, o.attempts) "
+    "select json_build_array((select count(*) from c), (select coalesce(json_agg("
+    "json_build_array(id::text, hook, payload, mutation, attempts) order by id), '[]') from t))::text";
 
+/* Hooks are found one by one, each by one look at the index. */
 static const char look_sql[] =
     "select json_build_array((select count(*) from (select from writ.outbox where dead is null limit 10000) x), "
     "(select count(*) from (select from writ.outbox where dead is not null limit 10000) x), "
-    "(select greatest(0, floor(extract(epoch from now() - created) * 1000))::bigint from writ.outbox where dead is null order by id limit 1), "
-    "(with recursive h(hook) as ((select hook from writ.outbox where dead is null order by hook limit 1) union all select (select o.hook "
-    "from writ.outbox o where o.dead is null and o.hook > h.hook order by o.hook limit 1) from h where h.hook is not null) "
+    "(select greatest(0, floor(extract(epoch from now() - created) * 1000))::bigint "
+    "from writ.outbox where dead is null order by id limit 1), "
+    "(with recursive h(hook) as ((select hook from writ.outbox where dead is null order by hook limit 1) union all "
+    "select (select o.hook from writ.outbox o where o.dead is null and o.hook > h.hook order by o.hook limit 1) "
+    "from h where h.hook is not null) "
     "select coalesce(json_agg(hook), '[]') from h where hook is not null))::text";
 
 static const char clean_sql[] =
-    "with e as (delete from writ.outbox where id in (select id from writ.outbox where dead < now() - $1::integer * interval '1 s' "
-    "order by dead limit 1000 for update skip locked) returning id, hook, key), n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
+    "with e as (delete from writ.outbox where id in ("
+    "select id from writ.outbox where dead < now() - $1::integer * interval '1 s' "
+    "order by dead limit 1000 for update skip locked) returning id, hook, key), "
+    "n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
 
 static const char pass_sql[] =
-    "with e as (select 0::bigint as id, d.hook, d.key from (select distinct hook, key from writ.outbox where dead is not null "
-    "and key is not null and hook = any ($1::text[])) d), n as (" QUEUE_NEXT_OF("e") ") select ''";
+    "with e as (select 0::bigint as id, d.hook, d.key from (select distinct hook, key from writ.outbox "
+    "where dead is not null and key is not null and hook = any ($1::text[])) d), n as (" QUEUE_NEXT_OF("e") ") select ''";
 
-/* Each has its place among the prepared statements: these connections are used for nothing else, or by engines for theirs behind
- * these. */
-enum place { PLACE_PLANS, PLACE_DONE, PLACE_FAILED, PLACE_RENEW, PLACE_LOCK, PLACE_CLAIM, PLACE_LOOK, PLACE_CLEAN, PLACE_PASS, PLACES };
+/* Each has its place among the prepared statements: these connections are used for nothing else, or by engines for theirs
+ * behind these. */
+enum place {
+  PLACE_PLANS,
+  PLACE_DONE,
+  PLACE_FAILED,
+  PLACE_RENEW,
+  PLACE_LOCK,
+  PLACE_CLAIM,
+  PLACE_LOOK,
+  PLACE_CLEAN,
+  PLACE_PASS,
+  PLACES
+};
 
 static const char *const texts[PLACES] = {
-    [PLACE_PLANS] = plans_sql, [PLACE_DONE] = done_sql,   [PLACE_FAILED] = failed_sql, [PLACE_RENEW] = renew_sql, [PLACE_LOCK] = lock_sql,
-    [PLACE_CLAIM] = claim_sql, [PLACE_LOOK] = look_sql, [PLACE_CLEAN] = clean_sql,   [PLACE_PASS] = pass_sql};
+    [PLACE_PLANS] = plans_sql, [PLACE_DONE] = done_sql,   [PLACE_FAILED] = failed_sql,
+    [PLACE_RENEW] = renew_sql, [PLACE_LOCK] = lock_sql,   [PLACE_CLAIM] = claim_sql,
+    [PLACE_LOOK] = look_sql,   [PLACE_CLEAN] = clean_sql, [PLACE_PASS] = pass_sql};
 
 /* ---- plans ---- */
 
-static struct step *add_step(void *mem, struct plan *plan, enum place place, const char *const *params, unsigned n, bool gives) {
+static struct step *add_step(void *mem, struct plan *plan, enum place place, const char *const *params, unsigned n,
+                             bool gives) {
   /* No other user of these slots: a generation that nobody counts up to. */
-  struct statement s = {.sql = texts[place], .gen = UINT32_MAX - (uint32_t)place, .slot = (uint16_t)(STATEMENT_QUEUE + place)};
+  struct statement s = {
+      .sql = texts[place], .gen = UINT32_MAX - (uint32_t)place, .slot = (uint16_t)(STATEMENT_QUEUE + place)};
 
   arena_grow(mem, plan->steps, plan->n);
-  plan->steps[plan->n] = (struct step){.statement = s, .params = params, .nparams = n, .gives = gives ? GIVES_TEXT : GIVES_NOTHING,
-                                       .member = MEMBER_NONE, .purpose = "outbox"};
+  plan->steps[plan->n] = (struct step){.statement = s,
+                                       .params = params,
+                                       .nparams = n,
+                                       .gives = gives ? GIVES_TEXT : GIVES_NOTHING,
+                                       .member = MEMBER_NONE,
+                                       .purpose = "outbox"};
   return &plan->steps[plan->n++];
 }
 
 static struct plan new_plan(void *mem) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = true, .claims = "", .caller_role = "", .caller_user = "",
-                      .request_id = "", .shared_session = true};
+  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
+                      .durable = true,
+                      .claims = "",
+                      .caller_role = "",
+                      .caller_user = "",
+                      .request_id = "",
+                      .shared_session = true};
 
   add_step(mem, &plan, PLACE_PLANS, NULL, 0, false);
   return plan;
@@ -223,8 +257,12 @@ static bool read_claim(void *mem, struct queue_round *round, const struct flight
   round->items = arena_array(mem, struct queue_item, items->len ? items->len : 1);
   for (size_t i = 0; i < items->len; i++) {
     const struct json *v = items->items[i].items;
-    round->items[round->nitems++] = (struct queue_item){.id = v[0].text, .owner = owner, .hook = v[1].text, .payload = v[2].text,
-                                                        .mutation = v[3].text, .attempts = atoi(v[4].text)};
+    round->items[round->nitems++] = (struct queue_item){.id = v[0].text,
+                                                        .owner = owner,
+                                                        .hook = v[1].text,
+                                                        .payload = v[2].text,
+                                                        .mutation = v[3].text,
+                                                        .attempts = atoi(v[4].text)};
   }
   return true;
 }
@@ -255,7 +293,8 @@ bool queue_look(struct conn *c, void *mem, struct queue_state *out, const struct
 
   add_step(mem, &plan, PLACE_LOOK, NULL, 0, true);
   if (!flight_run(c, mem, &plan, w, &f, e) || !read_answer(mem, &f, 1, &root, e)) return false;
-  *out = (struct queue_state){.waiting = strtoull(root->items[0].text, NULL, 10), .dead = strtoull(root->items[1].text, NULL, 10)};
+  *out = (struct queue_state){.waiting = strtoull(root->items[0].text, NULL, 10),
+                              .dead = strtoull(root->items[1].text, NULL, 10)};
   if (root->items[2].kind == JSON_NUMBER) out->oldest_ms = strtoull(root->items[2].text, NULL, 10);
   hooks = &root->items[3];
   out->hooks = arena_array(mem, const char *, hooks->len + 1);

@@ -1,5 +1,6 @@
-/* The outbox as work: items are claimed for a while (a lease), kept by renewing it, and given an end. Whatever holds the lease no
- * longer cannot write: each statement asks for the owner that the claim made up and for the time, both by the database. */
+/* The outbox as work: items are claimed for a while (a lease), kept by renewing it, and given an end. Whatever holds the
+ * lease no longer cannot write: each statement asks for the owner that the claim made up and for the time, both by the
+ * database. */
 #ifndef WRIT_COMMANDS_QUEUE_H
 #define WRIT_COMMANDS_QUEUE_H
 
@@ -9,8 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The next item of a key whose first has had its end is due. Its row may just be locked by a runner that puts it off; then this waits
- * for that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed keep their time. */
+/* The next item of a key whose first has had its end is due. Its row may just be locked by a runner that puts it off;
+ * then this waits for that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed
+ * keep their time. */
 #define QUEUE_NEXT_OF(ended)                                                                                           \
   "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "  \
   "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null "                                     \

@@ -16,8 +16,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* SIGTERM stays blocked, and is read like anything else that the courier waits for. A terminal sends SIGINT and SIGQUIT to all of
- * its foreground processes: the supervisor decides what they mean. */
+/* SIGTERM stays blocked, and is read like anything else that the courier waits for. A terminal sends SIGINT and SIGQUIT
+ * to all of its foreground processes: the supervisor decides what they mean. */
 static int open_stop(void) {
   static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGUSR1};
   struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
@@ -48,7 +48,8 @@ int runner_run(const struct runner_start *start) {
   prctl(PR_SET_NAME, "writd runner");
   srandom(child_chance()); /* the pauses between tries */
   mem = talloc_named_const(NULL, 0, "runner");
-  courier_run(courier_new(mem, start->setup->config, start->setup->manifest, start->page, start->own), start->wake_fd, stop_fd);
+  courier_run(courier_new(mem, start->setup->config, start->setup->manifest, start->page, start->own), start->wake_fd,
+              stop_fd);
   talloc_free(mem);
   close(stop_fd);
   return 0;

@@ -16,9 +16,9 @@ struct runner_start {
   struct counters *own;
 };
 
-/* Runs in a child of the supervisor, which has SIGTERM blocked since before the fork. SIGTERM, also sent by the kernel when the
- * supervisor dies: finish what is under way, give the rest back, end. Gives the exit status: 0, or 1 for a failure that was
- * logged. */
+/* Runs in a child of the supervisor, which has SIGTERM blocked since before the fork. SIGTERM, also sent by the kernel
+ * when the supervisor dies: finish what is under way, give the rest back, end. Gives the exit status: 0, or 1 for a
+ * failure that was logged. */
 int runner_run(const struct runner_start *start);
 
 #endif

@@ -128,7 +128,7 @@ static void show_gauge(struct str *s, const char *name, uint64_t value, const ch
 }
 
 static void show_outbox(struct str *s, const struct counters_page *page) {
-  show_gauge(s, "writ_outbox_waiting", page->outbox_waiting, "After-hooks to be delivered; 10000 of a datasource is that or more.");
+  show_gauge(s, "writ_outbox_waiting", page->outbox_waiting, "After-hooks to be delivered; 10000 of a datasource: or more.");
   show_gauge(s, "writ_outbox_dead", page->outbox_dead, "Dead letters; 10000 of a datasource is that or more.");
   head(s, "writ_outbox_oldest_seconds", "gauge", "Age of the oldest after-hook that is to be delivered.");
   show_seconds(s, "writ_outbox_oldest_seconds", page->outbox_oldest_ms * 1000);

@@ -65,7 +65,8 @@ class Webhook(harness.Server if __name__ != "__main__" else object):
         """seconds: it thinks so long. more: `statuses`, a list: one for each request from now on, the last one
         stays."""
         self.serial += 1
-        self.plans[path] = {"serial": self.serial, "status": status, "body": body, "seconds": seconds, "headers": headers or {}, **more}
+        self.plans[path] = {"serial": self.serial, "status": status, "body": body, "seconds": seconds,
+                            "headers": headers or {}, **more}
         self.write()
 
     def received(self, path=None):
@@ -93,7 +94,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
         plan = json.loads((self.server.folder / "plans").read_text()).get(self.path, {})
-        count = self.server.note((self.path, plan.get("serial")), {name.lower(): value for name, value in self.headers.items()}, text)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        count = self.server.note((self.path, plan.get("serial")), headers, text)
         time.sleep(plan.get("seconds", 0))
         statuses = plan.get("statuses") or [plan.get("status", 200)]
         body = plan.get("body", "{}").encode("latin-1")

@@ -13,11 +13,11 @@ create table writ.idempotency (
 create index idempotency_created on writ.idempotency (created);
 comment on table writ.idempotency is 'Answers of requests that came with an Idempotency-Key. Old rows are cleaned away by writd.';
 
--- What after-hooks are to be told: an outbox, written in the transaction of the work that it tells of, emptied by the runners. What was
--- delivered is deleted at once; what is here is still to be done, or a dead letter.
+-- What after-hooks are to be told: an outbox, written in the transaction of the work that it tells of, emptied by the
+-- runners. What was delivered is deleted at once; what is here is still to be done, or a dead letter.
 create table writ.outbox (
   id bigint generated always as identity primary key, -- the order of one key's items
-  due timestamptz not null default now(),       -- claimed no sooner: now, after a failure later; with an owner, the end of its lease
+  due timestamptz not null default now(),       -- claimed no sooner; with an owner, the end of its lease
   created timestamptz not null default now(),
   dead timestamptz,                             -- a dead letter since then
   last_try timestamptz,
@@ -38,7 +38,7 @@ create index outbox_due on writ.outbox (hook, due) where dead is null;
 create index outbox_key on writ.outbox (hook, key, id) where key is not null and dead is null;
 create index outbox_dead_key on writ.outbox (hook, key) where key is not null and dead is not null;
 create index outbox_dead on writ.outbox (dead) where dead is not null;
-comment on table writ.outbox is 'After-hooks still to be called, and those that failed for good (writ jobs). Emptied by the runners of writd.';
+comment on table writ.outbox is 'After-hooks still to be called, and those that failed for good: see writ jobs.';
 
 revoke all on all tables in schema writ from public;
 
