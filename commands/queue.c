@@ -51,18 +51,21 @@ static const char lock_sql[] =
     "order by q.due limit h.n for update skip locked) o limit $3::integer) x";
 
 /* $1: owner, $2: lease in ms, $3: hooks whose dead letters let pass. An item that is not the first of its key is put off
- * until that has had its end (QUEUE_NEXT_OF); the hour is for what no statement of ours sees, a row that somebody
- * deleted. */
+ * until that has had its end (QUEUE_NEXT_OF); the hour is for what no statement of ours sees, a row that somebody deleted.
+ * One whose transaction was late, so that a later one is under way already, looks again when that one's lease ends. */
 static const char claim_sql[] =
     "with c as (select o.id, o.key is not null and ("
-    "exists (select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id < o.id and a.dead is null) "
+    "exists (select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id + 0 < o.id and a.dead is null) "
     "or (o.hook <> all ($3::text[]) and exists ("
-    "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null))) as behind "
+    "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null))) as behind, "
+    "(select l.due from writ.outbox l where l.hook = o.hook and l.key = o.key and l.key is not null and l.dead is null "
+    "and l.owner is not null and l.due > now() and l.id <> o.id limit 1) as other "
     "from writ.outbox o where o.id = any (current_setting('writ.claimed')::bigint[])), "
-    "b as (update writ.outbox o set held = true, owner = null, due = now() + (1 + random()) * interval '1 hour' "
-    "from c where c.behind and o.id = c.id), "
+    "b as (update writ.outbox o set held = true, owner = null, "
+    "due = case when c.behind then now() + (1 + random()) * interval '1 hour' else c.other end "
+    "from c where (c.behind or c.other is not null) and o.id = c.id), "
     "t as (update writ.outbox o set held = false, owner = $1::uuid, "
-    "due = clock_timestamp() + $2::integer * interval '1 ms' from c where not c.behind and o.id = c.id "
+    "due = clock_timestamp() + $2::integer * interval '1 ms' from c where not c.behind and c.other is null and o.id = c.id "
     "returning o.id, o.hook, o.payload, o.mutation, o.attempts) "
     "select json_build_array((select count(*) from c), (select coalesce(json_agg("
     "json_build_array(id::text, hook, payload, mutation, attempts) order by id), '[]') from t))::text";
@@ -80,7 +83,7 @@ static const char look_sql[] =
 
 static const char clean_sql[] =
     "with e as (delete from writ.outbox where id in ("
-    "select id from writ.outbox where dead < now() - $1::integer * interval '1 s' "
+    "select id from writ.outbox where dead < now() - $1::integer * interval '1 s' and id > 0 "
     "order by dead limit 1000 for update skip locked) returning id, hook, key), "
     "n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
 

@@ -16,7 +16,7 @@
 #define QUEUE_NEXT_OF(ended)                                                                                           \
   "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "  \
   "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null "                                     \
-  "and a.id <> all (array(select id from " ended ")) order by a.id limit 1) as id from " ended " e "                  \
+  "and a.id <> all (array(select id from " ended ")) order by a.id + 0 limit 1) as id from " ended " e "                  \
   "where e.key is not null) x where o.id = x.id and o.owner is null"
 
 struct queue_item {

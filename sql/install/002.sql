@@ -34,10 +34,13 @@ create table writ.outbox (
         autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_delay = 0,
         toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 2000,
         toast.autovacuum_vacuum_cost_delay = 0);
+-- Each question of the runners has its index, and must not be answered by another one that statistics make look as good at the
+-- moment: by walking the primary key, say. Hence id + 0, and id > 0, which only one of them knows.
 create index outbox_due on writ.outbox (hook, due) where dead is null;
-create index outbox_key on writ.outbox (hook, key, id) where key is not null and dead is null;
+create index outbox_key on writ.outbox (hook, key, (id + 0)) where key is not null and dead is null;
+create index outbox_leased on writ.outbox (hook, key) where key is not null and dead is null and owner is not null;
 create index outbox_dead_key on writ.outbox (hook, key) where key is not null and dead is not null;
-create index outbox_dead on writ.outbox (dead) where dead is not null;
+create index outbox_dead on writ.outbox (dead) where dead is not null and id > 0;
 comment on table writ.outbox is 'After-hooks still to be called, and those that failed for good: see writ jobs.';
 
 revoke all on all tables in schema writ from public;

@@ -315,6 +315,20 @@ def test_on_dead_skip(site, database, hook):
     empty(database)
 
 
+def test_a_late_transaction(site, database, hook):
+    """One that got its number earlier and was committed later waits for what is under way: never two of a key at once."""
+    hook.answer("/noted", seconds=1.5)
+    insert = "insert into writ.outbox (id, mutation, hook, key, payload) overriding system value values " \
+             "(%s, gen_random_uuid(), 'note_pet.noted', 'pet:3', %s)"
+    database.execute(insert, [1000001, '{"n": 1}'])
+    hook.wait("/noted")
+    database.execute(insert, [1000000, '{"n": 0}'])
+    wait_until(lambda: database.one("select held from writ.outbox where id = 1000000"), "it to be put off")
+    empty(database)
+    first, second = hook.received("/noted")
+    assert (first.json["n"], second.json["n"]) == (1, 0) and second["at"] - first["at"] >= 1.5
+
+
 def test_many_of_one_key(site, database, hook):
     """Each is put off behind the one before, and made due by its end: in order, and without the hour of a miss."""
     for n in range(60):
