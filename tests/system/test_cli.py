@@ -149,7 +149,7 @@ commands:
   writes: { check: "delete from person" }
   bad_status: { check: "true", error: { status: 200 } }
   bad_source: { sql: select 1 as one, datasource: elsewhere }
-  handler: { http: "http://localhost/" }
+  handler: { http: "localhost" }
   empty: { commands: [] }
   of_nothing:
     commands:
