@@ -261,7 +261,7 @@ static enum next wait_a_while(struct run *r, size_t datasource, const struct pla
 enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
   size_t at = f->failed_step;
 
-  if (!r->mutexes.there || f->was_lost || at < r->mutexes.first || at > r->mutexes.lock) return NEXT_OTHER;
+  if (!r->mutexes.there || at < r->mutexes.first || at > r->mutexes.lock) return NEXT_OTHER;
   if (at < r->mutexes.lock) { /* a value that its type does not take */
     const char *argument = plan->steps[at].argument;
 
