@@ -6,6 +6,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "commands/config.h"
 #include "fcgi/reply_write.h"
 #include "fcgi/request_read.h"
@@ -16,7 +17,6 @@
 #include <malloc.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,16 +86,7 @@ static void set_term(int how) {
 
 /* ---- start ---- */
 
-/* All or nothing: there must be no way back. */
-static bool drop_privileges(const struct setup *s) {
-  if (geteuid() != 0) return true;
-  if (!s->user || initgroups(s->user, s->gid) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
-      setresuid(s->uid, s->uid, s->uid) < 0)
-    return false;
-  return setuid(0) < 0 && setgid(0) < 0 && getuid() == s->uid && geteuid() == s->uid;
-}
-
-/* The kernel forgets this at a change of user: after drop_privileges. */
+/* The kernel forgets this at a change of user: after user_become. */
 static bool follow_supervisor(pid_t supervisor) {
   if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return false;
   if (getppid() != supervisor) raise(SIGTERM); /* it died before */
@@ -130,7 +121,7 @@ static void make_ready(struct worker *w) {
 static bool prepare(struct worker *w) {
   const struct worker_start *start = w->start;
 
-  if (!drop_privileges(start->setup)) {
+  if (!user_become(start->setup->user, start->setup->uid, start->setup->gid)) {
     log_line(LOG_ERROR, "worker", "reason=%s", "\"cannot become the user of the workers\"");
     return false;
   }
@@ -148,6 +139,7 @@ static bool prepare(struct worker *w) {
       .own = start->own,
   };
   engine_share(w->site.engine, start->page, start->call_secret);
+  engine_load_modules(w->site.engine);
   make_ready(w);
   return true;
 }
