@@ -58,6 +58,11 @@ struct http_client *engine_http(struct engine *engine) {
 }
 
 void engine_free(struct engine *engine) { talloc_free(engine); }
+
+void engine_load_modules(struct engine *engine) {
+  if (!engine->modules) engine->modules = modules_load(engine, engine->manifest);
+}
+
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
 
@@ -74,7 +79,7 @@ void engine_tidy(struct engine *engine) {
 
   for (size_t i = 0; i < engine->config->ndatasources; i++) {
     conn_tidy(engine->sources[i].conn, idle_ms);
-    if (engine->sources[i].second) conn_tidy(engine->sources[i].second, idle_ms);
+    for (size_t j = 0; j < engine->sources[i].nseconds; j++) conn_tidy(engine->sources[i].seconds[j], idle_ms);
   }
 }
 

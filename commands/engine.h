@@ -62,6 +62,8 @@ void engine_free(struct engine *engine); /* closes connections */
 const struct config *engine_config(const struct engine *engine);
 const struct manifest *engine_manifest(const struct engine *engine);
 
+/* Loads the modules of the manifest; what is wrong with one is told in the log. Without it they are loaded by the first call. */
+void engine_load_modules(struct engine *engine);
 /* Connects where needed and describes every command. False: DATABASE_UNAVAILABLE, or what is missing (writ install). */
 bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
 /* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */

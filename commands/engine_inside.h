@@ -16,7 +16,8 @@
 struct source {
   const struct datasource *datasource;
   struct conn *conn;
-  struct conn *second; /* NULL until a handler's mutexes are to be held */
+  struct conn **seconds; /* to hold handlers' mutexes, made when needed: several where a module runs another */
+  size_t nseconds, held; /* those that hold some are the first */
   bool described;
   void *mem; /* of the shapes that were described together */
 };
@@ -29,6 +30,7 @@ struct engine {
   struct shape *shapes;    /* manifest->ncommands */
   void **shape_mem;        /* of those described alone since */
   struct variants *variants;
+  struct modules *modules;            /* NULL: not loaded yet */
   struct http_client *http;           /* NULL: not needed yet */
   struct counters_page *page;         /* of all workers; NULL: there are no others */
   const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
@@ -56,7 +58,7 @@ struct mutexes {
   bool there, waits;
   size_t first, lock;
   int64_t until_ms; /* clock_ms; 0: not begun */
-  struct conn *held_by; /* the open transaction of mutex_hold; NULL: none */
+  struct source *held_by; /* whose last second connection has the open transaction of mutex_hold; NULL: none */
 };
 
 /* One call of engine_run. */

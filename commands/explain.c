@@ -99,6 +99,8 @@ static void explain_handler(struct str *out, const struct command *c) {
   if (c->http) {
     explain_service(out, "handler", c->name, c->http);
     str_char(out, '\n');
+  } else {
+    str_printf(out, "     module %s: function %s of %s\n", c->name, c->module->function, c->module->file);
   }
   for (size_t i = 0; i < c->nmutexes; i++) str_printf(out, "     mutex %s, held for the whole call\n", c->mutexes[i].name);
 }

@@ -1,9 +1,11 @@
-/* Handlers that are services (http:). */
+/* Handlers: services (http:) and modules (module:). */
 #include "commands/handler.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "commands/arguments.h"
 #include "commands/call_token.h"
 #include "commands/crowd.h"
 #include "commands/engine_inside.h"
@@ -18,11 +20,19 @@ struct held {
   size_t n;
 };
 
-/* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
-static const char *token_for(struct run *r, const struct held *held) {
+/* As what the handler's own calls are made. */
+static struct call_token token_for(const struct run *r, const struct held *held) {
   struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
                              .depth = (r->call->token ? r->call->token->depth : 0) + 1,
                              .key = r->call->key ? r->call->key->key : NULL, .held = held->list, .nheld = held->n};
+
+  token.caller.inside = true;
+  return token;
+}
+
+/* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
+static const char *token_text(struct run *r, const struct held *held) {
+  struct call_token token = token_for(r, held);
 
   return r->engine->call_secret ? call_token_write(r->mem, r->engine->call_secret, &token) : NULL;
 }
@@ -30,7 +40,7 @@ static const char *token_for(struct run *r, const struct held *held) {
 static void prepare(struct run *r, const struct node *node, const struct held *held, struct service_call *call) {
   const struct service *service = node->command->http;
   struct str *body = str_new(r->mem, 512);
-  const char *token = token_for(r, held);
+  const char *token = token_text(r, held);
 
   str_char(body, '{');
   service_body(r, service, node->command, node->args, true, body);
@@ -106,6 +116,27 @@ static bool ask_in_turn(struct run *r, struct node *node, const struct held *hel
   return ok;
 }
 
+/* A module's calls are made by this worker itself, so it waits for no other, and takes no place. */
+static bool run_module(struct run *r, struct node *node, const struct held *held) {
+  struct call_token token = token_for(r, held);
+  struct invocation inside = *r->call;
+  struct str *args = str_new(r->mem, 256);
+  int64_t begun_us = clock_us();
+  bool ok;
+
+  inside.caller = &token.caller;
+  inside.token = &token;
+  inside.key = NULL; /* each call has one of its own */
+  inside.held = token.held;
+  inside.nheld = token.nheld;
+  arguments_write(args, r->set, node->command, node->args, true);
+  ok = module_run(r->engine, r->mem, node->command, args->p, args->len, &inside, r->report, &node->text, &node->len, r->e);
+  r->report->handler_us += clock_us() - begun_us;
+  r->report->handlers++;
+  count(r, ok);
+  return ok;
+}
+
 static struct node *node_of(const struct run *r, size_t index) {
   size_t i = r->set->entries[index].first_node;
 
@@ -113,13 +144,17 @@ static struct node *node_of(const struct run *r, size_t index) {
   return r->set->nodes[i];
 }
 
+static bool run_program(struct run *r, struct node *node, const struct held *held) {
+  return node->command->module ? run_module(r, node, held) : ask_in_turn(r, node, held);
+}
+
 /* Its mutexes are held for the whole call. Without any the database is not asked for. */
 static bool ask_alone(struct run *r, size_t index, struct node *node) {
   struct held held = {r->call->held, r->call->nheld};
   bool ok;
 
-  if (!node->command->nmutexes) return ask_in_turn(r, node, &held);
-  ok = mutex_hold(r, index, &held.list, &held.n) && ask_in_turn(r, node, &held);
+  if (!node->command->nmutexes) return run_program(r, node, &held);
+  ok = mutex_hold(r, index, &held.list, &held.n) && run_program(r, node, &held);
   mutex_release(r);
   return ok;
 }

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "commands/call_token.h"
 #include "commands/engine_inside.h"
 
 #include <stdlib.h>
@@ -118,6 +119,17 @@ const struct idempotency *idempotency_new(const void *mem, const struct caller *
   digest_hex(fingerprint, hex);
   out->fingerprint = arena_strdup(out, hex);
   return out;
+}
+
+const struct idempotency *idempotency_within(const void *mem, const struct call_token *token, const char *own, unsigned times,
+                                             const struct command *command, const struct json *args) {
+  const char *fingerprint, *key;
+
+  if (!own && command->kind == COMMAND_EXECUTE_SET) return NULL;
+  fingerprint = idempotency_new(mem, &token->caller, "", command, args)->fingerprint;
+  if (times) fingerprint = arena_printf(mem, "%s %u", fingerprint, times);
+  key = call_token_key(mem, token, own, fingerprint);
+  return key ? idempotency_new(mem, &token->caller, key, command, args) : NULL;
 }
 
 bool idempotency_clean(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {

@@ -205,10 +205,12 @@ enum next keyed_judge(struct run *r, size_t datasource, const struct plan *plan,
 
   if (!key_of(r)) return NEXT_OTHER;
   if (f->state == TXN_UNKNOWN) return resolve(r, datasource);
-  if (f->was_lost || ++r->keyed.rounds > ROUNDS) return NEXT_OTHER;
+  /* These were answered before the connection was lost, if it was. */
+  if (++r->keyed.rounds > ROUNDS && (at == k->lock || at == k->find || at == k->store)) return conflict(r);
   if (at == k->lock && err_is_own(r->e, "IDEMPOTENCY_BUSY")) return wait_a_while(r, datasource);
   if (at == k->find && err_is_own(r->e, "IDEMPOTENCY_FOUND")) return read_row(r, datasource);
   if (at == k->store && strcmp(r->e->sqlstate, "23505") == 0) return read_row(r, datasource);
+  if (f->was_lost) return NEXT_OTHER;
   if (at == k->lock || at == k->find || at == k->store) {
     explain_rights(r);
     return NEXT_OTHER;

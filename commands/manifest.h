@@ -2,6 +2,7 @@
 #ifndef WRIT_COMMANDS_MANIFEST_H
 #define WRIT_COMMANDS_MANIFEST_H
 
+#include "commands/module.h"
 #include "commands/mutex.h"
 #include "commands/service.h"
 #include "commands/sql_scan.h"
@@ -126,6 +127,7 @@ struct command {
   size_t nmutexes;
   bool needs_key;               /* a request that names it must have an Idempotency-Key */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
+  const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
 };
 

@@ -289,7 +289,7 @@ enum {
 };
 enum { OF_TRANSACTION = OF_SQL | OF_CHECK | OF_COMPOSITE, OF_ALL = OF_TRANSACTION | OF_HANDLER };
 
-/* read NULL: read later, when the others are there. kinds 0: for another version of writ. */
+/* read NULL: read later, when the others are there. */
 static const struct command_key {
   const char *name;
   unsigned kinds;
@@ -313,7 +313,7 @@ static const struct command_key {
     {"idempotency", OF_ALL, read_idempotency},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
-    {"module", 0, NULL},
+    {"module", OF_HANDLER, manifest_read_module},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
 
@@ -327,14 +327,15 @@ static void unknown_command_key(struct manifest_reader *r, int line, const struc
   const char *names[NCOMMAND_KEYS + 1] = {NULL};
   size_t n = 0;
   for (size_t i = 0; i < NCOMMAND_KEYS; i++)
-    if (command_keys[i].kinds) names[n++] = command_keys[i].name;
+    names[n++] = command_keys[i].name;
   manifest_wrong_key(r, line, c->name, key, names);
 }
 
 /* By which of its keys the command is what it is. */
 static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
-  static const char *const keys[] = {"sql", "check", "commands", "http"};
-  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_HANDLER};
+  static const char *const keys[] = {"sql", "check", "commands", "http", "module"};
+  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_HANDLER,
+                                             COMMAND_HANDLER};
   unsigned found = 0;
 
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -343,9 +344,8 @@ static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
     found++;
   }
   d->kind_known = d->args_known = found == 1;
-  if (found == 0 && yaml_get(d->node, "module")) return; /* told with the key */
   if (found != 1)
-    manifest_wrong(r, line, d->command->name, "%s sql:, check:, commands: and http: is needed; it says what the command is",
+    manifest_wrong(r, line, d->command->name, "%s sql:, check:, commands:, http: and module: is needed; it says what the command is",
                    found ? "only one of" : "one of");
 }
 
@@ -358,8 +358,6 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
     const struct command_key *key = find_command_key(node->json.keys[i]);
     if (!key)
       unknown_command_key(r, node->key_lines[i], c, node->json.keys[i]);
-    else if (key->kinds == 0)
-      manifest_wrong(r, node->key_lines[i], c->name, "%s: is not supported by this version of writ", key->name);
     else if (d->kind_known && !(key->kinds & (1U << c->kind)))
       manifest_wrong(r, node->key_lines[i], c->name, "%s: does not apply to %s; remove it", key->name,
                      kind_names[c->kind]);
@@ -387,7 +385,7 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
   else if (!sql_is_name(c->name))
     manifest_wrong(r, c->line, c->name, "a command's name is letters, digits and _, not a digit first, at most %d",
                    SQL_NAME_BYTES);
-  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] } or { http: ... }")) return;
+  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] }, { http: ... } or { module: ... }")) return;
   d->node = node;
   c->max_affected = -1;
   find_kind(r, d, c->line);

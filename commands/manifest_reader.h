@@ -66,6 +66,9 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* manifest_module.c. */
+void manifest_read_module(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
 /* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
 void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
                    struct template *out);

@@ -261,7 +261,7 @@ static enum next wait_a_while(struct run *r, size_t datasource, const struct pla
 enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
   size_t at = f->failed_step;
 
-  if (!r->mutexes.there || f->was_lost || at < r->mutexes.first || at > r->mutexes.lock) return NEXT_OTHER;
+  if (!r->mutexes.there || at < r->mutexes.first || at > r->mutexes.lock) return NEXT_OTHER;
   if (at < r->mutexes.lock) { /* a value that its type does not take */
     const char *argument = plan->steps[at].argument;
 
@@ -281,8 +281,11 @@ static const char list_sql[] = "select coalesce(array_agg(h)::text, '{}')" LOCKS
 static struct conn *second_connection(struct run *r, size_t datasource) {
   struct source *source = &r->engine->sources[datasource];
 
-  if (!source->second) source->second = engine_connection(r->engine, datasource);
-  return source->second;
+  if (source->held == source->nseconds) {
+    arena_grow(r->engine, source->seconds, source->nseconds);
+    source->seconds[source->nseconds++] = engine_connection(r->engine, datasource);
+  }
+  return source->seconds[source->held];
 }
 
 /* Values are read as the caller's role, as in a transaction. */
@@ -337,7 +340,8 @@ static enum next hold_once(struct run *r, size_t entry, size_t datasource, struc
   }
   if (!conn_open(c, &r->wait, &fresh, r->e)) return NEXT_REFUSED;
   if (hold_open(c, r->mem, plan.steps, plan.n, &r->wait, &list, &failed.failed_step, r->e)) {
-    r->mutexes.held_by = c;
+    r->mutexes.held_by = &r->engine->sources[datasource];
+    r->mutexes.held_by->held++;
     keep_held(r, datasource, list, held, nheld);
     return NEXT_DONE;
   }
@@ -362,8 +366,9 @@ bool mutex_hold(struct run *r, size_t entry, const struct mutex_held **held, siz
 
 void mutex_release(struct run *r) {
   struct wait w = {.deadline_ms = clock_ms() + RELEASE_MS, .caller_fd = -1};
+  struct source *source = r->mutexes.held_by;
 
-  if (r->mutexes.held_by && !hold_close(r->mutexes.held_by, &w))
-    log_line(LOG_WARN, "mutex_lost", "id=%s reason=\"the connection that held it broke\"", r->call->request_id);
   r->mutexes.held_by = NULL;
+  if (source && !hold_close(source->seconds[--source->held], &w))
+    log_line(LOG_WARN, "mutex_lost", "id=%s reason=\"the connection that held it broke\"", r->call->request_id);
 }

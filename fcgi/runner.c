@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/user.h"
 #include "commands/config.h"
 #include "commands/courier.h"
 #include "fcgi/child.h"
@@ -36,7 +37,7 @@ int runner_run(const struct runner_start *start) {
   int stop_fd;
 
   log_init("runner");
-  if (!child_drop_privileges(start->setup)) {
+  if (!user_become(start->setup->user, start->setup->uid, start->setup->gid)) {
     log_line(LOG_ERROR, "worker", "reason=\"cannot become the user of the workers\"");
     return 1;
   }

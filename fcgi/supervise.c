@@ -286,6 +286,7 @@ static void be_checker(struct supervisor *s) __attribute__((noreturn));
 static void be_checker(struct supervisor *s) {
   void *mem = arena_request(NULL);
   struct problems problems;
+  struct setup *setup;
   bool ok;
 
   log_init("checker");
@@ -293,7 +294,8 @@ static void be_checker(struct supervisor *s) {
   if (getppid() != s->pid) _exit(1);
   sigprocmask(SIG_SETMASK, &s->workers_mask, NULL);
   problems_init(&problems, mem);
-  ok = setup_load(mem, s->config_file, &problems) != NULL;
+  setup = setup_load(mem, s->config_file, &problems);
+  ok = setup && setup_try_modules(setup, &problems);
   log_problems(&problems, mem);
   talloc_free(mem);
   leave(s, ok ? 0 : 1);

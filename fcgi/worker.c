@@ -6,6 +6,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "commands/config.h"
 #include "fcgi/child.h"
 #include "fcgi/reply_write.h"
@@ -106,7 +107,7 @@ static void make_ready(struct worker *w) {
 static bool prepare(struct worker *w) {
   const struct worker_start *start = w->start;
 
-  if (!child_drop_privileges(start->setup)) {
+  if (!user_become(start->setup->user, start->setup->uid, start->setup->gid)) {
     log_line(LOG_ERROR, "worker", "reason=%s", "\"cannot become the user of the workers\"");
     return false;
   }
@@ -125,6 +126,7 @@ static bool prepare(struct worker *w) {
   };
   engine_wakes(w->site.engine, start->wake_fd);
   engine_share(w->site.engine, start->page, start->call_secret);
+  engine_load_modules(w->site.engine);
   make_ready(w);
   return true;
 }

@@ -192,16 +192,6 @@ static bool take_if_match(struct call *call, const struct json **args, struct er
 
 /* ---- all of it ---- */
 
-/* A handler's own call: its key is one within that call. A set of several transactions has none unless it is given one. */
-static const char *key_within(struct call *call, const char *own, const struct json *args) {
-  void *mem = call->request->mem;
-  const struct idempotency *this;
-
-  if (!own && call->command->kind == COMMAND_EXECUTE_SET) return NULL;
-  this = idempotency_new(mem, &call->caller, "", call->command, args);
-  return call_token_key(mem, call->token, own, this->fingerprint);
-}
-
 /* Not for a dry run, which leaves nothing behind that could be repeated. */
 static bool read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
   const struct request *r = call->request;
@@ -209,8 +199,8 @@ static bool read_key(struct call *call, struct invocation *invocation, const str
 
   if (invocation->dry_run) return true;
   if (r->idempotency_key && !(key = idempotency_read(r->mem, r->idempotency_key, e))) return false;
-  if (call->token) key = key_within(call, key, args);
-  if (key) invocation->key = idempotency_new(r->mem, &call->caller, key, call->command, args);
+  if (call->token) invocation->key = idempotency_within(r->mem, call->token, key, 0, call->command, args);
+  else if (key) invocation->key = idempotency_new(r->mem, &call->caller, key, call->command, args);
   return true;
 }
 

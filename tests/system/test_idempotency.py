@@ -70,7 +70,7 @@ commands:
 
 @pytest.fixture(scope="module")
 def site(database):
-    with harness.Site(database, MANIFEST, workers=4, idempotency_wait_ms=20000) as site:
+    with harness.Site(database, MANIFEST, workers=4, waiting_workers=4, idempotency_wait_ms=20000) as site:
         yield site
 
 
@@ -379,6 +379,10 @@ def test_a_backend_that_dies_while_committing(database, slow_commit, prepared):
         assert is_replay(site.client.command("add", {"text": "with"}, headers=keyed("k")))
 
 
+# BEGIN and the settings of the request below, sent without being prepared, and a little of the lock's statement.
+AS_FAR_AS_THE_SETTINGS = 600
+
+
 @pytest.fixture(scope="module")
 def proxy(postgres):
     with harness.Proxy(postgres, delay_ms=20) as proxy:
@@ -414,6 +418,31 @@ def test_when_all_of_postgresql_dies_while_committing():
             assert notes(database) == 1
 
 
+@pytest.mark.parametrize("commands", [[("add", {"text": "past"})], [("free", {"text": "past"}), ("none", {"text": "past"})],
+                                      [("many", {"n": 1, "size": 1})]], ids=["refused by a constraint", "by a check", "not refused"])
+def test_a_snapshot_from_before_the_first_run(database, proxy, commands):
+    """The first run comes to its end between the second's snapshot and its look at the key: neither the key nor what was
+    written is seen, and yet the answer is the first one's."""
+    def in_transaction():
+        return database.one("select count(*) from pg_stat_activity where backend_xmin is not null and wait_event = 'ClientRead' "
+                            "and usename = 'writ'")
+
+    def send(site):
+        return site.client.set(*commands, isolation="repeatable_read", headers=keyed("k", **{"X-Request-Id": "a" * 32}))
+
+    through = {"default": {"conninfo": proxy.conninfo(database.name), "prepared": False}}
+    with harness.Site(database, MANIFEST, workers=1) as first, harness.Site(database, MANIFEST, workers=1, datasources=through) as second:
+        assert second.client.command("odd").status == 200  # it is connected
+        proxy.ask("rule", way="to_server", bytes=AS_FAR_AS_THE_SETTINGS, action="stall")
+        later = Later(send, second)
+        harness.wait_until(in_transaction, "the second to have its snapshot")
+        answer = send(first)
+        assert answer.status == 200 and not is_replay(answer)
+        proxy.ask("resume")
+        again = later.get()
+        assert is_replay(again) and again.body == answer.body, again
+
+
 def test_through_pgbouncer(postgres, database):
     with harness.PgBouncer(postgres) as pooler, harness.Site(
             database, MANIFEST, workers=3, idempotency_wait_ms=20000,
@@ -422,6 +451,18 @@ def test_through_pgbouncer(postgres, database):
         laters = [Later(site.client.command, "add_slowly", {"text": "p", "seconds": 1}, headers=keyed("p")) for _ in range(2)]
         assert sorted(is_replay(later.get()) for later in laters) == [False, True]
         assert notes(database) == 2
+
+
+def test_acknowledged_is_durable(database):
+    """Whatever the database's default: a repeat must find what the first was told of, also after a crash."""
+    database.execute(f"alter database {database.name} set synchronous_commit = off")
+    try:
+        with harness.Site(database, MANIFEST.replace("select id from note where text = :text",
+                                                     "select current_setting('synchronous_commit') as s where :text <> ''")) as site:
+            assert site.client.command("find", {"text": "x"}).result == {"s": "off"}
+            assert site.client.command("find", {"text": "x"}, headers=keyed("k")).result == {"s": "on"}
+    finally:
+        database.execute(f"alter database {database.name} reset synchronous_commit")
 
 
 # ---- what it costs, and who needs what
