@@ -21,6 +21,10 @@ struct options {
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
+  bool dead, json;                        /* jobs */
+  const char *all_dead;                   /* jobs: of this hook; NULL: by id */
+  const char *const *operands;            /* jobs: what to do, and ids */
+  int noperands;
   const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input */
 };
 
@@ -29,6 +33,7 @@ int cli_check(void *mem, const struct options *o);
 int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
+int cli_jobs(void *mem, const struct options *o);
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

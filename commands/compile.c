@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "commands/config.h"
+#include "commands/outbox.h"
 #include "commands/param.h"
 
 #include <string.h>
@@ -47,6 +48,7 @@ static void give_slots(struct command_set *set, size_t first, size_t end, bool k
     if (keep || !is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &last);
     set->entries[i].slot = keep && !is_spliced(entry->result) ? ++last : 0;
   }
+  outbox_each_result(set, first, end, give_slot, &last);
 }
 
 /* Places in the request. */
@@ -376,5 +378,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
     if (!compile_nodes(k, set, entry->first_node, entry->end_node, comes_between, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
-  return compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e);
+  if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
+  outbox_compile(k, set, first, end, plan);
+  return true;
 }

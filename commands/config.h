@@ -34,6 +34,10 @@ struct config {
   struct datasource *datasources;
   size_t ndatasources; /* the first is the default one */
   int workers, inside_workers;
+  int runners;            /* processes that deliver after-hooks */
+  int runner_deliveries;  /* at once, of each runner on each datasource */
+  int runner_lease_ms, runner_poll_ms;
+  int runner_keep_dead_s; /* dead letters; 0: for good */
   int max_requests;       /* a worker ends after so many; 0: never */
   int timeout_ms;         /* a request's deadline */
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */

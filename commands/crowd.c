@@ -14,7 +14,7 @@ static int taken(struct counters_page *page) {
   int n = 0;
 
   for (uint32_t i = 0; i < page->slots; i++)
-    n += page->slot[i].inside && __atomic_load_n(&page->slot[i].handler, __ATOMIC_SEQ_CST);
+    n += page->slot[i].pool && __atomic_load_n(&page->slot[i].handler, __ATOMIC_SEQ_CST);
   return n;
 }
 

@@ -1,4 +1,5 @@
-/* How many inside workers are in handlers at once: over all workers of one writd, in the page of counters that they share. */
+/* How many inside workers are in handlers, or wait for what a handler may hold, at once: over all workers of one writd, in the page
+ * of counters that they share. */
 #ifndef WRIT_COMMANDS_CROWD_H
 #define WRIT_COMMANDS_CROWD_H
 

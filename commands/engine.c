@@ -7,6 +7,7 @@
 #include "commands/call_token.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
   VERSION_WANTED = 2, /* of schema writ: sql/install */
@@ -26,7 +27,7 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
 
-  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters};
+  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1};
   engine->sources = arena_array(engine, struct source, config->ndatasources);
   engine->shapes = arena_array(engine, struct shape, manifest->ncommands);
   engine->shape_mem = arena_array(engine, void *, manifest->ncommands);
@@ -64,6 +65,14 @@ void engine_load_modules(struct engine *engine) {
 
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
+
+void engine_wakes(struct engine *engine, int fd) { engine->wake_fd = fd; }
+
+/* A full socket means that they have been told already. */
+void engine_wake(struct engine *engine) {
+  if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  engine->wake = false;
+}
 
 void engine_tidy(struct engine *engine) {
   int64_t idle_ms = (int64_t)engine->config->idle_connection_s * 1000;

@@ -44,6 +44,7 @@ struct report {
   int64_t hook_us, handler_us; /* of hooks asked together: the longest */
   uint64_t rows;
   unsigned flights, retries, hooks, handlers;
+  bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
   bool replayed; /* the answer is a stored one */
 };
 
@@ -67,6 +68,10 @@ void engine_load_modules(struct engine *engine);
 bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
 /* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
 void engine_check(struct engine *engine, struct problems *p);
+/* fd: a datagram socket on which a byte wakes the runners that deliver after-hooks; borrowed. */
+void engine_wakes(struct engine *engine, int fd);
+/* Behind an answer: wakes the runners when there is something to deliver. */
+void engine_wake(struct engine *engine);
 /* Between requests: closes connections idle for too long, replaces those that have grown. */
 void engine_tidy(struct engine *engine);
 

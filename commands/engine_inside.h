@@ -34,6 +34,8 @@ struct engine {
   struct http_client *http;           /* NULL: not needed yet */
   struct counters_page *page;         /* of all workers; NULL: there are no others */
   const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
+  int wake_fd;             /* of the runners; -1: none */
+  bool wake;               /* there is work for them since they were woken last */
 };
 
 /* What to do after a flight that failed. */
@@ -78,6 +80,7 @@ struct run {
   struct mutexes mutexes;
   const char *stored;     /* a stored answer to give; NULL: none */
   size_t stored_len;
+  struct step_result items; /* what the step of the after-hooks gave */
 };
 
 /* engine.c: made when first needed. */

@@ -126,6 +126,7 @@ bool engine_explain(struct engine *engine, void *mem, struct command_set *set, c
                     struct str *text, struct err *e) {
   struct report report = {0};
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = &report, .e = e,
+                  .mutation = "00000000-0000-0000-0000-000000000000", /* of each call another */
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = -1}};
   size_t step = set->each_alone ? 1 : set->nentries;
 

@@ -103,7 +103,7 @@ static bool ask(struct run *r, struct node *node, const struct held *held) {
 /* Inside workers do not wait for each other: the last one that is free never goes into a handler. */
 static bool ask_in_turn(struct run *r, struct node *node, const struct held *held) {
   struct engine *engine = r->engine;
-  bool inside = engine->page && engine->counters->inside, ok;
+  bool inside = engine->page && engine->counters->pool, ok;
 
   if (inside && !crowd_enter(engine->page, engine->counters, engine->config->inside_workers - 1)) {
     err_set(r->e, HANDLERS_BUSY, "All places for handlers that are called by handlers are taken; nothing was done.");

@@ -7,6 +7,7 @@
 #include "commands/call_token.h"
 #include "commands/handler.h"
 #include "commands/hook.h"
+#include "commands/outbox.h"
 
 #include <string.h>
 
@@ -57,12 +58,17 @@ static bool resolve_node(struct run *r, const struct node *node, size_t first_no
 
 /* What hooks are shown. */
 static bool resolve_uses(struct run *r, size_t index) {
-  const struct entry *entry = &r->set->entries[index];
+  size_t first = r->set->entries[index].first_node;
 
   for (size_t i = 0; i < r->set->nuses; i++) {
     const struct use *use = &r->set->uses[i];
-    for (size_t a = 0; use->entry == index && a < use->command->nargs; a++)
-      if (use->args[a] && !resolve(r, (struct expr *)use->args[a], entry->first_node)) return false;
+
+    if (use->entry != index) continue;
+    for (size_t a = 0; a < use->command->nargs; a++)
+      if (use->args[a] && !resolve(r, (struct expr *)use->args[a], first)) return false;
+    for (size_t h = 0; h < use->command->nafter_hooks; h++)
+      if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
+    if (!resolve(r, (struct expr *)use->result, first)) return false;
   }
   return true;
 }
@@ -72,7 +78,7 @@ static bool resolve_entry(struct run *r, size_t index) {
 
   for (size_t j = entry->first_node; j < entry->end_node; j++)
     if (!resolve_node(r, r->set->nodes[j], entry->first_node)) return false;
-  return resolve_uses(r, index) && resolve(r, (struct expr *)entry->result, entry->first_node);
+  return resolve(r, (struct expr *)entry->result, entry->first_node) && resolve_uses(r, index);
 }
 
 static bool on_one_datasource(const struct command_set *set) {
@@ -124,7 +130,7 @@ static bool run_entry(struct run *r, size_t i) {
   r->looked_again = r->session_renewed = false;
   r->retries = 0;
   if (!resolve_entry(r, i) || !ask_hooks(r, i, i + 1, c->isolation)) return false;
-  return c->kind == COMMAND_HANDLER ? handler_run(r, i) : transaction_run(r, c->datasource, c->isolation, i, i + 1);
+  return c->kind == COMMAND_HANDLER ? handler_run(r, i) && outbox_write(r, i) : transaction_run(r, c->datasource, c->isolation, i, i + 1);
 }
 
 static bool run_each(struct run *r) {

@@ -365,6 +365,23 @@ static bool has_steps(const struct command *c) {
   return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes;
 }
 
+/* What orders the deliveries of its after-hooks. */
+static bool fill_keys(struct decoder *d, struct use *use) {
+  const struct command *c = use->command;
+  struct scope s = {.composite = c, .args = use->args, .results = &use->result};
+
+  use->keys = arena_array(d->mem, const struct expr *, c->nafter_hooks + 1);
+  for (size_t i = 0; i < c->nafter_hooks; i++) {
+    struct expr *key;
+
+    if (!c->after_hooks[i].key) continue;
+    key = arena_new(d->mem, struct expr);
+    if (!fill_template(d, &s, c->after_hooks[i].key, key)) return false;
+    use->keys[i] = key;
+  }
+  return true;
+}
+
 /* Arguments in whose place a hook has put others. */
 static void put_changes(struct decoder *d, const struct use *use) {
   for (size_t i = 0; use->changed && i < use->command->nargs; i++) {
@@ -403,6 +420,7 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
   use.result = unfold_statements(d, c, args, entry, direct);
   if (!use.result || !add_guards(d, c->after, c->nafter, &use, PHASE_AFTER)) return NULL;
   use.end_node = set->nnodes;
+  if (!fill_keys(d, &use)) return NULL;
   set->uses[index] = use;
   return use.result;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "commands/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
   return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
-                           .keep = r->call->key && !r->call->dry_run};
+                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -74,6 +75,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
 
   own_argument_error(r, argument);
   own_constraint_error(r);
+  if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
   if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
 }
@@ -155,6 +157,7 @@ static enum next fly(struct run *r, size_t datasource, enum isolation isolation,
   r->report->flights++;
   if (ok) {
     result_keep(r, first, end, &f);
+    if (r->set->outbox_step != SIZE_MAX) r->items = f.results[r->set->outbox_step];
     return NEXT_DONE;
   }
   next = judge(r, datasource, &plan, &f);
@@ -171,6 +174,7 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   while (next == NEXT_AGAIN);
   wait_end(r);
   r->report->retries = r->retries;
+  if (next == NEXT_DONE && !r->stored && r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &r->items);
   return next == NEXT_DONE;
 }
 

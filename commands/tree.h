@@ -53,6 +53,7 @@ struct use {
   const struct command *command;
   const struct expr **args;     /* by index into command->args; NULL: the default */
   const struct expr *result;
+  const struct expr **keys;     /* of its after-hooks; NULL: no order */
   size_t entry;                 /* index into the set's entries */
   bool direct;                  /* the entry's own command */
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
@@ -84,6 +85,9 @@ struct command_set {
   size_t nnodes, nstatements; /* those of PHASE_WRITE: what limits.commands bounds */
   struct use *uses;
   size_t nuses;
+  size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
+  const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
+  size_t outbox_sync;           /* so many of those */
 };
 
 const struct expr *expr_literal(void *mem, const struct json *value);

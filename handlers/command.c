@@ -240,6 +240,7 @@ bool command_run(struct call *call, struct err *e) {
   if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
   if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
   if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
   return true;

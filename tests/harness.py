@@ -470,6 +470,7 @@ def settings_for(database, folder, **settings):
         "datasources": {"default": database.conninfo},
         "workers": 2,
         "inside_workers": 1,
+        "runners": 0,
         "log_level": "debug",
     }
     return {**default, **settings}

@@ -581,6 +581,31 @@ def test_mutex_is_held_for_the_whole_call(database):
             assert site.client.command("guarded", {"name": "a"}).result == 409  # that name is there now; the mutex is free
 
 
+@pytest.mark.parametrize("inside_workers", [1, 3])
+def test_who_waits_for_a_handlers_mutex_does_not_keep_it_from_calling(database, inside_workers):
+    """Strangers on the inside want the mutex that the handler holds, for as long as they may wait; it comes through all the same."""
+    with Service() as service:
+        with Site(database, MANIFEST.format(service.url("")), inside_workers=inside_workers, waiting_workers=100,
+                  mutex_wait_ms=300000, timeout_ms=300000) as site:
+            database.execute("truncate person")
+            strangers = []
+
+            def call(request):
+                for _ in range(inside_workers):
+                    strangers.append(threading.Thread(target=lambda: codes.append(
+                        site.inside.command("add_guarded", {"name": "a"}).status)))
+                    strangers[-1].start()
+                wait_until(lambda: 409 in codes, "a stranger to be refused", 20)  # the others wait
+                return {"result": back(site, request, "add_guarded", {"name": "a"}).status}
+
+            codes = []
+            service.at("/guarded", call)
+            assert site.client.command("guarded", {"name": "a"}).result == 200
+            for stranger in strangers:
+                stranger.join(60)
+            assert len(codes) == inside_workers and set(codes) == {409}  # busy, or that name is there
+
+
 # ---- books and tools ----------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ static struct counters_page *page_of(unsigned slots) {
   struct counters_page *page = counters_create(slots);
 
   assert_non_null(page);
-  for (unsigned i = 0; i < slots; i++) page->slot[i].inside = 1;
+  for (unsigned i = 0; i < slots; i++) page->slot[i].pool = 1;
   return page;
 }
 
@@ -45,7 +45,7 @@ static void test_border(void **state) {
   struct counters_page *page = page_of(3);
 
   (void)state;
-  page->slot[0].inside = 0;
+  page->slot[0].pool = 0;
   page->slot[0].handler = 1;
   assert_true(crowd_enter(page, &page->slot[1], 1));
   assert_false(crowd_enter(page, &page->slot[2], 1));
