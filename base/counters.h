@@ -35,8 +35,8 @@ struct counters_page {
 
 /* MAP_SHARED | MAP_ANONYMOUS, made before the first fork; never freed. NULL with errno on failure. */
 struct counters_page *counters_create(unsigned slots);
-/* A place among those of one pool that wait, of which there are most; false: all are taken. Two that come for the last one at the
- * same moment may both be sent away. A worker that dies keeps its place until the supervisor clears its block. */
+/* A place among those of one pool that wait, of which there are most; false: all are taken. Two that come for the last one
+ * at the same moment may both be sent away. A worker that dies keeps its place until the supervisor clears its block. */
 bool counters_wait_begin(const struct counters_page *page, struct counters *own, unsigned most);
 void counters_wait_end(struct counters *own);
 /* The bucket of a request that took us microseconds. */

@@ -9,7 +9,8 @@ static bool missing_grant(void *mem, const char *conninfo, const char *role, cha
   struct str *sql = str_new(mem, 1024);
 
   str_add(sql, "select format('grant select, insert, update, delete on all tables in schema writ to %1$I;"
-           " grant usage on all sequences in schema writ to %1$I', r.rolname) from pg_catalog.pg_roles r where r.rolname = ");
+           " grant usage on all sequences in schema writ to %1$I', r.rolname) from pg_catalog.pg_roles r"
+           " where r.rolname = ");
   str_sql_literal(sql, role);
   str_add(sql, " and exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
            " and case when c.relkind in ('r', 'p') then not (has_table_privilege(r.oid, c.oid, 'select')"

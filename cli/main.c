@@ -26,9 +26,11 @@ static const struct subcommand subcommands[] = {
      "look for mistakes in configuration, manifest, database and grants"},
     {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_GRANT),
      "install [--datasource NAME] [--conninfo CONNINFO] [--grant ROLE]", "install or upgrade schema writ in the database"},
-    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
+    {"run", cli_run, 1, 2, OF_CALLER,
+     "run [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "run one command as a caller of the inside, and print the answer"},
-    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
+    {"explain", cli_explain, 1, 2, OF_CALLER,
+     "explain [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "print the statements that a command would run"},
 };
 

@@ -79,7 +79,8 @@ void compile_place(void *mem, const struct command_set *set, const struct node *
   place(mem, set, node->entry, callers_argument(node, argument), e);
 }
 
-void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument, struct err *e) {
+void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument,
+                       struct err *e) {
   const struct command *c = use->command;
 
   for (size_t i = 0; !use->direct && argument && i < c->nargs; i++)
@@ -324,7 +325,8 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
   entry->result_step = plan->n;
   add_step(k, plan, (struct step){.statement = entry->slot ? own_statement(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
                                                            : own_statement(k, KEY_BUILD, wrap_build_sql),
-                                  .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT, .member = (unsigned)owner,
+                                  .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT,
+                                  .member = (unsigned)owner,
                                   .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
   return true;
 }

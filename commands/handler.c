@@ -153,8 +153,8 @@ static bool ask_alone(struct run *r, size_t index, struct node *node) {
   struct held held = {r->call->held, r->call->nheld};
   bool ok;
 
-  if (!node->command->nmutexes) return run_program(r, node, &held);
-  ok = mutex_hold(r, index, &held.list, &held.n) && run_program(r, node, &held);
+  if (!node->command->nmutexes) return transaction_guard(r, index) && run_program(r, node, &held);
+  ok = mutex_hold(r, index, &held.list, &held.n) && transaction_guard(r, index) && run_program(r, node, &held);
   mutex_release(r);
   return ok;
 }

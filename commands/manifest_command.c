@@ -170,7 +170,8 @@ static void read_idempotency(struct manifest_reader *r, struct draft *d, const s
   const char *text = manifest_text(r, d->command->name, "idempotency", value);
 
   if (text && strcmp(text, "required") != 0)
-    manifest_wrong(r, value->line, d->command->name, "idempotency: %s is not known here; write required, or remove it", text);
+    manifest_wrong(r, value->line, d->command->name, "idempotency: %s is not known here; write required, or remove it",
+                   text);
   d->command->needs_key = text != NULL;
 }
 
@@ -306,7 +307,7 @@ static const struct command_key {
     {"error", OF_CHECK, read_error},
     {"result", OF_COMPOSITE, NULL},
     {"isolation", OF_COMPOSITE, read_isolation},
-    {"permissions", OF_TRANSACTION, manifest_read_permissions},
+    {"permissions", OF_ALL, manifest_read_permissions},
     {"version", OF_TRANSACTION, manifest_read_version},
     {"max_affected", OF_SQL, manifest_read_max_affected},
     {"mutex", OF_ALL, NULL},
@@ -374,7 +375,8 @@ static void read_behind_args(struct manifest_reader *r, struct draft *d) {
   if (mutex) mutex_read(r, d, mutex);
   if (hooks) manifest_read_hooks(r, d, hooks);
   if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
-    manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write returns: none");
+    manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write "
+                   "returns: none");
 }
 
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node) {

@@ -1,6 +1,6 @@
 /* Mutexes of a transaction: advisory locks that end with it, taken in one statement ahead of all that looks at data, in the
- * order of what is locked. First none is waited for, so that a worker waits only where it must: then the flight is sent again,
- * and waits. */
+ * order of what is locked. First none is waited for, so that a worker waits only where it must: then the flight is sent
+ * again, and waits. */
 #include "commands/engine_inside.h"
 
 #include "base/arena.h"
@@ -16,8 +16,8 @@
 
 enum { RELEASE_MS = 5000 };
 
-/* The locks x (h) of the names $1, each an array in which texts and names of settings take turns, but for those in $2. offset 0
- * keeps the order, and the functions that lock, apart from what is below. */
+/* The locks x (h) of the names $1, each an array in which texts and names of settings take turns, but for those in $2.
+ * offset 0 keeps the order, and the functions that lock, apart from what is below. */
 #define LOCKS                                                                                                          \
   " from (select h from (select distinct hashtext((select string_agg(case when o % 2 = 1 then p else "               \
   "pg_catalog.current_setting(p) end, '' order by o) from json_array_elements_text(name) with ordinality as y (p, o))) "\
@@ -89,8 +89,9 @@ static bool is_plain(const struct type *type, const char *text) {
 /* 7, 07 and " 7" are one integer and must be one mutex: PostgreSQL reads and writes it. */
 static void put_cast(struct naming *n, const struct type *type, const char *text, const char *argument) {
   const char **params = arena_array(n->r->mem, const char *, 2);
-  const char *format = type->kind == TYPE_NUMBER ? "select pg_catalog.set_config($1, trim_scale(($2::%s)::numeric)::text, true)"
-                                                 : "select pg_catalog.set_config($1, ($2::%s)::text, true)";
+  const char *format = type->kind == TYPE_NUMBER
+                           ? "select pg_catalog.set_config($1, trim_scale(($2::%s)::numeric)::text, true)"
+                           : "select pg_catalog.set_config($1, ($2::%s)::text, true)";
   size_t step;
 
   params[0] = arena_printf(n->r->mem, "writ.m%u", ++n->slots);
@@ -129,8 +130,8 @@ static bool put_argument(struct naming *n, const struct mutex_part *part) {
   x = expr_at(n->r->mem, x, part->path, part->npath);
   if (!x) return true; /* nothing there: as null */
   if (x->kind != EXPR_LITERAL || x->was_result) {
-    err_set(n->r->e, BAD_REQUEST, "The argument \"%s\" of \"%s\" is part of a mutex: it takes a value, not a reference.", argument,
-            c->name);
+    err_set(n->r->e, BAD_REQUEST, "The argument \"%s\" of \"%s\" is part of a mutex: it takes a value, not a reference.",
+            argument, c->name);
     return wrong(n, argument, n->r->e);
   }
   if (!type) {

@@ -183,7 +183,8 @@ static bool check_key(struct run *r) {
 
   if (r->call->dry_run) return true;
   if (r->call->key && set->each_alone && set->nentries > 1)
-    return err_set(r->e, NOT_IMPLEMENTED, "An execute_command_set of several commands takes no Idempotency-Key in this version.");
+    return err_set(r->e, NOT_IMPLEMENTED, "An execute_command_set of several commands takes no Idempotency-Key in this "
+                   "version.");
   for (size_t i = 0; i < set->nentries && !r->call->key; i++)
     if (set->entries[i].command->needs_key) {
       err_set(r->e, BAD_REQUEST, "\"%s\" needs the header Idempotency-Key.", set->entries[i].command->name);

@@ -111,11 +111,12 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
 }
 
 /* The order of locks is the same for all: key, mutexes, rows. */
-bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first, size_t end,
-                      struct plan *plan, const struct command **fault) {
+bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first,
+                      size_t end, struct plan *plan, const struct command **fault) {
   *fault = NULL;
   if (!transaction_begin(r, datasource, isolation, plan)) return false;
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
+  if (r->guarding) return compile_entries(k, r->set, first, end, plan, fault, r->e);
   keyed_open(r, plan);
   if (!mutex_open(r, datasource, first, end, plan)) return false;
   if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
@@ -124,9 +125,9 @@ bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum
 }
 
 static enum next judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
-  enum next next = keyed_judge(r, datasource, plan, f);
+  enum next next = r->guarding ? NEXT_OTHER : keyed_judge(r, datasource, plan, f);
 
-  if (next == NEXT_OTHER) next = mutex_judge(r, datasource, plan, f);
+  if (next == NEXT_OTHER && !r->guarding) next = mutex_judge(r, datasource, plan, f);
   if (next == NEXT_OTHER) next = try_again(r, plan, f) ? NEXT_AGAIN : NEXT_OTHER;
   return next;
 }
@@ -171,4 +172,16 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   wait_end(r);
   r->report->retries = r->retries;
   return next == NEXT_DONE;
+}
+
+bool transaction_guard(struct run *r, size_t index) {
+  const struct entry *entry = &r->set->entries[index];
+  bool guarded = false, ok;
+
+  for (size_t i = entry->first_node; i < entry->end_node; i++) guarded = guarded || r->set->nodes[i]->phase == PHASE_BEFORE;
+  if (!guarded) return true;
+  r->guarding = true;
+  ok = transaction_run(r, entry->command->datasource, ISOLATION_DEFAULT, index, index + 1);
+  r->guarding = false;
+  return ok;
 }

@@ -42,6 +42,11 @@ commands:
     args: {{ name: text }}
     mutex: "person:$args.name"
     http: {{ url: "{0}/guarded", timeout_ms: 20000 }}
+  permitted:
+    allow: [anonymous, member]
+    args: {{ name: text }}
+    http: "{0}/guarded"
+    permissions: {{ is_new: "not exists (select from person where name = :name)", is_member: ":role = 'member'" }}
   add_guarded:
     mutex: "person:$args.name"
     args: {{ name: text }}
@@ -98,6 +103,38 @@ def people(site):
 def back(site, request, name, args=None, **options):
     """A call of a handler's own, by the token that it was given."""
     return site.inside.command(name, args, headers={"Writ-Call": request.headers["writ-call"]}, **options)
+
+
+# ---- permissions of a handler --------------------------------------------------------------------------------------------
+
+
+def test_permissions_are_asked_ahead_of_the_program(site, service, database):
+    service.at("/guarded", lambda r: {"result": back(site, r, "add_person", {"name": r.json["args"]["name"]}).result["name"]})
+    assert site.client.command("permitted", {"name": "ada"}, role="member").result == "ada"
+    again = site.client.command("permitted", {"name": "ada"}, role="member")
+    assert (again.status, again.code, again.json["command"]) == (403, "PERMISSION_DENIED", "permitted")
+    assert "is_new" in again.json["detail"]
+    assert "is_member" in site.client.command("permitted", {"name": "tom"}).json["detail"]
+    assert len(service.calls("/guarded")) == 1 and people(site) == 1
+
+
+def test_permissions_of_a_handler_within_an_execute_set(site, service):
+    service.at("/guarded", lambda r: {"result": 1})
+    site.client.command("keep", {"name": "ada"})
+    answer = site.client.command("execute_command_set", {"commands": [
+        {"command": "permitted", "args": {"name": "tom"}}, {"command": "permitted", "args": {"name": "ada"}}]}, role="member")
+    assert (answer.code, answer.json["index"], answer.json["committed"]) == ("PERMISSION_DENIED", 1, 1)
+    assert len(service.calls("/guarded")) == 1
+
+
+def test_permissions_of_a_handler_that_is_keyed(site, service):
+    service.at("/guarded", lambda r: {"result": 7})
+    headers = {"Idempotency-Key": "permitted-1"}
+    assert site.client.command("permitted", {"name": "tom"}, headers=headers).code == "PERMISSION_DENIED"
+    assert site.client.command("permitted", {"name": "tom"}, role="member", headers=headers).result == 7
+    site.client.command("keep", {"name": "tom"})
+    replay = site.client.command("permitted", {"name": "tom"}, role="member", headers=headers)
+    assert replay.result == 7 and replay.header("idempotent-replay") == "true"
 
 
 # ---- what a handler gets and gives --------------------------------------------------------------------------------------
