@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* By what name is a result known? That of its entry, when the request gave one; a composite's member has that of its command. */
+/* By what name is a result known? That of its entry, when the request gave one; a composite's member has that of its
+ * command. */
 static const char *name_of(const struct command_set *set, const struct expr *result) {
   for (size_t i = 0; i < set->nentries; i++) {
     const struct entry *entry = &set->entries[i];

@@ -58,8 +58,8 @@ static unsigned places(const struct engine *engine) {
   return most > 1 ? (unsigned)most : 1;
 }
 
-/* On the inside what is waited for may be held by a handler that is about to call us: as with handlers, the last worker that is
- * free never waits. */
+/* On the inside what is waited for may be held by a handler that is about to call us: as with handlers, the last worker
+ * that is free never waits. */
 static bool take_place(struct engine *engine) {
   struct counters *own = engine->counters;
 

@@ -1,5 +1,5 @@
-/* A token is base64 of a JSON object, a dot, and the HMAC of the base64 in hex. Order: the signature is judged before anything
- * else of a token is looked at. */
+/* A token is base64 of a JSON object, a dot, and the HMAC of the base64 in hex. Order: the signature is judged before
+ * anything else of a token is looked at. */
 #include "commands/call_token.h"
 
 #include "base/arena.h"
@@ -80,13 +80,14 @@ static void read_held(const void *mem, const struct json *list, struct call_toke
   for (size_t i = 0; i < n; i++) {
     const struct json *pair = &list->items[i];
     if (pair->kind != JSON_ARRAY || pair->len != 2) continue;
-    held[out->nheld++] = (struct mutex_held){strtoul(pair->items[0].text, NULL, 10), (int32_t)strtol(pair->items[1].text, NULL, 10)};
+    held[out->nheld++] = (struct mutex_held){.datasource = strtoul(pair->items[0].text, NULL, 10),
+                                             .lock = (int32_t)strtol(pair->items[1].text, NULL, 10)};
   }
   out->held = held;
 }
 
-bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const char *text, struct call_token *out,
-                     const char **why) {
+bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const char *text,
+                     struct call_token *out, const char **why) {
   const struct json *root;
   const char *payload;
   struct err e;
@@ -97,7 +98,8 @@ bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYT
   err_init(&e, mem);
   if (!payload || !json_read(mem, payload, len, DEPTH_MAX, &root, &e) || !text_of(root, "role")) return false;
   *out = (struct call_token){
-      .caller = {.role = text_of(root, "role"), .user = text_of(root, "user"), .claims = text_of(root, "claims"), .inside = true},
+      .caller = {.role = text_of(root, "role"), .user = text_of(root, "user"), .claims = text_of(root, "claims"),
+                 .inside = true},
       .mutation = text_of(root, "mutation"),
       .deadline_ms = number_of(root, "deadline"),
       .depth = (unsigned)number_of(root, "depth"),
@@ -108,8 +110,9 @@ bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYT
   return clock_ms() < out->deadline_ms;
 }
 
-/* A digest, so that long keys stay within what a key may have; with the length of the first part, as "ab" and "c" are not "a" and
- * "bc". A client that works it out and uses it as a key of its own is in nobody's way but its own: keys are each caller's own. */
+/* A digest, so that long keys stay within what a key may have; with the length of the first part, as "ab" and "c" are not
+ * "a" and "bc". A client that works it out and uses it as a key of its own is in nobody's way but its own: keys are each
+ * caller's own. */
 char *call_token_key(const void *mem, const struct call_token *token, const char *own, const char *fingerprint) {
   const char *base = token->key ? token->key : token->mutation, *last = own ? own : fingerprint;
   char length[32], hex[DIGEST_HEX];

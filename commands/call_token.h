@@ -26,11 +26,11 @@ struct call_token {
 /* Text for a header field. */
 char *call_token_write(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const struct call_token *token);
 /* False: *why, for the log: it is not one of this secret's, is no token at all, or its deadline has passed. */
-bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const char *text, struct call_token *out,
-                     const char **why) __attribute__((warn_unused_result));
-/* The Idempotency-Key of what a handler's call asks for, NULL: none. It is made of the call's own key and of `own`, which came with the
- * request, or, without one (NULL), of `fingerprint`, which tells this request from others. Where the call has no key `own` counts
- * within this call only (its mutation), and without `own` there is none. */
+bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYTES], const char *text,
+                     struct call_token *out, const char **why) __attribute__((warn_unused_result));
+/* The Idempotency-Key of what a handler's call asks for, NULL: none. It is made of the call's own key and of `own`, which
+ * came with the request, or, without one (NULL), of `fingerprint`, which tells this request from others. Where the call has
+ * no key `own` counts within this call only (its mutation), and without `own` there is none. */
 char *call_token_key(const void *mem, const struct call_token *token, const char *own, const char *fingerprint);
 
 #endif

@@ -1,6 +1,7 @@
-/* Places in handlers. Each worker has a flag of its own, which it sets before it counts those of all: two that come at once see
- * each other, so there are never too many. Both might then step back though there is room for one: they try again, after pauses of
- * different length. A shared number would not do: a worker killed between taking a place and noting it would keep it for ever. */
+/* Places in handlers. Each worker has a flag of its own, which it sets before it counts those of all: two that come at once
+ * see each other, so there are never too many. Both might then step back though there is room for one: they try again,
+ * after pauses of different length. A shared number would not do: a worker killed between taking a place and noting it
+ * would keep it for ever. */
 #include "commands/crowd.h"
 
 #include "base/counters.h"

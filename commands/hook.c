@@ -99,8 +99,8 @@ static const struct json *shown(const struct round *round, size_t i, const char 
 
   err_init(&e, r->mem);
   arguments_write(text, r->set, a->use->command, a->use->args, false);
-  return json_read(r->mem, text->p, text->len, 2 * (unsigned)r->engine->config->max_depth + 2, &args, &e) ? json_get(args, name)
-                                                                                                          : NULL;
+  if (!json_read(r->mem, text->p, text->len, 2 * (unsigned)r->engine->config->max_depth + 2, &args, &e)) return NULL;
+  return json_get(args, name);
 }
 
 static void note(const struct expr *result, void *data) {
@@ -123,7 +123,8 @@ static bool take_change(struct round *round, size_t i, const char *who, const ch
   size_t index = 0;
 
   while (index < c->nargs && strcmp(c->args[index].name, name) != 0) index++;
-  if (index == c->nargs) return service_failed(e, who, arena_printf(e->mem, "gave an argument \"%.100s\" that is not there", name));
+  if (index == c->nargs)
+    return service_failed(e, who, arena_printf(e->mem, "gave an argument \"%.100s\" that is not there", name));
   if (before && json_same(before, value)) return true;
   if (has_reference(use->args[index]))
     return service_failed(e, who, arena_printf(e->mem, "changed \"%s\", which refers to another result", name));
@@ -141,7 +142,8 @@ static bool take_answer(struct round *round, size_t i, const char *who, bool *ch
 
   if (!answer->len) return true;
   if (answer->len != 1 || !args) return service_failed(e, who, "answered with members that mean nothing here");
-  if (!round->asked[i].hook->changes) return service_failed(e, who, "gave arguments, but is not declared with `changes: true`");
+  if (!round->asked[i].hook->changes)
+    return service_failed(e, who, "gave arguments, but is not declared with `changes: true`");
   if (args->kind != JSON_OBJECT) return service_failed(e, who, "gave \"args\" that are no object");
   for (size_t k = 0; k < args->len; k++)
     if (!take_change(round, i, who, args->keys[k], &args->items[k], e)) return false;

@@ -50,7 +50,8 @@ static const struct hook_key {
   const char *name;
   void (*read)(struct hook_reader *, const struct yaml *, struct hook *);
 } before_keys[] = {{"changes", read_changes}, {NULL, NULL}},
-  after_keys[] = {{"key", read_key}, {"sync", read_sync}, {"on_dead", read_on_dead}, {"attempts", read_attempts}, {NULL, NULL}};
+  after_keys[] = {{"key", read_key}, {"sync", read_sync}, {"on_dead", read_on_dead}, {"attempts", read_attempts},
+                  {NULL, NULL}};
 
 /* ---- a hook ---- */
 
@@ -90,7 +91,8 @@ static void read_hook(struct hook_reader *h, const struct hook_key *keys, const 
 }
 
 /* before: or after: by name. Gives how many. */
-static size_t read_list(struct hook_reader *h, const struct hook_key *keys, const struct yaml *node, const struct hook **out) {
+static size_t read_list(struct hook_reader *h, const struct hook_key *keys, const struct yaml *node,
+                        const struct hook **out) {
   const char *place = h->where;
   size_t n = node->json.len;
   struct hook *hooks;
@@ -102,8 +104,8 @@ static size_t read_list(struct hook_reader *h, const struct hook_key *keys, cons
 
     h->where = arena_printf(h->r->mem, "%s: %s", place, name);
     if (!sql_is_name(name))
-      manifest_wrong(h->r, node->key_lines[i], h->where, "a hook's name is letters, digits and _, not a digit first, at most %d",
-                     SQL_NAME_BYTES);
+      manifest_wrong(h->r, node->key_lines[i], h->where,
+                     "a hook's name is letters, digits and _, not a digit first, at most %d", SQL_NAME_BYTES);
     hooks[i].name = arena_printf(h->r->mem, "%s.%s", h->command->name, name);
     hooks[i].attempts = HOOK_ATTEMPTS;
     read_hook(h, keys, &node->nodes[i], &hooks[i]);
@@ -125,7 +127,8 @@ static void check_names(struct hook_reader *h, const struct command *c, int line
   for (size_t i = 0; i < c->nbefore_hooks; i++)
     for (size_t j = 0; j < c->nafter_hooks; j++)
       if (strcmp(c->before_hooks[i].name, c->after_hooks[j].name) == 0)
-        manifest_wrong(h->r, line, h->where, "%s stands in before: and in after:; choose another name", c->after_hooks[j].name);
+        manifest_wrong(h->r, line, h->where, "%s stands in before: and in after:; choose another name",
+                       c->after_hooks[j].name);
 }
 
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node) {

@@ -110,8 +110,8 @@ static bool judge_each(struct run *r) {
   return true;
 }
 
-/* The before-hooks of [first, end), all at once, ahead of the transaction; not asked again when that is tried again. Of a dry
- * run none is asked. What a hook has put in the place of arguments is judged like a caller's. */
+/* The before-hooks of [first, end), all at once, ahead of the transaction; not asked again when that is tried again. Of a
+ * dry run none is asked. What a hook has put in the place of arguments is judged like a caller's. */
 static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation isolation) {
   bool changed;
 
@@ -214,7 +214,8 @@ static bool look_up_key(struct run *r, bool *found) {
          idempotency_find(r, r->set->entries[0].command->datasource, found);
 }
 
-/* What came about outside of a transaction is kept behind it. Had the same been asked twice at once, the first answer counts. */
+/* What came about outside of a transaction is kept behind it. Had the same been asked twice at once, the first answer
+ * counts. */
 static bool keep_answer(struct run *r) {
   struct str *answer;
   bool stored;

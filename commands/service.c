@@ -127,7 +127,7 @@ static bool read_secret(struct manifest_reader *r, const char *where, const stru
 
   if (!text) return false;
   if (strncmp(text, "$env.", strlen("$env.")) != 0) {
-    manifest_wrong(r, value->line, where, "secrets: must be references such as $env.NAME; a manifest is no place for a secret");
+    manifest_wrong(r, value->line, where, "secrets: must be references such as $env.NAME; a manifest keeps no secret");
     return false;
   }
   text = expand(r, where, value);

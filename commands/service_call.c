@@ -25,8 +25,8 @@ static void put_caller(const struct run *r, struct str *out) {
   str_printf(out, ",\"claims\":%s}", caller_claims(r->mem, caller));
 }
 
-void service_body(struct run *r, const struct service *service, const struct command *c, const struct expr **args, bool plain,
-                  struct str *out) {
+void service_body(struct run *r, const struct service *service, const struct command *c, const struct expr **args,
+                  bool plain, struct str *out) {
   str_add(out, "\"command\":");
   str_json(out, c->name);
   str_add(out, ",\"args\":");
@@ -152,8 +152,8 @@ static bool refusal(struct run *r, const char *who, const struct http_exchange *
   if (!message) message = text_of(object, "detail");
   status = status_of(object, x->status);
   if (!code || !is_code(code))
-    return service_failed(e, who, arena_printf(r->mem, "refused with status %d, but without a \"code\" of letters, digits and _",
-                                               x->status));
+    return service_failed(
+        e, who, arena_printf(r->mem, "refused with status %d, but without a \"code\" of letters, digits and _", x->status));
   if (!status) return service_failed(e, who, "refused, but its \"status\" is not from 400 to 499");
   if (message && strlen(message) > MESSAGE_BYTES) return service_failed(e, who, "refused with too long a message");
   if (!take_code(e, code, message)) return service_failed(e, who, arena_printf(r->mem, "refused with the code %s", code));
@@ -171,7 +171,8 @@ bool service_answer(struct run *r, const char *who, struct service_call *call, s
   if (x->end == HTTP_GIVEN_UP) return given_up(r, who, e);
   if (x->end != HTTP_ANSWERED) return service_failed(e, who, x->why);
   if (x->status >= STATUS_MIN && x->status <= STATUS_MAX) return refusal(r, who, x, e);
-  if (x->status < 200 || x->status > 299) return service_failed(e, who, arena_printf(r->mem, "answered with status %d", x->status));
+  if (x->status < 200 || x->status > 299)
+    return service_failed(e, who, arena_printf(r->mem, "answered with status %d", x->status));
   call->answer = read_object(r, x, &why);
   return call->answer || service_failed(e, who, why);
 }

@@ -162,7 +162,8 @@ static const struct expr **bind_arguments(struct decoder *d, const struct comman
   return bound;
 }
 
-/* When the set is bound again. A change can take a guard away, or bring one (a version that is null): then it is another set. */
+/* When the set is bound again. A change can take a guard away, or bring one (a version that is null): then it is
+ * another set. */
 static struct node *same_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry) {
   struct command_set *set = d->set;
   struct node *node = set->nnodes < d->nodes_before ? set->nodes[set->nnodes] : NULL;
@@ -612,7 +613,8 @@ bool set_decode_again(void *mem, const struct engine *engine, struct command_set
 
   set->nentries = set->nnodes = set->nstatements = set->nuses = 0;
   if (!(set->is_set ? decode_set(&d, set->request) : decode_single(&d, set->command, set->request))) return false;
-  return (!d.moved && set->nnodes == d.nodes_before) || err_set(e, BAD_ARGUMENT, "The set consists of other statements now.");
+  return (!d.moved && set->nnodes == d.nodes_before) ||
+         err_set(e, BAD_ARGUMENT, "The set consists of other statements now.");
 }
 
 const char *set_label(const struct command_set *set) {

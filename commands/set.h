@@ -25,8 +25,8 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
 struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e);
 
-/* Binds all arguments of a set once more, with what hooks have put in their place (use.changed); nodes stay the same. False: a
- * reference finds nothing any more. */
+/* Binds all arguments of a set once more, with what hooks have put in their place (use.changed); nodes stay the same.
+ * False: a reference finds nothing any more. */
 bool set_decode_again(void *mem, const struct engine *engine, struct command_set *set, const struct caller *caller,
                       struct err *e) __attribute__((warn_unused_result));
 

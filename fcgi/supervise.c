@@ -67,7 +67,7 @@ struct supervisor {
   int64_t checker_kill_ms;
   bool reload_again; /* SIGHUP came while the checker was at work */
   bool stopping, fast;
-  unsigned char call_secret[CALL_SECRET_BYTES]; /* the workers' own: whoever knows it may be anybody on the inside listener */
+  unsigned char call_secret[CALL_SECRET_BYTES]; /* the workers' own: who knows it may be anybody inside */
 };
 
 /* ---- children ---- */

@@ -88,8 +88,8 @@ static bool identify(struct call *call, struct err *e) {
   if (is_given(r->role) && !headers_is_text(r->role)) return refuse_identity(call, "WRIT_ROLE", not_text, e);
   if (is_given(r->user) && !headers_is_text(r->user)) return refuse_identity(call, "WRIT_USER", not_text, e);
   if (is_given(r->claims) && !check_claims(call, r->claims, e)) return false;
-  /* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a client
-   * could have brought it, were nginx so configured. */
+  /* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
+   * client could have brought it, were nginx so configured. */
   if (r->inside && is_given(r->call_token)) return take_token(call, e);
   call->caller = (struct caller){
       .role = is_given(r->role) ? r->role : "anonymous",

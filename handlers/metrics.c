@@ -52,7 +52,7 @@ static const struct row {
     {"writ_handlers_total", "{outcome=\"done\"}", AT(handlers_done), "Handlers run, by what came of it."},
     {"writ_handlers_total", "{outcome=\"refused\"}", AT(handlers_refused), NULL},
     {"writ_handlers_total", "{outcome=\"failed\"}", AT(handlers_failed), NULL},
-    {"writ_handlers_busy_total", "", AT(handlers_busy), "Handlers not run, as all places for them on the inside were taken."},
+    {"writ_handlers_busy_total", "", AT(handlers_busy), "Handlers not run, as all places on the inside were taken."},
     {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts[0]), "Workers started."},
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
     {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
