@@ -16,6 +16,7 @@ struct compiler {
   struct variants *variants;
   const char *mutation;       /* its UUID */
   bool keep;                  /* all results in settings: the answer is put together on the server */
+  bool guarding;              /* a handler's permissions alone: its after-hooks are written when it has answered */
 };
 
 /* Adds the steps of entries [first, end) to *plan. False: *e with index, path, argument; BAD_ARGUMENT, BAD_REFERENCE, or

@@ -418,7 +418,7 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   set->outbox_step = SIZE_MAX;
   set->outbox_owner = NULL;
   set->outbox_sync = 0;
-  if (plan->dry_run) return;
+  if (plan->dry_run || k->guarding) return;
   items = collect(k, set, first, end, plan, &count, &shape);
   if (!count) return;
   rows = arena_array(k->mem, struct row, count);
