@@ -83,11 +83,19 @@ const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation]; 
 const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][sets_role(p)]; }
 const char *plan_role_sql(void) { return "select set_config('role', $1, true)"; }
 
+static bool is_writs_alone(const struct plan *p) {
+  for (size_t i = 0; i < p->n; i++)
+    if (!p->steps[i].as_login) return false;
+  return true;
+}
+
+/* What is deferred to the end (constraint triggers) runs as whoever is there then: the role of the writes that it is about. */
 const char *plan_role_change(const struct plan *p, size_t i) {
   bool was_login = i ? p->steps[i - 1].as_login : begins_as_login(p);
+  bool is_login = i < p->n ? p->steps[i].as_login : was_login && is_writs_alone(p);
 
-  if (!p->role || i >= p->n || p->steps[i].as_login == was_login) return NULL;
-  return p->steps[i].as_login ? "none" : p->role;
+  if (!p->role || is_login == was_login) return NULL;
+  return is_login ? "none" : p->role;
 }
 
 /* 'remote_apply' and the like are more than is asked for: they stay. */
@@ -161,6 +169,12 @@ static void put_settings(struct pipe *p, const struct wait *w) {
   put_fixed(p, ITEM_RUN, FIXED_SETTINGS + 2 * timeouts + sets_role(plan), plan_settings_sql(plan), params, n);
 }
 
+static void put_role(struct pipe *p, size_t step) {
+  const char *role = plan_role_change(p->plan, step);
+
+  if (role) put_fixed(p, ITEM_RUN, FIXED_ROLE, plan_role_sql(), &role, 1);
+}
+
 static void put_plan(struct pipe *p, const struct wait *w) {
   const struct plan *plan = p->plan;
 
@@ -169,11 +183,11 @@ static void put_plan(struct pipe *p, const struct wait *w) {
   if (plan->durable) put_fixed(p, ITEM_RUN, FIXED_DURABLE, plan_durable_sql(), NULL, 0);
   for (size_t i = 0; i < plan->n; i++) {
     const struct step *step = &plan->steps[i];
-    const char *role = plan_role_change(plan, i);
 
-    if (role) put_fixed(p, ITEM_RUN, FIXED_ROLE, plan_role_sql(), &role, 1);
+    put_role(p, i);
     put(p, ITEM_RUN, &step->statement, step->params, step->nparams, i);
   }
+  put_role(p, plan->n);
   if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
   put_sync(p);
   FAULT("before-commit");
