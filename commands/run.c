@@ -110,6 +110,20 @@ static bool judge_each(struct run *r) {
   return true;
 }
 
+/* A set that was bound again (hook.c): what earlier transactions gave is put in once more, into their own results too, which
+ * are still to be answered. That brings nothing that was not counted before. */
+static bool resolve_again(struct run *r, size_t index) {
+  size_t left = r->references_left;
+  bool ok = true;
+
+  r->references_left = REFERENCE_BYTES;
+  for (size_t i = 0; ok && i < index; i++)
+    ok = resolve(r, (struct expr *)r->set->entries[i].result, r->set->entries[i].first_node);
+  ok = ok && resolve_entry(r, index);
+  r->references_left = left;
+  return ok;
+}
+
 /* The before-hooks of [first, end), all at once, ahead of the transaction; not asked again when that is tried again. Of a
  * dry run none is asked. What a hook has put in the place of arguments is judged like a caller's. */
 static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation isolation) {
@@ -118,7 +132,7 @@ static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation is
   if (r->call->dry_run || !hooks_there(r, first, end)) return true;
   if (!hooks_ask(r, first, end, &changed)) return false;
   if (!changed) return true;
-  if (r->set->each_alone && !resolve_entry(r, first)) return hooks_blamed(r);
+  if (r->set->each_alone && !resolve_again(r, first)) return hooks_blamed(r);
   if (judge(r, first, end, isolation)) return true;
   return r->e->status < 500 ? hooks_blamed(r) : false;
 }
