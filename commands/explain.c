@@ -40,8 +40,15 @@ static unsigned settings_of(const void *mem, const struct plan *plan, const char
 static size_t role_changes(const struct plan *plan) {
   size_t n = 0;
 
-  for (size_t i = 0; i < plan->n; i++) n += plan_role_change(plan, i) != NULL;
+  for (size_t i = 0; i <= plan->n; i++) n += plan_role_change(plan, i) != NULL;
   return n;
+}
+
+static void explain_role(struct str *out, size_t *number, const struct plan *plan, size_t i) {
+  const char *role = plan_role_change(plan, i);
+  bool login = i < plan->n && plan->steps[i].as_login;
+
+  if (role) explain_step(out, (*number)++, plan_role_sql(), &role, 1, login ? "as the login role" : "as the caller's role");
 }
 
 static void explain_plan(struct str *out, const struct plan *plan, const char *datasource) {
@@ -56,11 +63,11 @@ static void explain_plan(struct str *out, const struct plan *plan, const char *d
   if (plan->durable) explain_step(out, number++, plan_durable_sql(), NULL, 0, "wait for the disk");
   for (size_t i = 0; i < plan->n; i++) {
     const struct step *step = &plan->steps[i];
-    const char *role = plan_role_change(plan, i);
 
-    if (role) explain_step(out, number++, plan_role_sql(), &role, 1, step->as_login ? "as the login role" : "as the caller's role");
+    explain_role(out, &number, plan, i);
     explain_step(out, number++, step->statement.sql, step->params, step->nparams, step->purpose);
   }
+  explain_role(out, &number, plan, plan->n);
   if (plan->dry_run) explain_step(out, number++, "set constraints all immediate", NULL, 0, "dry run");
   str_add(out, "     Sync\n");
   explain_step(out, number, plan->dry_run ? "rollback" : "commit", NULL, 0, "end");
@@ -94,7 +101,7 @@ static void explain_hooks(struct str *out, const struct command_set *set, size_t
   }
 }
 
-static void explain_handler(struct str *out, const struct command *c) {
+static void explain_program(struct str *out, const struct command *c) {
   str_add(out, "no transaction of its own\n");
   if (c->http) {
     explain_service(out, "handler", c->name, c->http);
@@ -105,19 +112,38 @@ static void explain_handler(struct str *out, const struct command *c) {
   for (size_t i = 0; i < c->nmutexes; i++) str_printf(out, "     mutex %s, held for the whole call\n", c->mutexes[i].name);
 }
 
-static bool explain_entries(struct run *r, size_t first, size_t end, struct str *text) {
+static bool explain_transaction(struct run *r, size_t first, size_t end, struct str *text) {
   const struct command *c = r->set->entries[first].command, *fault;
+  enum isolation isolation = r->set->each_alone ? c->isolation : r->set->isolation;
   struct compiler k = transaction_compiler(r);
   struct plan plan;
 
-  explain_hooks(text, r->set, first, end, true);
-  if (c->kind == COMMAND_HANDLER) {
-    explain_handler(text, c);
-  } else {
-    enum isolation isolation = r->set->each_alone ? c->isolation : r->set->isolation;
-    if (!transaction_plan(r, &k, c->datasource, isolation, first, end, &plan, &fault)) return false;
-    explain_plan(text, &plan, r->engine->sources[c->datasource].datasource->name);
+  if (!transaction_plan(r, &k, c->datasource, isolation, first, end, &plan, &fault)) return false;
+  explain_plan(text, &plan, r->engine->sources[c->datasource].datasource->name);
+  return true;
+}
+
+/* Its permissions are a transaction ahead of it. */
+static bool explain_handler(struct run *r, size_t index, struct str *text) {
+  const struct command *c = r->set->entries[index].command;
+  bool ok;
+
+  if (c->nbefore) {
+    str_add(text, "its permissions, ahead of it:\n");
+    r->guarding = true;
+    ok = explain_transaction(r, index, index + 1, text);
+    r->guarding = false;
+    if (!ok) return false;
   }
+  explain_program(text, c);
+  return true;
+}
+
+static bool explain_entries(struct run *r, size_t first, size_t end, struct str *text) {
+  bool handler = r->set->entries[first].command->kind == COMMAND_HANDLER;
+
+  explain_hooks(text, r->set, first, end, true);
+  if (!(handler ? explain_handler(r, first, text) : explain_transaction(r, first, end, text))) return false;
   explain_hooks(text, r->set, first, end, false);
   return true;
 }
