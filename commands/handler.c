@@ -30,17 +30,19 @@ static struct call_token token_for(const struct run *r, const struct held *held)
   return token;
 }
 
-/* What the handler may call back with; NULL: this process has no listener that would take it (the tool writ). */
-static const char *token_text(struct run *r, const struct held *held) {
+/* What the handler may call back with until then; NULL: this process has no listener that would take it (the tool writ). */
+static const char *token_text(struct run *r, const struct held *held, int64_t until_ms) {
   struct call_token token = token_for(r, held);
 
+  if (until_ms < token.deadline_ms) token.deadline_ms = until_ms;
   return r->engine->call_secret ? call_token_write(r->mem, r->engine->call_secret, &token) : NULL;
 }
 
 static void prepare(struct run *r, const struct node *node, const struct held *held, struct service_call *call) {
   const struct service *service = node->command->http;
   struct str *body = str_new(r->mem, 512);
-  const char *token = token_text(r, held);
+  /* Nobody waits for it beyond that, and its mutexes are free again. */
+  const char *token = token_text(r, held, clock_ms() + service->timeout_ms);
 
   str_char(body, '{');
   service_body(r, service, node->command, node->args, true, body);

@@ -353,6 +353,24 @@ def test_token_ends_with_its_deadline(database):
             assert site.inside.command("whoami").status == 200
 
 
+def test_token_ends_with_the_time_that_the_handler_has(database):
+    """A program that nobody waits for any more does nothing more: its mutexes are another's by then."""
+    tokens = []
+
+    def late(request):
+        tokens.append(request.headers["writ-call"])
+        time.sleep(1)
+
+    with Service() as service:
+        service.at("/guarded", late)
+        manifest = MANIFEST.format(service.url("")).replace("timeout_ms: 20000", "timeout_ms: 300")
+        with Site(database, manifest, timeout_ms=60000) as site:
+            assert site.client.command("guarded", {"name": "ada"}).code == "HANDLER_FAILED"
+            headers = {"Writ-Call": tokens[0]}
+            wait_until(lambda: site.inside.command("whoami", headers=headers).status == 403, "the token to be of no use", 20)
+            assert site.inside.command("add_guarded", {"name": "ada"}, headers=headers).code == "FORBIDDEN"
+
+
 def test_deadline_depth_and_mutation_go_along(site, service):
     service.at("/again", count_down(site))
     assert site.client.command("again", {"n": 1}).result == []
