@@ -103,10 +103,17 @@ static bool judge(struct run *r, size_t first, size_t end, enum isolation isolat
   return r->e->code == ERR_NONE;
 }
 
+/* Which entry it was, where that was not told: a datasource that is away. */
+static bool blame_entry(struct run *r, size_t i) {
+  r->e->index = (int)i;
+  if (!r->e->command) r->e->command = r->set->entries[i].command->name;
+  return false;
+}
+
 /* Nothing runs before all of the set has been judged. */
 static bool judge_each(struct run *r) {
   for (size_t i = 0; i < r->set->nentries; i++)
-    if (!judge(r, i, i + 1, r->set->entries[i].command->isolation)) return false;
+    if (!judge(r, i, i + 1, r->set->entries[i].command->isolation)) return blame_entry(r, i);
   return true;
 }
 
@@ -156,10 +163,8 @@ static bool run_each(struct run *r) {
   }
   for (size_t i = 0; i < r->set->nentries; i++) {
     if (run_entry(r, i)) continue;
-    r->e->index = (int)i;
-    if (!r->e->command) r->e->command = r->set->entries[i].command->name;
     r->e->committed = (int)i;
-    return false;
+    return blame_entry(r, i);
   }
   return true;
 }
