@@ -177,10 +177,12 @@ static bool judge_all(struct round *round, bool *changed) {
   return ok;
 }
 
+/* What is wrong with a value may quote it, which is nothing for the log. */
 bool hooks_blamed(struct run *r) {
   struct err was = *r->e;
+  const char *which = was.argument ? was.argument : "an argument";
 
-  service_failed(r->e, "hook", arena_printf(r->mem, "changed arguments that do not fit: %s", was.message));
+  service_failed(r->e, "hook", arena_printf(r->mem, "changed %s to what does not fit (%s)", which, err_name(&was)));
   r->e->index = was.index;
   r->e->command = was.command;
   return false;

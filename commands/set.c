@@ -233,6 +233,7 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
                    s->composite->name, t->line);
   *out = *found;
   out->argument = from->argument;
+  out->by_hook = from->by_hook;
   return true;
 }
 
@@ -390,7 +391,8 @@ static void put_changes(struct decoder *d, const struct use *use) {
 
     if (!use->changed[i]) continue;
     x = arena_new(d->mem, struct expr);
-    *x = (struct expr){.kind = EXPR_LITERAL, .literal = use->changed[i], .argument = use->command->args[i].name};
+    *x = (struct expr){.kind = EXPR_LITERAL, .by_hook = true, .literal = use->changed[i],
+                       .argument = use->command->args[i].name};
     if (!use->direct) x->argument = use->args[i] ? use->args[i]->argument : NULL;
     use->args[i] = x;
   }

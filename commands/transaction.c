@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "commands/hook.h"
 #include "commands/outbox.h"
 
 #include <stdlib.h>
@@ -69,6 +70,14 @@ static void own_argument_error(struct run *r, const char *argument) {
   r->e->status = err_status(ERR_BAD_ARGUMENT);
 }
 
+static bool is_by_hook(const struct node *node, const char *argument) {
+  const struct command *c = node->command;
+
+  for (size_t i = 0; argument && i < c->nargs; i++)
+    if (strcmp(c->args[i].name, argument) == 0) return node->args[i] && node->args[i]->by_hook;
+  return false;
+}
+
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
   const char *argument = failed_argument(node, plan, f);
@@ -78,6 +87,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
   if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
   if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
+  if (node && r->e->code == ERR_BAD_ARGUMENT && is_by_hook(node, argument)) hooks_blamed(r);
 }
 
 /* Between tries; half of the pause is chance, so that two in each other's way part. False: no time left. */

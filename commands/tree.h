@@ -21,6 +21,7 @@ enum expr_kind { EXPR_LITERAL, EXPR_RESULT, EXPR_ARRAY, EXPR_OBJECT };
 struct expr {
   enum expr_kind kind;
   bool was_result;            /* LITERAL: read from a result (execute sets): JSON as it is, also for a json parameter */
+  bool by_hook;               /* LITERAL: a hook has put it in the place of what the caller gave */
   const struct json *literal; /* LITERAL */
   struct node *node;          /* RESULT: whose; */
   const char *const *path;    /* names and indexes into it */

@@ -47,6 +47,11 @@ commands:
     mutex: "p:$args.name"
     permissions: {{ is_new: "not exists (select from person where name = :name)" }}
     hooks: {{ after: {{ told: "{0}/told" }} }}
+  untyped:
+    allow: [member]
+    args: {{ name: }}
+    http: "{0}/program"
+    mutex: "u:$args.name"
   kept:
     allow: [member]
     args: {{ who: {{ default: null }}, name: text }}
@@ -119,6 +124,11 @@ def test_explain_shows_the_permissions_of_a_handler(site):
     assert "writ.outbox" not in text and "hook program.told" in text and "mutex p:$args.name" in text
 
 
+def test_explain_of_a_dry_run_names_no_hooks(site):
+    text = writ("explain", "-c", site.writ.file, "--role", "member", "--dry-run", "edit", '{"id": 1, "name": "x"}').stdout
+    assert "hook edit" not in text and "rollback" in text
+
+
 # ---- execute sets --------------------------------------------------------------------------------------------------------
 
 
@@ -131,6 +141,15 @@ def test_results_of_earlier_commands_stay_when_a_hook_changes_later_ones(site, s
     assert answer.status == 200, answer
     first, kept, changed, again = [entry["result"] for entry in answer.json["results"]]
     assert kept == again == first["id"] and changed["name"] == "c"
+
+
+def test_mutex_over_a_reference_is_refused_before_anything_runs(site, service, database):
+    service.at("/program", lambda r: {"result": 1})
+    answer = member(site, "execute_command_set", {"commands": [
+        {"command": "add_person", "as": "p", "args": {"name": "a"}},
+        {"command": "untyped", "args": {"name": {"$ref": "p.name"}}}]})
+    assert (answer.code, answer.json["index"], answer.json["committed"]) == ("BAD_REQUEST", 1, 0)
+    assert database.one("select count(*) from person") == 0 and not service.calls("/program")
 
 
 # ---- roles ---------------------------------------------------------------------------------------------------------------
@@ -157,6 +176,19 @@ def test_explain_ends_as_the_callers_role(site):
 
 def test_permissions_see_what_a_hook_has_changed(site, service):
     assert member(site, "changed", {"name": "ROOT"}).code == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize("value", ["4111-2222", 4111.2222, {"4111": 2222}, "99999999999999999999", 1e99])
+def test_what_a_hook_gives_that_fits_no_type_is_its_own_fault(site, service, value):
+    """Known before or only to PostgreSQL: the caller is not shown the value, and the log neither."""
+    mark = site.writ.log_mark()
+    service.at("/edit", lambda r: {"args": {"id": value}})
+    answer = member(site, "edit", {"id": 1, "name": "b"})
+    assert (answer.status, answer.code) == (502, "HANDLER_FAILED") and b"4111" not in answer.body
+    log = site.writ.log_since(mark)
+    assert "changed id to what does not fit" in log and "4111" not in log and "9999" not in log
+    service.at("/edit", lambda r: {"args": {"name": "c"}})
+    assert member(site, "edit", {"id": "4111-2222", "name": "b"}).code == "BAD_ARGUMENT"  # the caller's own
 
 
 def test_version_sees_what_a_hook_has_changed(site, service):
