@@ -83,11 +83,12 @@ static void explain_service(struct str *out, const char *what, const char *name,
   str_printf(out, ", at most %d ms%s", s->timeout_ms, s->nsecrets ? ", signed" : "");
 }
 
-static void explain_hooks(struct str *out, const struct command_set *set, size_t first, size_t end, bool before) {
+/* Of a dry run none is asked or told. */
+static void explain_hooks(const struct run *r, struct str *out, size_t first, size_t end, bool before) {
   const char *heading = before ? "ahead of it, asked all at once:\n" : "after it:\n";
 
-  for (size_t i = 0; i < set->nuses; i++) {
-    const struct use *use = &set->uses[i];
+  for (size_t i = 0; !r->call->dry_run && i < r->set->nuses; i++) {
+    const struct use *use = &r->set->uses[i];
     const struct command *c = use->command;
 
     if (use->entry < first || use->entry >= end) continue;
@@ -136,15 +137,16 @@ static bool explain_handler(struct run *r, size_t index, struct str *text) {
     if (!ok) return false;
   }
   explain_program(text, c);
+  if (r->call->key) str_add(text, "     Idempotency-Key: looked up ahead of it, kept with the answer behind it\n");
   return true;
 }
 
 static bool explain_entries(struct run *r, size_t first, size_t end, struct str *text) {
   bool handler = r->set->entries[first].command->kind == COMMAND_HANDLER;
 
-  explain_hooks(text, r->set, first, end, true);
+  explain_hooks(r, text, first, end, true);
   if (!(handler ? explain_handler(r, first, text) : explain_transaction(r, first, end, text))) return false;
-  explain_hooks(text, r->set, first, end, false);
+  explain_hooks(r, text, first, end, false);
   return true;
 }
 
