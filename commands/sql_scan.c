@@ -55,6 +55,7 @@ struct scanner {
   bool after_with; /* WITH was the token before: RECURSIVE may follow */
   bool name_next;  /* IN_TAIL: the next word is a name or constant, whatever it spells */
   bool in_columns; /* IN_TAIL: commas part columns of SEARCH or CYCLE */
+  size_t query_depth; /* DONE, of an expression that begins with a query in parentheses: so deep is that; 0: not so */
 };
 
 /* ---- characters ---- */
@@ -410,8 +411,17 @@ static void shape_start(struct scanner *s, const struct token *t) {
   s->place = IN_LIST;
 }
 
+/* Behind (select ...) more of a query may come; with anything else, as in (select ...) < 3, it was part of an expression. */
+static void shape_behind_query(struct scanner *s, const struct token *t, size_t depth) {
+  static const char *const more[] = {"union", "intersect", "except", "order", "limit", "offset", "fetch", "for", NULL};
+
+  if (depth >= s->query_depth || t->kind == TOKEN_CLOSE) return;
+  if (!is_one_of(s, t, more)) s->out->verb = SQL_EXPRESSION;
+  s->query_depth = is_one_of(s, t, more) ? depth : 0;
+}
+
 /* (select ...) union ..., ((values ...)); with a name, a string or anything else inside it is an expression. */
-static void shape_main(struct scanner *s, const struct token *t) {
+static void shape_main(struct scanner *s, const struct token *t, size_t depth) {
   if (t->kind == TOKEN_OPEN) return;
   decide(s, t);
   struct sql_scan *out = s->out;
@@ -419,6 +429,7 @@ static void shape_main(struct scanner *s, const struct token *t) {
     out->verb = SQL_SELECT;
   else if (out->verb != SQL_SELECT && out->verb != SQL_EXPRESSION)
     out->verb = SQL_OTHER;
+  if (s->expression && !s->with && out->verb == SQL_SELECT) s->query_depth = depth;
 }
 
 static void shape_list(struct scanner *s, const struct token *t) {
@@ -456,11 +467,13 @@ static void shape_tail(struct scanner *s, const struct token *t) {
 
 /* depth: of parentheses around the token. */
 static void shape(struct scanner *s, const struct token *t, size_t depth) {
-  if (s->place == DONE || t->kind == TOKEN_END) return;
-  if (s->place == AT_START) {
+  if (t->kind == TOKEN_END) return;
+  if (s->place == DONE) {
+    shape_behind_query(s, t, depth);
+  } else if (s->place == AT_START) {
     shape_start(s, t);
   } else if (s->place == AT_MAIN) {
-    shape_main(s, t);
+    shape_main(s, t, depth);
   } else if (depth == 0) {
     if (s->place == IN_LIST) {
       shape_list(s, t);

@@ -22,7 +22,7 @@ enum sql_verb {
 
 /* The text cut at its parameters: piece[0] $param[0] piece[1] $param[1] ... piece[nparams]. */
 struct sql_scan {
-  enum sql_verb verb;        /* of the main statement, behind WITH; EXPRESSION (checks only): no statement word leads */
+  enum sql_verb verb;        /* of the main statement, behind WITH; EXPRESSION (checks, permissions): no statement alone */
   const char *first_word;    /* the word that decided the verb, lower case, "" when it is none: for messages */
   const char **pieces;       /* nuses + 1; as written, but a blank parts a parameter from a name or number before it */
   const unsigned *uses;      /* name index at each cut */

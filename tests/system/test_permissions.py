@@ -92,6 +92,7 @@ commands:
     sql: update pet set name = :name, version = version + 1 where id = :id returning version
     returns: one
     version: { sql: "select version from pet where id = :id", required: true }
+  few_in_all: { sql: "select 1 as n", permissions: { before: { few: "(select count(*) from pet) < 1" } } }
   few: { sql: "update pet set name = name where shop = :shop", max_affected: 2 }
   few_rows: { sql: "update pet set name = name where shop = :shop returning id", max_affected: 2 }
   few_none: { sql: "delete from pet where shop = :shop returning id", max_affected: 2, returns: none }
@@ -237,6 +238,12 @@ def test_composite(ann, database):
 @pytest.mark.parametrize("name", ["always", "nothing", "unknown"])
 def test_only_true_passes(site, name):
     assert site.inside.command(name).code == "PERMISSION_DENIED"
+
+
+def test_an_expression_may_begin_with_a_query(site, database):
+    assert site.inside.command("few_in_all", role="customer").status == 200
+    database.execute("insert into pet (shop, name) values (1, 'a')")
+    assert site.inside.command("few_in_all", role="customer").code == "PERMISSION_DENIED"
 
 
 def test_every_row_must_be_true(site):
