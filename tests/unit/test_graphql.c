@@ -457,7 +457,8 @@ static void test_bad(void **state) {
 /* Every beginning of a text is refused or read, and nothing else. */
 static void test_cut_short(void **state) {
   static const char text[] = "query q($a:[Int!]=[1.5e3 \"\\u{41}\"]@x){a:b(c:{d:$a})...F ...on T@y{e}}"
-                             "\"\"\"d\\\"\"\"\r\n\"\"\"type A implements B&C{f(g:Int=-1):[H!]!}union U=|A|B directive@z repeatable on|FIELD";
+                             "\"\"\"d\\\"\"\"\r\n\"\"\"type A implements B&C{f(g:Int=-1):[H!]!}"
+                             "union U=|A|B directive@z repeatable on|FIELD";
 
   (void)state;
   for (size_t len = 0; len < sizeof text; len++) {
