@@ -226,7 +226,7 @@ static bool read_key(struct model_reader *r, struct model_draft *d) {
   if (!single && !d->key)
     return schema_wrong(r, d->model->line, "%s has no key; give one field @id, as in id: ID! @id", d->model->name);
   if (d->key) ok = read_fields(r, d, d->key, "@id", &parts);
-  else ok = !single->field->list && add_key_field(r, &parts, single, "@id", single->field->line);
+  else ok = single->field->required && add_key_field(r, &parts, single, "@id", single->field->line);
   if (!ok) return false;
   for (size_t i = 0; i < parts.ncolumns; i++) ((struct column *)parts.columns[i])->required = true;
   fill_key(r, key, &parts);

@@ -82,7 +82,7 @@ const char *name_plural(const void *mem, const char *word) {
 /* What ends like a plural and is none, or ends in more than an s. */
 static const struct ending single_endings[] = {
     {"news", "news"}, {"series", "series"}, {"species", "species"}, {"movies", "movie"}, {"cookies", "cookie"},
-    {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"indices", "index"},
+    {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"quizzes", "quiz"}, {"indices", "index"},
     {"vertices", "vertex"}, {"matrices", "matrix"}, {"statuses", "status"}, {"buses", "bus"}, {"viruses", "virus"},
     {"bonuses", "bonus"}, {"campuses", "campus"}, {"aliases", "alias"}, {"atlases", "atlas"},
     {"ies", "y"}, {"sses", "ss"}, {"ches", "ch"}, {"shes", "sh"}, {"xes", "x"}, {"zzes", "zz"},
@@ -97,7 +97,7 @@ const char *name_singular(const void *mem, const char *word) {
     if ((!ends_in(endings[i].many, "s") || strstr(endings[i].many, "ves")) && ends_in(word, endings[i].many))
       return change_end(mem, word, endings[i].many, endings[i].one);
   for (i = 0; i < sizeof single_endings / sizeof *single_endings; i++)
-    if (ends_in(word, single_endings[i].one) && strlen(word) > strlen(single_endings[i].one))
+    if (ends_in(word, single_endings[i].one) && (word[1] || *single_endings[i].many)) /* s alone is a word */
       return change_end(mem, word, single_endings[i].one, single_endings[i].many);
   return arena_strdup(mem, word);
 }
