@@ -580,3 +580,12 @@ def test_manifest_mistakes(fresh, schema, text):
 def test_command_line(arguments, status, text):
     got, _, errors = Folder(None).tool(*arguments)
     assert got == status and text in errors
+
+
+def test_examples_of_the_documentation(fresh):
+    examples = re.findall(r"^```graphql\n(.*?)^```", (harness.SOURCE / "docs" / "datamodel.md").read_text(), re.M | re.S)
+    assert len(examples) == 4
+    for example in examples:
+        folder = Folder(fresh(), example)
+        folder.must("apply")
+        assert "no difference" in folder.must("check")
