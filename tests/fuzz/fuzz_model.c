@@ -36,7 +36,8 @@ static void demand_field(const struct model *m, const struct field *f, size_t at
 
 static void demand_key(const struct model *m, const struct key *key) {
   demand(key->nfields > 0 && key->ncolumns >= key->nfields && key->columns_sql[0] && model_key(m, key->name) == key);
-  for (size_t i = 0; i < key->ncolumns; i++) demand(stands_in(m, key->columns[i]) && (key != m->key || key->columns[i]->required));
+  for (size_t i = 0; i < key->ncolumns; i++)
+    demand(stands_in(m, key->columns[i]) && (key != m->key || key->columns[i]->required));
 }
 
 static void demand_model(const struct datamodel *d, const struct model *m) {

@@ -90,9 +90,11 @@ create table album (id serial primary key, title varchar(160) not null, artist_i
   released date, unique (artist_id, title));
 create index on album (artist_id);
 create table genre (id smallint primary key, name text);
-create table track (id bigserial primary key, name varchar(200) not null, album_id integer references album on delete set null,
+create table track (id bigserial primary key, name varchar(200) not null,
+  album_id integer references album on delete set null,
   genre_id smallint references genre, milliseconds integer not null check (milliseconds > 0), bytes bigint,
-  price numeric(10,2) not null default 0.99, sold_on media not null default 'CD', explicit boolean not null default false,
+  price numeric(10,2) not null default 0.99, sold_on media not null default 'CD',
+  explicit boolean not null default false,
   search tsvector generated always as (to_tsvector('simple', name)) stored);
 create table playlist (id serial primary key, name text not null default 'It''s mine');
 create table playlist_track (playlist_id integer not null references playlist on delete cascade,
@@ -101,7 +103,8 @@ create table employee (id serial primary key, last_name text not null, first_nam
   reports_to integer references employee, hired timestamp);
 create table customer (id serial primary key, email text not null unique, support_rep_id integer references employee,
   phones text[] not null default '{}', settings jsonb);
-create table invoice (id serial primary key, customer_id integer not null references customer, total numeric(10,2) not null,
+create table invoice (id serial primary key, customer_id integer not null references customer,
+  total numeric(10,2) not null,
   created_at timestamptz not null default now());
 create table invoice_line (id serial primary key, invoice_id integer not null references invoice on delete cascade,
   track_id bigint not null references track, quantity integer not null default 1);
@@ -110,7 +113,8 @@ create table invoice_line (id serial primary key, invoice_id integer not null re
 FILM_RENTAL = """
 create domain year as integer check (value between 1901 and 2155);
 create type mpaa_rating as enum ('G', 'PG', 'PG-13', 'R', 'NC-17');
-create table language (language_id serial primary key, name char(20) not null, last_update timestamp not null default now());
+create table language (language_id serial primary key, name char(20) not null,
+  last_update timestamp not null default now());
 create table actor (actor_id serial primary key, first_name varchar(45) not null, last_name varchar(45) not null,
   last_update timestamp not null default now());
 create table category (category_id serial primary key, name varchar(25) not null);
@@ -128,13 +132,17 @@ create table country (country_id serial primary key, country text not null);
 create table city (city_id serial primary key, city text not null, country_id integer not null references country);
 create table address (address_id serial primary key, address text not null, city_id integer not null references city,
   location point);
-create table store (store_id serial primary key, manager_staff_id integer not null unique, address_id integer not null references address);
-create table staff (staff_id serial primary key, first_name text not null, address_id integer not null references address,
-  email text, store_id integer not null references store, active boolean not null default true, username text not null unique,
+create table store (store_id serial primary key, manager_staff_id integer not null unique,
+  address_id integer not null references address);
+create table staff (staff_id serial primary key, first_name text not null,
+  address_id integer not null references address,
+  email text, store_id integer not null references store, active boolean not null default true,
+  username text not null unique,
   picture bytea);
 alter table store add foreign key (manager_staff_id) references staff deferrable initially deferred;
 create table customer (customer_id serial primary key, store_id integer not null references store,
-  create_date date not null default current_date, address_id integer not null references address, active boolean default true);
+  create_date date not null default current_date, address_id integer not null references address,
+  active boolean default true);
 create table inventory (inventory_id serial primary key, film_id integer not null references film,
   store_id integer not null references store);
 create table rental (rental_id serial primary key, rental_date timestamp not null, return_date timestamp,
@@ -153,17 +161,21 @@ create extension citext schema stock;
 create table sales.company (id uuid primary key default gen_random_uuid(), name stock.citext not null unique);
 create table sales.customer (company_id uuid not null references sales.company on delete cascade, no integer not null,
   name text not null, primary key (company_id, no));
-create table sales."order" (company_id uuid not null references sales.company, order_no bigint not null, customer_no integer not null,
+create table sales."order" (company_id uuid not null references sales.company, order_no bigint not null,
+  customer_no integer not null,
   placed timestamptz(3) not null, primary key (company_id, order_no),
   foreign key (company_id, customer_no) references sales.customer);
-create table stock.article (sku varchar(20) primary key, "Name" text not null, replaced_by varchar(20) references stock.article);
+create table stock.article (sku varchar(20) primary key, "Name" text not null,
+  replaced_by varchar(20) references stock.article);
 create table sales.order_line (company_id uuid not null, order_no bigint not null, line_no smallint not null,
   sku varchar(20) not null references stock.article on delete restrict, amount numeric not null default 1,
   primary key (company_id, order_no, line_no),
   foreign key (company_id, order_no) references sales."order" on delete cascade);
 create table stock.warehouse (code text collate "C" primary key);
-create table stock.shelf (warehouse text collate "C" not null references stock.warehouse, nr integer not null, primary key (warehouse, nr));
-create table stock.lies_on (sku varchar(20) not null references stock.article on delete cascade, w text collate "C" not null,
+create table stock.shelf (warehouse text collate "C" not null references stock.warehouse, nr integer not null,
+  primary key (warehouse, nr));
+create table stock.lies_on (sku varchar(20) not null references stock.article on delete cascade,
+  w text collate "C" not null,
   n integer not null, primary key (sku, w, n), foreign key (w, n) references stock.shelf on delete cascade);
 create table sales.log (text text);
 create table sales.delivery (id integer generated always as identity primary key, company_id uuid, order_no bigint,
@@ -175,21 +187,25 @@ def test_music_shop(fresh):
     text = introspected(fresh(MUSIC_SHOP))
     artist, album, track = (block(text, name) for name in ("Artist", "Album", "Track"))
     assert '"Who plays"\ntype Artist @db(name: "artist") {' in text
-    has(artist, "id: Int! @id", '"As it stands on the \\"cover\\""', 'name: String! @unique @db(type: "character varying(120)")',
+    has(artist, "id: Int! @id", '"As it stands on the \\"cover\\""',
+        'name: String! @unique @db(type: "character varying(120)")',
         "albums: [Album!]!")
     assert 'type Album @db(name: "album") @unique(fields: ["artist", "title"]) {' in album
     has(album, 'artist: Artist! @db(name: "artist_id")', 'released: DateTime @db(type: "date")', "tracks: [Track!]!")
     has(track, "id: BigInt! @id", 'price: Decimal! @default(value: 0.99) @db(type: "numeric(10,2)")',
-        "sold_on: Media! @default(value: CD)", "explicit: Boolean! @default(value: false)", 'album: Album @db(name: "album_id")',
+        "sold_on: Media! @default(value: CD)", "explicit: Boolean! @default(value: false)",
+        'album: Album @db(name: "album_id")',
         "# left out: column search: it is generated by PostgreSQL")
     has(block(text, "Genre"), 'id: Int! @id(strategy: NONE) @db(type: "smallint")')
     has(block(text, "Media"), "CD", 'Vinyl @db(name: "vinyl")', 'MP3__320_kbit_s_ @db(name: "MP3 (320 kbit/s)")')
-    has(block(text, "Playlist"), """name: String! @default(value: "It's mine")""", 'tracks: [Track!]! @relation(name: "PlaylistTrack")')
+    has(block(text, "Playlist"),
+        """name: String! @default(value: "It's mine")""", 'tracks: [Track!]! @relation(name: "PlaylistTrack")')
     assert 'type PlaylistTrack @relationTable @db(name: "playlist_track") {' in text
     has(block(text, "Employee"), 'reports_to: Employee @relation(name: "EmployeeReports_to")',
         'employees_by_reports_to: [Employee!]! @relation(name: "EmployeeReports_to")')
     has(block(text, "Customer"), "phones: [String!]!", "settings: Json", 'support_rep: Employee @db(name: "support_rep_id")')
-    has(block(text, "Invoice"), "created_at: DateTime! @createdAt", "invoiceLines: [InvoiceLine!]! @relation(onDelete: CASCADE)")
+    has(block(text, "Invoice"), "created_at: DateTime! @createdAt",
+        "invoiceLines: [InvoiceLine!]! @relation(onDelete: CASCADE)")
 
 
 def test_film_rental(fresh):
@@ -204,7 +220,8 @@ def test_film_rental(fresh):
     has(block(text, "MpaaRating"), 'PG_13 @db(name: "PG-13")', 'NC_17 @db(name: "NC-17")')
     assert 'type FilmActor @db(name: "film_actor") @id(fields: ["actor", "film"]) {' in actor
     assert 'type FilmText @db(name: "film_text") @id(fields: ["film"]) {' in text
-    has(block(text, "Store"), 'manager_staff: Staff! @relation(name: "StoreManager_staff", link: INLINE) @db(name: "manager_staff_id")')
+    has(block(text, "Store"),
+        'manager_staff: Staff! @relation(name: "StoreManager_staff", link: INLINE) @db(name: "manager_staff_id")')
     has(block(text, "Staff"), "# left out: column picture: there is no scalar for its type")
     assert 'type Rental @db(name: "rental") @unique(fields: ["rental_date", "inventory", "customer"]) {' in text
     assert "film_list" not in text
@@ -313,7 +330,8 @@ def dump(database):
          where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'S') order by 1, 2""") + database.execute("""
         select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint
          where connamespace = 'public'::regnamespace order by 1, 2""") + database.execute("""
-        select tablename, regexp_replace(indexdef, 'INDEX \\S+ ON', 'INDEX ON') from pg_indexes where schemaname = 'public' order by 1, 2""")
+        select tablename, regexp_replace(indexdef, 'INDEX \\S+ ON', 'INDEX ON')
+          from pg_indexes where schemaname = 'public' order by 1, 2""")
 
 
 def test_promises_are_kept_by_the_database(fresh):
@@ -371,8 +389,10 @@ PET_TABLES = """
 create type kind as enum ('CAT', 'DOG');
 create table owner (id text collate "C" primary key, name text not null, email text unique, age integer);
 create sequence owner_cuid owned by owner.id;
-create table pet (id integer generated by default as identity primary key, kind kind not null, owner text collate "C" not null references owner);
-create table friend (a integer not null references pet on delete cascade, b integer not null references pet on delete cascade, primary key (a, b));
+create table pet (id integer generated by default as identity primary key, kind kind not null,
+  owner text collate "C" not null references owner);
+create table friend (a integer not null references pet on delete cascade,
+  b integer not null references pet on delete cascade, primary key (a, b));
 """
 
 PET_MODEL = """\
@@ -404,16 +424,21 @@ DIFFERENCES = [  # what is done to the database; line in the file, kind, part of
     ("alter table owner alter name drop not null", 3, "warning", "can be NULL: writ alone keeps the promise"),
     ("alter table owner alter age set not null", 5, "error", "the column age is NOT NULL; write ! behind its type"),
     ("alter table owner drop constraint owner_email_key", 4, "error", "email is unique in the file"),
-    ("alter table owner drop constraint owner_email_key; alter table owner add unique (email) deferrable", 4, "error", "checked at once"),
-    ("alter table owner drop constraint owner_email_key; create unique index on owner (email) where age > 3", 4, "error", "condition"),
+    ("alter table owner drop constraint owner_email_key; alter table owner add unique (email) deferrable", 4, "error",
+     "checked at once"),
+    ("alter table owner drop constraint owner_email_key; create unique index on owner (email) where age > 3", 4,
+     "error", "condition"),
     ("drop sequence owner_cuid", 2, "error", "no sequence is owned by the column id"),
     ("alter table pet alter id drop identity", 9, "error", "neither an identity column nor does it own a sequence"),
     ("alter table pet drop constraint pet_owner_fkey", 11, "warning", "there is no foreign key from (\"owner\")"),
     ("alter table pet alter owner drop not null", 11, "warning", "can be NULL"),
     ("alter table pet add unique (owner)", 11, "error", "so only one Pet can have a link to the same Owner"),
-    ("alter table pet drop constraint pet_owner_fkey; alter table pet add foreign key (owner) references owner on delete cascade",
-     11, "error", "ON DELETE CASCADE), and the file does not say so; write @relation(onDelete: CASCADE) on the field of Owner"),
-    ("alter table pet drop constraint pet_owner_fkey; alter table pet add foreign key (owner) references owner on delete set default",
+    ("alter table pet drop constraint pet_owner_fkey;"
+     "alter table pet add foreign key (owner) references owner on delete cascade",
+     11, "error",
+     "ON DELETE CASCADE), and the file does not say so; write @relation(onDelete: CASCADE) on the field of Owner"),
+    ("alter table pet drop constraint pet_owner_fkey;"
+     "alter table pet add foreign key (owner) references owner on delete set default",
      11, "error", "ON DELETE SET DEFAULT"),
     ("alter table friend drop constraint friend_pkey", 12, "warning", "no unique constraint on the pair"),
     ("alter table friend add unique (a)", 12, "error", "a Pet has at most one link; make its field no list"),
@@ -424,10 +449,13 @@ DIFFERENCES = [  # what is done to the database; line in the file, kind, part of
     ("alter type kind add value 'FISH'", 15, "error", "has a label FISH, which the file does not know"),
     ("alter type kind rename value 'DOG' to 'dog'", 15, "error", "has no label DOG"),
     ("alter table pet drop kind; drop type kind", 15, "error", 'there is no enum "public"."kind"'),
-    ("create table bill (id integer, owner text references owner on delete cascade)", 1, "warning", "the database deletes rows of public.bill"),
-    ("alter table pet add seller text references owner on delete cascade", 8, "error", "the file does not know the relation"),
+    ("create table bill (id integer, owner text references owner on delete cascade)", 1, "warning",
+     "the database deletes rows of public.bill"),
+    ("alter table pet add seller text references owner on delete cascade", 8, "error",
+     "the file does not know the relation"),
     ("alter table owner alter id type text collate \"default\"", 2, "warning", "the column id has another collation"),
-    ("alter table owner drop age; alter table owner add age integer generated always as (1) stored", 5, "error", "cannot be written"),
+    ("alter table owner drop age; alter table owner add age integer generated always as (1) stored", 5, "error",
+     "cannot be written"),
 ]
 
 
@@ -461,8 +489,10 @@ def test_a_circle_that_cannot_be_written(fresh):
     tables = """create table a (id integer primary key, b integer not null);
                 create table b (id integer primary key, a integer not null references a);
                 alter table a add foreign key (b) references b"""
-    model = """type A @db(name: "a") { id: Int! @id(strategy: NONE)  b: B! @relation(name: "X")  bs: [B] @relation(name: "Y") }
-               type B @db(name: "b") { id: Int! @id(strategy: NONE)  a: A! @relation(name: "Y")  as: [A] @relation(name: "X") }"""
+    model = """type A @db(name: "a") { id: Int! @id(strategy: NONE)  b: B! @relation(name: "X")
+                  bs: [B] @relation(name: "Y") }
+               type B @db(name: "b") { id: Int! @id(strategy: NONE)  a: A! @relation(name: "Y")
+                 as: [A] @relation(name: "X") }"""
     status, _, errors = Folder(fresh(tables), model).schema("check")
     assert status == 1 and "in a circle of foreign keys that are not deferrable" in errors
     assert "no difference" in Folder(fresh(tables + " deferrable"), model).must("check")
@@ -470,7 +500,8 @@ def test_a_circle_that_cannot_be_written(fresh):
 
 # ---------------------------------------------------------------------------------------------------- names
 
-EVIL = ['x"; drop table victim; --', "x'; drop table victim; --", "$$; drop table victim; $$", "select", "Größe über ä", "a.b", "UPPER",
+EVIL = ['x"; drop table victim; --', "x'; drop table victim; --", "$$; drop table victim; $$", "select", "Größe über ä",
+        "a.b", "UPPER",
         "\\'; drop table victim; --", "with\nnewline } type Evil { id: ID! @id }", "%s%n", '"', "日本語"]
 
 
@@ -496,7 +527,8 @@ def test_names_are_only_names(fresh, name):
           bs: [B] @relation(name: "Link")
         }}
         {n} enum Kind @db(name: {text_of(name + 'e')}) {{ ONE @db(name: {n}) }}
-        type Link @relationTable @db(name: {text_of(name + 'l')}) {{ a: A @db(name: {n})  b: B @db(name: {text_of(name + 'b')}) }}
+        type Link @relationTable @db(name: {text_of(name + 'l')}) {{ a: A @db(name: {n})
+          b: B @db(name: {text_of(name + 'b')}) }}
         type B {{ id: ID! @id @db(name: {n})  a: A }}""".replace(
             "b: B @relation(link: INLINE)", 'b: B @relation(name: "One", link: INLINE)').replace(
             "  a: A }", '  a: A @relation(name: "One")  as: [A] @relation(name: "Link") }'))
@@ -523,7 +555,8 @@ def test_introspection_keeps_names_apart(fresh):
         create table user_connection (id integer primary key);
         create table query (id integer primary key);
         create table string (id integer primary key);
-        create table "user-create-input" (id integer primary key, a integer references "user", "a_id" integer references "user");
+        create table "user-create-input" (id integer primary key, a integer references "user",
+          "a_id" integer references "user");
         """))
     assert len(re.findall(r"^type ", text, re.M)) == 7
     assert re.search(r'name_not_+: String @db\(name: "name_not"\)', text)
@@ -536,7 +569,8 @@ def test_introspection_keeps_names_apart(fresh):
 
 def with_manifest(database, model, schema="schema: { file: ./model.graphql }"):
     folder = Folder(database, model)
-    (folder.path / "manifest.yaml").write_text(f"specVersion: 1\n{schema}\ncommands:\n  nothing: {{ sql: select 1 as one }}\n")
+    manifest = f"specVersion: 1\n{schema}\ncommands:\n  nothing: {{ sql: select 1 as one }}\n"
+    (folder.path / "manifest.yaml").write_text(manifest)
     (folder.path / "writ.yaml").write_text(harness.settings_text(harness.settings_for(database, folder.path)))
     return folder
 

@@ -1,9 +1,11 @@
 /* Data models: what SDL means (model/read.h), and everything that is told of a wrong one, with its line. */
 #include "base/arena.h"
 #include "base/problems.h"
+#include "model/check.h"
 #include "model/ddl.h"
 #include "model/names.h"
 #include "model/read.h"
+#include "model/tables.h"
 #include "model/types.h"
 
 #include <setjmp.h>
@@ -142,34 +144,44 @@ static const struct mistake mistakes[] = {
     {"type A { a: Int! @id(strategy: SEQUENCE) @sequence(name: \"s\", allocationSize: 0) }", 1, "not 0"},
     {"type A { " KEY "\n a: Int @sequence(name: \"s\") }", 2, "@sequence goes with @id(strategy: SEQUENCE)"},
     {"type A @unique(fields: [\"a\", \"b\"]) { " KEY "a: Int b: Int\n a_b: Int }", 2, "the name of the key of 2 fields"},
-    {"type A @id(fields: [\"b\"]) { b: B! @relation(name: \"Y\") }\ntype B @id(fields: [\"a\"]) { a: A! @relation(name: \"X\") }", 1,
-     "whose key is made of it"},
+    {"type A @id(fields: [\"b\"]) { b: B! @relation(name: \"Y\") }\ntype B @id(fields: [\"a\"]) { a: A! @relation(name: "
+     "\"X\") }",
+     1, "whose key is made of it"},
     {"type A @id(fields: [\"b\"]) { b: [B] }\ntype B { " KEY " a: A! }", 1, "a relation in a key"},
     /* relations */
     {"type A { " KEY "\n b: B\n c: B }\ntype B { " KEY "}", 2, "there are several relations between A and B"},
     {"type A { " KEY "\n b: B }\ntype B { " KEY "\n a: A\n c: A }", 5, "there are several relations"},
     {"type A { " KEY "\n a: A\n b: A\n c: A }", 4, "there are several relations between A and A"},
-    {"type A { " KEY "\n b: B @relation(name: \"X\")\n c: B @relation(name: \"X\") }\ntype B { " KEY "}", 3, "two relations X"},
-    {"type A { " KEY "\n b: B @relation(name: \"X\") }\ntype B { " KEY "}\ntype C { " KEY "\n b: B @relation(name: \"X\") }", 5,
+    {"type A { " KEY "\n b: B @relation(name: \"X\")\n c: B @relation(name: \"X\") }\ntype B { " KEY "}", 3,
      "two relations X"},
+    {"type A { " KEY "\n b: B @relation(name: \"X\") }\ntype B { " KEY "}\ntype C { " KEY "\n b: B @relation(name: \"X\") }",
+     5, "two relations X"},
     {"type A { " KEY "\n b: [B] @relation(link: INLINE) }\ntype B { " KEY " a: A }", 2, "a list has no column"},
-    {"type A { " KEY "\n b: B @relation(link: INLINE) }\ntype B { " KEY "\n a: A @relation(link: INLINE) }", 4, "both sides say link:"},
-    {"type A { " KEY "\n b: B @relation(link: INLINE) }\ntype B { " KEY "\n a: A @relation(link: TABLE) }", 4, "both sides say link:"},
+    {"type A { " KEY "\n b: B @relation(link: INLINE) }\ntype B { " KEY "\n a: A @relation(link: INLINE) }", 4,
+     "both sides say link:"},
+    {"type A { " KEY "\n b: B @relation(link: INLINE) }\ntype B { " KEY "\n a: A @relation(link: TABLE) }", 4,
+     "both sides say link:"},
     {"type A { " KEY "\n b: B @unique }\ntype B { " KEY "}", 2, "@unique stands on scalars"},
     {"type A { " KEY "\n b: B! @id }\ntype B { " KEY "}", 2, "write @id(fields: [...]) on the type"},
     {"type A { " KEY "\n b: B @db(type: \"text\") }\ntype B { " KEY "}", 2, "remove @db(type:)"},
     {"type A { " KEY "\n b: [B] @db(name: \"x\") }\ntype B { " KEY " a: A }", 2, "move @db to that side"},
     {"type A { " KEY "\n b: [B] @db(name: \"x\") }\ntype B { " KEY "}", 2, "has no column here"},
-    {"type A { " KEY "\n b: Int\n c: B @db(name: \"b\") }\ntype B { " KEY "}", 3, "stands in the column b, which the field b has"},
+    {"type A { " KEY "\n b: Int\n c: B @db(name: \"b\") }\ntype B { " KEY "}", 3,
+     "stands in the column b, which the field b has"},
     {"type A { " KEY "\n c: B @db(names: [\"x\", \"y\"]) }\ntype B { " KEY "}", 2, "the key of B has 1 columns"},
     {"type A { " KEY "\n c: B @db(names: [\"x\", \"x\"]) }\ntype B @id(fields: [\"a\", \"b\"]) { a: Int! b: Int! }", 2,
      "the column x is there twice"},
-    {"type A { " KEY "}\ntype B { " KEY "}\ntype X @relationTable { a: A b: B }", 3, "no relation of that name links the two"},
-    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable { a: A }", 3, "exactly two fields"},
-    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable { a: A c: A }", 3, "has a field for each"},
-    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable {\n a: [A]\n b: B }", 4, "is no list"},
-    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable {\n a: A @db(name: \"b\")\n b: B }", 1,
-     "both sides stand in one column"},
+    {"type A { " KEY "}\ntype B { " KEY "}\ntype X @relationTable { a: A b: B }", 3,
+     "no relation of that name links the two"},
+    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable { a: A }", 3,
+     "exactly two fields"},
+    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable { a: A c: A }", 3,
+     "has a field for each"},
+    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY "}\ntype X @relationTable {\n a: [A]\n b: B }", 4,
+     "is no list"},
+    {"type A { " KEY "bs: [B] @relation(name: \"X\") }\ntype B { " KEY
+     "}\ntype X @relationTable {\n a: A @db(name: \"b\")\n b: B }",
+     1, "both sides stand in one column"},
     {"type A { " KEY "\n x: X }\ntype X @relationTable { a: A b: A }", 2, "no type, enum or scalar X"},
 };
 
@@ -199,7 +211,8 @@ static void test_all_mistakes_at_once(void **state) {
   struct problems p;
 
   (void)state;
-  assert_null(read_model(mem, "type A {\n id: ID @id\n a: Strin\n b: Int @default(value: true)\n}\ntype B {\n c: [Json] @unique\n}\n", &p));
+  assert_null(read_model(
+      mem, "type A {\n id: ID @id\n a: Strin\n b: Int @default(value: true)\n}\ntype B {\n c: [Json] @unique\n}\n", &p));
   assert_int_equal(p.errors, 5);
   talloc_free(mem);
 }
@@ -217,32 +230,45 @@ struct relation_case {
 };
 
 static const struct relation_case relations[] = {
-    {"type Parent { " KEY " c: [Child] } type Child { " KEY " p: Parent }", "ChildToParent", "p", "c", LINK_INLINE, 0, "\"p\"", NULL, false, false},
-    {"type Post { " KEY " author: User! } type User { " KEY " }", "PostToUser", "author", NULL, LINK_INLINE, 0, "\"author\"", NULL, false, false},
-    {"type User { " KEY " roles: [Role] } type Role { " KEY " }", "RoleToUser", NULL, "roles", LINK_TABLE, 0, "\"A\"", "\"B\"", false, false},
-    {"type A { " KEY " b: B } type B { " KEY " a: A @relation(link: INLINE) }", "AToB", "b", "a", LINK_INLINE, 1, NULL, "\"a\"", false, true},
+    {"type Parent { " KEY " c: [Child] } type Child { " KEY " p: Parent }", "ChildToParent", "p", "c", LINK_INLINE, 0,
+     "\"p\"", NULL, false, false},
+    {"type Post { " KEY " author: User! } type User { " KEY " }", "PostToUser", "author", NULL, LINK_INLINE, 0, "\"author\"",
+     NULL, false, false},
+    {"type User { " KEY " roles: [Role] } type Role { " KEY " }", "RoleToUser", NULL, "roles", LINK_TABLE, 0, "\"A\"",
+     "\"B\"", false, false},
+    {"type A { " KEY " b: B } type B { " KEY " a: A @relation(link: INLINE) }", "AToB", "b", "a", LINK_INLINE, 1, NULL,
+     "\"a\"", false, true},
     {"type B { " KEY " a: A } type A { " KEY " b: B }", "AToB", "b", "a", LINK_INLINE, 1, NULL, "\"a\"", false, true},
-    {"type A { " KEY " b: B @relation(link: TABLE) } type B { " KEY " a: [A] }", "AToB", "b", "a", LINK_TABLE, 0, "\"A\"", "\"B\"", true, false},
-    {"type A { " KEY " b: B @relation(link: TABLE) } type B { " KEY " a: A }", "AToB", "b", "a", LINK_TABLE, 0, "\"A\"", "\"B\"", true, true},
-    {"type U { " KEY " following: [U] followers: [U] }", "UToU", "followers", "following", LINK_TABLE, 0, "\"A\"", "\"B\"", false, false},
+    {"type A { " KEY " b: B @relation(link: TABLE) } type B { " KEY " a: [A] }", "AToB", "b", "a", LINK_TABLE, 0, "\"A\"",
+     "\"B\"", true, false},
+    {"type A { " KEY " b: B @relation(link: TABLE) } type B { " KEY " a: A }", "AToB", "b", "a", LINK_TABLE, 0, "\"A\"",
+     "\"B\"", true, true},
+    {"type U { " KEY " following: [U] followers: [U] }", "UToU", "followers", "following", LINK_TABLE, 0, "\"A\"", "\"B\"",
+     false, false},
     {"type U { " KEY " related: [U] }", "UToU", "related", NULL, LINK_TABLE, 0, "\"A\"", "\"B\"", false, false},
     {"type U { " KEY " boss: U }", "UToU", "boss", NULL, LINK_INLINE, 0, "\"boss\"", NULL, false, false},
     {"type U { " KEY " z: U a: U }", "UToU", "a", "z", LINK_INLINE, 1, NULL, "\"z\"", false, true},
-    {"type U { " KEY " boss: U @db(name: \"boss_id\") staff: [U] }", "UToU", "boss", "staff", LINK_INLINE, 0, "\"boss_id\"", NULL, false, false},
-    {"type A { " KEY " b: B @relation(name: \"X\") c: B @relation(name: \"Y\") } type B { " KEY " a: [A] @relation(name: \"X\") }", "X", "b", "a",
-     LINK_INLINE, 0, "\"b\"", NULL, false, false},
-    {"type A { " KEY " b: [B] @relation(name: \"X\") } type B { " KEY " a: A }", "X", "b", "a", LINK_INLINE, 1, NULL, "\"a\"", false, false},
+    {"type U { " KEY " boss: U @db(name: \"boss_id\") staff: [U] }", "UToU", "boss", "staff", LINK_INLINE, 0, "\"boss_id\"",
+     NULL, false, false},
+    {"type A { " KEY " b: B @relation(name: \"X\") c: B @relation(name: \"Y\") } type B { " KEY
+     " a: [A] @relation(name: \"X\") }",
+     "X", "b", "a", LINK_INLINE, 0, "\"b\"", NULL, false, false},
+    {"type A { " KEY " b: [B] @relation(name: \"X\") } type B { " KEY " a: A }", "X", "b", "a", LINK_INLINE, 1, NULL,
+     "\"a\"", false, false},
     {"type A { " KEY " b: [B] @relation(name: \"X\") } type B { " KEY " a: [A] @relation(name: \"X\") }"
-     "type X @relationTable @db(name: \"t\") { bee: B @db(name: \"b_id\") ay: A }", "X", "b", "a", LINK_TABLE, 0, "\"ay\"", "\"b_id\"", false, false},
+     "type X @relationTable @db(name: \"t\") { bee: B @db(name: \"b_id\") ay: A }",
+     "X", "b", "a", LINK_TABLE, 0, "\"ay\"", "\"b_id\"", false, false},
     {"type A { " KEY " t: T } type T @id(fields: [\"l\", \"n\"]) { l: String! n: Int! }", "AToT", "t", NULL, LINK_INLINE, 0,
      "\"t_l\", \"t_n\"", NULL, false, false},
-    {"type A { " KEY " t: [T] } type T @id(fields: [\"l\", \"n\"]) { l: String! n: Int! }", "AToT", "t", NULL, LINK_TABLE, 0, "\"A\"",
-     "\"B_l\", \"B_n\"", false, false},
+    {"type A { " KEY " t: [T] } type T @id(fields: [\"l\", \"n\"]) { l: String! n: Int! }", "AToT", "t", NULL, LINK_TABLE, 0,
+     "\"A\"", "\"B_l\", \"B_n\"", false, false},
 };
 
 static void same_text(const char *got, const char *wanted) {
-  if (!wanted) assert_null(got);
-  else assert_string_equal(got ? got : "(null)", wanted);
+  if (!wanted)
+    assert_null(got);
+  else
+    assert_string_equal(got ? got : "(null)", wanted);
 }
 
 static void check_relation(const struct relation_case *c) {
@@ -302,10 +328,12 @@ static void test_key_sources(void **state) {
       {"type A { id: UUID! @id }", SOURCE_UUID7, NULL},
       {"type A { id: UUID! @id(strategy: NONE) }", SOURCE_CLIENT, NULL},
       {"type A { id: Int! @id }", SOURCE_SEQUENCE, "nextval(pg_get_serial_sequence('\"public\".\"A\"', 'id'))"},
-      {"type A @db(name: \"a'b\\\"c\") { id: Int! @id }", SOURCE_SEQUENCE, "nextval(pg_get_serial_sequence('\"public\".\"a''b\"\"c\"', 'id'))"},
-      {"extend schema @db(schema: \"s\") type A { id: Int! @id(strategy: SEQUENCE) @sequence(name: \"q\") }", SOURCE_SEQUENCE,
-       "nextval('\"s\".\"q\"')"},
-      {"type A { id: Int! @id(strategy: SEQUENCE) @sequence(name: \"q\" schema: \"t\") }", SOURCE_SEQUENCE, "nextval('\"t\".\"q\"')"},
+      {"type A @db(name: \"a'b\\\"c\") { id: Int! @id }", SOURCE_SEQUENCE,
+       "nextval(pg_get_serial_sequence('\"public\".\"a''b\"\"c\"', 'id'))"},
+      {"extend schema @db(schema: \"s\") type A { id: Int! @id(strategy: SEQUENCE) @sequence(name: \"q\") }",
+       SOURCE_SEQUENCE, "nextval('\"s\".\"q\"')"},
+      {"type A { id: Int! @id(strategy: SEQUENCE) @sequence(name: \"q\" schema: \"t\") }", SOURCE_SEQUENCE,
+       "nextval('\"t\".\"q\"')"},
       {"type A { id: Int! @id(strategy: NONE) }", SOURCE_CLIENT, NULL},
       {"type A { id: String! @id(strategy: NONE) }", SOURCE_CLIENT, NULL},
       {"type A { id: ID! @id(strategy: NONE) @default(sql: \"f()\") }", SOURCE_DEFAULT, NULL},
@@ -327,12 +355,13 @@ static void test_key_sources(void **state) {
 /* (company, order), in which companies overlap: shared columns are one column. */
 static void test_composite_keys(void **state) {
   void *mem = talloc_new(NULL);
-  const struct datamodel *d = must_read(
-      mem, "type Company { id: Int! @id }\n"
-           "type Customer @id(fields: [\"company\", \"no\"]) { company: Company! no: Int! }\n"
-           "type Order @id(fields: [\"company\", \"order_no\"]) @unique(fields: [\"customer\", \"day\"]) {\n"
-           "  company: Company!  order_no: Int!  day: DateTime!  customer: Customer! @db(names: [\"company\", \"customer_no\"])  lines: [Line] }\n"
-           "type Line @id(fields: [\"order\", \"no\"]) { no: Int! order: Order! }");
+  const struct datamodel *d =
+      must_read(mem, "type Company { id: Int! @id }\n"
+                     "type Customer @id(fields: [\"company\", \"no\"]) { company: Company! no: Int! }\n"
+                     "type Order @id(fields: [\"company\", \"order_no\"]) @unique(fields: [\"customer\", \"day\"]) {\n"
+                     "  company: Company!  order_no: Int!  day: DateTime!  customer: Customer! @db(names: [\"company\", "
+                     "\"customer_no\"])  lines: [Line] }\n"
+                     "type Line @id(fields: [\"order\", \"no\"]) { no: Int! order: Order! }");
   const struct model *order = model_find(d, "Order"), *line = model_find(d, "Line");
 
   (void)state;
@@ -353,7 +382,8 @@ static void test_composite_keys(void **state) {
 
 static void test_links_of_a_model(void **state) {
   void *mem = talloc_new(NULL);
-  const struct datamodel *d = must_read(mem, "type B { " KEY " a: A! }\ntype A { " KEY " self: A }\ntype C { " KEY " as: [A] }");
+  const struct datamodel *d =
+      must_read(mem, "type B { " KEY " a: A! }\ntype A { " KEY " self: A }\ntype C { " KEY " as: [A] }");
   const struct model *a = model_find(d, "A");
 
   (void)state;
@@ -412,8 +442,10 @@ static void test_scalars(void **state) {
 }
 
 static void test_type_names_refused(void **state) {
-  static const char *const names[] = {"", " ", "1", "text;", "text)", "text'", "a.b.c", "a.", ".a", "\"a", "\"\"", "numeric(", "numeric()",
-                                      "numeric(1", "numeric(a)", "numeric(1)(2)", "text[", "text[1]", "text[]x", "a--b", "a/*b*/", "a\"b\""};
+  static const char *const names[] = {"",          " ",         "1",          "text;",         "text)", "text'",
+                                      "a.b.c",     "a.",        ".a",         "\"a",           "\"\"",  "numeric(",
+                                      "numeric()", "numeric(1", "numeric(a)", "numeric(1)(2)", "text[", "text[1]",
+                                      "text[]x",   "a--b",      "a/*b*/",     "a\"b\""};
 
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -430,13 +462,36 @@ static void test_type_names_refused(void **state) {
 static void test_plurals(void **state) {
   static const char *const words[][3] = {
       /* one, many, and back */
-      {"User", "Users", "User"}, {"Todo", "Todoes", "Todo"}, {"Child", "Children", "Child"}, {"Technology", "Technologies", "Technology"},
-      {"A", "As", "A"}, {"E", "Es", "E"}, {"MyObject", "MyObjects", "MyObject"}, {"GC", "GCs", "GC"}, {"SC", "SCs", "SC"},
-      {"TableA", "TableAs", "TableA"}, {"Middle", "Middles", "Middle"}, {"Person", "People", "Person"}, {"SalesPerson", "SalesPeople", NULL},
-      {"Box", "Boxes", "Box"}, {"Class", "Classes", "Class"}, {"Address", "Addresses", "Address"}, {"Status", "Statuses", "Status"},
-      {"Day", "Days", "Day"}, {"City", "Cities", "City"}, {"Photo", "Photos", "Photo"}, {"Video", "Videos", "Video"},
-      {"Shelf", "Shelves", "Shelf"}, {"Fish", "Fishs", NULL}, {"Series", "Serieses", NULL}, {"Woman", "Women", "Woman"}, {"Y", "Ys", NULL},
-      {"Branch", "Branches", "Branch"}, {"Analysis", "Analyses", "Analysis"}, {"Bus", "Buses", "Bus"}, {"Quiz", "Quizzes", "Quiz"},
+      {"User", "Users", "User"},
+      {"Todo", "Todoes", "Todo"},
+      {"Child", "Children", "Child"},
+      {"Technology", "Technologies", "Technology"},
+      {"A", "As", "A"},
+      {"E", "Es", "E"},
+      {"MyObject", "MyObjects", "MyObject"},
+      {"GC", "GCs", "GC"},
+      {"SC", "SCs", "SC"},
+      {"TableA", "TableAs", "TableA"},
+      {"Middle", "Middles", "Middle"},
+      {"Person", "People", "Person"},
+      {"SalesPerson", "SalesPeople", NULL},
+      {"Box", "Boxes", "Box"},
+      {"Class", "Classes", "Class"},
+      {"Address", "Addresses", "Address"},
+      {"Status", "Statuses", "Status"},
+      {"Day", "Days", "Day"},
+      {"City", "Cities", "City"},
+      {"Photo", "Photos", "Photo"},
+      {"Video", "Videos", "Video"},
+      {"Shelf", "Shelves", "Shelf"},
+      {"Fish", "Fishs", NULL},
+      {"Series", "Serieses", NULL},
+      {"Woman", "Women", "Woman"},
+      {"Y", "Ys", NULL},
+      {"Branch", "Branches", "Branch"},
+      {"Analysis", "Analyses", "Analysis"},
+      {"Bus", "Buses", "Bus"},
+      {"Quiz", "Quizzes", "Quiz"},
   };
   void *mem = talloc_new(NULL);
 
@@ -465,13 +520,58 @@ static void test_names_of_the_api(void **state) {
   talloc_free(mem);
 }
 
+/* ---- what the catalog adds ---- */
+
+static void test_learning(void **state) {
+  static const char *const id[] = {"id"}, *const b[] = {"b"}, *const pair[] = {"B", "A"}, *const first[] = {"A"};
+  struct db_key key = {.columns = id, .ncolumns = 1, .primary = true}, unique = {.columns = pair, .ncolumns = 2};
+  struct db_foreign_key foreign[] = {{.name = "f",
+                                      .columns = b,
+                                      .referenced = id,
+                                      .ncolumns = 1,
+                                      .schema = "public",
+                                      .table = "B",
+                                      .action = ACTION_SET_NULL,
+                                      .deferrable = true}};
+  struct db_foreign_key link[] = {{.name = "g",
+                                   .columns = first,
+                                   .referenced = id,
+                                   .ncolumns = 1,
+                                   .schema = "public",
+                                   .table = "A",
+                                   .action = ACTION_RESTRICT}};
+  struct db_table tables[] = {
+      {.schema = "public", .name = "A", .keys = &key, .nkeys = 1, .foreign_keys = foreign, .nforeign_keys = 1},
+      {.schema = "public", .name = "_Many", .keys = &unique, .nkeys = 1, .foreign_keys = link, .nforeign_keys = 1}};
+  const struct db_tables catalog = {.tables = tables, .ntables = 2};
+  void *mem = talloc_new(NULL);
+  const struct datamodel *d =
+      must_read(mem, "type A { " KEY " b: B @relation(link: INLINE name: \"One\") bs: [B] @relation(name: \"Many\") }"
+                     "type B { " KEY " a: A @relation(name: \"One\") as: [A] @relation(name: \"Many\") }");
+  const struct relation *one = model_relation(d, "One"), *many = model_relation(d, "Many");
+
+  (void)state;
+  assert_true(one->sides[0].unique && one->sides[0].unique_exists && one->sides[0].foreign_key.exists);
+  assert_true(many->table_key_exists && many->sides[1].foreign_key.action == ACTION_CASCADE);
+  model_learn((struct datamodel *)d, &catalog);
+  assert_true(one->sides[0].unique && !one->sides[0].unique_exists);
+  assert_true(one->sides[0].foreign_key.exists && one->sides[0].foreign_key.deferrable);
+  assert_int_equal(one->sides[0].foreign_key.action, ACTION_SET_NULL);
+  assert_true(many->table_key_exists);
+  assert_true(many->sides[0].foreign_key.exists && !many->sides[0].foreign_key.deferrable);
+  assert_int_equal(many->sides[0].foreign_key.action, ACTION_RESTRICT);
+  assert_false(many->sides[1].foreign_key.exists);
+  talloc_free(mem);
+}
+
 /* A name that is too long for two sequences to have the same beginning. */
 static void test_long_sequence_names(void **state) {
   void *mem = talloc_new(NULL);
-  const struct datamodel *d = must_read(mem, "type A123456789012345678901234567890123456789012345678901234567890 { id123456789012345678901: ID! @id }\n"
-                                             "type B @db(name: \"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
-                                             "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
-                                             "\xc3\xa4\xc3\xa4x\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\") { id: ID! @id }");
+  const struct datamodel *d = must_read(
+      mem, "type A123456789012345678901234567890123456789012345678901234567890 { id123456789012345678901: ID! @id }\n"
+           "type B @db(name: \"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+           "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+           "\xc3\xa4\xc3\xa4x\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\") { id: ID! @id }");
 
   (void)state;
   for (size_t i = 0; i < 2; i++) {
@@ -486,18 +586,12 @@ static void test_long_sequence_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_mistakes),
-      cmocka_unit_test(test_all_mistakes_at_once),
-      cmocka_unit_test(test_relations),
-      cmocka_unit_test(test_one_to_one_warns),
-      cmocka_unit_test(test_key_sources),
-      cmocka_unit_test(test_composite_keys),
-      cmocka_unit_test(test_links_of_a_model),
-      cmocka_unit_test(test_scalars),
-      cmocka_unit_test(test_type_names_refused),
-      cmocka_unit_test(test_plurals),
-      cmocka_unit_test(test_names_of_the_api),
-      cmocka_unit_test(test_long_sequence_names),
+      cmocka_unit_test(test_mistakes),           cmocka_unit_test(test_all_mistakes_at_once),
+      cmocka_unit_test(test_relations),          cmocka_unit_test(test_one_to_one_warns),
+      cmocka_unit_test(test_key_sources),        cmocka_unit_test(test_composite_keys),
+      cmocka_unit_test(test_links_of_a_model),   cmocka_unit_test(test_scalars),
+      cmocka_unit_test(test_type_names_refused), cmocka_unit_test(test_plurals),
+      cmocka_unit_test(test_names_of_the_api),   cmocka_unit_test(test_long_sequence_names),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
