@@ -591,7 +591,8 @@ int main(void) {
       cmocka_unit_test(test_key_sources),        cmocka_unit_test(test_composite_keys),
       cmocka_unit_test(test_links_of_a_model),   cmocka_unit_test(test_scalars),
       cmocka_unit_test(test_type_names_refused), cmocka_unit_test(test_plurals),
-      cmocka_unit_test(test_names_of_the_api),   cmocka_unit_test(test_long_sequence_names),
+      cmocka_unit_test(test_names_of_the_api),   cmocka_unit_test(test_learning),
+      cmocka_unit_test(test_long_sequence_names),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
