@@ -67,7 +67,7 @@ static bool is_location(const char *name);
 %token <const char *> SUBSCRIPTION "subscription" TRUE "true" TYPE "type" UNION "union"
 %token <struct graphql_value *> INT "a number" FLOAT "a number with a fraction" STRING "a string"
 
-%type <const char *> name fragment_name name_but_on enum_name name_but_literals
+%type <const char *> name fragment_name enum_name
 %type <enum graphql_operation> operation_type
 %type <const struct graphql_definition *> all
 %type <struct graphql_definition *> definitions type_definitions definition executable type_definition described extension extended fielded
@@ -114,16 +114,22 @@ type_definitions:
 
 definition: executable | type_definition
 
-/* ---- names: any keyword may be one ---- */
+/* ---- names: any keyword may be one; in full each time, as a rule less is a reduction less for each name ---- */
 
-name: name_but_on | "on" | "true" | "false" | "null"
-fragment_name: name_but_on | "true" | "false" | "null"
-enum_name: name_but_literals | "on"
-name_but_on: name_but_literals
-
-name_but_literals:
+name:
   "a name" | "directive" | "enum" | "extend" | "fragment" | "implements" | "input" | "interface" | "mutation" | "query"
 | "repeatable" | "scalar" | "schema" | "subscription" | "type" | "union"
+| "on" | "true" | "false" | "null"
+
+fragment_name:
+  "a name" | "directive" | "enum" | "extend" | "fragment" | "implements" | "input" | "interface" | "mutation" | "query"
+| "repeatable" | "scalar" | "schema" | "subscription" | "type" | "union"
+| "true" | "false" | "null"
+
+enum_name:
+  "a name" | "directive" | "enum" | "extend" | "fragment" | "implements" | "input" | "interface" | "mutation" | "query"
+| "repeatable" | "scalar" | "schema" | "subscription" | "type" | "union"
+| "on"
 
 /* ---- operations, fragments ---- */
 

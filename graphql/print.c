@@ -136,16 +136,14 @@ static void print_variables(struct str *out, const struct graphql_variable *vari
   str_char(out, ')');
 }
 
-/* query without anything is { }. */
+/* Never { } without "query": after a type without fields it would be taken for them. */
 static void print_operation(struct str *out, const struct graphql_definition *d) {
-  if (d->operation != GRAPHQL_QUERY || d->name || d->variables || d->directives) {
-    str_add(out, operations[d->operation]);
-    if (d->name || d->variables) str_char(out, ' ');
-    if (d->name) str_add(out, d->name);
-    print_variables(out, d->variables);
-    print_directives(out, d->directives);
-    str_char(out, ' ');
-  }
+  str_add(out, operations[d->operation]);
+  if (d->name || d->variables) str_char(out, ' ');
+  if (d->name) str_add(out, d->name);
+  print_variables(out, d->variables);
+  print_directives(out, d->directives);
+  str_char(out, ' ');
   print_selections(out, d->selections, 0);
 }
 
@@ -181,11 +179,14 @@ static bool fits_block(const char *text, size_t len) {
   }
 }
 
+/* On one line if it is short and no quote or backslash comes to stand before the quotes that end it. */
 static void print_block(struct str *out, const char *text, size_t len, unsigned level) {
+  enum { SHORT = 90 };
   const char *at = text, *end = text + len;
+  bool lines = len > SHORT || memchr(text, '\n', len) || end[-1] == '"' || end[-1] == '\\';
 
   str_add(out, "\"\"\"");
-  new_line(out, level);
+  if (lines) new_line(out, level);
   while (at < end) {
     if (end - at >= 3 && memcmp(at, "\"\"\"", 3) == 0) {
       str_add(out, "\\\"\"\"");
@@ -197,7 +198,7 @@ static void print_block(struct str *out, const char *text, size_t len, unsigned 
       str_char(out, *at++);
     }
   }
-  new_line(out, level);
+  if (lines) new_line(out, level);
   str_add(out, "\"\"\"");
 }
 
