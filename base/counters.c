@@ -18,7 +18,7 @@ bool counters_wait_begin(const struct counters_page *page, struct counters *own,
 
   __atomic_store_n(&own->waiting, 1, __ATOMIC_SEQ_CST);
   for (uint32_t i = 0; i < page->slots; i++)
-    n += page->slot[i].inside == own->inside && __atomic_load_n(&page->slot[i].waiting, __ATOMIC_SEQ_CST);
+    n += page->slot[i].pool == own->pool && __atomic_load_n(&page->slot[i].waiting, __ATOMIC_SEQ_CST);
   if (n <= most) return true;
   counters_wait_end(own);
   return false;

@@ -23,7 +23,12 @@ struct options {
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
   const char *role, *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
+  bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
+  bool dead, json;                        /* jobs */
+  const char *all_dead;                   /* jobs: of this hook; NULL: by id */
+  const char *const *operands;            /* jobs: what to do, and ids */
+  int noperands;
   const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input. schema: what
                                            * to do, the file */
 };
@@ -33,6 +38,7 @@ int cli_check(void *mem, const struct options *o);
 int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
+int cli_jobs(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */

@@ -8,14 +8,14 @@
 static bool missing_grant(void *mem, const char *conninfo, const char *role, char **grant, struct err *e) {
   struct str *sql = str_new(mem, 1024);
 
-  str_add(sql, "select format('grant select, insert, update, delete on all tables in schema writ to %1$I;"
-           " grant usage on all sequences in schema writ to %1$I', r.rolname) from pg_catalog.pg_roles r where r.rolname = ");
+  /* Not on sequences: identity columns need no right on theirs. */
+  str_add(sql, "select format('grant select, insert, update, delete on all tables in schema writ to %1$I', r.rolname)"
+           " from pg_catalog.pg_roles r where r.rolname = ");
   str_sql_literal(sql, role);
   str_add(sql, " and exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
-           " and case when c.relkind in ('r', 'p') then not (has_table_privilege(r.oid, c.oid, 'select')"
+           " and c.relkind in ('r', 'p') and not (has_table_privilege(r.oid, c.oid, 'select')"
            " and has_table_privilege(r.oid, c.oid, 'insert') and has_table_privilege(r.oid, c.oid, 'update')"
-           " and has_table_privilege(r.oid, c.oid, 'delete'))"
-           " when c.relkind = 'S' then not has_sequence_privilege(r.oid, c.oid, 'usage') else false end)");
+           " and has_table_privilege(r.oid, c.oid, 'delete')))");
   return catalog_ask(conninfo, mem, sql->p, grant, e);
 }
 

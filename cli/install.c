@@ -67,7 +67,8 @@ static int install_into(void *mem, const struct options *o, const struct datasou
   err_init(&second, mem);
   if (!check_owner(mem, conninfo, &e) || !version_of(mem, conninfo, &before, &e)) return cli_fail(&e);
   if (before >= newest) printf("%s: schema writ is at version %d, nothing to do\n", name, before);
-  else if (!upgrade(mem, conninfo, before, &e) && (!version_of(mem, conninfo, &after, &second) || after < newest)) return cli_fail(&e);
+  else if (!upgrade(mem, conninfo, before, &e) && (!version_of(mem, conninfo, &after, &second) || after < newest))
+    return cli_fail(&e);
   else printf("%s: schema writ is at version %d now\n", name, newest);
   return grant(mem, o, d, conninfo, &e) ? 0 : cli_fail(&e);
 }

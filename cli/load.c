@@ -21,6 +21,7 @@ bool cli_load(void *mem, const struct options *o, struct config **config, struct
 
   problems_init(&p, mem);
   *config = config_load(mem, o->config_file, &p);
+  if (*config) (*config)->environment_optional = o->only_checks;
   *manifest = *config ? manifest_load(mem, *config, &p) : NULL;
   problems_print(&p);
   return *config && *manifest;

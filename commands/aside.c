@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fault.h"
+#include "commands/crowd.h"
 
 #include <string.h>
 
@@ -49,26 +50,38 @@ bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, b
 
 /* ---- who may wait ---- */
 
-void engine_share(struct engine *engine, const struct counters_page *page) { engine->page = page; }
-
 static unsigned places(const struct engine *engine) {
   const struct config *c = engine->config;
-  int pool = engine->counters->inside ? c->inside_workers : c->workers;
+  int pool = engine->counters->pool ? c->inside_workers : c->workers;
   int most = c->waiting_workers ? c->waiting_workers : pool / 2;
 
   return most > 1 ? (unsigned)most : 1;
 }
 
-bool wait_begin(struct run *r) {
-  struct engine *engine = r->engine;
+/* On the inside what is waited for may be held by a handler that is about to call us: as with handlers, the last worker
+ * that is free never waits. */
+static bool take_place(struct engine *engine) {
+  struct counters *own = engine->counters;
 
-  if (!r->waits && engine->page && !counters_wait_begin(engine->page, engine->counters, places(engine))) return false;
+  if (own->pool && !crowd_enter(engine->page, own, engine->config->inside_workers - 1)) return false;
+  if (counters_wait_begin(engine->page, own, places(engine))) return true;
+  if (own->pool) crowd_leave(own);
+  return false;
+}
+
+bool wait_begin(struct run *r) {
+  if (!r->waits && r->engine->page && !take_place(r->engine)) return false;
   r->waits = true;
   FAULT("waiting");
   return true;
 }
 
 void wait_end(struct run *r) {
-  if (r->waits && r->engine->page) counters_wait_end(r->engine->counters);
+  struct counters *own = r->engine->counters;
+
+  if (r->waits && r->engine->page) {
+    counters_wait_end(own);
+    if (own->pool) crowd_leave(own);
+  }
   r->waits = false;
 }

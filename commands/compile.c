@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "commands/config.h"
+#include "commands/outbox.h"
 #include "commands/param.h"
 
 #include <string.h>
@@ -47,6 +48,7 @@ static void give_slots(struct command_set *set, size_t first, size_t end, bool k
     if (keep || !is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &last);
     set->entries[i].slot = keep && !is_spliced(entry->result) ? ++last : 0;
   }
+  outbox_each_result(set, first, end, give_slot, &last);
 }
 
 /* Places in the request. */
@@ -79,7 +81,8 @@ void compile_place(void *mem, const struct command_set *set, const struct node *
   place(mem, set, node->entry, callers_argument(node, argument), e);
 }
 
-void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument, struct err *e) {
+void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument,
+                       struct err *e) {
   const struct command *c = use->command;
 
   for (size_t i = 0; !use->direct && argument && i < c->nargs; i++)
@@ -108,6 +111,7 @@ static enum presence presence(const struct expr *result, const struct shape *sha
   size_t n = result->npath;
 
   if (!n) return CERTAIN;
+  if (result->node->command->kind == COMMAND_HANDLER) return MAYBE; /* it answers what it likes */
   switch (shape->returns) {
   case RETURNS_ONE: return !has_column(&shape->d, path[0]) ? ABSENT : n == 1 ? CERTAIN : MAYBE;
   case RETURNS_OPTIONAL: return has_column(&shape->d, path[0]) ? MAYBE : ABSENT;
@@ -323,7 +327,8 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
   entry->result_step = plan->n;
   add_step(k, plan, (struct step){.statement = entry->slot ? own_statement(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
                                                            : own_statement(k, KEY_BUILD, wrap_build_sql),
-                                  .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT, .member = (unsigned)owner,
+                                  .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT,
+                                  .member = (unsigned)owner,
                                   .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
   return true;
 }
@@ -354,7 +359,8 @@ static bool comes_between(const struct node *node) { return !comes_first(node) &
 static bool compile_nodes(struct compiler *k, struct command_set *set, size_t first, size_t end, bool (*which)(const struct node *),
                           struct plan *plan, const struct command **fault, struct err *e) {
   for (size_t i = first; i < end; i++)
-    if (which(set->nodes[i]) && !compile_node(k, set, i, plan, fault, e)) return false;
+    if (set->nodes[i]->command->kind != COMMAND_HANDLER && which(set->nodes[i]) &&
+        !compile_node(k, set, i, plan, fault, e)) return false;
   return true;
 }
 
@@ -372,5 +378,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
     if (!compile_nodes(k, set, entry->first_node, entry->end_node, comes_between, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
-  return compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e);
+  if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
+  outbox_compile(k, set, first, end, plan);
+  return true;
 }

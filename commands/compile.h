@@ -14,6 +14,7 @@ struct compiler {
   const struct config *config;
   const struct shape *shapes; /* by command id */
   struct variants *variants;
+  const char *mutation;       /* its UUID */
   bool keep;                  /* all results in settings: the answer is put together on the server */
 };
 

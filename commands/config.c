@@ -76,6 +76,16 @@ static const struct row rows[] = {
      "Workers on the border socket, each with its own connections.", AT(workers)},
     {"inside_workers", NUMBER, "processes", "4", 0, 1024, false,
      "Workers on the inside socket; 0 is no inside listener.", AT(inside_workers)},
+    {"runners", NUMBER, "processes", "1", 0, 64, false, "Processes that deliver after-hooks; 0 is none on this machine.",
+     AT(runners)},
+    {"runner.deliveries", NUMBER, "requests", "10", 1, 100, false,
+     "Most after-hooks that a runner delivers at once, on each datasource.", AT(runner_deliveries)},
+    {"runner.lease_ms", NUMBER, "ms", "10000", 1000, HOUR_MS, false,
+     "What a runner that died had claimed is taken over by others after so long.", AT(runner_lease_ms)},
+    {"runner.poll_ms", NUMBER, "ms", "1000", 50, HOUR_MS, false,
+     "Longest pause between looks for work that nobody told of: repeats, other machines.", AT(runner_poll_ms)},
+    {"runner.keep_dead_s", NUMBER, "s", "2592000", 0, 10 * 365 * 24 * 3600, false,
+     "After-hooks that failed for good are deleted after so long; 0 is never.", AT(runner_keep_dead_s)},
     {"max_requests", NUMBER, "requests", "100000", 0, 1000000000, false,
      "A worker is replaced after so many; 0 is never.", AT(max_requests)},
     {"timeout_ms", NUMBER, "ms", "30000", 1, HOUR_MS, false, "Deadline of a request, from its arrival to its answer.",
@@ -107,6 +117,8 @@ static const struct row rows[] = {
     {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in one result of many.", AT(max_rows)},
     {"limits.result_bytes", NUMBER, "bytes", "1048576", 1, MAX_ANSWER_BYTES, false,
      "Longest result of one command; times limits.commands at most 200 MB.", AT(max_result_bytes)},
+    {"limits.calls_deep", NUMBER, "handlers", "8", 1, 100, false, "Deepest chain of handlers that call handlers.",
+     AT(calls_deep)},
 #undef AT
 };
 enum { NROWS = sizeof rows / sizeof *rows };

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "commands/call_token.h"
 #include "commands/engine_inside.h"
 
 #include <stdlib.h>
@@ -120,21 +121,29 @@ const struct idempotency *idempotency_new(const void *mem, const struct caller *
   return out;
 }
 
-bool idempotency_clean(struct engine *engine, void *mem, size_t datasource, const struct wait *w, uint64_t *gone,
-                       struct err *e) {
+const struct idempotency *idempotency_within(const void *mem, const struct call_token *token, const char *own, unsigned times,
+                                             const struct command *command, const struct json *args) {
+  const char *fingerprint, *key;
+
+  if (!own && command->kind == COMMAND_EXECUTE_SET) return NULL;
+  fingerprint = idempotency_new(mem, &token->caller, "", command, args)->fingerprint;
+  if (times) fingerprint = arena_printf(mem, "%s %u", fingerprint, times);
+  key = call_token_key(mem, token, own, fingerprint);
+  return key ? idempotency_new(mem, &token->caller, key, command, args) : NULL;
+}
+
+bool idempotency_clean(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
   static const char sql[] =
       "delete from writ.idempotency where id in (select id from writ.idempotency"
       " where created < now() - make_interval(hours => $1::integer) order by created limit 1000 for update skip locked)";
-  const char *hours = arena_printf(mem, "%d", engine->config->idempotency_hours);
-  struct step step = {.params = &hours, .nparams = 1, .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "old keys"};
+  const char *param = arena_printf(mem, "%d", hours);
+  struct step step = {.statement = {.sql = sql, .gen = UINT32_MAX, .slot = STATEMENT_CLEAN}, .params = &param, .nparams = 1,
+                      .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "old keys"};
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .claims = "{}", .caller_role = "anonymous", .caller_user = "",
-                      .request_id = "clean", .shared_session = !engine->config->datasources[datasource].prepared,
-                      .steps = &step, .n = 1};
+                      .request_id = "clean", .shared_session = true, .steps = &step, .n = 1};
   struct flight f;
 
-  step.statement = variants_text(engine->variants, mem, sql);
-  if (!source_ready(engine, datasource, w, e) || !flight_run(engine->sources[datasource].conn, mem, &plan, w, &f, e))
-    return false;
+  if (!flight_run(c, mem, &plan, w, &f, e)) return false;
   *gone = f.results[0].rows;
   return true;
 }

@@ -20,7 +20,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : 1;
 
-  if (c->kind == COMMAND_COMPOSITE || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
+  if (c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
   for (size_t i = 0; i < nroles; i++) {
     struct str *sql = str_new(mem, 1024);
     struct err e;
@@ -43,12 +43,12 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
   }
 }
 
-/* The login role's rights on writ's own tables. What needs them is refused at run time, and all else works: a warning, unless the
- * manifest itself asks for it. */
+/* The login role's rights on writ's own tables. What needs them is refused at run time, and all else works: a warning,
+ * unless the manifest itself asks for it. */
 static void check_tables(struct engine *engine, size_t datasource, struct problems *p, void *mem) {
   static const char sql[] =
-      "select current_user || ' may not use ' || string_agg('writ.' || c.relname, ', ' order by c.relname) from pg_catalog.pg_class c"
-      " where c.relnamespace = 'writ'::regnamespace and c.relkind in ('r', 'p')"
+      "select current_user || ' may not use ' || string_agg('writ.' || c.relname, ', ' order by c.relname)"
+      " from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace and c.relkind in ('r', 'p')"
       " and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')"
       " and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))";
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};

@@ -1,6 +1,7 @@
-/* A transaction with an Idempotency-Key. In its one flight, all as the login role: the key is locked or found busy; then, in a
- * statement of its own that sees what was committed until now, looked up; behind all writes its row is inserted, with the answer,
- * which is put together on the server. Nothing of it costs a trip of its own unless the key is busy or was found. */
+/* A transaction with an Idempotency-Key. In its one flight, all as the login role: the key is locked or found busy; then,
+ * in a statement of its own that sees what was committed until now, looked up; behind all writes its row is inserted, with
+ * the answer, which is put together on the server. Nothing of it costs a trip of its own unless the key is busy or was
+ * found. */
 #include "commands/engine_inside.h"
 
 #include "base/arena.h"
@@ -23,20 +24,24 @@ enum {
 static const char lock_sql[] =
     "select case when pg_catalog.pg_try_advisory_xact_lock(" LOCK_KEYS ", $1::integer)"
     " then pg_catalog.current_setting('transaction_isolation') else writ.fail('IDEMPOTENCY_BUSY', 'busy', 409) end";
-static const char find_sql[] = "select writ.fail('IDEMPOTENCY_FOUND', 'found', 409) from writ.idempotency where id = $1::bytea";
+static const char find_sql[] =
+    "select writ.fail('IDEMPOTENCY_FOUND', 'found', 409) from writ.idempotency where id = $1::bytea";
 /* Texts and names of settings take turns in $4. */
 #define STORE                                                                                                          \
-  "insert into writ.idempotency (id, key, fingerprint, answer) select $1::bytea, $2::text, pg_catalog.decode($3, 'hex'), " \
-  "pg_catalog.string_agg(case when o % 2 = 1 then p else pg_catalog.current_setting(p) end, '' order by o) "                     \
+  "insert into writ.idempotency (id, key, fingerprint, answer) "                                                      \
+  "select $1::bytea, $2::text, pg_catalog.decode($3, 'hex'), "                                                        \
+  "pg_catalog.string_agg(case when o % 2 = 1 then p else pg_catalog.current_setting(p) end, '' order by o) "          \
   "from pg_catalog.json_array_elements_text($4::json) with ordinality as x (p, o)"
 static const char store_sql[] = STORE;
 static const char store_once_sql[] = STORE " on conflict (id) do nothing";
 static const char wait_sql[] = "select pg_catalog.pg_advisory_xact_lock(" LOCK_KEYS ", $1::integer)";
-static const char read_sql[] = "select pg_catalog.encode(fingerprint, 'hex') || answer from writ.idempotency where id = $1::bytea";
+static const char read_sql[] =
+    "select pg_catalog.encode(fingerprint, 'hex') || answer from writ.idempotency where id = $1::bytea";
 
 static const struct idempotency *key_of(const struct run *r) { return r->call->dry_run ? NULL : r->call->key; }
 
-static struct step own_step(struct run *r, const char *sql, const char *const *params, unsigned nparams, const char *purpose) {
+static struct step own_step(struct run *r, const char *sql, const char *const *params, unsigned nparams,
+                            const char *purpose) {
   return (struct step){.statement = variants_text(r->engine->variants, r->mem, sql), .params = params, .nparams = nparams,
                        .gives = GIVES_NOTHING, .as_login = true, .member = MEMBER_NONE, .purpose = purpose};
 }
@@ -158,8 +163,8 @@ static void pause_ms(int ms) {
   nanosleep(&t, NULL);
 }
 
-/* The old backend may still be at work: its lock is waited for, on a new connection. It is over when we have the lock: then its row
- * is there, or it was rolled back and the same may run again. */
+/* The old backend may still be at work: its lock is waited for, on a new connection. It is over when we have the lock: then
+ * its row is there, or it was rolled back and the same may run again. */
 static enum next resolve(struct run *r, size_t datasource) {
   struct err unknown = *r->e;
   int64_t now = clock_ms(), end;
@@ -183,8 +188,8 @@ static enum next resolve(struct run *r, size_t datasource) {
 
 /* ---- judging ---- */
 
-/* With a snapshot older than the lock, whatever was refused may have been refused for what the first run of this very request
- * has written. */
+/* With a snapshot older than the lock, whatever was refused may have been refused for what the first run of this very
+ * request has written. */
 static bool saw_the_past(const struct run *r, const struct flight *f) {
   const char *isolation = f->results[r->keyed.lock].text;
   return isolation && strcmp(isolation, "read committed") != 0;

@@ -1,6 +1,6 @@
 /* Mutexes of a transaction: advisory locks that end with it, taken in one statement ahead of all that looks at data, in the
- * order of what is locked. First none is waited for, so that a worker waits only where it must: then the flight is sent again,
- * and waits. */
+ * order of what is locked. First none is waited for, so that a worker waits only where it must: then the flight is sent
+ * again, and waits. */
 #include "commands/engine_inside.h"
 
 #include "base/arena.h"
@@ -16,8 +16,8 @@
 
 enum { RELEASE_MS = 5000 };
 
-/* The locks x (h) of the names $1, each an array in which texts and names of settings take turns, but for those in $2. offset 0
- * keeps the order, and the functions that lock, apart from what is below. */
+/* The locks x (h) of the names $1, each an array in which texts and names of settings take turns, but for those in $2.
+ * offset 0 keeps the order, and the functions that lock, apart from what is below. */
 #define LOCKS                                                                                                          \
   " from (select h from (select distinct hashtext((select string_agg(case when o % 2 = 1 then p else "               \
   "pg_catalog.current_setting(p) end, '' order by o) from json_array_elements_text(name) with ordinality as y (p, o))) "\
@@ -89,8 +89,9 @@ static bool is_plain(const struct type *type, const char *text) {
 /* 7, 07 and " 7" are one integer and must be one mutex: PostgreSQL reads and writes it. */
 static void put_cast(struct naming *n, const struct type *type, const char *text, const char *argument) {
   const char **params = arena_array(n->r->mem, const char *, 2);
-  const char *format = type->kind == TYPE_NUMBER ? "select pg_catalog.set_config($1, trim_scale(($2::%s)::numeric)::text, true)"
-                                                 : "select pg_catalog.set_config($1, ($2::%s)::text, true)";
+  const char *format = type->kind == TYPE_NUMBER
+                           ? "select pg_catalog.set_config($1, trim_scale(($2::%s)::numeric)::text, true)"
+                           : "select pg_catalog.set_config($1, ($2::%s)::text, true)";
   size_t step;
 
   params[0] = arena_printf(n->r->mem, "writ.m%u", ++n->slots);
@@ -129,8 +130,8 @@ static bool put_argument(struct naming *n, const struct mutex_part *part) {
   x = expr_at(n->r->mem, x, part->path, part->npath);
   if (!x) return true; /* nothing there: as null */
   if (x->kind != EXPR_LITERAL || x->was_result) {
-    err_set(n->r->e, BAD_REQUEST, "The argument \"%s\" of \"%s\" is part of a mutex: it takes a value, not a reference.", argument,
-            c->name);
+    err_set(n->r->e, BAD_REQUEST, "The argument \"%s\" of \"%s\" is part of a mutex: it takes a value, not a reference.",
+            argument, c->name);
     return wrong(n, argument, n->r->e);
   }
   if (!type) {
@@ -281,8 +282,11 @@ static const char list_sql[] = "select coalesce(array_agg(h)::text, '{}')" LOCKS
 static struct conn *second_connection(struct run *r, size_t datasource) {
   struct source *source = &r->engine->sources[datasource];
 
-  if (!source->second) source->second = engine_connection(r->engine, datasource);
-  return source->second;
+  if (source->held == source->nseconds) {
+    arena_grow(r->engine, source->seconds, source->nseconds);
+    source->seconds[source->nseconds++] = engine_connection(r->engine, datasource);
+  }
+  return source->seconds[source->held];
 }
 
 /* Values are read as the caller's role, as in a transaction. */
@@ -337,7 +341,8 @@ static enum next hold_once(struct run *r, size_t entry, size_t datasource, struc
   }
   if (!conn_open(c, &r->wait, &fresh, r->e)) return NEXT_REFUSED;
   if (hold_open(c, r->mem, plan.steps, plan.n, &r->wait, &list, &failed.failed_step, r->e)) {
-    r->mutexes.held_by = c;
+    r->mutexes.held_by = &r->engine->sources[datasource];
+    r->mutexes.held_by->held++;
     keep_held(r, datasource, list, held, nheld);
     return NEXT_DONE;
   }
@@ -362,8 +367,9 @@ bool mutex_hold(struct run *r, size_t entry, const struct mutex_held **held, siz
 
 void mutex_release(struct run *r) {
   struct wait w = {.deadline_ms = clock_ms() + RELEASE_MS, .caller_fd = -1};
+  struct source *source = r->mutexes.held_by;
 
-  if (r->mutexes.held_by && !hold_close(r->mutexes.held_by, &w))
-    log_line(LOG_WARN, "mutex_lost", "id=%s reason=\"the connection that held it broke\"", r->call->request_id);
   r->mutexes.held_by = NULL;
+  if (source && !hold_close(source->seconds[--source->held], &w))
+    log_line(LOG_WARN, "mutex_lost", "id=%s reason=\"the connection that held it broke\"", r->call->request_id);
 }

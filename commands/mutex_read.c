@@ -88,7 +88,8 @@ static bool read_name(struct name *n) {
       at = read_argument(n, at + strlen(args));
     } else {
       manifest_wrong(n->r, n->line, n->draft->command->name,
-                     "mutex: %s: only arguments can stand in it, as in $args.name; a literal dollar is written $$", n->out->name);
+                     "mutex: %s: only arguments can stand in it, as in $args.name; a literal dollar is written $$",
+                     n->out->name);
       at = NULL;
     }
   }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "commands/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
   return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
-                           .keep = r->call->key && !r->call->dry_run};
+                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -74,6 +75,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
 
   own_argument_error(r, argument);
   own_constraint_error(r);
+  if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
   if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
 }
@@ -111,11 +113,12 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
 }
 
 /* The order of locks is the same for all: key, mutexes, rows. */
-bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first, size_t end,
-                      struct plan *plan, const struct command **fault) {
+bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first,
+                      size_t end, struct plan *plan, const struct command **fault) {
   *fault = NULL;
   if (!transaction_begin(r, datasource, isolation, plan)) return false;
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
+  if (r->guarding) return compile_entries(k, r->set, first, end, plan, fault, r->e);
   keyed_open(r, plan);
   if (!mutex_open(r, datasource, first, end, plan)) return false;
   if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
@@ -124,9 +127,9 @@ bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum
 }
 
 static enum next judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
-  enum next next = keyed_judge(r, datasource, plan, f);
+  enum next next = r->guarding ? NEXT_OTHER : keyed_judge(r, datasource, plan, f);
 
-  if (next == NEXT_OTHER) next = mutex_judge(r, datasource, plan, f);
+  if (next == NEXT_OTHER && !r->guarding) next = mutex_judge(r, datasource, plan, f);
   if (next == NEXT_OTHER) next = try_again(r, plan, f) ? NEXT_AGAIN : NEXT_OTHER;
   return next;
 }
@@ -154,6 +157,7 @@ static enum next fly(struct run *r, size_t datasource, enum isolation isolation,
   r->report->flights++;
   if (ok) {
     result_keep(r, first, end, &f);
+    if (r->set->outbox_step != SIZE_MAX) r->items = f.results[r->set->outbox_step];
     return NEXT_DONE;
   }
   next = judge(r, datasource, &plan, &f);
@@ -170,5 +174,18 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   while (next == NEXT_AGAIN);
   wait_end(r);
   r->report->retries = r->retries;
+  if (next == NEXT_DONE && !r->stored && r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &r->items);
   return next == NEXT_DONE;
+}
+
+bool transaction_guard(struct run *r, size_t index) {
+  const struct entry *entry = &r->set->entries[index];
+  bool guarded = false, ok;
+
+  for (size_t i = entry->first_node; i < entry->end_node; i++) guarded = guarded || r->set->nodes[i]->phase == PHASE_BEFORE;
+  if (!guarded) return true;
+  r->guarding = true;
+  ok = transaction_run(r, entry->command->datasource, ISOLATION_DEFAULT, index, index + 1);
+  r->guarding = false;
+  return ok;
 }

@@ -11,17 +11,6 @@
 /* {slot, path...} in $n: the value there, as text or as json. current_setting is stable: an index can be used. */
 #define TAKE_TEXT(n) "(pg_catalog.current_setting((" n "::text[])[1])::json #>> (" n "::text[])[2:])"
 
-/* The JSON text made of the pieces in $n (commands/param.c). A short request can refer to a long result many times: what
- * they bring has a bound (16 MB, REFERENCE_BYTES of tree.h), looked at while they come; a window in their order would first
- * have them all. */
-#define BUILD(n)                                                                                                       \
-  "(select string_agg(case when brought > 16777216 then writ.fail('TOO_LARGE', "                                      \
-  "'References bring more than 16 MB into one value.', 422) else t end, '' order by o) from (select o, t, "           \
-  "sum(case when h then octet_length(t) else 0 end) over (rows unbounded preceding) as brought from (select o, "      \
-  "json_typeof(p) <> 'string' as h, case json_typeof(p) when 'string' then p #>> '{}' else "                          \
-  "coalesce((pg_catalog.current_setting(p ->> 0)::json #> array(select json_array_elements_text(p -> 1)))::text, "    \
-  "'null') end as t from json_array_elements(" n "::json) with ordinality as x(p, o) offset 0) y) z)"
-
 const char wrap_reference_sql[] =
     "select writ.assert((pg_catalog.current_setting(($1::text[])[1])::json #> ($1::text[])[2:]) is not null, "
     "'BAD_REFERENCE', $2, 400)";
@@ -32,7 +21,7 @@ const char wrap_odd_reference_sql[] =
     "from (select pg_catalog.current_setting(($1::text[])[1])::json as d, ($1::text[])[2:] as p offset 0) x";
 
 #define BUILT "case when octet_length(r) > $2::integer then writ.fail('TOO_LARGE', $3, 422) else r end"
-#define FROM_PIECES " from (select " BUILD("$1") " as r offset 0) x"
+#define FROM_PIECES " from (select " WRAP_BUILD("$1") " as r offset 0) x"
 const char wrap_build_sql[] = "select " BUILT FROM_PIECES;
 const char wrap_build_kept_sql[] = "select pg_catalog.set_config($4, " BUILT ", true)" FROM_PIECES;
 
@@ -65,11 +54,11 @@ static void put_param(struct str *s, const struct command *c, const struct shape
     str_printf(s, "::%s)", declared ? declared : type->name);
   } else if (type->kind == TYPE_JSON) {
     str_add(s, "(nullif("); /* null alone is NULL, as it is in a request */
-    put_number(s, BUILD("@"), i + 1);
+    put_number(s, WRAP_BUILD("@"), i + 1);
     str_printf(s, ", 'null')::%s)", type->name);
   } else {
     str_add(s, "((select x from json_to_record(json_build_object('x', ");
-    put_number(s, BUILD("@"), i + 1);
+    put_number(s, WRAP_BUILD("@"), i + 1);
     str_printf(s, "::json)) as t(x %s))::%s)", type->name, declared ? declared : type->name);
   }
 }
@@ -158,8 +147,10 @@ static void put_permission(struct str *s, const struct command *c, const struct 
 
 static bool is_guard(const struct command *c) { return c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION; }
 
+static bool has_no_statement(const struct command *c) { return c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER; }
+
 bool wrap_has_types(const struct command *c) {
-  for (size_t i = 0; c->kind == COMMAND_COMPOSITE && i < c->nargs; i++)
+  for (size_t i = 0; has_no_statement(c) && i < c->nargs; i++)
     if (c->args[i].type) return true;
   return false;
 }
@@ -172,7 +163,7 @@ static void put_types(struct str *s, const struct command *c) {
 char *wrap_plain(const void *mem, const struct command *c, bool unlocked) {
   struct str *s = str_new(mem, 512);
 
-  if (c->kind == COMMAND_COMPOSITE) put_types(s, c);
+  if (has_no_statement(c)) put_types(s, c);
   else if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
   else if (is_guard(c)) put_permission(s, c, NULL, NULL, unlocked);
   else put_all(s, c, NULL, NULL);

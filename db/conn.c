@@ -320,7 +320,11 @@ bool conn_ask(struct conn *c, const char *sql, int nparams, const char *const *p
   if (PQsendQueryParams(c->pg, sql, nparams, NULL, params, NULL, NULL, 0) && PQpipelineSync(c->pg))
     ok = conn_read_query(c, w, result) && conn_read_sync(c, w);
   conn_end_flight(c);
-  if (!ok) return conn_lost(c, e);
+  if (!ok) {
+    PQclear(*result);
+    *result = NULL;
+    return conn_lost(c, e);
+  }
   if (PQresultStatus(*result) == PGRES_TUPLES_OK) return true;
   sqlstate_error(e, *result);
   PQclear(*result);

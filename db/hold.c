@@ -20,7 +20,8 @@ static bool send_all(struct conn *c, const struct step *steps, size_t n) {
 }
 
 /* All results of one query. False: the connection. */
-static bool read_one(struct conn *c, const void *mem, const struct wait *w, const char **text, bool *refused, struct err *e) {
+static bool read_one(struct conn *c, const void *mem, const struct wait *w, const char **text, bool *refused,
+                     struct err *e) {
   PGresult *r;
 
   for (;;) {
@@ -40,8 +41,8 @@ static bool read_one(struct conn *c, const void *mem, const struct wait *w, cons
   }
 }
 
-static bool read_all(struct conn *c, const void *mem, const struct step *steps, size_t n, const struct wait *w, const char **text,
-                     size_t *failed, bool *refused, struct err *e) {
+static bool read_all(struct conn *c, const void *mem, const struct step *steps, size_t n, const struct wait *w,
+                     const char **text, size_t *failed, bool *refused, struct err *e) {
   enum { AHEAD = 2 };
 
   for (size_t i = 0; i < n + AHEAD; i++) {

@@ -149,7 +149,7 @@ commands:
   writes: { check: "delete from person" }
   bad_status: { check: "true", error: { status: 200 } }
   bad_source: { sql: select 1 as one, datasource: elsewhere }
-  handler: { http: "http://localhost/" }
+  handler: { module: ./none.so }
   empty: { commands: [] }
   of_nothing:
     commands:
@@ -179,7 +179,8 @@ COMPLAINTS = [
     ("creates:", "CREATE"), ("two:", "two"),
     ("open_quote:", "open_quote"), ("undeclared:", "x"), ("bad_type:", "type"), ("writes:", "DELETE"),
     ("bad_status:", "status"), ("bad_source:", "elsewhere"),
-    ("handler:", "http"), ("empty:", "list"), ("- no_such_command", "no_such_command"), ("unused: text", "unused"),
+    ("handler: { module", "handler: module: file:"), ("empty:", "list"),
+    ("- no_such_command", "no_such_command"), ("unused: text", "unused"),
     ("a: $args.none", "$args.none"), ("a: $args.none", "z"),
     ("a: $later.x", "$later.x"), ("- good: {}", "a"), ("result: $never", "$never"), ("circle: {}", "circle"),
 ]

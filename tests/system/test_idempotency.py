@@ -70,7 +70,7 @@ commands:
 
 @pytest.fixture(scope="module")
 def site(database):
-    with harness.Site(database, MANIFEST, workers=4, idempotency_wait_ms=20000) as site:
+    with harness.Site(database, MANIFEST, workers=4, waiting_workers=4, idempotency_wait_ms=20000) as site:
         yield site
 
 

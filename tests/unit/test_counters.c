@@ -55,7 +55,7 @@ static void test_places_to_wait(void **state) {
   struct counters_page *page = counters_create(4);
 
   (void)state;
-  page->slot[3].inside = 1;
+  page->slot[3].pool = 1;
   assert_true(counters_wait_begin(page, &page->slot[0], 2));
   assert_true(counters_wait_begin(page, &page->slot[1], 2));
   assert_false(counters_wait_begin(page, &page->slot[2], 2));

@@ -317,7 +317,7 @@ static void test_metrics(void **state) {
   expect(f, 503, "DATABASE_UNAVAILABLE");
   f->request.uri = "/none";
   expect(f, 404, "NOT_FOUND");
-  f->page->slot[0] = (struct counters){.requests_inside = 5, .pid = 77, .busy_since_ms = 1, .inside = 1, .starts = {0, 3}};
+  f->page->slot[0] = (struct counters){.requests_inside = 5, .pid = 77, .busy_since_ms = 1, .pool = 1, .starts = {0, 3}};
   f->page->slot[1].pid = 78;
   f->page->reloads = 9;
   f->request.inside = true;

@@ -420,14 +420,24 @@ static void test_refused(void **state) {
       /* kinds and keys */
       {"specVersion: 1\ncommands:\n  a: select 1\n  b:\n", {"3: a: must be a mapping", "4: b: must be a mapping"}},
       {"specVersion: 1\ncommands:\n  a: {}\n  b: { returns: one }\n",
-       {"3: a: one of sql:, check: and commands:", "4: b: one of sql:"}},
+       {"3: a: one of sql:, check:, commands:, http: and module: is needed", "4: b: one of sql:"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, check: 'true' }\n", {"3: a: only one of sql:"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, retruns: one }\n",
        {"3: a: unknown key retruns; did you mean returns?"}},
-      {"specVersion: 1\ncommands:\n  a: { sql: select 1, hook: one }\n",
-       {"3: a: unknown key hook; there are: sql, check, commands, "}},
-      {"specVersion: 1\ncommands:\n  a: { http: x }\n  b: { module: y, sql: select 1 }\n",
-       {"3: a: http: is not supported by this version", "4: b: module: is not supported by this version"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, qq: one }\n",
+       {"3: a: unknown key qq; there are: sql, check, commands, "}},
+      {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe, sql: select 1 }\n", {"3: b: only one of sql:"}},
+      {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe, returns: one, error: {} }\n",
+       {"3: b: returns: does not apply to a handler", "3: b: error: does not apply to a handler"}},
+      {"specVersion: 1\ncommands:\n  b: { module: ./none.so }\n", {"3: b: module: file: ././none.so: No such file"}},
+      {"specVersion: 1\ncommands:\n  b: { module: / }\n", {"3: b: module: file: /: is no file"}},
+      {"specVersion: 1\ncommands:\n  b: { module: /dev/null }\n", {"3: b: module: file: /dev/null: is no file"}},
+      {"specVersion: 1\ncommands:\n  b: { module: [] }\n  c: { module: {} }\n",
+       {"3: b: module: must be a mapping", "4: c: module: file: is missing"}},
+      {"specVersion: 1\ncommands:\n  b:\n    module:\n      file: 1\n      function: []\n      config: { a: [ $x ] }\n      fil: 2\n",
+       {"5: b: module: file: must be text", "6: b: module: function: must be text", "7: b: module: $x: is no reference",
+        "8: b: module: unknown key fil; did you mean file?"}},
+      {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe }\n  c: { commands: [ b: ] }\n", {"4: c: "}},
       {"specVersion: 1\ncommands:\n  a:\n    sql: select 1\n    error: {}\n    result: 1\n    isolation: "
        "serializable\n",
        {"5: a: error: does not apply to an sql command", "6: a: result: does not apply",
@@ -586,6 +596,35 @@ static void test_refused(void **state) {
   }
 }
 
+/* The test itself stands for a module: the manifest only looks at the file. */
+static void test_module(void **state) {
+  struct fixture *f = *state;
+  char real[4096];
+  ssize_t n = readlink("/proc/self/exe", real, sizeof real - 1);
+  const struct manifest *m;
+  const struct command *c;
+  struct str *config_text = str_new(f->mem, 64);
+
+  assert_true(n > 0);
+  real[n] = '\0';
+  setenv("WRIT_TEST_NAME", "1.10", 1);
+  m = must_read(f, "specVersion: 1\ncommands:\n  a: { module: /proc/self/exe }\n"
+                   "  b:\n    args: { x: int }\n    allow: [anonymous]\n    description: d\n"
+                   "    module: { file: /proc/self/exe, function: g, config: { k: [ 1.10, $env.WRIT_TEST_NAME, $$ ] } }\n");
+  c = must_find(m, "a");
+  assert_int_equal(c->kind, COMMAND_HANDLER);
+  assert_null(c->http);
+  assert_string_equal(c->module->file, real);
+  assert_string_equal(c->module->function, "a");
+  assert_null(c->module->config);
+  c = must_find(m, "b");
+  assert_string_equal(c->module->function, "g");
+  json_write(config_text, c->module->config);
+  assert_string_equal(config_text->p, "{\"k\":[1.10,\"1.10\",\"$\"]}");
+  assert_false(c->module->config_unknown);
+  assert_int_equal(c->nargs, 1);
+}
+
 /* b1 calls b0 twice, b2 calls b1 twice ... */
 static void test_growth(void **state) {
   struct fixture *f = *state;
@@ -662,7 +701,7 @@ int main(void) {
       TEST(test_templates), TEST(test_mutexes), TEST(test_composites_in_composites),
       TEST(test_refused),   TEST(test_growth),
       TEST(test_nesting),   TEST(test_many_commands),
-      TEST(test_load),
+      TEST(test_load),      TEST(test_module),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
