@@ -217,8 +217,9 @@ static void check_api(const struct datamodel *d, struct problems *p) {
     const struct model *a = names[i - 1].model, *b = names[i].model;
 
     if (strcmp(names[i - 1].name, names[i].name) == 0)
-      problems_add(p, d->file, b->line, "%s and %s (line %d) would both make %s in the API; give one of the types another name, its "
-                   "table keeps its own with @db(name:)", b->name, a->name, a->line, names[i].name);
+      problems_add(p, d->file, b->line,
+                   "%s and %s (line %d) would both make %s in the API; give one of the types another name, its table keeps its own "
+                   "with @db(name:)", b->name, a->name, a->line, names[i].name);
   }
   talloc_free(names);
 }

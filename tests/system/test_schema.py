@@ -320,6 +320,18 @@ def test_what_was_applied_comes_back(fresh):
     assert dump(first.database) == dump(second.database)
 
 
+def test_links_have_indexes(fresh):
+    """Deleting a row looks for those that refer to it: by an index that begins with the columns of the foreign key."""
+    folder = Folder(fresh(), EVERY_KIND)
+    folder.must("apply")
+    assert folder.database.one("select count(*) from pg_constraint where contype = 'f'") > 20
+    assert folder.database.execute("""
+        select conrelid::regclass, conkey from pg_constraint where contype = 'f' and not exists (
+          select from pg_index where indrelid = conrelid and
+            (select array_agg(n order by n) from unnest((indkey::int2[])[0:cardinality(conkey) - 1]) as n)
+            = (select array_agg(n order by n) from unnest(conkey) as n))""") == []
+
+
 def dump(database):
     """Columns, constraints and indexes as PostgreSQL describes them."""
     return database.execute("""
@@ -562,6 +574,14 @@ def test_introspection_keeps_names_apart(fresh):
     assert re.search(r'name_not_+: String @db\(name: "name_not"\)', text)
     assert re.search(r'AND_+: String @db\(name: "AND"\)', text)
     assert re.search(r'_1st: String @db\(name: "1st"\)', text)
+
+
+def test_comments_of_what_is_left_out_stay_comments(fresh):
+    text = introspected(fresh("""
+        create table "no key\n}\ntype Evil { id: ID! @id }\n#" (a integer);
+        create table t (id integer primary key, "a\r}\ntype Evil { id: ID! @id }\n#" bytea)"""))
+    assert re.findall(r"^ *type \w+", text, re.M) == ["type T"]
+    assert len(re.findall(r"^ *# left out: .*Evil", text, re.M)) == 2
 
 
 # ---------------------------------------------------------------------------------------------------- the manifest
