@@ -62,7 +62,7 @@ enum { NOPERATIONS = sizeof operation_keys / sizeof *operation_keys };
 
 static const char *const model_keys[] = {"create", "update", "upsert", "delete", "updateMany", "deleteMany", "query", NULL};
 
-/* Arguments; one that is not given is null, but for those with a !. */
+/* Arguments; one that is not given is null, but for those with a !. To permissions they are jsonb. */
 static const char *const operation_args[] = {
     [OPERATION_CREATE] = "data select",
     [OPERATION_UPDATE] = "where! data! select",
@@ -92,7 +92,7 @@ static void add_args(const void *mem, struct command *c) {
     bool required = p[len] == '!';
 
     arena_grow(mem, c->args, c->nargs);
-    c->args[c->nargs++] = (struct argument){.name = arena_strndup(mem, p, len), .fallback = required ? NULL : &json_null};
+    c->args[c->nargs++] = (struct argument){.name = arena_strndup(mem, p, len), .type = "jsonb", .fallback = required ? NULL : &json_null};
     p += len + required;
     p += *p == ' ';
   }
@@ -121,14 +121,23 @@ static struct draft *add_command(struct manifest_reader *r, const struct model *
   return d;
 }
 
-static void read_operation(struct manifest_reader *r, const char *where, const struct yaml *node, struct command *c) {
-  static const char *const keys[] = {"allow", NULL};
-  const struct yaml *allow;
+/* What stands under an operation, for each of the commands that it means. */
+static const struct operation_key {
+  const char *name;
+  void (*read)(struct manifest_reader *, struct draft *, const struct yaml *);
+} operation_parts[] = {{"allow", manifest_read_allow}, {"permissions", manifest_read_permissions}};
+static const char *const operation_part_names[] = {"allow", "permissions", NULL};
 
+static void read_operation(struct manifest_reader *r, const char *where, const struct yaml *node, struct draft *d) {
   if (!manifest_need_mapping(r, where, node, "{ allow: [...] }")) return;
-  for (size_t i = 0; i < node->json.len; i++)
-    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
-  if ((allow = yaml_get(node, "allow"))) manifest_read_allow(r, c, allow);
+  for (size_t i = 0; i < node->json.len; i++) {
+    size_t k = 0;
+
+    while (operation_part_names[k] && strcmp(operation_part_names[k], node->json.keys[i]) != 0) k++;
+    if (operation_part_names[k]) operation_parts[k].read(r, d, &node->nodes[i]);
+    else manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], operation_part_names);
+  }
+  manifest_bind_permissions(r, d);
 }
 
 /* node: of models.NAME; NULL: nothing is said of the model. */
@@ -143,7 +152,7 @@ static void add_commands(struct manifest_reader *r, const struct model *m, const
     struct draft *d = add_command(r, m, o);
     const struct yaml *operation = node ? yaml_get(node, operation_keys[o]) : NULL;
 
-    if (operation) read_operation(r, arena_printf(r->mem, "%s.%s", where, operation_keys[o]), operation, d->command);
+    if (operation) read_operation(r, arena_printf(r->mem, "%s.%s", where, operation_keys[o]), operation, d);
   }
 }
 

@@ -79,8 +79,8 @@ size_t manifest_models_room(const struct datamodel *d);
 /* manifest.c: a command of this name, of the next id. */
 struct draft *manifest_add_draft(struct manifest_reader *r, const char *name, int line);
 
-/* manifest_command.c: a list of roles, into c. */
-void manifest_read_allow(struct manifest_reader *r, struct command *c, const struct yaml *value);
+/* manifest_command.c: a list of roles. */
+void manifest_read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value);
 
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
  * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */
