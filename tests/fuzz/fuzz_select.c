@@ -142,6 +142,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   compile(mem, OPERATION_MANY, model_find(model, "User"), values, 0);
   compile(mem, OPERATION_ONE, model_find(model, "User"), values, 1);
   compile(mem, OPERATION_MANY, model_find(model, "Line"), values, 2);
+  compile(mem, OPERATION_CONNECTION, model_find(model, "User"), values, 3);
+  compile(mem, OPERATION_CONNECTION, model_find(model, "Line"), values, 0);
   talloc_free(mem);
   return 0;
 }
