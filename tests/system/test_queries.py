@@ -806,6 +806,22 @@ def test_injection(site, database, text):
     assert database.one("select count(*) from app_user") == before
 
 
+def test_many_conditions_on_relations(site):
+    """PostgreSQL would think for minutes about so many joins side by side, and about so many subplans within each other."""
+    def ask(where):
+        return ids(site.inside.command("users", {"where": {"AND": [where, {"boss": {"id": "u1"}}]}, "select": "{ id }"}, role="staff").result)
+
+    assert ask({"AND": [{"boss": {"nick_not": str(n)}} for n in range(200)]}) == ["u2", "u3"]
+    assert ask({"AND": [{"boss": {"nick_not": str(n)}} for n in range(200)], "staff_none": {}}) == ["u3"]
+    assert ask({"AND": [{"friends_none": {"nick": str(n)}} for n in range(200)], "friends_some": {}}) == ["u3"]
+    assert ask({"AND": [{"staff_every": {"nick_not": str(n)}} for n in range(100)], "profile": None}) == ["u2"]
+    assert ask({"AND": [{"friends_none": {"nick": str(n)}} for n in range(6)], "profile": None}) == ["u2"]
+    deep, branches = {}, {}
+    for _ in range(18):
+        deep, branches = {"friends_some": deep}, {"OR": [{"friends_some": branches}, {"boss": None, "id": "x"}]}
+    assert ask(deep) == ask(branches) == ["u3"]
+
+
 # ---- whatever compiles, PostgreSQL takes ----------------------------------------------------------------------------
 
 def parse_model():
