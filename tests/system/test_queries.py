@@ -772,6 +772,19 @@ def test_permissions(site):
     assert site.client.command("guarded", {"where": {"id": "g1"}}, role="customer").result == {"id": "g1"}
 
 
+def test_with_a_key(site, database):
+    """A query may have an Idempotency-Key: its answer is stored as any other is."""
+    def ask():
+        return site.inside.command("users", {"select": "{ id }"}, role="staff", headers={"Idempotency-Key": "queries-1"})
+
+    first = ask()
+    database.execute("insert into app_user (id, email) values ('v2', 'v2@example.org')")
+    second, fresh = ask(), site.inside.command("users", {"select": "{ id }"}, role="staff")
+    database.execute("delete from app_user where id = 'v2'")
+    assert ids(first.result) == ids(second.result) == ALL and second.header("idempotent-replay") == "true"
+    assert ids(fresh.result) == ALL + ["v2"]
+
+
 # ---- attacks --------------------------------------------------------------------------------------------------------
 
 POISON = ["'; drop table app_user; --", "\"; drop table app_user; --", "') or true --", "\\'; select 1; --", "$1", "%s", "{}", "\\", "'",
