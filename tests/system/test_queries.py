@@ -171,6 +171,9 @@ models:
       permissions: { only_one: { sql: "select true from \"Guarded\" where id = :where ->> 'id' and id = 'g1'" } }
 commands:
   touch: { sql: "select 1 as one" }
+  told:
+    commands: [ { users: { select: "{ id }" } } ]
+    hooks: { after: { tell: "http://unix:/nonexistent:/" } }
   two_users:
     args: { id: text }
     commands:
@@ -714,7 +717,8 @@ def test_bad_references(site, args, code):
 def test_in_an_execute_set(site):
     answer = site.inside.post("/command/execute_command_set", {"commands": [
         {"command": "user", "args": {"where": {"id": "u1"}}, "as": "ann"},
-        {"command": "users", "args": {"where": {"age": {"$ref": "ann.age"}, "colour_not": {"$ref": "ann.colour"}}, "select": "{ id }"}}]},
+        {"command": "users", "args": {"where": {"age": {"$ref": "ann.age"}, "colour_not": {"$ref": "ann.colour"},
+                                                "nick_not": {"$ref": "ann.age"}, "active": {"$ref": "ann.active"}}, "select": "{ id }"}}]},
         role="customer")
     assert answer.results[1] == [{"id": "u4"}]
 
@@ -783,6 +787,11 @@ def test_with_a_key(site, database):
     database.execute("delete from app_user where id = 'v2'")
     assert ids(first.result) == ids(second.result) == ALL and second.header("idempotent-replay") == "true"
     assert ids(fresh.result) == ALL + ["v2"]
+
+
+def test_with_a_hook(site):
+    """What a hook is to be told is written in the transaction of the queries."""
+    assert ids(site.inside.command("told", {}, role="staff").result) == ALL
 
 
 # ---- attacks --------------------------------------------------------------------------------------------------------
