@@ -1,0 +1,22 @@
+/* Nested mutations: an input tree over the data model into the steps of one flight. docs/design.md, "Nested mutations";
+ * what each operation does: docs/nested.md. */
+#ifndef WRIT_COMMANDS_NESTED_H
+#define WRIT_COMMANDS_NESTED_H
+
+#include "commands/compile.h"
+#include "model/model.h"
+
+struct flight;
+
+/* Adds the steps of set->nodes[owner], of kind COMMAND_MUTATION; the step that gives the result is node->step. False: *e, with the
+ * place in the node's arguments as path (/data/cities/create/0), or none, and prisma_code where there is one. Nothing is
+ * looked up: what the rows are is found out on the server. */
+bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* After a failed flight: what the error of a step of a mutation means to those who see the data model, not the tables. */
+void nested_explain_error(const struct step *step, struct err *e);
+/* May the flight be tried again, as somebody else made the row first that the step wanted to make if there was none? */
+bool nested_lost_race(const struct step *step, const struct err *e);
+
+#endif
