@@ -10,7 +10,9 @@
 #include <stddef.h>
 
 struct config;
+struct datamodel;
 struct json;
+struct model;
 struct problems;
 
 enum command_kind {
@@ -18,11 +20,26 @@ enum command_kind {
   COMMAND_CHECK,
   COMMAND_COMPOSITE,
   COMMAND_HANDLER,    /* a program: http: or module: */
+  COMMAND_MUTATION,   /* of a model: createUser */
+  COMMAND_QUERY,      /* of a model: user, users */
   COMMAND_PERMISSION, /* of another command, as COMMAND_VERSION: cannot be called */
   COMMAND_VERSION,
   COMMAND_TRANSACTIONAL_SET,
   COMMAND_EXECUTE_SET,
 };
+/* What a model's command does. */
+enum operation {
+  OPERATION_CREATE,
+  OPERATION_UPDATE,
+  OPERATION_UPSERT,
+  OPERATION_DELETE,
+  OPERATION_UPDATE_MANY,
+  OPERATION_DELETE_MANY,
+  OPERATION_ONE,        /* QUERY: the node of a unique where, or null */
+  OPERATION_MANY,       /* QUERY: a list */
+  OPERATION_CONNECTION, /* QUERY: a list with edges, pageInfo and aggregate */
+};
+
 enum returns { RETURNS_DEFAULT, RETURNS_ONE, RETURNS_OPTIONAL, RETURNS_MANY, RETURNS_COUNT, RETURNS_NONE };
 
 /* An application's own error: of a check, or in place of a violated constraint (then code and message are always
@@ -119,6 +136,8 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct model *model;    /* MUTATION, QUERY */
+  enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
   int line;
 };
@@ -129,7 +148,8 @@ struct role_map {
 
 struct manifest {
   const char *file;
-  const struct command **commands; /* in file order, the built-in sets first */
+  const struct datamodel *datamodel; /* schema:; NULL: none */
+  const struct command **commands; /* the built-in sets, those of the file in its order, those of models, permissions */
   size_t ncommands;
   struct constraint_error *constraints;
   size_t nconstraints;

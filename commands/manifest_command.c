@@ -23,8 +23,7 @@ static void read_description(struct manifest_reader *r, struct draft *d, const s
   d->command->description = manifest_text(r, d->command->name, "description", value);
 }
 
-static void read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
-  struct command *c = d->command;
+void manifest_read_allow(struct manifest_reader *r, struct command *c, const struct yaml *value) {
   const char **roles;
 
   if (value->json.kind != JSON_ARRAY) {
@@ -46,6 +45,10 @@ static void read_allow(struct manifest_reader *r, struct draft *d, const struct 
     roles[c->nallow++] = role;
   }
   c->allow = roles;
+}
+
+static void read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  manifest_read_allow(r, d->command, value);
 }
 
 static void read_datasource(struct manifest_reader *r, struct draft *d, const struct yaml *value) {

@@ -4,19 +4,16 @@
 #define WRIT_COMMANDS_NESTED_H
 
 #include "commands/compile.h"
-#include "model/model.h"
 
-struct flight;
-
-/* Adds the steps of set->nodes[owner], of kind COMMAND_MUTATION; the step that gives the result is node->step. False: *e, with the
- * place in the node's arguments as path (/data/cities/create/0), or none, and prisma_code where there is one. Nothing is
- * looked up: what the rows are is found out on the server. */
+/* Adds the steps of set->nodes[owner], of kind COMMAND_MUTATION; node->step is the one that gives the result. False: *e,
+ * with the place in the node's arguments as path (/data/cities/create/0), or none, and prisma_code where there is one. Nothing
+ * is looked up: what the rows are is found out on the server. */
 bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e)
     __attribute__((warn_unused_result));
 
-/* After a failed flight: what the error of a step of a mutation means to those who see the data model, not the tables. */
+/* After a failed flight: what the error of a step means to those who see the data model, not the tables. */
 void nested_explain_error(const struct step *step, struct err *e);
-/* May the flight be tried again, as somebody else made the row first that the step wanted to make if there was none? */
+/* Is it that somebody else made the row first which the step was to make if there was none? Then the flight may be tried again. */
 bool nested_lost_race(const struct step *step, const struct err *e);
 
 #endif

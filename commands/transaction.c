@@ -69,11 +69,12 @@ static void own_argument_error(struct run *r, const char *argument) {
 
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
-  const char *argument = failed_argument(node, plan, f);
+  const char *argument = failed_argument(node, plan, f), *path = node ? plan->steps[f->failed_step].path : NULL;
 
   own_argument_error(r, argument);
   own_constraint_error(r);
-  if (node) compile_place(r->mem, r->set, node, argument, r->e);
+  if (node && path) compile_place_at(r->mem, r->set, node, path, r->e);
+  else if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
 }
 

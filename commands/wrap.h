@@ -33,6 +33,9 @@ char *wrap_command(const void *mem, const struct command *c, const struct shape 
 /* What that statement gives. */
 enum gives wrap_gives(const struct command *c, const struct shape *shape, bool captured);
 
+/* The expressions that read $n: of PARAM_TAKE, text; of PARAM_BUILD, JSON as text. */
+void wrap_put_take(struct str *s, unsigned n);
+void wrap_put_build(struct str *s, unsigned n);
 /* Refuses (BAD_REFERENCE) unless there is a value at $1 = {slot, path...}; $2 is the message. */
 extern const char wrap_reference_sql[];
 /* The same, where a step of the path could be taken for a place in an array but is no plain index. */

@@ -13,7 +13,7 @@ struct statement {
 };
 
 enum {
-  STATEMENT_FIXED = 16,   /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
+  STATEMENT_FIXED = 24,   /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
   STATEMENT_SLOTS = 1024,
 };
 
