@@ -53,41 +53,18 @@ bool nested_refuse(struct err *e, int prisma_code, const char *path, const char 
 
 /* ---- the input as a tree, whether it is a literal or holds references ------------------------------------------------- */
 
-static bool is_object(const struct expr *x) {
-  return x->kind == EXPR_OBJECT || (x->kind == EXPR_LITERAL && x->literal->kind == JSON_OBJECT);
+static enum json_kind kind_of(const struct expr *x) {
+  bool is_result;
+  enum json_kind kind = expr_kind(x, &is_result);
+  return is_result ? JSON_STRING : kind;
 }
 
-static bool is_array(const struct expr *x) {
-  return x->kind == EXPR_ARRAY || (x->kind == EXPR_LITERAL && x->literal->kind == JSON_ARRAY);
-}
-
-static bool is_null(const struct expr *x) { return x->kind == EXPR_LITERAL && x->literal->kind == JSON_NULL; }
+static bool is_object(const struct expr *x) { return kind_of(x) == JSON_OBJECT; }
+static bool is_array(const struct expr *x) { return kind_of(x) == JSON_ARRAY; }
 static bool is_false(const struct expr *x) { return x->kind == EXPR_LITERAL && x->literal->kind == JSON_FALSE; }
 static bool is_true(const struct expr *x) { return x->kind == EXPR_LITERAL && x->literal->kind == JSON_TRUE; }
-static size_t length(const struct expr *x) { return x->kind == EXPR_LITERAL ? x->literal->len : x->n; }
 
-static const char *key_at(const struct expr *x, size_t i) {
-  return x->kind == EXPR_LITERAL ? x->literal->keys[i] : x->keys[i];
-}
-
-static const struct expr *item_at(struct reader *r, const struct expr *x, size_t i) {
-  return x->kind == EXPR_LITERAL ? expr_literal(r->mem, &x->literal->items[i]) : &x->items[i];
-}
-
-static const struct expr *member(struct reader *r, const struct expr *object, const char *name) {
-  for (size_t i = 0; i < length(object); i++)
-    if (strcmp(key_at(object, i), name) == 0) return item_at(r, object, i);
-  return NULL;
-}
-
-static const char *what(const struct expr *x) {
-  switch (x->kind) {
-  case EXPR_LITERAL: return json_kind_name(x->literal->kind);
-  case EXPR_RESULT: return "a reference";
-  case EXPR_ARRAY: return json_kind_name(JSON_ARRAY);
-  default: return json_kind_name(JSON_OBJECT);
-  }
-}
+static const char *what(const struct expr *x) { return x->kind == EXPR_RESULT ? "a reference" : json_kind_name(kind_of(x)); }
 
 /* RFC 6901: ~ and / are escaped. */
 static const char *below(struct reader *r, const char *path, const char *name) {
@@ -146,7 +123,7 @@ static bool read_key_field(struct reader *r, const struct field *f, const struct
                            const struct expr **out) {
   struct nested_where there;
 
-  if (is_null(value)) return nested_refuse(r->e, 0, path, "A value is needed for \"%s\".", f->name);
+  if (expr_is_null(value)) return nested_refuse(r->e, 0, path, "A value is needed for \"%s\".", f->name);
   if (!f->relation) {
     *out = value;
     return check_length(r, f, value, path);
@@ -169,14 +146,14 @@ static bool read_key_values(struct reader *r, const struct key *key, const struc
   if (!must_be_object(r, value, path)) return false;
   for (size_t i = 0; i < key->nfields; i++) {
     const struct field *f = key->fields[i];
-    const struct expr *part = member(r, value, f->name);
+    const struct expr *part = expr_member(r->mem, value, f->name);
 
     if (!part) return nested_refuse(r->e, 0, path, "\"%s\" is missing.", f->name);
     if (!read_key_field(r, f, part, below(r, path, f->name), &out->values[column])) return false;
     column += f->relation ? field_there(f)->model->key->ncolumns : 1;
     known++;
   }
-  return known == length(value) || nested_refuse(r->e, 0, path, "Only the fields of the key can stand here.");
+  return known == expr_len(value) || nested_refuse(r->e, 0, path, "Only the fields of the key can stand here.");
 }
 
 static bool not_unique(struct reader *r, const struct model *m, const char *name, const char *path) {
@@ -193,12 +170,12 @@ static bool read_where(struct reader *r, const struct model *m, const struct exp
   const struct expr *value = NULL;
 
   if (!must_be_object(r, x, path)) return false;
-  for (size_t i = 0; i < length(x); i++) {
-    const struct key *found = model_key(m, key_at(x, i));
-    const struct expr *item = item_at(r, x, i);
+  for (size_t i = 0; i < expr_len(x); i++) {
+    const struct key *found = model_key(m, expr_key(x, i));
+    const struct expr *item = expr_item(r->mem, x, i);
 
-    if (!found) return not_unique(r, m, key_at(x, i), below(r, path, key_at(x, i)));
-    if (is_null(item)) continue;
+    if (!found) return not_unique(r, m, expr_key(x, i), below(r, path, expr_key(x, i)));
+    if (expr_is_null(item)) continue;
     if (key)
       return nested_refuse(r->e, 3045, path, "The where of %s has more than one field: exactly one unique field is needed.",
                            m->name);
@@ -236,14 +213,14 @@ static bool read_change(struct reader *r, const struct field *f, const struct ex
   int how = 0;
 
   v->value = NULL;
-  if (!length(x)) return true;
-  while (names[how] && strcmp(names[how], key_at(x, 0)) != 0) how++;
+  if (!expr_len(x)) return true;
+  while (names[how] && strcmp(names[how], expr_key(x, 0)) != 0) how++;
   if (!names[how] || (create && how != HOW_SET) || (how != HOW_SET && (how >= HOW_PUSH) != f->list))
-    return nested_refuse(r->e, 0, below(r, path, key_at(x, 0)), "\"%.100s\" is not offered for the field %s.%s", key_at(x, 0),
-                         f->name, hint(r, key_at(x, 0), names));
-  if (length(x) > 1) return nested_refuse(r->e, 0, path, "Only one change of the field %s can be made at once.", f->name);
+    return nested_refuse(r->e, 0, below(r, path, expr_key(x, 0)), "\"%.100s\" is not offered for the field %s.%s", expr_key(x, 0),
+                         f->name, hint(r, expr_key(x, 0), names));
+  if (expr_len(x) > 1) return nested_refuse(r->e, 0, path, "Only one change of the field %s can be made at once.", f->name);
   v->how = (enum nested_how)how;
-  v->value = item_at(r, x, 0);
+  v->value = expr_item(r->mem, x, 0);
   v->path = below(r, path, names[how]);
   return true;
 }
@@ -256,18 +233,18 @@ static const struct expr *empty_list(struct reader *r) {
 static bool read_list(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
   struct nested_value v = {.field = f, .path = path};
 
-  if (is_null(x)) return true;
+  if (expr_is_null(x)) return true;
   if (x->kind == EXPR_RESULT || is_array(x)) {
     v.value = x;
   } else {
     if (!is_object(x)) return nested_refuse(r->e, 0, path, "A list is given as {set: [...]}, not as %s.", what(x));
     if (!read_change(r, f, x, path, d->create, &v)) return false;
     if (!v.value) return true;
-    if (is_null(v.value)) v.value = empty_list(r);
+    if (expr_is_null(v.value)) v.value = empty_list(r);
   }
-  for (size_t i = 0; is_array(v.value) && i < length(v.value); i++) {
-    if (is_null(item_at(r, v.value, i))) return nested_refuse(r->e, 0, element(r, v.path, i), "A list holds no nulls.");
-    if (!check_length(r, f, item_at(r, v.value, i), element(r, v.path, i))) return false;
+  for (size_t i = 0; is_array(v.value) && i < expr_len(v.value); i++) {
+    if (expr_is_null(expr_item(r->mem, v.value, i))) return nested_refuse(r->e, 0, element(r, v.path, i), "A list holds no nulls.");
+    if (!check_length(r, f, expr_item(r->mem, v.value, i), element(r, v.path, i))) return false;
   }
   add_value(r, d, v);
   return true;
@@ -301,9 +278,9 @@ static bool read_scalar(struct reader *r, struct nested_data *d, const struct fi
   if (is_object(x) && is_number(f) && !d->create) {
     if (!read_change(r, f, x, path, false, &v)) return false;
     if (!v.value) return true;
-    if (is_null(v.value) && v.how != HOW_SET) return nested_refuse(r->e, 0, v.path, "A number is needed here.");
+    if (expr_is_null(v.value) && v.how != HOW_SET) return nested_refuse(r->e, 0, v.path, "A number is needed here.");
   }
-  if (is_null(v.value)) return read_null(r, d, f, v.value, v.path);
+  if (expr_is_null(v.value)) return read_null(r, d, f, v.value, v.path);
   if (!check_length(r, f, v.value, v.path)) return false;
   add_value(r, d, v);
   return true;
@@ -341,10 +318,10 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
                       bool create, struct nested_data **out);
 
 static bool is_member(const struct expr *x, const char *const *names, const char **unknown) {
-  for (size_t i = 0; i < length(x); i++) {
+  for (size_t i = 0; i < expr_len(x); i++) {
     const char *const *name = names;
-    while (*name && strcmp(*name, key_at(x, i)) != 0) name++;
-    *unknown = key_at(x, i);
+    while (*name && strcmp(*name, expr_key(x, i)) != 0) name++;
+    *unknown = expr_key(x, i);
     if (!*name) return false;
   }
   return true;
@@ -358,13 +335,13 @@ static bool read_members(struct reader *r, const struct expr *x, const char *pat
   if (!is_member(x, names, &unknown))
     return nested_refuse(r->e, 0, below(r, path, unknown), "\"%.100s\" is not expected here.%s", unknown, hint(r, unknown, names));
   for (; *names; names++)
-    if (!member(r, x, *names)) return nested_refuse(r->e, 0, path, "\"%s\" is missing.", *names);
+    if (!expr_member(r->mem, x, *names)) return nested_refuse(r->e, 0, path, "\"%s\" is missing.", *names);
   return true;
 }
 
 static bool read_part(struct reader *r, const struct nested_op *op, const struct expr *x, const char *name, bool create,
                       struct nested_data **out) {
-  return read_data(r, field_there(op->field)->model, op->field, member(r, x, name), below(r, op->path, name), create, out);
+  return read_data(r, field_there(op->field)->model, op->field, expr_member(r->mem, x, name), below(r, op->path, name), create, out);
 }
 
 static bool read_one_where(struct reader *r, struct nested_op *op, const struct expr *x, const char *path) {
@@ -379,7 +356,7 @@ static bool read_upsert(struct reader *r, struct nested_op *op, const struct exp
   static const char *const with[] = {"where", "update", "create", NULL}, *const without[] = {"update", "create", NULL};
 
   if (!read_members(r, x, op->path, with_where ? with : without)) return false;
-  if (with_where && !read_one_where(r, op, member(r, x, "where"), below(r, op->path, "where"))) return false;
+  if (with_where && !read_one_where(r, op, expr_member(r->mem, x, "where"), below(r, op->path, "where"))) return false;
   return read_part(r, op, x, "update", false, &op->update) && read_part(r, op, x, "create", true, &op->create);
 }
 
@@ -388,7 +365,7 @@ static bool read_update(struct reader *r, struct nested_op *op, const struct exp
 
   if (!op->field->list) return read_data(r, field_there(op->field)->model, op->field, x, op->path, false, &op->update);
   if (!read_members(r, x, op->path, members)) return false;
-  return read_one_where(r, op, member(r, x, "where"), below(r, op->path, "where")) &&
+  return read_one_where(r, op, expr_member(r->mem, x, "where"), below(r, op->path, "where")) &&
          read_part(r, op, x, "data", false, &op->update);
 }
 
@@ -396,7 +373,7 @@ static bool read_update_many(struct reader *r, struct nested_op *op, const struc
   static const char *const members[] = {"where", "data", NULL};
 
   if (!read_members(r, x, op->path, members)) return false;
-  op->filter = member(r, x, "where");
+  op->filter = expr_member(r->mem, x, "where");
   if (!read_part(r, op, x, "data", false, &op->update)) return false;
   return !op->update->nops || nested_refuse(r->e, 0, op->update->path, "updateMany takes scalars only.");
 }
@@ -404,7 +381,7 @@ static bool read_update_many(struct reader *r, struct nested_op *op, const struc
 static bool read_connect_or_create(struct reader *r, struct nested_op *op, const struct expr *x) {
   static const char *const members[] = {"where", "create", NULL};
 
-  return read_members(r, x, op->path, members) && read_one_where(r, op, member(r, x, "where"), below(r, op->path, "where")) &&
+  return read_members(r, x, op->path, members) && read_one_where(r, op, expr_member(r->mem, x, "where"), below(r, op->path, "where")) &&
          read_part(r, op, x, "create", true, &op->create);
 }
 
@@ -440,14 +417,14 @@ static struct nested_op *add_op(struct reader *r, struct nested_data *d, enum ne
 
 /* set: one operation, however many it names. */
 static bool read_set(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
-  size_t n = is_array(x) ? length(x) : 1;
+  size_t n = is_array(x) ? expr_len(x) : 1;
   struct nested_where *wheres = arena_array(r->mem, struct nested_where, n ? n : 1);
   struct nested_op *op = add_op(r, d, NESTED_SET, f, path);
 
   op->wheres = wheres;
   op->nwheres = n;
   for (size_t i = 0; i < n; i++) {
-    const struct expr *item = is_array(x) ? item_at(r, x, i) : x;
+    const struct expr *item = is_array(x) ? expr_item(r->mem, x, i) : x;
     if (!read_where(r, field_there(f)->model, item, is_array(x) ? element(r, path, i) : path, &wheres[i])) return false;
   }
   return true;
@@ -455,15 +432,15 @@ static bool read_set(struct reader *r, struct nested_data *d, const struct field
 
 static bool read_kind(struct reader *r, struct nested_data *d, const struct field *f, enum nested_kind kind, const struct expr *x,
                       const char *path) {
-  size_t n = is_array(x) ? length(x) : 1;
+  size_t n = is_array(x) ? expr_len(x) : 1;
 
-  if (is_null(x) || is_false(x)) return true;
+  if (expr_is_null(x) || is_false(x)) return true;
   if (x->kind == EXPR_RESULT)
     return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for the input of \"%s\".", kind_names[kind]);
   if (is_array(x) && !f->list) return nested_refuse(r->e, 0, path, "The field %s is no list: one object is expected.", f->name);
   if (kind == NESTED_SET) return read_set(r, d, f, x, path);
   for (size_t i = 0; i < n; i++) {
-    const struct expr *item = is_array(x) ? item_at(r, x, i) : x;
+    const struct expr *item = is_array(x) ? expr_item(r->mem, x, i) : x;
     struct nested_op op = {.kind = kind, .field = f, .path = is_array(x) ? element(r, path, i) : path};
 
     if (!read_op(r, d, &op, item)) return false;
@@ -476,12 +453,12 @@ static bool read_kind(struct reader *r, struct nested_data *d, const struct fiel
 static bool count_ops(struct reader *r, const struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
   const char *first = NULL;
 
-  for (size_t i = 0; x && i < length(x); i++) {
-    const struct expr *item = item_at(r, x, i);
-    if (is_null(item) || is_false(item)) continue;
+  for (size_t i = 0; x && i < expr_len(x); i++) {
+    const struct expr *item = expr_item(r->mem, x, i);
+    if (expr_is_null(item) || is_false(item)) continue;
     if (first && !f->list)
-      return nested_refuse(r->e, 0, path, "\"%s\" and \"%s\" cannot both be given for the field %s.", first, key_at(x, i), f->name);
-    first = key_at(x, i);
+      return nested_refuse(r->e, 0, path, "\"%s\" and \"%s\" cannot both be given for the field %s.", first, expr_key(x, i), f->name);
+    first = expr_key(x, i);
   }
   if (!f->required || !d->create || first) return true;
   return nested_refuse(r->e, 3032, path, "The field %s of type %s needs a create or connect.", f->name, field_there(f)->model->name);
@@ -495,12 +472,12 @@ static bool check_offered(struct reader *r, const struct nested_data *d, const s
   for (enum nested_kind kind = 0; kind < NESTED_KINDS; kind++)
     if (offered(d, f, kind)) names[n++] = kind_names[kind];
   names[n] = NULL;
-  for (size_t i = 0; i < length(x); i++) {
+  for (size_t i = 0; i < expr_len(x); i++) {
     size_t j = 0;
-    while (j < n && strcmp(names[j], key_at(x, i)) != 0) j++;
+    while (j < n && strcmp(names[j], expr_key(x, i)) != 0) j++;
     if (j == n)
-      return nested_refuse(r->e, 0, below(r, path, key_at(x, i)), "\"%.100s\" is not offered for the field %s here.%s", key_at(x, i),
-                           f->name, hint(r, key_at(x, i), names));
+      return nested_refuse(r->e, 0, below(r, path, expr_key(x, i)), "\"%.100s\" is not offered for the field %s here.%s", expr_key(x, i),
+                           f->name, hint(r, expr_key(x, i), names));
   }
   return true;
 }
@@ -511,18 +488,18 @@ static bool check_relation(struct reader *r, const struct nested_data *d, const 
     if (!d->create || !f->required) return true;
     return nested_refuse(r->e, 0, d->path, "The field %s of %s needs a value.", f->name, d->model->name);
   }
-  if (is_null(x)) return count_ops(r, d, f, NULL, path);
+  if (expr_is_null(x)) return count_ops(r, d, f, NULL, path);
   return must_be_object(r, x, path) && check_offered(r, d, f, x, path) && count_ops(r, d, f, x, path);
 }
 
 static const struct field *back_field(const struct field *from) { return from ? field_there(from)->field : NULL; }
 
 static bool check_names(struct reader *r, const struct nested_data *d, const struct expr *x) {
-  for (size_t i = 0; i < length(x); i++) {
-    const struct field *f = model_field(d->model, key_at(x, i));
-    const char *path = below(r, d->path, key_at(x, i));
+  for (size_t i = 0; i < expr_len(x); i++) {
+    const struct field *f = model_field(d->model, expr_key(x, i));
+    const char *path = below(r, d->path, expr_key(x, i));
 
-    if (!f) return unknown_field(r, d->model, key_at(x, i), path);
+    if (!f) return unknown_field(r, d->model, expr_key(x, i), path);
     if (f == back_field(d->from))
       return nested_refuse(r->e, 0, path, "The field %s of %s leads back to where this was reached from.", f->name, d->model->name);
   }
@@ -532,7 +509,7 @@ static bool check_names(struct reader *r, const struct nested_data *d, const str
 static bool read_scalars(struct reader *r, struct nested_data *d, const struct expr *x) {
   for (size_t i = 0; i < d->model->nfields; i++) {
     const struct field *f = &d->model->fields[i];
-    const struct expr *value = member(r, x, f->name);
+    const struct expr *value = expr_member(r->mem, x, f->name);
 
     if (f->relation) continue;
     if (value ? !read_scalar(r, d, f, value, below(r, d->path, f->name)) : !absent_scalar(r, d, f)) return false;
@@ -544,9 +521,9 @@ static bool read_ops(struct reader *r, struct nested_data *d, const struct expr 
   for (enum nested_kind kind = 0; kind < NESTED_KINDS; kind++)
     for (size_t i = 0; i < d->model->nfields; i++) {
       const struct field *f = &d->model->fields[i];
-      const struct expr *ops = f->relation ? member(r, x, f->name) : NULL, *value;
+      const struct expr *ops = f->relation ? expr_member(r->mem, x, f->name) : NULL, *value;
 
-      if (!ops || is_null(ops) || !(value = member(r, ops, kind_names[kind]))) continue;
+      if (!ops || expr_is_null(ops) || !(value = expr_member(r->mem, ops, kind_names[kind]))) continue;
       if (!read_kind(r, d, f, kind, value, below(r, below(r, d->path, f->name), kind_names[kind]))) return false;
     }
   return true;
@@ -564,7 +541,7 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
     const struct field *f = &m->fields[i];
 
     if (!f->relation || f == back_field(from)) continue;
-    if (!check_relation(r, d, f, member(r, x, f->name), below(r, path, f->name))) return false;
+    if (!check_relation(r, d, f, expr_member(r->mem, x, f->name), below(r, path, f->name))) return false;
   }
   return read_ops(r, d, x);
 }

@@ -1,0 +1,100 @@
+/* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c (many at
+ * once), nested_ops.c (what is done to a parent's children), nested_delete.c, nested_lock.c, nested_error.c.
+ *
+ * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot of a branch
+ * that is not taken is empty. Each statement that names a slot's rows does nothing when it is empty. */
+#ifndef WRIT_COMMANDS_NESTED_INSIDE_H
+#define WRIT_COMMANDS_NESTED_INSIDE_H
+
+#include "commands/nested.h"
+#include "commands/nested_sql.h"
+#include "commands/nested_tree.h"
+
+/* The keys that are drawn for one model. */
+struct drawn {
+  const struct model *model;
+  const struct field *field;
+  unsigned slot;
+  size_t n;
+};
+
+struct planner {
+  struct compiler *k;
+  void *mem;
+  struct plan *plan;
+  const struct node *node;
+  size_t owner;
+  struct err *e;
+  unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
+  struct drawn *drawn;
+  size_t ndrawn;
+  bool deferrable;         /* a foreign key in play may be deferred */
+};
+
+/* What an error of a step is about; a step's subject. */
+struct nested_subject {
+  const struct model *model;  /* whose rows it writes */
+  const struct key *unless;   /* it makes a row unless there is one with this key's value: that one came first is a lost race */
+  bool removes;               /* rows go away: what still points to them is in the way */
+};
+
+/* The row to be made: what it depends on, who asks for it. Slots; 0: none. */
+struct birth {
+  unsigned guard;          /* made where this is filled */
+  unsigned parent;         /* link is in the row: to the row in this slot */
+  struct link link;        /* seen from the parent; with parent */
+  unsigned also;           /* gets its key, and keeps what it has where no row is made */
+  unsigned result;         /* gets its key, or is emptied */
+  const struct key *unless;
+};
+
+/* nested.c */
+unsigned slot_take(struct planner *p);
+void slot_give_back(struct planner *p, unsigned to); /* all that were taken after it; 0: all */
+/* Adds the finished statement. */
+bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject, const char *purpose);
+const struct nested_subject *subject_of(struct planner *p, const struct model *m, const struct key *unless);
+/* "takes a string, not a number" becomes a sentence. False. */
+bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
+const struct drawn *drawn_for(const struct planner *p, const struct model *m);
+void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
+bool plan_draws(struct planner *p);
+
+/* nested_rows.c */
+bool plan_create(struct planner *p, const struct nested_data *d, struct birth birth);
+/* The row (or rows) in the slot: scalars and nested operations. */
+bool plan_update(struct planner *p, const struct nested_data *d, unsigned slot);
+/* set ...: false with nothing to set, and *e untouched, or with *e filled. */
+bool put_assignments(struct planner *p, struct sql_build *b, const char *alias, const struct nested_data *d);
+bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct nested_value *v);
+const char *now_sql(const void *mem, const struct column *column, const char *time);
+
+/* nested_batch.c: how many operations from ops[first] on can be one statement; then that statement. */
+size_t batch_length(const struct nested_data *d, size_t first);
+bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent);
+
+/* nested_ops.c */
+bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent);
+/* Of a to-one whose link is in the parent, which is yet to be made: the child's key into result. */
+bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guard, unsigned result);
+/* Is it such a one? */
+bool op_comes_before(const struct nested_data *d, const struct nested_op *op);
+/* The row of a where into the slot; 3039 when there is none and must is set. also_not: filled where it was not found. */
+bool plan_find(struct planner *p, const struct model *m, const struct nested_where *where, unsigned slot, unsigned none);
+const char *text_3039(struct planner *p, const struct model *m, const struct nested_where *where);
+const char *text_3042(struct planner *p, const struct relation *r);
+
+/* nested_delete.c: the rows in the slot, with all that section 6 of the rules says: cascades, checks. */
+bool plan_delete(struct planner *p, const struct model *m, unsigned slot, const char *path);
+
+/* nested_lock.c */
+bool plan_locks(struct planner *p, const struct nested_root *root);
+/* Does the row to be made have the value that the where looks for? */
+bool where_is_carried(const struct nested_where *where, const struct nested_data *create);
+bool plan_lock_children(struct planner *p, struct link l, unsigned parent, const char *path);
+
+/* nested_filter.c: " and ..." of a filter over the alias; nothing for NULL. */
+bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
+                bool scalars_only, const char *path);
+
+#endif
