@@ -367,11 +367,20 @@ static bool compile_nodes(struct compiler *k, struct command_set *set, size_t fi
   return true;
 }
 
+/* Nothing is written: one snapshot for all of them. A guard may lock rows, which a transaction that only reads must not. */
+static void read_only(const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
+  for (size_t i = first_node; i < end_node; i++)
+    if (set->nodes[i]->command->kind != COMMAND_QUERY) return;
+  plan->read_only = first_node < end_node;
+  if (plan->read_only && plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
+}
+
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) {
   size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
 
   give_slots(set, first, end);
+  read_only(set, first_node, end_node, plan);
   *fault = NULL;
   for (size_t i = first; i < end; i++)
     if (!check_types(k, set, i, fault, e)) return false;

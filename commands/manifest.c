@@ -150,16 +150,12 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "roles", "constraints", "models", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "roles", "constraints", "schema", "models", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
     const char *key = root->json.keys[i];
-    if (strcmp(key, "schema") == 0)
-      manifest_wrong(r, root->key_lines[i], key,
-                     "is not supported by this version of writ; remove it and write sql: commands");
-    else if (!manifest_is_in(key, keys))
-      manifest_wrong_key(r, root->key_lines[i], "manifest", key, keys);
+    if (!manifest_is_in(key, keys)) manifest_wrong_key(r, root->key_lines[i], "manifest", key, keys);
   }
   if (!version)
     manifest_wrong(r, 1, "specVersion", "is missing; write specVersion: 1");
@@ -175,8 +171,9 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   check_top(r, root);
   if ((part = yaml_get(root, "roles"))) read_roles(r, part); /* before the commands: their allow: names them */
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
+  if ((part = yaml_get(root, "schema"))) manifest_read_schema(r, part);
   part = yaml_get(root, "commands");
-  if (!part) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
+  if (!part && !r->manifest->datamodel) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
   manifest_read_models(r, yaml_get(root, "models"));
   index_commands(r->mem, r->manifest);

@@ -3,12 +3,53 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/problems.h"
+#include "commands/config.h"
 #include "commands/manifest.h"
 #include "commands/yaml.h"
 #include "model/model.h"
+#include "model/read.h"
 
 #include <stddef.h>
 #include <string.h>
+
+/* ---- schema: ---- */
+
+/* Against the manifest's folder. */
+static const char *schema_file(struct manifest_reader *r, const char *file) {
+  const char *slash = strrchr(r->manifest->file, '/');
+
+  if (file[0] == '/' || !slash) return file;
+  return arena_printf(r->mem, "%.*s%s", (int)(slash + 1 - r->manifest->file), r->manifest->file, file);
+}
+
+static void read_datasource(struct manifest_reader *r, const struct yaml *value) {
+  const char *name = manifest_text(r, "schema", "datasource", value);
+
+  for (size_t i = 0; name && i < r->config->ndatasources; i++) {
+    if (strcmp(r->config->datasources[i].name, name) != 0) continue;
+    r->datasource = i;
+    return;
+  }
+  if (name) manifest_wrong(r, value->line, "schema", "datasource: there is no %s in datasources: of %s", name, r->config->file);
+}
+
+void manifest_read_schema(struct manifest_reader *r, const struct yaml *node) {
+  static const char *const keys[] = {"file", "datasource", NULL};
+  const struct yaml *file, *datasource;
+  const char *name;
+
+  if (!manifest_need_mapping(r, "schema", node, "{ file: ./schema.graphql }")) return;
+  for (size_t i = 0; i < node->json.len; i++)
+    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], "schema", node->json.keys[i], keys);
+  if ((datasource = yaml_get(node, "datasource"))) read_datasource(r, datasource);
+  file = yaml_get(node, "file");
+  if (!file) manifest_wrong(r, node->line, "schema", "file: is missing; name the file of the data model");
+  name = file ? manifest_text(r, "schema", "file", file) : NULL;
+  if (name) r->manifest->datamodel = model_load(r->mem, schema_file(r, name), NULL, r->problems);
+}
+
+/* ---- models: ---- */
 
 /* What stands under a model in models:; query is for all that read. */
 static const char *const operation_keys[] = {
@@ -16,7 +57,6 @@ static const char *const operation_keys[] = {
     [OPERATION_UPSERT] = "upsert",          [OPERATION_DELETE] = "delete",
     [OPERATION_UPDATE_MANY] = "updateMany", [OPERATION_DELETE_MANY] = "deleteMany",
     [OPERATION_ONE] = "query",              [OPERATION_MANY] = "query",
-    [OPERATION_CONNECTION] = "query",
 };
 enum { NOPERATIONS = sizeof operation_keys / sizeof *operation_keys };
 
@@ -32,7 +72,6 @@ static const char *const operation_args[] = {
     [OPERATION_DELETE_MANY] = "where",
     [OPERATION_ONE] = "where! select",
     [OPERATION_MANY] = "where orderBy skip first last after before select",
-    [OPERATION_CONNECTION] = "where orderBy skip first last after before select",
 };
 
 static const char *operation_name(const struct model *m, enum operation o) {
@@ -41,7 +80,6 @@ static const char *operation_name(const struct model *m, enum operation o) {
       [OPERATION_UPSERT] = m->mutation.upsert,          [OPERATION_DELETE] = m->mutation.delete,
       [OPERATION_UPDATE_MANY] = m->mutation.update_many, [OPERATION_DELETE_MANY] = m->mutation.delete_many,
       [OPERATION_ONE] = m->query.one,                   [OPERATION_MANY] = m->query.many,
-      [OPERATION_CONNECTION] = m->query.connection,
   };
   return names[o];
 }
@@ -76,6 +114,7 @@ static struct draft *add_command(struct manifest_reader *r, const struct model *
   d->command->kind = o >= OPERATION_ONE ? COMMAND_QUERY : COMMAND_MUTATION;
   d->command->model = m;
   d->command->operation = o;
+  d->command->datasource = r->datasource;
   d->command->max_affected = -1;
   d->kind_known = d->args_known = true;
   add_args(r->mem, d->command);
@@ -100,7 +139,7 @@ static void add_commands(struct manifest_reader *r, const struct model *m, const
   for (size_t i = 0; node && i < node->json.len; i++)
     if (!manifest_is_in(node->json.keys[i], model_keys))
       manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], model_keys);
-  for (enum operation o = 0; o < NOPERATIONS; o++) {
+  for (unsigned o = 0; o < NOPERATIONS; o++) {
     struct draft *d = add_command(r, m, o);
     const struct yaml *operation = node ? yaml_get(node, operation_keys[o]) : NULL;
 
@@ -125,7 +164,7 @@ void manifest_read_models(struct manifest_reader *r, const struct yaml *node) {
 
   if (node && !manifest_need_mapping(r, "models", node, "User: { create: { allow: [...] }, ... }")) node = NULL;
   if (!d) {
-    if (node) manifest_wrong(r, node->line, "models", "needs schema: { file: ... }, which says what the models are");
+    if (node && !r->problems->errors) manifest_wrong(r, node->line, "models", "needs schema: { file: ... }, which says what the models are");
     return;
   }
   for (size_t i = 0; node && i < node->json.len; i++)

@@ -33,6 +33,7 @@ struct manifest_reader {
   const void *mem;
   const struct config *config;
   struct manifest *manifest;
+  size_t datasource; /* of the models */
   struct problems *problems;
   struct draft *drafts; /* one for each of manifest->commands */
   size_t ndrafts;
@@ -69,7 +70,9 @@ bool manifest_permission_uses(const struct command *c, const char *name);
 /* Gives each an id among the commands: the last thing that is done. */
 void manifest_add_permissions(struct manifest_reader *r);
 
-/* manifest_models.c: models:, who may do what with which model; node NULL: there is none. Adds the commands of all models of
+/* manifest_models.c: schema:, the file of the data model. */
+void manifest_read_schema(struct manifest_reader *r, const struct yaml *node);
+/* models:, who may do what with which model; node NULL: there is none. Adds the commands of all models of
  * the data model, with manifest_add_command; there is room for manifest_models_room of them. */
 void manifest_read_models(struct manifest_reader *r, const struct yaml *node);
 size_t manifest_models_room(const struct datamodel *d);
