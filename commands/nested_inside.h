@@ -60,6 +60,10 @@ const struct drawn *drawn_for(const struct planner *p, const struct model *m);
 void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
 bool plan_draws(struct planner *p);
 
+/* " and ..." of a filter over the alias. */
+bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
+                bool scalars_only, const char *path);
+
 /* nested_rows.c */
 bool plan_create(struct planner *p, const struct nested_data *d, struct birth birth);
 /* The row (or rows) in the slot: scalars and nested operations. */
@@ -80,8 +84,8 @@ bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guar
 /* Is it such a one? */
 bool op_comes_before(const struct nested_data *d, const struct nested_op *op);
 /* The row of a where into the slot; 3039 when there is none and must is set. also_not: filled where it was not found. */
-bool plan_find(struct planner *p, const struct model *m, const struct nested_where *where, unsigned slot, unsigned none);
-const char *text_3039(struct planner *p, const struct model *m, const struct nested_where *where);
+bool plan_find(struct planner *p, const struct model *m, const struct where_unique *where, unsigned slot, unsigned none);
+const char *text_3039(struct planner *p, const struct model *m, const struct where_unique *where);
 const char *text_3042(struct planner *p, const struct relation *r);
 
 /* nested_delete.c: the rows in the slot, with all that section 6 of the rules says: cascades, checks. */
@@ -90,11 +94,7 @@ bool plan_delete(struct planner *p, const struct model *m, unsigned slot, const 
 /* nested_lock.c */
 bool plan_locks(struct planner *p, const struct nested_root *root);
 /* Does the row to be made have the value that the where looks for? */
-bool where_is_carried(const struct nested_where *where, const struct nested_data *create);
+bool where_is_carried(const struct where_unique *where, const struct nested_data *create);
 bool plan_lock_children(struct planner *p, struct link l, unsigned parent, const char *path);
-
-/* nested_filter.c: " and ..." of a filter over the alias; nothing for NULL. */
-bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
-                bool scalars_only, const char *path);
 
 #endif

@@ -11,7 +11,7 @@
 /* What the wheres of a tree name, of one model by one key. */
 struct wanted {
   const struct model *model;
-  const struct nested_where **wheres;
+  const struct where_unique **wheres;
   size_t n;
 };
 
@@ -24,13 +24,13 @@ struct locks {
 
 /* ---- collecting ----------------------------------------------------------------------------------------------------------- */
 
-static bool is_literal(const struct nested_where *where) {
+static bool is_literal(const struct where_unique *where) {
   for (size_t i = 0; i < where->key->ncolumns; i++)
     if (where->values[i]->kind != EXPR_LITERAL) return false;
   return true;
 }
 
-static void want(struct locks *l, const struct model *m, const struct nested_where *where) {
+static void want(struct locks *l, const struct model *m, const struct where_unique *where) {
   struct wanted *w = NULL;
 
   for (size_t i = 0; i < l->nwanted; i++)
@@ -54,7 +54,7 @@ static void quote_element(struct str *s, const char *text) {
   str_char(s, '"');
 }
 
-bool where_is_carried(const struct nested_where *where, const struct nested_data *create) {
+bool where_is_carried(const struct where_unique *where, const struct nested_data *create) {
   const struct key *key = where->key;
   const struct json *value;
 
@@ -68,7 +68,7 @@ bool where_is_carried(const struct nested_where *where, const struct nested_data
   return false;
 }
 
-static void want_name(struct locks *l, const struct model *m, const struct nested_where *where, const struct nested_data *create) {
+static void want_name(struct locks *l, const struct model *m, const struct where_unique *where, const struct nested_data *create) {
   struct str *name = str_new(l->p->mem, 64);
 
   if (!where_is_carried(where, create)) return;
@@ -127,9 +127,9 @@ static bool put_wanted(struct planner *p, struct sql_build *b, const char *alias
     ok = sql_input_list(b, list_of(p, w, key), key->columns[0], p->e);
     sql_add(b, ")");
   } else {
-    ok = put_where(b, alias, key, w->wheres[i]->values, p->e);
+    ok = where_unique_put(b, w->wheres[i], alias, p->e);
   }
-  return ok || value_error(p, key->name, w->model, w->wheres[i]->path);
+  return ok || value_error(p, key->name, w->model, w->wheres[i]->at.path);
 }
 
 static void put_lock_end(struct sql_build *b, const char *alias, const struct model *m) {

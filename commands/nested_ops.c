@@ -19,22 +19,8 @@ static const struct model *child_model(const struct act *a) { return link_there(
 
 /* ---- texts --------------------------------------------------------------------------------------------------------------- */
 
-/* A value of a where, as the client gave it. */
-static const char *shown(struct planner *p, const struct nested_where *where) {
-  struct str *s = str_new(p->mem, 64);
-
-  for (size_t i = 0; i < where->key->ncolumns; i++) {
-    const struct expr *x = where->values[i];
-    if (i) str_add(s, ", ");
-    if (x->kind != EXPR_LITERAL) str_add(s, "of a reference");
-    else if (x->literal->kind == JSON_STRING) str_add(s, x->literal->text);
-    else json_write(s, x->literal);
-  }
-  return s->len > 100 ? "given" : s->p;
-}
-
-const char *text_3039(struct planner *p, const struct model *m, const struct nested_where *where) {
-  return arena_printf(p->mem, "No node of %s was found with the value %s for %s.", m->name, shown(p, where), where->key->name);
+const char *text_3039(struct planner *p, const struct model *m, const struct where_unique *where) {
+  return arena_printf(p->mem, "No node of %s was found for %s.", m->name, where->given);
 }
 
 const char *text_3042(struct planner *p, const struct relation *r) {
@@ -49,8 +35,8 @@ static const char *text_3041(struct planner *p, const struct act *a) {
 
   if (!a->op->nwheres)
     return arena_printf(p->mem, "The relation %s has no node of %s connected to this node of %s.", a->link.relation->name, child, parent);
-  return arena_printf(p->mem, "The relation %s does not connect this node of %s to the node of %s with the value %s for %s.",
-                      a->link.relation->name, parent, child, shown(p, a->op->wheres), a->op->wheres->key->name);
+  return arena_printf(p->mem, "The relation %s does not connect this node of %s to the node of %s for %s.",
+                      a->link.relation->name, parent, child, a->op->wheres->given);
 }
 
 static const char *purpose(struct planner *p, const struct act *a, const char *what) {
@@ -68,16 +54,16 @@ static void put_key_text(struct sql_build *b, const char *alias, const struct mo
 }
 
 static bool put_condition(struct planner *p, struct sql_build *b, const struct act *a, const char *alias,
-                          const struct nested_where *where) {
+                          const struct where_unique *where) {
   if (!where) {
     put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
     return true;
   }
-  return put_where(b, alias, where->key, where->values, p->e) || value_error(p, where->key->name, child_model(a), where->path);
+  return where_unique_put(b, where, alias, p->e);
 }
 
 /* (select <found> from C where ...): NULL when there is none. */
-static bool put_child(struct planner *p, struct sql_build *b, const struct act *a, const struct nested_where *where, put_found *found) {
+static bool put_child(struct planner *p, struct sql_build *b, const struct act *a, const struct where_unique *where, put_found *found) {
   const char *alias = sql_alias(b);
 
   sql_add(b, "(select ");
@@ -156,7 +142,7 @@ static void put_case_end(struct sql_build *b, unsigned guard) {
 }
 
 /* The child of a where (NULL: the one child of a to-one) into the slot; where there is none, that is an error. */
-static bool plan_child(struct planner *p, const struct act *a, const struct nested_where *where, put_found *found, unsigned guard,
+static bool plan_child(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found, unsigned guard,
                        unsigned slot) {
   struct sql_build *b = sql_begin(p->mem);
 
@@ -171,11 +157,11 @@ static bool plan_child(struct planner *p, const struct act *a, const struct nest
   sql_add(b, ")");
   put_case_end(b, guard);
   sql_add(b, ", true)");
-  return plan_step(p, b, where ? where->path : a->op->path, NULL, purpose(p, a, "find"));
+  return plan_step(p, b, where ? where->at.path : a->op->path, NULL, purpose(p, a, "find"));
 }
 
 /* The same where it is no error: then none is filled, with the parent's key where there is a parent. */
-static bool plan_perhaps(struct planner *p, const struct act *a, const struct nested_where *where, put_found *found, unsigned guard,
+static bool plan_perhaps(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found, unsigned guard,
                          unsigned slot, unsigned none) {
   struct sql_build *b = sql_begin(p->mem);
 
@@ -193,10 +179,10 @@ static bool plan_perhaps(struct planner *p, const struct act *a, const struct ne
   sql_add(b, ", 'none')");
   put_case_end(b, guard);
   sql_add(b, " as k offset 0) as writ_k");
-  return plan_step(p, b, where ? where->path : a->op->path, NULL, purpose(p, a, "look for it"));
+  return plan_step(p, b, where ? where->at.path : a->op->path, NULL, purpose(p, a, "look for it"));
 }
 
-bool plan_find(struct planner *p, const struct model *m, const struct nested_where *where, unsigned slot, unsigned none) {
+bool plan_find(struct planner *p, const struct model *m, const struct where_unique *where, unsigned slot, unsigned none) {
   struct sql_build *b = sql_begin(p->mem);
   const char *alias = sql_alias(b);
 
@@ -210,12 +196,12 @@ bool plan_find(struct planner *p, const struct model *m, const struct nested_whe
   sql_add(b, " from (select coalesce((select ");
   put_key_text(b, alias, m);
   sql_printf(b, " from %s as %s where ", m->table_sql, alias);
-  if (!put_where(b, alias, where->key, where->values, p->e)) return value_error(p, where->key->name, m, where->path);
+  if (!where_unique_put(b, where, alias, p->e)) return false;
   sql_add(b, "), ");
   if (none) sql_add(b, "null");
   else put_fail(b, 3039, text_3039(p, m, where));
   sql_add(b, ") as k offset 0) as writ_k");
-  return plan_step(p, b, where->path, NULL, arena_printf(p->mem, "find %s", m->name));
+  return plan_step(p, b, where->at.path, NULL, arena_printf(p->mem, "find %s", m->name));
 }
 
 /* ---- checks and links ----------------------------------------------------------------------------------------------------- */
@@ -266,6 +252,11 @@ static bool plan_attach(struct planner *p, const struct act *a, unsigned child) 
   return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) && plan_link(p, a, child);
 }
 
+/* Of an upsert or connectOrCreate: that its row is there by now is a lost race, if the row would be found by its where. */
+static const struct key *unless_of(const struct nested_op *op) {
+  return op->nwheres && where_is_carried(op->wheres, op->create) ? op->wheres->key : NULL;
+}
+
 /* ---- operations ------------------------------------------------------------------------------------------------------------ */
 
 /* Ahead of a create in an update (section 5.1): what becomes of the old child of a to-one. */
@@ -294,7 +285,7 @@ static bool plan_create_child(struct planner *p, const struct act *a, const stru
   return true;
 }
 
-static bool plan_connect_one(struct planner *p, const struct act *a, const struct nested_where *where) {
+static bool plan_connect_one(struct planner *p, const struct act *a, const struct where_unique *where) {
   unsigned top = p->last_slot, child = slot_take(p);
 
   if (!plan_child(p, a, where, found_to_connect, a->parent, child) || !plan_attach(p, a, child)) return false;
@@ -335,13 +326,13 @@ static void found_mine_or_none(struct planner *p, struct sql_build *b, const str
 /* In an update: only what is this parent's already is updated. */
 static bool op_upsert_own(struct planner *p, const struct act *a) {
   unsigned child = slot_take(p), none = slot_take(p);
-  const struct nested_where *where = a->op->nwheres ? a->op->wheres : NULL;
+  const struct where_unique *where = a->op->nwheres ? a->op->wheres : NULL;
   struct act create = *a;
 
   create.parent = none;
   return (where || plan_lock_children(p, a->link, a->parent, a->op->path)) &&
          plan_perhaps(p, a, where, where ? found_mine_or_none : found_any, a->parent, child, none) &&
-         plan_update(p, a->op->update, child) && plan_create_child(p, &create, a->op->create, where ? where->key : NULL);
+         plan_update(p, a->op->update, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
 
 /* In a create: found anywhere, it is updated and connected. */
@@ -352,7 +343,7 @@ static bool op_upsert_any(struct planner *p, const struct act *a) {
   create.parent = none;
   return plan_perhaps(p, a, a->op->wheres, found_any, a->parent, found, none) &&
          plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) && plan_update(p, a->op->update, found) &&
-         plan_attach(p, a, child) && plan_create_child(p, &create, a->op->create, a->op->wheres->key);
+         plan_attach(p, a, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
 
 static bool op_upsert(struct planner *p, const struct act *a) { return a->in_create ? op_upsert_any(p, a) : op_upsert_own(p, a); }
@@ -363,7 +354,7 @@ static bool op_connect_or_create(struct planner *p, const struct act *a) {
 
   create.parent = none;
   return plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) && plan_attach(p, a, child) &&
-         plan_create_child(p, &create, a->op->create, a->op->wheres->key);
+         plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
 
 static bool plan_unlink_own(struct planner *p, const struct act *a, unsigned child) {
@@ -429,9 +420,9 @@ static bool put_named(struct planner *p, struct sql_build *b, const struct act *
       ok = sql_input_list(b, values_of(p, op, key), key->columns[0], p->e);
       sql_add(b, ")");
     } else {
-      ok = put_where(b, alias, key, op->wheres[i].values, p->e);
+      ok = where_unique_put(b, &op->wheres[i], alias, p->e);
     }
-    if (!ok) return value_error(p, key->name, child_model(a), op->wheres[i].path);
+    if (!ok) return value_error(p, key->name, child_model(a), op->wheres[i].at.path);
   }
   sql_add(b, ") is true)");
   return true;
@@ -556,7 +547,7 @@ bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guar
   none = slot_take(p);
   ok = plan_perhaps(p, &a, op->wheres, found_to_connect, guard, result, none) &&
        (op->kind != NESTED_UPSERT || plan_update(p, op->update, result)) && plan_leave(p, &a, result) &&
-       plan_create(p, op->create, (struct birth){.guard = none, .also = result, .unless = op->wheres->key});
+       plan_create(p, op->create, (struct birth){.guard = none, .also = result, .unless = unless_of(op)});
   slot_give_back(p, top);
   return ok;
 }

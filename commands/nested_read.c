@@ -115,81 +115,9 @@ static bool check_length(struct reader *r, const struct field *f, const struct e
                        f->max_length);
 }
 
-static bool read_key_values(struct reader *r, const struct key *key, const struct expr *value, const char *path,
-                            struct nested_where *out);
-
-/* A field of a composite key: a scalar, or a relation given by the key of the other side. */
-static bool read_key_field(struct reader *r, const struct field *f, const struct expr *value, const char *path,
-                           const struct expr **out) {
-  struct nested_where there;
-
-  if (expr_is_null(value)) return nested_refuse(r->e, 0, path, "A value is needed for \"%s\".", f->name);
-  if (!f->relation) {
-    *out = value;
-    return check_length(r, f, value, path);
-  }
-  if (!is_object(value) && field_there(f)->model->key->ncolumns == 1) {
-    *out = value;
-    return true;
-  }
-  if (!read_key_values(r, field_there(f)->model->key, value, path, &there)) return false;
-  for (size_t i = 0; i < field_there(f)->model->key->ncolumns; i++) out[i] = there.values[i];
-  return true;
-}
-
-static bool read_key_values(struct reader *r, const struct key *key, const struct expr *value, const char *path,
-                            struct nested_where *out) {
-  size_t column = 0, known = 0;
-
-  *out = (struct nested_where){.key = key, .values = arena_array(r->mem, const struct expr *, key->ncolumns), .path = path};
-  if (key->nfields == 1 && !is_object(value)) return read_key_field(r, key->fields[0], value, path, out->values);
-  if (!must_be_object(r, value, path)) return false;
-  for (size_t i = 0; i < key->nfields; i++) {
-    const struct field *f = key->fields[i];
-    const struct expr *part = expr_member(r->mem, value, f->name);
-
-    if (!part) return nested_refuse(r->e, 0, path, "\"%s\" is missing.", f->name);
-    if (!read_key_field(r, f, part, below(r, path, f->name), &out->values[column])) return false;
-    column += f->relation ? field_there(f)->model->key->ncolumns : 1;
-    known++;
-  }
-  return known == expr_len(value) || nested_refuse(r->e, 0, path, "Only the fields of the key can stand here.");
-}
-
-static bool not_unique(struct reader *r, const struct model *m, const char *name, const char *path) {
-  const char **names = arena_array(r->mem, const char *, m->nkeys + 1);
-
-  for (size_t i = 0; i < m->nkeys; i++) names[i] = m->keys[i].name;
-  return nested_refuse(r->e, 0, path, "\"%.100s\" is not a unique field of %s.%s", name, m->name, hint(r, name, names));
-}
-
-/* Exactly one unique field that is not null (NESTED, section 7). A Json key's value may itself be an object. */
 static bool read_where(struct reader *r, const struct model *m, const struct expr *x, const char *path,
-                       struct nested_where *out) {
-  const struct key *key = NULL;
-  const struct expr *value = NULL;
-
-  if (!must_be_object(r, x, path)) return false;
-  for (size_t i = 0; i < expr_len(x); i++) {
-    const struct key *found = model_key(m, expr_key(x, i));
-    const struct expr *item = expr_item(r->mem, x, i);
-
-    if (!found) return not_unique(r, m, expr_key(x, i), below(r, path, expr_key(x, i)));
-    if (expr_is_null(item)) continue;
-    if (key)
-      return nested_refuse(r->e, 3045, path, "The where of %s has more than one field: exactly one unique field is needed.",
-                           m->name);
-    key = found;
-    value = item;
-  }
-  if (!key)
-    return nested_refuse(r->e, 3040, path, "The where of %s has no value: exactly one unique field is needed.", m->name);
-  if (key->nfields == 1 && key->fields[0]->scalar == SCALAR_JSON && !key->fields[0]->relation) {
-    *out = (struct nested_where){.key = key, .values = arena_array(r->mem, const struct expr *, 1), .path = path};
-    out->values[0] = value;
-    return true;
-  }
-  return read_key_values(r, key, value, below(r, path, key->name), out);
+                       struct where_unique *out) {
+  return where_unique_read(r->mem, m, x, (struct input_place){.mem = r->mem, .path = path}, out, r->e);
 }
 
 /* ---- scalars ------------------------------------------------------------------------------------------------------------ */
@@ -345,7 +273,7 @@ static bool read_part(struct reader *r, const struct nested_op *op, const struct
 }
 
 static bool read_one_where(struct reader *r, struct nested_op *op, const struct expr *x, const char *path) {
-  struct nested_where *where = arena_new(r->mem, struct nested_where);
+  struct where_unique *where = arena_new(r->mem, struct where_unique);
 
   op->wheres = where;
   op->nwheres = 1;
@@ -418,7 +346,7 @@ static struct nested_op *add_op(struct reader *r, struct nested_data *d, enum ne
 /* set: one operation, however many it names. */
 static bool read_set(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
   size_t n = is_array(x) ? expr_len(x) : 1;
-  struct nested_where *wheres = arena_array(r->mem, struct nested_where, n ? n : 1);
+  struct where_unique *wheres = arena_array(r->mem, struct where_unique, n ? n : 1);
   struct nested_op *op = add_op(r, d, NESTED_SET, f, path);
 
   op->wheres = wheres;
@@ -549,7 +477,7 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
 /* ---- the root ------------------------------------------------------------------------------------------------------------ */
 
 static bool read_root_where(struct reader *r, const struct nested_input *input, struct nested_root *root) {
-  struct nested_where *where = arena_new(r->mem, struct nested_where);
+  struct where_unique *where = arena_new(r->mem, struct where_unique);
 
   root->where = where;
   if (!input->where) return nested_refuse(r->e, 0, "", "\"where\" is missing.");

@@ -155,14 +155,6 @@ void put_has_child(struct sql_build *b, struct link l, struct rows parents) {
   sql_add(b, ")");
 }
 
-bool put_where(struct sql_build *b, const char *alias, const struct key *key, const struct expr *const *values, struct err *e) {
-  for (size_t i = 0; i < key->ncolumns; i++) {
-    sql_printf(b, "%s%s.%s = ", i ? " and " : "", alias, key->columns[i]->sql);
-    if (!sql_input(b, values[i], key->columns[i], e)) return false;
-  }
-  return true;
-}
-
 void put_fail(struct sql_build *b, int prisma_code, const char *message) {
   const char *code = prisma_code == 3039 ? "NOT_FOUND" : prisma_code == 3041 ? "NOT_CONNECTED" : "REQUIRED_RELATION";
   int status = prisma_code == 3039 ? 404 : 422;

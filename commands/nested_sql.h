@@ -46,8 +46,6 @@ void put_linked(struct sql_build *b, struct link l, struct rows parents, const c
 void put_has_parent(struct sql_build *b, struct link l, const char *child);
 /* One of the parents is linked to any child. */
 void put_has_child(struct sql_build *b, struct link l, struct rows parents);
-/* t."email" = $3 ...: the values of a where. False: *e with the reason only. */
-bool put_where(struct sql_build *b, const char *alias, const struct key *key, const struct expr *const *values, struct err *e);
 /* writ.fail(...) with a number of Prisma 1 (docs/errors.md); the message is a parameter. */
 void put_fail(struct sql_build *b, int prisma_code, const char *message);
 

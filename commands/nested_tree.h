@@ -3,6 +3,7 @@
 #define WRIT_COMMANDS_NESTED_TREE_H
 
 #include "commands/tree.h"
+#include "commands/where.h"
 #include "model/model.h"
 
 struct nested_data;
@@ -22,13 +23,6 @@ enum nested_kind {
   NESTED_KINDS,
 };
 
-/* {email: "x"}: one row by a unique key. */
-struct nested_where {
-  const struct key *key;
-  const struct expr **values;   /* key->ncolumns */
-  const char *path;             /* JSON pointer into the node's arguments; so everywhere */
-};
-
 /* How a value changes what is there. */
 enum nested_how { HOW_SET, HOW_INCREMENT, HOW_DECREMENT, HOW_MULTIPLY, HOW_DIVIDE, HOW_PUSH, HOW_REMOVE };
 
@@ -36,14 +30,14 @@ struct nested_value {
   const struct field *field;    /* a scalar, not of the key in an update */
   enum nested_how how;
   const struct expr *value;     /* NULL: in a create, what field->source gives */
-  const char *path;
+  const char *path;             /* JSON pointer into the node's arguments; so everywhere */
 };
 
 struct nested_op {
   enum nested_kind kind;
   const struct field *field;    /* of the parent */
   const char *path;
-  const struct nested_where *wheres; /* one; SET: any number; none of a to-one (but CONNECT and CONNECT_OR_CREATE) */
+  const struct where_unique *wheres; /* one; SET: any number; none of a to-one (but CONNECT and CONNECT_OR_CREATE) */
   size_t nwheres;
   struct nested_data *create, *update; /* CREATE; UPDATE, UPDATE_MANY; both UPSERT; create CONNECT_OR_CREATE */
   const struct expr *filter;    /* UPDATE_MANY, DELETE_MANY; NULL: all */
@@ -66,7 +60,7 @@ struct nested_data {
 struct nested_root {
   enum { ROOT_CREATE, ROOT_UPDATE, ROOT_UPSERT, ROOT_DELETE, ROOT_UPDATE_MANY, ROOT_DELETE_MANY } kind;
   const struct model *model;
-  const struct nested_where *where; /* UPDATE, UPSERT, DELETE */
+  const struct where_unique *where; /* UPDATE, UPSERT, DELETE */
   struct nested_data *create, *update;
   const struct expr *filter;        /* the MANY ones; NULL: all */
 };

@@ -1,5 +1,6 @@
 /* The one place where a transaction begins, is tried again, or ends. */
 #include "commands/engine_inside.h"
+#include "commands/nested.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -73,6 +74,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
   const char *argument = failed_argument(node, plan, f), *path = node ? plan->steps[f->failed_step].path : NULL;
 
   own_argument_error(r, argument);
+  if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
   if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
   if (node && path) compile_place_at(r->mem, r->set, node, path, r->e);
@@ -92,11 +94,15 @@ static bool pause_before_retry(struct run *r) {
   return true;
 }
 
+static bool lost_race(const struct run *r, const struct plan *plan, const struct flight *f) {
+  return f->failed_step < plan->n && nested_lost_race(&plan->steps[f->failed_step], r->e);
+}
+
 /* After a failed flight: may the same be tried once more? */
 static bool try_again(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
 
-  if (f->raised_by_server && !f->was_lost && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
+  if ((f->raised_by_server || lost_race(r, plan, f)) && !f->was_lost && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
     r->retries++;
     if (r->engine->counters) r->engine->counters->retries++;
     return true;
