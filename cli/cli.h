@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct command_set;
 struct config;
@@ -13,13 +14,17 @@ struct invocation;
 struct manifest;
 
 /* What the command line said. Strings are argv's. */
+enum { SCHEMAS_MAX = 32 };
 struct options {
   const char *config_file;
-  const char *conninfo, *datasource;      /* install */
+  const char *conninfo, *datasource;      /* install, schema */
+  const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
+  size_t nschemas;
   const char *role, *user, *claims;       /* run, explain */
   bool dry_run, offline, print, keys;
   unsigned given;                         /* which of these were, for main.c */
-  const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input */
+  const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input. schema: what
+                                           * to do, the file */
 };
 
 /* Exit codes: 0 done, 1 refused or wrong, 2 the command line. */
@@ -27,6 +32,7 @@ int cli_check(void *mem, const struct options *o);
 int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
+int cli_schema(void *mem, const struct options *o);
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

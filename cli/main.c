@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS };
+enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS, OPT_SCHEMA };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
 enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) };
 
@@ -29,6 +29,9 @@ static const struct subcommand subcommands[] = {
      "run one command as a caller of the inside, and print the answer"},
     {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
      "print the statements that a command would run"},
+    {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA),
+     "schema ddl|apply|introspect|check [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [FILE]",
+     "print or create the tables of a data model, write one from tables, hold one against them"},
 };
 
 static const struct option long_options[] = {
@@ -38,6 +41,7 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, OPT_USER},      {"claims", required_argument, NULL, OPT_CLAIMS},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},      {"offline", no_argument, NULL, OPT_OFFLINE},
     {"print", no_argument, NULL, OPT_PRINT},          {"keys", no_argument, NULL, OPT_KEYS},
+    {"schema", required_argument, NULL, OPT_SCHEMA},
     {0}};
 
 static void print_help(FILE *out) {
@@ -49,8 +53,9 @@ static void print_help(FILE *out) {
                "      --offline            check: do not ask the database\n"
                "      --print              check: print all settings that are in effect, with their meaning\n"
                "      --keys               check: print the names of all settings\n"
-               "      --conninfo CONNINFO  install: connect as the owner of the database\n"
-               "      --datasource NAME    install: only this one (the first, with --conninfo)\n"
+               "      --conninfo CONNINFO  install, schema: connect as the owner of the database\n"
+               "      --datasource NAME    install: only this one (the first, with --conninfo); schema: this one\n"
+               "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
@@ -63,6 +68,12 @@ static void print_help(FILE *out) {
 static int usage_error(void) {
   fprintf(stderr, "writ: see writ --help\n");
   return 2;
+}
+
+static bool add_schema(struct options *o, const char *name) {
+  if (o->nschemas == SCHEMAS_MAX) return false;
+  o->schemas[o->nschemas++] = name;
+  return true;
 }
 
 static bool set_option(struct options *o, int option, const char *value) {
@@ -78,6 +89,7 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_OFFLINE: o->offline = true; return true;
   case OPT_PRINT: o->print = true; return true;
   case OPT_KEYS: o->keys = true; return true;
+  case OPT_SCHEMA: return add_schema(o, value);
   default: return false;
   }
 }

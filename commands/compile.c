@@ -367,12 +367,20 @@ static bool compile_nodes(struct compiler *k, struct command_set *set, size_t fi
   return true;
 }
 
-/* Nothing is written: one snapshot for all of them. A guard may lock rows, which a transaction that only reads must not. */
+/* Queries alone: one snapshot for all of them. A permission may lock rows, or call a function that writes: with one it is no
+ * transaction that only reads. */
 static void read_only(const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
-  for (size_t i = first_node; i < end_node; i++)
-    if (set->nodes[i]->command->kind != COMMAND_QUERY) return;
   plan->read_only = first_node < end_node;
-  if (plan->read_only && plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
+  for (size_t i = first_node; i < end_node; i++) {
+    bool is_query = set->nodes[i]->command->kind == COMMAND_QUERY;
+
+    if (!is_query && set->nodes[i]->phase == PHASE_WRITE) {
+      plan->read_only = false;
+      return;
+    }
+    plan->read_only = plan->read_only && is_query;
+  }
+  if (first_node < end_node && plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
 }
 
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,

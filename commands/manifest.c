@@ -92,7 +92,7 @@ struct draft *manifest_add_draft(struct manifest_reader *r, const char *name, in
 /* node NULL: there is no commands: */
 static void read_commands(struct manifest_reader *r, const struct yaml *node) {
   size_t n = node && manifest_need_mapping(r, "commands", node, "name: { sql: ... }") ? node->json.len : 0;
-  size_t room = NBUILT_IN + n + manifest_models_room(r->manifest->datamodel);
+  size_t room = NBUILT_IN + n + manifest_models_room(r->manifest->model);
 
   r->manifest->commands = arena_array(r->mem, const struct command *, room);
   r->drafts = arena_array(r->mem, struct draft, room);
@@ -150,7 +150,7 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "roles", "constraints", "schema", "models", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
@@ -169,11 +169,11 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
 
   if (!manifest_need_mapping(r, "manifest", root, "specVersion: 1, commands: ...")) return;
   check_top(r, root);
+  if ((part = yaml_get(root, "schema"))) manifest_read_schema(r, part);
   if ((part = yaml_get(root, "roles"))) read_roles(r, part); /* before the commands: their allow: names them */
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
-  if ((part = yaml_get(root, "schema"))) manifest_read_schema(r, part);
   part = yaml_get(root, "commands");
-  if (!part && !r->manifest->datamodel) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
+  if (!part && !r->manifest->model) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
   manifest_read_models(r, yaml_get(root, "models"));
   index_commands(r->mem, r->manifest);

@@ -147,13 +147,14 @@ struct role_map {
 
 struct manifest {
   const char *file;
-  const struct datamodel *datamodel; /* schema:; NULL: none */
   const struct command **commands; /* the built-in sets, those of the file in its order, those of models, permissions */
   size_t ncommands;
   struct constraint_error *constraints;
   size_t nconstraints;
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
+  const struct datamodel *model; /* NULL: there is no schema: */
+  size_t model_datasource; /* index into config.datasources */
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };

@@ -1,55 +1,15 @@
-/* models: of a manifest, and the commands that every model of the data model has. */
+/* Reads models: of a manifest, and adds the commands that every model of the data model has. */
 #include "commands/manifest_reader.h"
 
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/problems.h"
-#include "commands/config.h"
 #include "commands/manifest.h"
 #include "commands/yaml.h"
 #include "model/model.h"
-#include "model/read.h"
 
 #include <stddef.h>
 #include <string.h>
-
-/* ---- schema: ---- */
-
-/* Against the manifest's folder. */
-static const char *schema_file(struct manifest_reader *r, const char *file) {
-  const char *slash = strrchr(r->manifest->file, '/');
-
-  if (file[0] == '/' || !slash) return file;
-  return arena_printf(r->mem, "%.*s%s", (int)(slash + 1 - r->manifest->file), r->manifest->file, file);
-}
-
-static void read_datasource(struct manifest_reader *r, const struct yaml *value) {
-  const char *name = manifest_text(r, "schema", "datasource", value);
-
-  for (size_t i = 0; name && i < r->config->ndatasources; i++) {
-    if (strcmp(r->config->datasources[i].name, name) != 0) continue;
-    r->datasource = i;
-    return;
-  }
-  if (name) manifest_wrong(r, value->line, "schema", "datasource: there is no %s in datasources: of %s", name, r->config->file);
-}
-
-void manifest_read_schema(struct manifest_reader *r, const struct yaml *node) {
-  static const char *const keys[] = {"file", "datasource", NULL};
-  const struct yaml *file, *datasource;
-  const char *name;
-
-  if (!manifest_need_mapping(r, "schema", node, "{ file: ./schema.graphql }")) return;
-  for (size_t i = 0; i < node->json.len; i++)
-    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], "schema", node->json.keys[i], keys);
-  if ((datasource = yaml_get(node, "datasource"))) read_datasource(r, datasource);
-  file = yaml_get(node, "file");
-  if (!file) manifest_wrong(r, node->line, "schema", "file: is missing; name the file of the data model");
-  name = file ? manifest_text(r, "schema", "file", file) : NULL;
-  if (name) r->manifest->datamodel = model_load(r->mem, schema_file(r, name), NULL, r->problems);
-}
-
-/* ---- models: ---- */
 
 /* What stands under a model in models:; query is for all that read. */
 static const char *const operation_keys[] = {
@@ -62,7 +22,7 @@ enum { NOPERATIONS = sizeof operation_keys / sizeof *operation_keys };
 
 static const char *const model_keys[] = {"create", "update", "upsert", "delete", "updateMany", "deleteMany", "query", NULL};
 
-/* Arguments; one that is not given is null, but for those with a !. */
+/* Arguments; one that is not given is null, but for those with a !. To permissions they are jsonb. */
 static const char *const operation_args[] = {
     [OPERATION_CREATE] = "data select",
     [OPERATION_UPDATE] = "where! data! select",
@@ -92,7 +52,7 @@ static void add_args(const void *mem, struct command *c) {
     bool required = p[len] == '!';
 
     arena_grow(mem, c->args, c->nargs);
-    c->args[c->nargs++] = (struct argument){.name = arena_strndup(mem, p, len), .fallback = required ? NULL : &json_null};
+    c->args[c->nargs++] = (struct argument){.name = arena_strndup(mem, p, len), .type = "jsonb", .fallback = required ? NULL : &json_null};
     p += len + required;
     p += *p == ' ';
   }
@@ -114,21 +74,30 @@ static struct draft *add_command(struct manifest_reader *r, const struct model *
   d->command->kind = o >= OPERATION_ONE ? COMMAND_QUERY : COMMAND_MUTATION;
   d->command->model = m;
   d->command->operation = o;
-  d->command->datasource = r->datasource;
+  d->command->datasource = r->manifest->model_datasource;
   d->command->max_affected = -1;
   d->kind_known = d->args_known = true;
   add_args(r->mem, d->command);
   return d;
 }
 
-static void read_operation(struct manifest_reader *r, const char *where, const struct yaml *node, struct command *c) {
-  static const char *const keys[] = {"allow", NULL};
-  const struct yaml *allow;
+/* What stands under an operation, for each of the commands that it means. */
+static const struct operation_key {
+  const char *name;
+  void (*read)(struct manifest_reader *, struct draft *, const struct yaml *);
+} operation_parts[] = {{"allow", manifest_read_allow}, {"permissions", manifest_read_permissions}};
+static const char *const operation_part_names[] = {"allow", "permissions", NULL};
 
+static void read_operation(struct manifest_reader *r, const char *where, const struct yaml *node, struct draft *d) {
   if (!manifest_need_mapping(r, where, node, "{ allow: [...] }")) return;
-  for (size_t i = 0; i < node->json.len; i++)
-    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
-  if ((allow = yaml_get(node, "allow"))) manifest_read_allow(r, c, allow);
+  for (size_t i = 0; i < node->json.len; i++) {
+    size_t k = 0;
+
+    while (operation_part_names[k] && strcmp(operation_part_names[k], node->json.keys[i]) != 0) k++;
+    if (operation_part_names[k]) operation_parts[k].read(r, d, &node->nodes[i]);
+    else manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], operation_part_names);
+  }
+  manifest_bind_permissions(r, d);
 }
 
 /* node: of models.NAME; NULL: nothing is said of the model. */
@@ -143,7 +112,7 @@ static void add_commands(struct manifest_reader *r, const struct model *m, const
     struct draft *d = add_command(r, m, o);
     const struct yaml *operation = node ? yaml_get(node, operation_keys[o]) : NULL;
 
-    if (operation) read_operation(r, arena_printf(r->mem, "%s.%s", where, operation_keys[o]), operation, d->command);
+    if (operation) read_operation(r, arena_printf(r->mem, "%s.%s", where, operation_keys[o]), operation, d);
   }
 }
 
@@ -160,7 +129,7 @@ static void unknown_model(struct manifest_reader *r, const struct datamodel *d, 
 }
 
 void manifest_read_models(struct manifest_reader *r, const struct yaml *node) {
-  const struct datamodel *d = r->manifest->datamodel;
+  const struct datamodel *d = r->manifest->model;
 
   if (node && !manifest_need_mapping(r, "models", node, "User: { create: { allow: [...] }, ... }")) node = NULL;
   if (!d) {

@@ -54,13 +54,14 @@ struct column {
   bool required;         /* never NULL: so the file says; lists always, though an older table may hold NULL for an empty one */
   const char *type_sql;  /* as in DDL: character varying(40), text[] */
   const char *cast_sql;  /* for $1::cast_sql: without lengths, which would cut silently (character becomes bpchar) */
+  bool bytewise;         /* COLLATE "C": of IDs whose column writ makes */
   const struct field *field; /* the scalar field that it stores; NULL: a link's only */
   unsigned nlinks;       /* inline relations that it is part of. With field, or above 1: shared, so that two inputs may give
                           * it a value and must agree */
 };
 
 /* Where a new value comes from when the client gives none. */
-enum source {
+enum value_source {
   SOURCE_CLIENT,     /* nowhere: a required field must be given, an optional one is NULL */
   SOURCE_DEFAULT,    /* field->default_sql */
   SOURCE_CUID,       /* key: c, 12 base-36 digits of field->next_sql, 12 random ones (NESTED, decision 5) */
@@ -86,7 +87,7 @@ struct field {
   const struct column *column;
   const struct key *unique;    /* a unique constraint of this field alone, the primary key among them; NULL: not unique */
   bool in_key;                 /* part of the primary key: not writable in updates */
-  enum source source;
+  enum value_source source;
   const char *default_text;    /* SOURCE_DEFAULT, @default(value:): in PostgreSQL's input syntax, fit for a parameter */
   const char *default_sql;     /* SOURCE_DEFAULT: an expression; 'red'::"public"."Colour", or now() of @default(sql:) */
   const char *next_sql;        /* SOURCE_CUID, SOURCE_SEQUENCE: an expression that draws the next number */

@@ -22,7 +22,7 @@ struct column *column_new(struct model_reader *r, const char *name, const struct
 
   if (like)
     *c = (struct column){.scalar = like->scalar, .enumeration = like->enumeration, .type_sql = like->type_sql,
-                         .cast_sql = like->cast_sql};
+                         .cast_sql = like->cast_sql, .bytewise = like->bytewise};
   str_sql_ident(sql, name);
   c->name = name;
   c->sql = sql->p;
@@ -42,7 +42,9 @@ static void read_type(struct model_reader *r, struct field_draft *f, struct colu
   if (!type.type_sql) type.type_sql = type.cast_sql = scalar_type_sql(c->scalar);
   c->type_sql = c->list ? arena_printf(r->mem, "%s[]", type.type_sql) : type.type_sql;
   c->cast_sql = c->list ? arena_printf(r->mem, "%s[]", type.cast_sql) : type.cast_sql;
-  if (!given && c->scalar == SCALAR_ID) f->field->max_length = ID_CHARACTERS;
+  if (given || c->scalar != SCALAR_ID) return;
+  c->bytewise = true; /* so that the order of keys is the order of creation, in any database */
+  f->field->max_length = ID_CHARACTERS;
 }
 
 /* ---- defaults ---- */
@@ -122,7 +124,7 @@ static void read_default(struct model_reader *r, struct field_draft *f) {
 
 /* ---- time stamps ---- */
 
-static void read_stamp(struct model_reader *r, struct field_draft *f, const char *directive, enum source source) {
+static void read_stamp(struct model_reader *r, struct field_draft *f, const char *directive, enum value_source source) {
   if (!directive_find(f->def->directives, directive)) return;
   if (f->field->scalar != SCALAR_DATETIME || f->field->list)
     schema_wrong(r, f->field->line, "%s.%s: @%s stands on a DateTime, which is no list", f->field->model->name, f->field->name,

@@ -171,3 +171,45 @@ bool type_name_read(const void *mem, const char *name, struct type_name *out) {
   if (!first) return false;
   return quoted || *r.at == '.' ? read_user_type(&r, first, out) : read_own_type(&r, first, out);
 }
+
+/* ---- scalars ---- */
+
+/* The first row of a type is what it is read as; by the others it may be stored as well. */
+static const struct {
+  const char *base;
+  enum scalar scalar;
+} stores[] = {
+    {"text", SCALAR_STRING},       {"text", SCALAR_ID},           {"text", SCALAR_ENUM},      {"varchar", SCALAR_STRING},
+    {"varchar", SCALAR_ID},        {"varchar", SCALAR_ENUM},      {"bpchar", SCALAR_STRING},  {"bpchar", SCALAR_ID},
+    {"bpchar", SCALAR_ENUM},       {"name", SCALAR_STRING},       {"citext", SCALAR_STRING},  {"citext", SCALAR_ID},
+    {"int4", SCALAR_INT},          {"int2", SCALAR_INT},          {"int8", SCALAR_BIGINT},    {"int4", SCALAR_BIGINT},
+    {"int2", SCALAR_BIGINT},       {"float8", SCALAR_FLOAT},      {"float4", SCALAR_FLOAT},   {"numeric", SCALAR_DECIMAL},
+    {"numeric", SCALAR_FLOAT},     {"bool", SCALAR_BOOLEAN},      {"timestamptz", SCALAR_DATETIME},
+    {"timestamp", SCALAR_DATETIME}, {"date", SCALAR_DATETIME},    {"jsonb", SCALAR_JSON},     {"json", SCALAR_JSON},
+    {"uuid", SCALAR_UUID},
+};
+
+/* citext is an extension's type, in whatever schema that was put. */
+static const char *plain_base(const char *base) {
+  const char *dot = strrchr(base, '.');
+
+  return dot && strcmp(dot + 1, "citext") == 0 ? dot + 1 : base;
+}
+
+bool type_scalar(const char *base, enum scalar *out) {
+  base = plain_base(base);
+  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
+    if (strcmp(stores[i].base, base) != 0) continue;
+    *out = stores[i].scalar;
+    return true;
+  }
+  return false;
+}
+
+bool type_fits(const char *base, bool is_enum, enum scalar scalar) {
+  if (is_enum) return scalar == SCALAR_ENUM;
+  base = plain_base(base);
+  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
+    if (stores[i].scalar == scalar && strcmp(stores[i].base, base) == 0) return true;
+  return false;
+}

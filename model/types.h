@@ -2,6 +2,8 @@
 #ifndef WRIT_MODEL_TYPES_H
 #define WRIT_MODEL_TYPES_H
 
+#include "model/model.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,5 +17,10 @@ struct type_name {
 /* Reads name ("varchar(40)", "public.colour[]"). False: it is no type's name. What is not a type of PostgreSQL's own stands
  * with its schema; without one it is looked for in the search path. */
 bool type_name_read(const void *mem, const char *name, struct type_name *out);
+
+/* base: the type below domains and arrays as struct db_column has it, "int4". The scalar that it is read as; false: none. */
+bool type_scalar(const char *base, enum scalar *out);
+/* Can the column store such a scalar? An enum also in a text. */
+bool type_fits(const char *base, bool is_enum, enum scalar scalar);
 
 #endif

@@ -8,6 +8,7 @@ import string
 
 import pytest
 
+import crowd
 import harness
 
 MODEL = """
@@ -86,6 +87,14 @@ type Secret {
   id: ID! @id
   owner: String
 }
+
+type Guarded {
+  id: ID! @id
+}
+
+type Sneak {
+  id: ID! @id
+}
 """
 
 SCHEMA = """
@@ -130,16 +139,25 @@ insert into "Line" values ('o1', 1, 'x'), ('o1', 2, null), ('o2', 1, 'y');
 insert into "Part" values ('q1', 'bolt', 'o1', 2), ('q2', 'nut', 'o1', 2), ('q3', 'screw', 'o2', 1), ('q4', 'spare', null, null);
 insert into "Secret" values ('s1', 'ann'), ('s2', 'bob');
 
+create table "Guarded" (id text primary key collate "C");
+insert into "Guarded" values ('g1'), ('g2');
+create table log (at timestamptz);
+create function sneak() returns text language sql volatile as $$ insert into log values (now()) returning 'x' $$;
+create view "Sneak" as select sneak() as id;
+grant insert on log to public;
+
+
 create role queries_customer;
 create role queries_staff;
 grant queries_customer, queries_staff to writ;
 grant select on all tables in schema public to queries_customer, queries_staff, writ;
 revoke select on "Comment" from queries_customer;
+grant update on "Guarded" to queries_customer; -- its permission locks rows
 alter table "Secret" enable row level security;
 create policy own on "Secret" using (owner = current_setting('request.user'));
 """
 
-MANIFEST = """
+MANIFEST = r"""
 specVersion: 1
 schema: { file: ./schema.graphql }
 roles: { customer: queries_customer, reader: queries_customer, staff: queries_staff }
@@ -147,6 +165,10 @@ models:
   User: { query: { allow: [customer, reader] } }
   Secret: { query: { allow: [customer] } }
   Post: { query: { allow: [customer] } }
+  Guarded:
+    query:
+      allow: [customer]
+      permissions: { only_one: { sql: "select true from \"Guarded\" where id = :where ->> 'id' and id = 'g1'" } }
 commands:
   touch: { sql: "select 1 as one" }
   two_users:
@@ -641,19 +663,227 @@ def test_in_a_composite(site):
 
 
 def explain(site, *commands):
-    file = site.writ.folder / "set.json"
-    file.write_text(json.dumps({"commands": [harness.as_command(command) for command in commands]}))
-    return harness.writ("explain", "-c", site.writ.file, "--role", "staff", file)
+    commands = [harness.as_command(command) for command in commands]
+    return harness.writ("explain", "transactional_command_set", json.dumps({"commands": commands}), "-c", site.writ.file, "--role", "staff").stdout
 
 
 def test_one_statement_each_on_one_snapshot(site):
     text = explain(site, ("users", {"select": "{ id posts { comments { id } } teams { members { id } } }"}), ("posts", {}))
     assert "5 statements, 1 round trip" in text
     assert "begin isolation level repeatable read read only" in text
-    mixed = explain(site, ("users", {}), ("touch",))
-    assert "read only" not in mixed
+    assert "read only" not in explain(site, ("users", {}), ("touch",))
+    guarded = explain(site, ("guardeds", {}), ("posts", {}))
+    assert "begin isolation level repeatable read\n" in guarded  # a permission may lock rows
 
 
-def test_nothing_can_be_written(site, database):
-    """A function behind a view is all that a query could write with: the transaction is read only."""
-    assert site.inside.set(("users", {"select": "{ id }"}), ("posts", {"select": "{ id }"}), role="customer").status == 200
+def test_run(site):
+    text = harness.writ("run", "users", json.dumps({"select": "{ id }", "first": 1}), "-c", site.writ.file, "--role", "staff").stdout
+    assert json.loads(text) == {"result": [{"id": "u1"}]}
+
+
+def test_a_snapshot(site, database):
+    """What another transaction commits between two queries of a set is not seen by the second."""
+    with database.connect() as other:
+        other.execute("begin; lock table \"Team\" in access exclusive mode")
+        asked = crowd.Later(lambda: site.inside.set(("users", {"select": "{ id }"}), ("teams", {"select": "{ id }"}),
+                                                    ("users", {"select": "{ id }"}), role="staff"))
+        harness.wait_until(lambda: database.one("select count(*) from pg_locks where not granted"), "the set to wait for the lock")
+        other.execute("insert into app_user (id, email) values ('v1', 'v@example.org'); commit")
+        results = asked.get().results
+    database.execute("delete from app_user where id = 'v1'")
+    assert ids(results[0]) == ids(results[2]) == ALL
+
+
+def test_nothing_can_be_written(site):
+    """A row-level policy or a view may call a function that writes: the transaction only reads."""
+    answer = site.inside.command("sneaks", {}, role="staff")
+    assert answer.status != 200 and answer.json.get("sqlstate", "25006") == "25006", answer
+
+
+def test_permissions(site):
+    assert ids(site.client.command("guardeds", {"where": {"id": "g1"}}, role="customer").result) == ["g1"]
+    denied = site.client.command("guardeds", {"where": {"id": "g2"}}, role="customer")
+    assert (denied.status, denied.code) == (403, "PERMISSION_DENIED")
+    assert site.client.command("guardeds", {}, role="customer").code == "PERMISSION_DENIED"
+    assert site.client.command("guarded", {"where": {"id": "g1"}}, role="customer").result == {"id": "g1"}
+
+
+# ---- attacks --------------------------------------------------------------------------------------------------------
+
+POISON = ["'; drop table app_user; --", "\"; drop table app_user; --", "') or true --", "\\'; select 1; --", "$1", "%s", "{}", "\\", "'",
+          "\"", "x' || pg_sleep(9) || '", "/*", "*/", "--", ":id", "é\u2028𝔘", "\u0001", "{\"a\":", "u1' or '1'='1", "a" * 5000]
+
+
+@pytest.mark.parametrize("text", POISON, ids=lambda t: t[:20])
+def test_injection(site, database, text):
+    """A text is a value, or no name at all, wherever it stands."""
+    def command(name, **args):
+        return site.inside.command(name, args, role="staff")
+
+    before = database.one("select count(*) from app_user")
+    for field in ("id", "email", "nick"):
+        for ending in ("", "_contains", "_starts_with", "_ends_with", "_lt"):
+            assert command("users", where={field + ending: text}, select="{ id }").status == 200
+        assert command("users", where={field: text}, select="{ id }").result == []
+        assert command("users", where={field + "_in": [text, text]}, select="{ id }").result == []
+    assert command("user", where={"email": text}).result is None
+    assert command("users", after=text, select="{ id }").status == 200
+    assert command("users", orderBy="nick_ASC", before=text, select="{ id }").result == []
+    quoted = json.dumps(text)
+    assert command("users", select="{ posts(where: {title: %s}, after: %s) { id } }" % (quoted, quoted)).status == 200
+    refused = [{"orderBy": text}, {"orderBy": text + "_ASC"}, {"where": {text: 1}}, {"where": {"nick_" + text: 1}}, {"where": {"colour": text}},
+               {"where": {"age": text}}, {"where": {"token": text}}, {"where": {"born": text}}, {"where": {"price": text}},
+               {"where": {"boss": {text: text}}}, {"where": {"AND": text}}, {"select": {text: True}}, {"select": {text: {"field": "id"}}},
+               {"select": {"x": {"field": text}}}, {"select": {"posts": {text: 1}}}, {"select": {"posts": {"orderBy": text}}},
+               {"select": "{ posts(orderBy: %s) { id } }" % quoted}, {"select": "{ %s: id x }" % text}, {"first": text}, {"skip": text}]
+    for args in refused:
+        answer = command("users", **args)
+        assert answer.code == "BAD_ARGUMENT", (args, answer)
+    assert database.one("select count(*) from app_user") == before
+
+
+# ---- whatever compiles, PostgreSQL takes ----------------------------------------------------------------------------
+
+def parse_model():
+    """{model: {field: (type, is list)}}; enums apart."""
+    models = {}
+    for name, body in re.findall(r"^type (\w+)[^{]*\{(.*?)^\}", MODEL, re.M | re.S):
+        models[name] = {field: (kind, bool(many)) for field, many, kind in re.findall(r"^  (\w+): (\[?)(\w+)", body, re.M)}
+    return models
+
+
+MODELS = parse_model()
+ENDINGS = ["", "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with", "_not_starts_with",
+           "_ends_with", "_not_ends_with"]
+
+
+class Generator:
+    """Requests that are right, made by chance."""
+
+    def __init__(self, seed):
+        self.r = random.Random(seed)
+
+    def text(self):
+        return "".join(self.r.choice("ab'\"\\%_$; é\n{}") for _ in range(self.r.randrange(6)))
+
+    def value(self, kind):
+        r = self.r
+        return {"ID": lambda: r.choice([self.text(), r.randrange(100)]), "String": self.text,
+                "Int": lambda: r.choice([r.randrange(-5, 50), -2147483648, 2147483647]),
+                "BigInt": lambda: r.choice([r.randrange(99), "9223372036854775807", -9223372036854775808]),
+                "Float": lambda: r.choice([r.random(), 1e300, 0, -1]), "Decimal": lambda: r.choice([1.10, "1e-5", "12345678901234567890.5"]),
+                "Boolean": lambda: r.random() < 0.5, "UUID": lambda: "%08x-0000-4000-8000-000000000000" % r.randrange(1 << 32),
+                "DateTime": lambda: r.choice(["2016", "1969-12", "2016-02-29", "2016-01-01T12", "2016-01-01T12:30+05:30",
+                                              "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00-12:00"]),
+                "Colour": lambda: r.choice(["RED", "GREEN", "BLUE"])}[kind]()
+
+    def endings(self, kind):
+        if kind in ("ID", "String"):
+            return ENDINGS
+        if kind in ("UUID", "Colour"):
+            return ENDINGS[:4]
+        return ENDINGS[:2] if kind == "Boolean" else ENDINGS[:8]
+
+    def filter(self, model, depth=0):
+        r, where = self.r, {}
+        for _ in range(r.randrange(4)):
+            if r.random() < 0.25 and depth < 3:
+                inner = [self.filter(model, depth + 1) for _ in range(r.randrange(3))]
+                where[r.choice(["AND", "OR", "NOT"])] = r.choice([inner, inner[0] if inner else None])
+                continue
+            field, (kind, many) = r.choice(list(MODELS[model].items()))
+            if kind in MODELS:
+                if depth < 3:
+                    inner = self.filter(kind, depth + 1)
+                    where[field + (r.choice(["_some", "_every", "_none"]) if many else "")] = inner if many else r.choice([inner, inner, None])
+            elif not many and kind != "Json":
+                ending = r.choice(self.endings(kind))
+                lists = ending.endswith("_in")
+                value = [self.value(kind) for _ in range(r.randrange(3))] if lists else self.value(kind)
+                where[field + ending] = r.choice([value, value, value, None])
+        return where
+
+    def arguments(self, model, depth=0):
+        r, args = self.r, {}
+        scalars = [f for f, (kind, many) in MODELS[model].items() if kind not in MODELS and not many]
+        if r.random() < 0.5:
+            args["where"] = self.filter(model, depth)
+        if r.random() < 0.4 and scalars:
+            args["orderBy"] = r.choice(scalars) + r.choice(["_ASC", "_DESC"])
+        if r.random() < 0.3:
+            args[r.choice(["first", "last"])] = r.randrange(5)
+        for name in ("after", "before"):
+            if r.random() < 0.2:
+                args[name] = {"order": "o1", "no": r.randrange(3)} if model == "Line" else r.randrange(3) if model == "Team" else self.text()
+        if r.random() < 0.2:
+            args["skip"] = r.randrange(3)
+        return args
+
+    def tree(self, model, depth=0):
+        r, tree = self.r, {}
+        fields = list(MODELS[model].items())
+        for i in range(r.randrange(1, 6)):
+            field, (kind, many) = r.choice(fields)
+            alias = field if r.random() < 0.5 and field not in tree else f"a{i}"
+            entry = {} if alias == field else {"field": field}
+            if kind in MODELS:
+                if depth >= 4:
+                    continue
+                entry.update(self.arguments(kind, 2) if many else {})
+                entry["select"] = self.tree(kind, depth + 1)
+            tree[alias] = entry or True
+        return tree or {"__typename": True}
+
+    def as_text(self, tree):
+        """The same selection in GraphQL."""
+        def value(x):
+            if isinstance(x, dict):
+                return "{" + ", ".join(f"{k}: {value(v)}" for k, v in x.items()) + "}"
+            if isinstance(x, list):
+                return "[" + " ".join(map(value, x)) + "]"
+            return json.dumps(x)
+
+        parts = []
+        for alias, entry in tree.items():
+            entry = {} if entry is True else entry
+            name = entry.get("field", alias)
+            args = " ".join(f"{k}: {value(v)}" for k, v in entry.items() if k not in ("field", "select"))
+            inner = self.as_text(entry["select"]) if "select" in entry else ""
+            parts.append(f"{alias}: {name}{f'({args})' if args else ''} {inner}")
+        return "{ " + "\n".join(parts) + " }"
+
+
+PLURALS = {model: model[0].lower() + model[1:] + "s" for model in MODELS}
+
+
+def test_what_compiles_is_taken_by_postgresql(site):
+    for seed in range(400):
+        generator = Generator(seed)
+        model = generator.r.choice([name for name in MODELS if name not in ("Sneak", "Guarded")])
+        tree, args = generator.tree(model), generator.arguments(model)
+        answers = [site.inside.command(PLURALS[model], {**args, "select": select}, role="staff") for select in (tree, generator.as_text(tree))]
+        assert answers[0].status == 200, (seed, args, tree, answers[0])
+        assert answers[0].json == answers[1].json, (seed, args, tree, answers[1])
+
+
+def test_what_is_wrong_is_refused_and_nothing_else(site):
+    """One place of a request that is right is spoilt: an error of the caller's, never of the server's."""
+    def places(x, path=()):
+        yield path
+        for key, value in x.items() if isinstance(x, dict) else enumerate(x) if isinstance(x, list) else ():
+            yield from places(value, path + (key,))
+
+    for seed in range(300):
+        generator = Generator(seed)
+        r, model = generator.r, generator.r.choice([name for name in MODELS if name not in ("Sneak", "Guarded")])
+        args = {**generator.arguments(model), "select": generator.tree(model)}
+        *path, last = r.choice([path for path in places(args) if path])
+        holder = args
+        for step in path:
+            holder = holder[step]
+        if isinstance(holder, dict) and r.random() < 0.5:
+            holder["".join(r.choice(string.printable) for _ in range(5))] = holder.pop(last)
+        else:
+            holder[last] = r.choice([None, True, 0, -1, 1.5, "", "x' y", [], {}, [None], {"id": 1}, "0001-01-01", 10 ** 40])
+        answer = site.inside.command(PLURALS[model], args, role="staff")
+        assert answer.status == 200 or answer.code == "BAD_ARGUMENT", (seed, args, answer)
