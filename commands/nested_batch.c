@@ -154,10 +154,12 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
   const struct model *m = ops->create->model;
   struct link l = link_of(ops->field);
   const char *path = ops->path, *last = strrchr(path, '/');
+  struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
 
   if (l.relation->storage == LINK_TABLE) sql_add(b, "with writ_i as (");
   if (!put_insert(p, b, ops, n, l, parent)) return false;
   if (l.relation->storage == LINK_TABLE) put_link_rows(b, m, l, parent);
-  return plan_step(p, b, arena_strndup(p->mem, path, (size_t)(last - path)), subject_of(p, m, NULL),
+  *subject = (struct nested_subject){.model = m, .batch = ops, .nbatch = n};
+  return plan_step(p, b, arena_strndup(p->mem, path, (size_t)(last - path)), subject,
                    arena_printf(p->mem, "create %zu %s", n, m->plural));
 }

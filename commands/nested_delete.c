@@ -66,7 +66,7 @@ static bool step(struct deletion *d, struct sql_build *b, const struct model *m,
 
 /* The first rows: each key an array. */
 static void put_first_rows(struct sql_build *b, const struct doomed *first) {
-  sql_printf(b, "select 0, v[i : i + %zu] from (select nullif(pg_catalog.current_setting($%u::text, true), '')::text[] as v) as writ_v, ",
+  sql_printf(b, "select 0, v[i : i + %zu] collate \"C\" from (select nullif(pg_catalog.current_setting($%u::text, true), '')::text[] as v) as writ_v, ",
              first->model->key->ncolumns - 1, sql_param(b, slot_name(b->mem, first->slot)));
   sql_printf(b, "generate_series(1, cardinality(v), %zu) as i", first->model->key->ncolumns);
 }
@@ -84,7 +84,7 @@ static bool plan_collect(struct deletion *d) {
 
     sql_printf(b, "%sselect %zu as m, ", i ? " union all " : "", c->to);
     put_key(b, alias, d->doomed[c->to].model);
-    sql_printf(b, " as k from %s as %s where writ_w.m = %zu and ", d->doomed[c->to].model->table_sql, alias, c->from);
+    sql_printf(b, " collate \"C\" as k from %s as %s where writ_w.m = %zu and ", d->doomed[c->to].model->table_sql, alias, c->from);
     put_linked(b, c->link, (struct rows){.row = "writ_w.k"}, alias);
   }
   sql_add(b, ") as writ_x) select ");

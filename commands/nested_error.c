@@ -40,6 +40,30 @@ static void become(struct err *e, enum err_code code, int prisma_code, const cha
   e->message = message;
 }
 
+static const char *given(const struct nested_data *d, const struct field *f) {
+  for (size_t i = 0; i < d->nvalues; i++)
+    if (d->values[i].field == f && d->values[i].value) return d->values[i].value->literal->text;
+  return NULL;
+}
+
+/* Which row of a batch has the value, which PostgreSQL shows as it writes it: the last one, as the first of two is no violation.
+ * NULL: that cannot be told. */
+static const char *path_in_batch(const struct nested_subject *s, const struct err *e) {
+  const struct key *key = violated(s->model, e);
+
+  if (!key || key->ncolumns != 1 || !e->key_value) return NULL;
+  for (size_t i = s->nbatch; i-- > 0;) {
+    const char *text = given(s->batch[i].create, key->fields[0]);
+    if (text && strcmp(text, e->key_value) == 0) return s->batch[i].path;
+  }
+  return NULL;
+}
+
+const char *nested_error_path(const struct step *step, const struct err *e) {
+  const char *path = step->subject && step->subject->nbatch ? path_in_batch(step->subject, e) : NULL;
+  return path ? path : step->path;
+}
+
 static void explain_unique(const struct model *m, struct err *e) {
   const struct key *key = violated(m, e);
 

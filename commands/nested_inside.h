@@ -35,6 +35,8 @@ struct planner {
 struct nested_subject {
   const struct model *model;  /* whose rows it writes */
   const struct key *unless;   /* it makes a row unless there is one with this key's value: that one came first is a lost race */
+  const struct nested_op *batch; /* it makes many rows: each of these creates one */
+  size_t nbatch;
   bool removes;               /* rows go away: what still points to them is in the way */
 };
 

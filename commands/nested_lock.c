@@ -120,16 +120,13 @@ static const struct expr *list_of(struct planner *p, const struct wanted *w, con
 
 static bool put_wanted(struct planner *p, struct sql_build *b, const char *alias, const struct wanted *w, size_t i) {
   const struct key *key = w->wheres[i]->key;
-  bool ok;
 
-  if (key->ncolumns == 1) {
-    sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
-    ok = sql_input_list(b, list_of(p, w, key), key->columns[0], p->e);
-    sql_add(b, ")");
-  } else {
-    ok = where_unique_put(b, w->wheres[i], alias, p->e);
-  }
-  return ok || value_error(p, key->name, w->model, w->wheres[i]->at.path);
+  if (key->ncolumns > 1) return where_unique_put(b, w->wheres[i], alias, p->e);
+  sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
+  if (!sql_input_list(b, list_of(p, w, key), key->columns[0], p->e))
+    return value_error(p, key->name, w->model, w->wheres[i]->at.path);
+  sql_add(b, ")");
+  return true;
 }
 
 static void put_lock_end(struct sql_build *b, const char *alias, const struct model *m) {

@@ -411,18 +411,17 @@ static bool put_named(struct planner *p, struct sql_build *b, const struct act *
   sql_add(b, "((false");
   for (size_t i = 0; i < op->nwheres; i++) {
     const struct key *key = op->wheres[i].key;
-    bool ok;
 
     if (key->ncolumns == 1 && seen_before(op, i)) continue;
     sql_add(b, " or ");
-    if (key->ncolumns == 1) {
-      sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
-      ok = sql_input_list(b, values_of(p, op, key), key->columns[0], p->e);
-      sql_add(b, ")");
-    } else {
-      ok = where_unique_put(b, &op->wheres[i], alias, p->e);
+    if (key->ncolumns > 1) {
+      if (!where_unique_put(b, &op->wheres[i], alias, p->e)) return false;
+      continue;
     }
-    if (!ok) return value_error(p, key->name, child_model(a), op->wheres[i].at.path);
+    sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
+    if (!sql_input_list(b, values_of(p, op, key), key->columns[0], p->e))
+      return value_error(p, key->name, child_model(a), op->wheres[i].at.path);
+    sql_add(b, ")");
   }
   sql_add(b, ") is true)");
   return true;

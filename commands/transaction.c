@@ -71,7 +71,7 @@ static void own_argument_error(struct run *r, const char *argument) {
 
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
-  const char *argument = failed_argument(node, plan, f), *path = node ? plan->steps[f->failed_step].path : NULL;
+  const char *argument = failed_argument(node, plan, f), *path = node ? nested_error_path(&plan->steps[f->failed_step], r->e) : NULL;
 
   own_argument_error(r, argument);
   if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);

@@ -92,7 +92,11 @@ static void copy_key(struct err *e, const PGresult *r) {
   const char *detail = field(r, PG_DIAG_MESSAGE_DETAIL), *begin = strchr(detail, '('), *end = begin ? strstr(begin, ")=(") : NULL;
 
   e->table = keep(e, r, PG_DIAG_TABLE_NAME);
-  if (end) e->key = arena_strndup(e->mem, begin + 1, (size_t)(end - begin - 1));
+  if (!end) return;
+  e->key = arena_strndup(e->mem, begin + 1, (size_t)(end - begin - 1));
+  begin = end + strlen(")=(");
+  end = strrchr(begin, ')');
+  if (end) e->key_value = arena_strndup(e->mem, begin, (size_t)(end - begin));
 }
 
 static void copy_place(struct err *e, const PGresult *r) {

@@ -1,10 +1,6 @@
 """Nested mutations: every operation on every kind of relation, wherever the link is stored, in every situation that the rules
 tell apart. The tables below are the rules (docs/nested.md): what is expected is written down there, not taken from what is."""
 
-import itertools
-import json
-import threading
-
 import pytest
 
 import harness
@@ -119,32 +115,6 @@ type {self.p} {{ id: ID! @id  u: String! @unique  n: Int  {field("c", self.c, se
 type {self.c} {{ id: ID! @id  u: String! @unique  n: Int  {field("p", self.p, self.c_list, self.c_required, there)} }}
 """
 
-    def ddl(self):
-        """As writ makes it: a required inline link is not null, a unique one unique, foreign keys wait where they can."""
-        def table(name, link):
-            return (f'create table "{name}" (id text collate "C" primary key, u text not null unique, n integer{link});\n'
-                    f'create sequence "{name}_id_seq" owned by "{name}".id;\n')
-
-        def column(required, is_unique):
-            return f', link text collate "C"{" not null" * required}{" unique" * is_unique}'
-
-        def key(table, column, to, required):
-            action = "on delete no action deferrable initially deferred" if required else "on delete set null"
-            return f'alter table "{table}" add foreign key ({column}) references "{to}" {action};\n'
-
-        one_to_one = not self.p_list and not self.c_list
-        if self.storage == "here":
-            return (table(self.p, column(self.p_required, one_to_one)) + table(self.c, "") +
-                    key(self.p, "link", self.c, self.p_required))
-        if self.storage == "there":
-            return (table(self.p, "") + table(self.c, column(self.c_required, one_to_one)) +
-                    key(self.c, "link", self.p, self.c_required))
-        # A is the model that comes first in the alphabet: C
-        uniques = ', unique ("A")' * (not self.c_list) + ', unique ("B")' * (not self.p_list)
-        return (table(self.p, "") + table(self.c, "") +
-                f'create table "_R{self.letter}" ("A" text collate "C" not null references "{self.c}" on delete cascade, '
-                f'"B" text collate "C" not null references "{self.p}" on delete cascade, primary key ("A", "B"){uniques});\n')
-
     def links_sql(self):
         return {"here": f'select id || link from "{self.p}" where link is not null',
                 "there": f'select link || id from "{self.c}" where link is not null',
@@ -175,31 +145,12 @@ KINDS = [Kind(pair, storage, chr(ord("a") + i)) for i, (pair, storage) in
          enumerate((pair, storage) for pair in PAIRS for storage in storages(pair))]
 
 MODELS = "".join(kind.sdl() for kind in KINDS)
-TABLES = "".join(kind.ddl() for kind in KINDS)
-
-# Beside the matrix: a self relation, missing back fields, cascades, defaults, lists, sequences, composite keys.
-MODELS += """
-type Person { id: ID! @id  name: String! @unique  createdAt: DateTime! @createdAt  updatedAt: DateTime! @updatedAt
-  age: Int  tags: [String!]!  mood: String! @default(value: "calm")
-  boss: Person @relation(name: "Boss")  staff: [Person] @relation(name: "Boss")
-  following: [Person] @relation(name: "Follows")  followers: [Person] @relation(name: "Follows")
-  home: Place  likes: [Place] @relation(name: "Likes") }
-type Place { id: Int! @id  title: String! @unique }
-type Folder { id: ID! @id  name: String! @unique  parent: Folder @relation(name: "Tree")
-  children: [Folder] @relation(name: "Tree", onDelete: CASCADE)  files: [File] @relation(onDelete: CASCADE) }
-type File { id: UUID! @id  name: String! @unique  folder: Folder!  pins: [Pin] }
-type Pin { id: ID! @id  file: File! }
-type Bill { id: ID! @id  lines: [Line] }
-type Line @id(fields: ["bill", "no"]) { bill: Bill!  no: Int!  text: String  marks: [Mark] }
-type Mark { id: ID! @id  line: Line }
-"""
-
 
 @pytest.fixture(scope="module")
 def site(database):
-    database.execute(TABLES + "grant all on all tables in schema public to writ; grant all on all sequences in schema public to writ")
-    with harness.Site(database, "specVersion: 1\nschema: { file: ./schema.graphql }\n", workers=1, inside_workers=4,
-                      files={"schema.graphql": MODELS.split("type Person")[0]}) as site:
+    harness.create_tables(database, MODELS)
+    with harness.Site(database, "specVersion: 1\nschema: { file: ./schema.graphql }\n", workers=1, inside_workers=1,
+                      files={"schema.graphql": MODELS}) as site:
         yield site
 
 
