@@ -24,7 +24,7 @@ bool plan_step(struct planner *p, struct sql_build *b, const char *path, const s
   step.path = path && *path ? path : NULL;
   step.subject = subject;
   step.purpose = purpose;
-  if (subject) see_keys(p, subject->model);
+  if (subject && subject->removes) see_keys(p, subject->model);
   compile_step(p->k, p->plan, step);
   return true;
 }

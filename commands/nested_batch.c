@@ -26,17 +26,23 @@ static bool same_shape(const struct nested_op *a, const struct nested_op *b) {
   return true;
 }
 
+static bool connects_alike(const struct nested_op *a, const struct nested_op *b) {
+  return b->kind == NESTED_CONNECT && a->field == b->field && a->wheres->key == b->wheres->key;
+}
+
 size_t batch_length(const struct nested_data *d, size_t first) {
   size_t end = first + 1;
 
-  if (!is_plain(&d->ops[first])) return 1;
+  if (d->ops[first].kind == NESTED_CONNECT && d->ops[first].field->list)
+    while (end < d->nops && connects_alike(&d->ops[first], &d->ops[end])) end++;
+  if (!is_plain(&d->ops[first])) return end - first;
   while (end < d->nops && is_plain(&d->ops[end]) && same_shape(&d->ops[first], &d->ops[end])) end++;
   return end - first;
 }
 
 /* manual chapter 8.15.6; NULL text: null. */
 static void put_element(struct str *s, const char *text) {
-  str_char(s, s->len > 1 ? ',' : ' ');
+  if (s->len > 1) str_char(s, ',');
   if (!text) {
     str_add(s, "NULL");
     return;
@@ -77,10 +83,11 @@ static bool put_column(struct planner *p, struct sql_build *b, const struct nest
 
 static void put_draws(struct planner *p, struct sql_build *b, const struct nested_op *ops, size_t n) {
   const struct drawn *drawn = drawn_for(p, ops->create->model);
+  unsigned first = sql_param(b, arena_printf(p->mem, "%zu", ops[0].create->draw));
+  unsigned last = sql_param(b, arena_printf(p->mem, "%zu", ops[n - 1].create->draw));
 
-  sql_printf(b, "(nullif(pg_catalog.current_setting($%u::text, true), '')::text[])", sql_param(b, slot_name(b->mem, drawn->slot)));
-  sql_printf(b, "[$%u::integer : $%u::integer]", sql_param(b, arena_printf(p->mem, "%zu", ops[0].create->draw)),
-             sql_param(b, arena_printf(p->mem, "%zu", ops[n - 1].create->draw)));
+  sql_printf(b, "(nullif(pg_catalog.current_setting($%u::text, true), '')::text[])[$%u::integer : $%u::integer]",
+             sql_param(b, slot_name(b->mem, drawn->slot)), first, last);
 }
 
 /* Is it one of those that come with the rows, as text? The others are the same expression for each. */
@@ -162,4 +169,63 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
   *subject = (struct nested_subject){.model = m, .batch = ops, .nbatch = n};
   return plan_step(p, b, arena_strndup(p->mem, path, (size_t)(last - path)), subject,
                    arena_printf(p->mem, "create %zu %s", n, m->plural));
+}
+
+/* ---- finding ----------------------------------------------------------------------------------------------------------------- */
+
+bool can_find_all(const struct where_unique *const *wheres, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    const struct expr *x = wheres[i]->values[0];
+    if (wheres[i]->key != wheres[0]->key || wheres[i]->key->ncolumns > 1 || x->kind != EXPR_LITERAL || x->was_result) return false;
+  }
+  return n > 0;
+}
+
+static const struct expr *list_of(void *mem, const struct where_unique *const *wheres, size_t n) {
+  struct json *list = arena_new(mem, struct json), *items = arena_array(mem, struct json, n);
+
+  for (size_t i = 0; i < n; i++) items[i] = *wheres[i]->values[0]->literal;
+  *list = (struct json){.kind = JSON_ARRAY, .len = n, .items = items};
+  return expr_literal(mem, list);
+}
+
+static const struct nested_subject *places(struct planner *p, const struct model *m, const struct where_unique *const *wheres, size_t n) {
+  struct nested_subject *s = arena_new(p->mem, struct nested_subject);
+  const char **paths = arena_array(p->mem, const char *, n);
+
+  for (size_t i = 0; i < n; i++) paths[i] = wheres[i]->at.path;
+  *s = (struct nested_subject){.model = m, .paths = paths, .npaths = n};
+  return s;
+}
+
+/* The messages of all, of which one may be needed. */
+static unsigned messages(struct planner *p, struct sql_build *b, const struct model *m, const struct where_unique *const *wheres, size_t n) {
+  struct str *s = str_new(p->mem, 64 * n);
+
+  str_char(s, '{');
+  for (size_t i = 0; i < n; i++) put_element(s, text_3039(p, m, wheres[i]));
+  str_char(s, '}');
+  return sql_param(b, s->p);
+}
+
+bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent, unsigned slot) {
+  struct sql_build *b = sql_begin(p->mem);
+  const struct model *m = link_there(l)->model;
+  const struct column *column = wheres[0]->key->columns[0];
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  sql_add(b, "coalesce((select array_agg(writ_u.v)::text from (select case when ");
+  sql_printf(b, "%s.%s is null then array[writ.fail('NOT_FOUND/3039/' || writ_w.o - 1, ($%u::text[])[writ_w.o], 404)] else ", alias,
+             m->key->columns[0]->sql, messages(p, b, m, wheres, n));
+  put_key(b, alias, m);
+  sql_add(b, " end as k from unnest(");
+  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e)) return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
+  sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v where ", m->table_sql, alias, alias, column->sql);
+  put_filled(b, parent);
+  sql_add(b, " and (");
+  put_linked(b, l, (struct rows){.slot = parent}, alias);
+  sql_add(b, ") is not true order by writ_w.o offset 0) as writ_k, lateral unnest(writ_k.k) as writ_u(v)), ''), true)");
+  return plan_step(p, b, wheres[0]->at.path, places(p, m, wheres, n), arena_printf(p->mem, "find %s", m->plural));
 }

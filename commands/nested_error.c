@@ -60,7 +60,10 @@ static const char *path_in_batch(const struct nested_subject *s, const struct er
 }
 
 const char *nested_error_path(const struct step *step, const struct err *e) {
-  const char *path = step->subject && step->subject->nbatch ? path_in_batch(step->subject, e) : NULL;
+  const struct nested_subject *s = step->subject;
+  const char *path = s && s->nbatch ? path_in_batch(s, e) : NULL;
+
+  if (s && e->item >= 0 && (size_t)e->item < s->npaths) path = s->paths[e->item];
   return path ? path : step->path;
 }
 

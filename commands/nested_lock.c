@@ -73,7 +73,7 @@ static void want_name(struct locks *l, const struct model *m, const struct where
 
   if (!where_is_carried(where, create)) return;
   str_printf(name, "%s.%s=%s", m->table_sql, where->key->columns[0]->sql, where->values[0]->literal->text);
-  str_char(l->names, l->names->len > 1 ? ',' : ' ');
+  if (l->names->len > 1) str_char(l->names, ',');
   quote_element(l->names, name->p);
 }
 

@@ -293,8 +293,30 @@ static bool plan_connect_one(struct planner *p, const struct act *a, const struc
   return true;
 }
 
+/* Of a list: its children may have any parent before, so nothing is refused. */
+static bool plan_connect_all(struct planner *p, const struct act *a, const struct where_unique *const *wheres, size_t n) {
+  unsigned top = p->last_slot, children = slot_take(p);
+
+  if (!can_find_all(wheres, n) || !link_here(a->link)->list) {
+    slot_give_back(p, top);
+    for (size_t i = 0; i < n; i++)
+      if (!plan_connect_one(p, a, wheres[i])) return false;
+    return true;
+  }
+  if (!plan_find_all(p, a->link, wheres, n, a->parent, children) || !plan_attach(p, a, children)) return false;
+  slot_give_back(p, top);
+  return true;
+}
+
+static bool plan_connects(struct planner *p, const struct act *a, const struct nested_op *ops, size_t n) {
+  const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, n);
+
+  for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
+  return plan_connect_all(p, a, wheres, n);
+}
+
 static bool op_create(struct planner *p, const struct act *a) { return plan_create_child(p, a, a->op->create, NULL); }
-static bool op_connect(struct planner *p, const struct act *a) { return plan_connect_one(p, a, a->op->wheres); }
+static bool op_connect(struct planner *p, const struct act *a) { return plan_connects(p, a, a->op, 1); }
 
 /* The child by its where, which must be this parent's, or the one child. */
 static bool plan_own_child(struct planner *p, const struct act *a, unsigned slot) {
@@ -461,10 +483,11 @@ static bool plan_unnamed(struct planner *p, const struct act *a, unsigned slot) 
 }
 
 static bool op_set(struct planner *p, const struct act *a) {
+  const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, a->op->nwheres + 1);
   unsigned unnamed = slot_take(p);
 
-  for (size_t i = 0; i < a->op->nwheres; i++)
-    if (!plan_connect_one(p, a, &a->op->wheres[i])) return false;
+  for (size_t i = 0; i < a->op->nwheres; i++) wheres[i] = &a->op->wheres[i];
+  if (!plan_connect_all(p, a, wheres, a->op->nwheres)) return false;
   if (link_there(a->link)->required) return plan_check_named(p, a);
   return plan_unnamed(p, a, unnamed) && plan_unlink_own(p, a, unnamed);
 }
@@ -521,6 +544,11 @@ bool op_comes_before(const struct nested_data *d, const struct nested_op *op) {
   return d->create && field_holds_link(op->field);
 }
 
+static bool plan_group(struct planner *p, const struct act *a, size_t n) {
+  if (n == 1) return runs[a->op->kind](p, a);
+  return a->op->kind == NESTED_CONNECT ? plan_connects(p, a, a->op, n) : plan_batch(p, a->op, n, a->parent);
+}
+
 bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
   for (size_t i = 0, n; i < d->nops; i += n) {
     struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create};
@@ -528,7 +556,7 @@ bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
 
     n = batch_length(d, i);
     if (op_comes_before(d, a.op)) continue;
-    if (n > 1 ? !plan_batch(p, &d->ops[i], n, parent) : !runs[a.op->kind](p, &a)) return false;
+    if (!plan_group(p, &a, n)) return false;
     slot_give_back(p, top);
   }
   return true;

@@ -221,30 +221,34 @@ bool put_unlink_pair(struct sql_build *b, struct link l, unsigned parent, unsign
   return any;
 }
 
+/* v[i]::text, ... from ...: one row for each of those in the slot. */
+static void put_slices(struct sql_build *b, unsigned slot, const struct relation_side *side) {
+  for (size_t i = 0; i < side->ncolumns; i++) sql_printf(b, "%sv[i + %zu]::%s", i ? ", " : "", i, side->columns[i]->cast_sql);
+  sql_add(b, " from (select ");
+  put_array(b, slot);
+  sql_printf(b, " as v offset 0) as writ_v, generate_series(1, cardinality(v), %zu) as i", side->ncolumns);
+}
+
 /* A row of the link table; where the database does not know that a pair is unique, only when it is not there. */
 static void put_link_row(struct sql_build *b, struct link l, unsigned parent, unsigned child) {
   const struct relation_side *here = link_here(l), *there = link_there(l);
   const char *alias = sql_alias(b);
 
-  sql_printf(b, "insert into %s (%s, %s) select ", l.relation->table_sql, here->columns_sql, there->columns_sql);
+  sql_printf(b, "insert into %s (%s, %s) select distinct ", l.relation->table_sql, here->columns_sql, there->columns_sql);
   for (size_t i = 0; i < here->ncolumns; i++) {
     put_key_part(b, parent, i, here->columns[i]->cast_sql);
     sql_add(b, ", ");
   }
-  for (size_t i = 0; i < there->ncolumns; i++) {
-    if (i) sql_add(b, ", ");
-    put_key_part(b, child, i, there->columns[i]->cast_sql);
-  }
+  put_slices(b, child, there);
   put_if_filled(b, " where ", parent);
-  put_if_filled(b, " and ", child);
   if (l.relation->table_key_exists) {
     sql_printf(b, " on conflict (%s, %s) do nothing", here->columns_sql, there->columns_sql);
     return;
   }
   sql_printf(b, " and not exists (select from %s as %s where ", l.relation->table_sql, alias);
   put_side(b, alias, here, (struct rows){.slot = parent});
-  sql_add(b, " and ");
-  put_side(b, alias, there, (struct rows){.slot = child});
+  for (size_t i = 0; i < there->ncolumns; i++)
+    sql_printf(b, " and %s.%s = v[i + %zu]::%s", alias, there->columns[i]->sql, i, there->columns[i]->cast_sql);
   sql_add(b, ")");
 }
 

@@ -54,7 +54,7 @@ void put_fail(struct sql_build *b, int prisma_code, const char *message);
 bool put_unlink_parents(struct sql_build *b, struct link l, unsigned parents, unsigned guard);
 bool put_unlink_children(struct sql_build *b, struct link l, unsigned children, unsigned guard);
 bool put_unlink_pair(struct sql_build *b, struct link l, unsigned parent, unsigned child);
-/* And one that links the row in one slot to the row in the other, when both are filled. */
+/* And one that links the row in one slot to the rows in the other (children: of a list only), when both are filled. */
 void put_link(struct sql_build *b, struct link l, unsigned parent, unsigned child);
 
 #endif

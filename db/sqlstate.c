@@ -62,7 +62,7 @@ static char *keep(const struct err *e, const PGresult *r, int code) {
 }
 
 /* writ.fail(code, message, status): DETAIL is the code, HINT the status. One of our own codes keeps its meaning; NOT_FOUND/3039 has
- * the number of Prisma 1 with it. */
+ * the number of Prisma 1 with it, NOT_FOUND/3039/2 also which of several values it is about. */
 static void fail_error(struct err *e, const PGresult *r) {
   const char *name = field(r, PG_DIAG_MESSAGE_DETAIL);
   int status = atoi(field(r, PG_DIAG_MESSAGE_HINT));
@@ -75,6 +75,7 @@ static void fail_error(struct err *e, const PGresult *r) {
   if (code == ERR_OWN && name[0]) e->own_code = arena_strdup(e->mem, name); /* without a name: CHECK_FAILED */
   if (status >= 400 && status <= 599) e->status = status;
   if (slash) e->prisma_code = atoi(slash + 1);
+  if (slash && strchr(slash + 1, '/')) e->item = atoi(strchr(slash + 1, '/') + 1);
   e->sqlstate[0] = '\0'; /* a private one: nothing to learn from it */
 }
 
