@@ -262,10 +262,10 @@ static bool read_root(struct planner *p, struct nested_root *root) {
   return nested_read(p->mem, &input, root, p->e);
 }
 
-static size_t steps_of_others(const struct planner *p) {
+static size_t steps_that_remove(const struct planner *p) {
   size_t n = 0;
 
-  for (size_t i = 0; i < p->plan->n; i++) n += p->plan->steps[i].subject != NULL;
+  for (size_t i = 0; i < p->plan->n; i++) n += p->plan->steps[i].subject && p->plan->steps[i].subject->removes;
   return n;
 }
 
@@ -275,7 +275,7 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
 
   if (!read_root(&p, &root)) return false;
   /* An earlier mutation of this transaction has ended the waiting. */
-  if (steps_of_others(&p) && !plan_constraints(&p, &root, "deferred")) return false;
+  if (steps_that_remove(&p) && !plan_constraints(&p, &root, "deferred")) return false;
   if (!plan_locks(&p, &root)) return false;
   draw_keys(&p, root.update);
   draw_keys(&p, root.create);

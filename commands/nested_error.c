@@ -53,8 +53,8 @@ static const char *path_in_batch(const struct nested_subject *s, const struct er
 
   if (!key || key->ncolumns != 1 || !e->key_value) return NULL;
   for (size_t i = s->nbatch; i-- > 0;) {
-    const char *text = given(s->batch[i].create, key->fields[0]);
-    if (text && strcmp(text, e->key_value) == 0) return s->batch[i].path;
+    const char *text = given(s->batch[i]->create, key->fields[0]);
+    if (text && strcmp(text, e->key_value) == 0) return s->batch[i]->path;
   }
   return NULL;
 }

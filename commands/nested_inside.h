@@ -35,7 +35,7 @@ struct planner {
 struct nested_subject {
   const struct model *model;  /* whose rows it writes */
   const struct key *unless;   /* it makes a row unless there is one with this key's value: that one came first is a lost race */
-  const struct nested_op *batch; /* it makes many rows: each of these creates one */
+  const struct nested_op *const *batch; /* it makes many rows: each of these creates one */
   size_t nbatch;
   const char *const *paths;      /* by err.item */
   size_t npaths;
@@ -79,6 +79,7 @@ const char *now_sql(const void *mem, const struct column *column, const char *ti
 
 /* nested_batch.c: how many operations from ops[first] on can be one statement; then that statement. */
 size_t batch_length(const struct nested_data *d, size_t first);
+bool is_batch(const struct nested_op *op, size_t n); /* of so many, or with creates below */
 bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent);
 /* Can the rows of all these wheres be found by one statement? Then that statement: their keys into the slot, but for those that the
  * parent is linked to; 3039 for one that is not there. */

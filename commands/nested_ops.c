@@ -545,8 +545,8 @@ bool op_comes_before(const struct nested_data *d, const struct nested_op *op) {
 }
 
 static bool plan_group(struct planner *p, const struct act *a, size_t n) {
-  if (n == 1) return runs[a->op->kind](p, a);
-  return a->op->kind == NESTED_CONNECT ? plan_connects(p, a, a->op, n) : plan_batch(p, a->op, n, a->parent);
+  if (is_batch(a->op, n)) return plan_batch(p, a->op, n, a->parent);
+  return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
 bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {

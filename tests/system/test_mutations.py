@@ -210,6 +210,9 @@ def test_unique_violations(do, fail, database):
         == (3010, "/data/staff/create/1", "UNIQUE_VIOLATION")
     assert fail("createPerson", data={"name": "x", "pets": {"create": [{"name": "y"}, {"name": "y"}]}}) \
         == (3010, "/data/pets/create/1", "UNIQUE_VIOLATION")
+    assert fail("createPerson", data={"name": "x", "pets": {"create": [
+        {"name": "y", "toys": {"create": [{"name": "t"}]}}, {"name": "z", "toys": {"create": [{"name": "u"}, {"name": "t"}]}}]}}) \
+        == (3010, "/data/pets/create/1/toys/create/1", "UNIQUE_VIOLATION")
     do("createPerson", data={"name": "bob"})
     assert fail("updatePerson", where={"name": "bob"}, data={"name": "ann"})[0] == 3010
     assert fail("updateManyPeople", data={"name": "same"})[0] == 3010
@@ -222,9 +225,15 @@ def test_names_of_a_unique_violation(site, do):
     assert "Person" in detail and "Field name = nick" in detail
 
 
-def test_unknown_nodes(fail):
+def test_unknown_nodes(do, fail):
     assert fail("updatePerson", where={"id": "0"}, data={"age": 1}) == (3039, "/where/id", "NOT_FOUND")
     assert fail("deletePerson", where={"name": "0"}) == (3039, "/where/name", "NOT_FOUND")
+    do("createPerson", data={"name": "ann"})
+    following = {"connect": [{"name": "ann"}, {"name": "nobody"}]}
+    assert fail("createPerson", data={"name": "bob", "following": following}) \
+        == (3039, "/data/following/connect/1/name", "NOT_FOUND")
+    assert fail("updatePerson", where={"name": "ann"}, data={"following": {"set": [{"name": "ann"}, {"id": "nobody"}]}}) \
+        == (3039, "/data/following/set/1/id", "NOT_FOUND")
 
 
 def test_many(do, database):
@@ -260,6 +269,26 @@ def test_depth(do, fail, database):
         == (3041, "/data/pets/update/data/toys/update/where/name", "NOT_CONNECTED")
     assert database.one("""select age is null from "Person" """) and rows(database, "Pet") == 2
     assert database.one("""select count(*) from "Pet" where name = 'tom'""") == 1
+
+
+def test_levels(do, database):
+    """Rows of one level go into their table together, whatever each of them gives."""
+    data = {"name": "ann", "pets": {"create": [
+        {"name": "a", "toys": {"create": [{"name": "a1", "parts": {"create": {"name": "a11"}}}, {"id": "own", "name": "a2"}]}},
+        {"name": "b"},
+        {"id": "01890a5d-ac96-774b-bcce-b302099a8057", "name": "c", "toys": {"create": [
+            {"id": "mine", "name": "c1", "parts": {"create": [{"name": "c11"}, {"name": "c12"}]}}, {"name": "c2"}]}}]}}
+    got = do("createPerson", data=data, select="{ pets(orderBy: name_ASC) { name toys(orderBy: name_ASC) { name parts { name } } } }")
+    assert got == {"pets": [
+        {"name": "a", "toys": [{"name": "a1", "parts": [{"name": "a11"}]}, {"name": "a2", "parts": []}]}, {"name": "b", "toys": []},
+        {"name": "c", "toys": [{"name": "c1", "parts": [{"name": "c11"}, {"name": "c12"}]}, {"name": "c2", "parts": []}]}]}
+    tree = {"name": "r", "children": {"create": [{"name": str(i), "files": {"create": {"name": f"f{i}"}}, "children": {"create": [
+        {"name": f"{i}.{j}", "children": {"create": {"name": f"{i}.{j}.x"}}} for j in range(3)]}} for i in range(3)]}}
+    do("createFolder", data=tree)
+    names = [row[0] for row in database.execute('select name from "Folder" order by id')]
+    assert names == ["r"] + [name for i in range(3) for name in [str(i)] + [n for j in range(3) for n in (f"{i}.{j}", f"{i}.{j}.x")]]
+    assert do("folder", where={"name": "1.2"}, select="{ parent { name } children { name } }") \
+        == {"parent": {"name": "1"}, "children": [{"name": "1.2.x"}]}
 
 
 def test_order_of_the_operations(do):
