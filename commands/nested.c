@@ -92,22 +92,24 @@ void draw_keys(struct planner *p, struct nested_data *d) {
   "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint " \
   "+ writ_d.o / 4096), 12, '0') || '7' || lpad(to_hex(writ_d.o % 4096), 3, '0') from 1 for 16)"
 
-static bool plan_draw(struct planner *p, const struct drawn *drawn) {
-  struct sql_build *b = sql_begin(p->mem);
+static void put_draw(struct planner *p, struct sql_build *b, const struct drawn *drawn) {
   const char *key = drawn->field->source == SOURCE_CUID ? CUID : drawn->field->source == SOURCE_UUID7 ? UUID7 : "writ_d.n";
   const char *next = drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql;
 
-  sql_add(b, "select ");
   put_set_slot(b, drawn->slot);
   sql_printf(b, "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, $%u::bigint) as o offset 0) "
                 "as writ_d), true)", key, next, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
-  return plan_step(p, b, NULL, NULL, arena_printf(p->mem, "keys of %s", drawn->model->name));
 }
 
 bool plan_draws(struct planner *p) {
-  for (size_t i = 0; i < p->ndrawn; i++)
-    if (!plan_draw(p, &p->drawn[i])) return false;
-  return true;
+  struct sql_build *b = sql_begin(p->mem);
+
+  if (!p->ndrawn) return true;
+  for (size_t i = 0; i < p->ndrawn; i++) {
+    sql_add(b, i ? ", " : "select ");
+    put_draw(p, b, &p->drawn[i]);
+  }
+  return plan_step(p, b, NULL, NULL, "keys");
 }
 
 /* ---- answers -------------------------------------------------------------------------------------------------------------------- */

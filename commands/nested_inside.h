@@ -28,6 +28,7 @@ struct planner {
   unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
   struct drawn *drawn;
   size_t ndrawn;
+  bool lock_root;          /* the root's row is not locked yet: that is done where it is found */
   bool deferrable;         /* a foreign key in play may be deferred */
 };
 
@@ -92,7 +93,7 @@ bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent);
 bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guard, unsigned result);
 /* Is it such a one? */
 bool op_comes_before(const struct nested_data *d, const struct nested_op *op);
-/* The row of a where into the slot; 3039 when there is none and must is set. also_not: filled where it was not found. */
+/* The root's row into the slot. none: a slot that is filled where there is no such row; 0: that is an error, 3039. */
 bool plan_find(struct planner *p, const struct model *m, const struct where_unique *where, unsigned slot, unsigned none);
 const char *text_3039(struct planner *p, const struct model *m, const struct where_unique *where);
 const char *text_3042(struct planner *p, const struct relation *r);

@@ -197,7 +197,7 @@ bool plan_find(struct planner *p, const struct model *m, const struct where_uniq
   put_key_text(b, alias, m);
   sql_printf(b, " from %s as %s where ", m->table_sql, alias);
   if (!where_unique_put(b, where, alias, p->e)) return false;
-  sql_add(b, "), ");
+  sql_add(b, p->lock_root ? " for no key update), " : "), ");
   if (none) sql_add(b, "null");
   else put_fail(b, 3039, text_3039(p, m, where));
   sql_add(b, ") as k offset 0) as writ_k");
@@ -318,10 +318,14 @@ static bool plan_connects(struct planner *p, const struct act *a, const struct n
 static bool op_create(struct planner *p, const struct act *a) { return plan_create_child(p, a, a->op->create, NULL); }
 static bool op_connect(struct planner *p, const struct act *a) { return plan_connects(p, a, a->op, 1); }
 
+/* Of a row that was named by a reference, or found in a create: its children could not be locked ahead. */
+static bool plan_lock_own(struct planner *p, const struct act *a) {
+  return a->op->locked || plan_lock_children(p, a->link, a->parent, a->op->path);
+}
+
 /* The child by its where, which must be this parent's, or the one child. */
 static bool plan_own_child(struct planner *p, const struct act *a, unsigned slot) {
-  if (!a->op->nwheres)
-    return plan_lock_children(p, a->link, a->parent, a->op->path) && plan_child(p, a, NULL, found_any, a->parent, slot);
+  if (!a->op->nwheres) return plan_lock_own(p, a) && plan_child(p, a, NULL, found_any, a->parent, slot);
   return plan_child(p, a, a->op->wheres, found_mine, a->parent, slot);
 }
 
@@ -352,7 +356,7 @@ static bool op_upsert_own(struct planner *p, const struct act *a) {
   struct act create = *a;
 
   create.parent = none;
-  return (where || plan_lock_children(p, a->link, a->parent, a->op->path)) &&
+  return (where || plan_lock_own(p, a)) &&
          plan_perhaps(p, a, where, where ? found_mine_or_none : found_any, a->parent, child, none) &&
          plan_update(p, a->op->update, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
