@@ -164,8 +164,10 @@ static void put_limit(struct list_build *l, const struct counts *c) {
   const char *most = c->first ? c->first : c->last;
 
   sql_add(l->b, " limit ");
-  if (most) sql_value(l->b, most, "bigint");
-  else sql_printf(l->b, "%d", l->config->max_rows + 1);
+  if (most) {
+    sql_value(l->b, most, "bigint");
+    if (l->list->one_more) sql_add(l->b, " + 1");
+  } else sql_printf(l->b, "%d", l->config->max_rows + 1);
   if (!c->skip) return;
   sql_add(l->b, " offset ");
   sql_value(l->b, c->skip, "bigint");

@@ -9,6 +9,7 @@
 /* By what a list is cut to size and ordered; NULL: not given. */
 struct list {
   const struct expr *where, *order_by, *skip, *first, *last, *after, *before;
+  bool one_more;         /* than first or last: who counts sees whether there are others */
   struct input_place at; /* its members' parent */
 };
 

@@ -37,6 +37,7 @@ enum operation {
   OPERATION_DELETE_MANY,
   OPERATION_ONE,        /* QUERY: the node of a unique where, or null */
   OPERATION_MANY,       /* QUERY: a list */
+  OPERATION_CONNECTION, /* QUERY: a list with edges, pageInfo and aggregate */
 };
 
 enum returns { RETURNS_DEFAULT, RETURNS_ONE, RETURNS_OPTIONAL, RETURNS_MANY, RETURNS_COUNT, RETURNS_NONE };

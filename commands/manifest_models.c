@@ -17,6 +17,7 @@ static const char *const operation_keys[] = {
     [OPERATION_UPSERT] = "upsert",          [OPERATION_DELETE] = "delete",
     [OPERATION_UPDATE_MANY] = "updateMany", [OPERATION_DELETE_MANY] = "deleteMany",
     [OPERATION_ONE] = "query",              [OPERATION_MANY] = "query",
+    [OPERATION_CONNECTION] = "query",
 };
 enum { NOPERATIONS = sizeof operation_keys / sizeof *operation_keys };
 
@@ -32,6 +33,7 @@ static const char *const operation_args[] = {
     [OPERATION_DELETE_MANY] = "where",
     [OPERATION_ONE] = "where! select",
     [OPERATION_MANY] = "where orderBy skip first last after before select",
+    [OPERATION_CONNECTION] = "where orderBy skip first last after before select",
 };
 
 static const char *operation_name(const struct model *m, enum operation o) {
@@ -40,6 +42,7 @@ static const char *operation_name(const struct model *m, enum operation o) {
       [OPERATION_UPSERT] = m->mutation.upsert,          [OPERATION_DELETE] = m->mutation.delete,
       [OPERATION_UPDATE_MANY] = m->mutation.update_many, [OPERATION_DELETE_MANY] = m->mutation.delete_many,
       [OPERATION_ONE] = m->query.one,                   [OPERATION_MANY] = m->query.many,
+      [OPERATION_CONNECTION] = m->query.connection,
   };
   return names[o];
 }

@@ -8,13 +8,6 @@
 
 #include <string.h>
 
-struct reader {
-  void *mem;
-  size_t nfields; /* of the whole selection */
-  unsigned depth;
-  struct err *e;
-};
-
 static const char *const *field_names(const void *mem, const struct model *m) {
   const char **names = arena_array(mem, const char *, m->nfields + 1);
 
@@ -23,14 +16,14 @@ static const char *const *field_names(const void *mem, const struct model *m) {
 }
 
 /* A GraphQL name. It becomes the name of a column of a subselect: longer ones would be cut. */
-static bool is_name(const char *text) {
+bool select_is_name(const char *text) {
   static const char letters[] = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
   size_t len = strspn(text, letters);
 
   return len && !text[len] && len <= SELECT_ALIAS_BYTES && !(*text >= '0' && *text <= '9');
 }
 
-static struct selection *new_selection(struct reader *r, const struct model *m) {
+static struct selection *new_selection(struct select_reader *r, const struct model *m) {
   struct selection *s = arena_new(r->mem, struct selection);
 
   s->model = m;
@@ -43,8 +36,8 @@ static struct selected *find_alias(struct selection *s, const char *alias) {
   return NULL;
 }
 
-static bool add_item(struct reader *r, struct selection *s, struct selected item, struct input_place at) {
-  if (!is_name(item.alias))
+static bool add_item(struct select_reader *r, struct selection *s, struct selected item, struct input_place at) {
+  if (!select_is_name(item.alias))
     return place_wrong(at, r->e, 0, "\"%.100s\" cannot name a field of the answer: letters, digits and _, not a digit first, at most %d.",
                        item.alias, SELECT_ALIAS_BYTES);
   if (find_alias(s, item.alias)) return place_wrong(at, r->e, 0, "Two fields of the answer are called \"%s\": write an alias.", item.alias);
@@ -54,7 +47,7 @@ static bool add_item(struct reader *r, struct selection *s, struct selected item
   return true;
 }
 
-static const struct selection *all_scalars(struct reader *r, const struct model *m, struct input_place at) {
+static const struct selection *all_scalars(struct select_reader *r, const struct model *m, struct input_place at) {
   struct selection *s = new_selection(r, m);
 
   for (size_t i = 0; i < m->nfields; i++) {
@@ -64,11 +57,11 @@ static const struct selection *all_scalars(struct reader *r, const struct model 
   return s;
 }
 
-static bool no_field(struct reader *r, const struct model *m, const char *name, struct input_place at) {
+static bool no_field(struct select_reader *r, const struct model *m, const char *name, struct input_place at) {
   return place_wrong(at, r->e, 0, "%s has no field \"%.100s\"%s", m->name, name, place_advice(r->mem, name, field_names(r->mem, m)));
 }
 
-static bool too_deep(struct reader *r, struct input_place at) {
+static bool too_deep(struct select_reader *r, struct input_place at) {
   return place_wrong(at, r->e, 0, "A selection goes through at most %d relations, one within the other.", SELECT_DEPTH);
 }
 
@@ -78,7 +71,7 @@ static bool is_list_argument(const char *name) {
   return false;
 }
 
-static bool no_argument(struct reader *r, const struct field *f, const char *name, struct input_place at) {
+static bool no_argument(struct select_reader *r, const struct field *f, const char *name, struct input_place at) {
   if (!f->relation || !f->list)
     return place_wrong(at, r->e, 0, "\"%s\" is no list and has no argument \"%.100s\".", f->name, name);
   return place_wrong(at, r->e, 0, "\"%s\" has no argument \"%.100s\"%s", f->name, name, place_advice(r->mem, name, list_arguments));
@@ -86,9 +79,9 @@ static bool no_argument(struct reader *r, const struct field *f, const char *nam
 
 /* ---- GraphQL text ---- */
 
-static bool value_of(struct reader *r, const struct graphql_value *value, struct input_place at, struct json *out);
+static bool value_of(struct select_reader *r, const struct graphql_value *value, struct input_place at, struct json *out);
 
-static bool object_of(struct reader *r, const struct graphql_value *value, struct input_place at, struct json *out) {
+static bool object_of(struct select_reader *r, const struct graphql_value *value, struct input_place at, struct json *out) {
   struct json *items = arena_array(r->mem, struct json, value->len + 1);
   const char **keys = arena_array(r->mem, const char *, value->len + 1);
   size_t n = 0;
@@ -103,7 +96,7 @@ static bool object_of(struct reader *r, const struct graphql_value *value, struc
   return true;
 }
 
-static bool list_of(struct reader *r, const struct graphql_value *value, struct input_place at, struct json *out) {
+static bool list_of(struct select_reader *r, const struct graphql_value *value, struct input_place at, struct json *out) {
   struct json *items = arena_array(r->mem, struct json, value->len + 1);
   size_t n = 0;
 
@@ -114,7 +107,7 @@ static bool list_of(struct reader *r, const struct graphql_value *value, struct 
 }
 
 /* A value of GraphQL as the JSON that says the same. */
-static bool value_of(struct reader *r, const struct graphql_value *value, struct input_place at, struct json *out) {
+static bool value_of(struct select_reader *r, const struct graphql_value *value, struct input_place at, struct json *out) {
   *out = (struct json){.kind = JSON_STRING, .text = value->text, .len = value->len};
   at.line = value->pos.line;
   at.column = value->pos.column;
@@ -132,7 +125,7 @@ static bool value_of(struct reader *r, const struct graphql_value *value, struct
   return true;
 }
 
-static bool text_arguments(struct reader *r, const struct graphql_selection *g, const struct field *f, struct input_place at,
+static bool text_arguments(struct select_reader *r, const struct graphql_selection *g, const struct field *f, struct input_place at,
                            struct list *list) {
   list->at = at;
   for (const struct graphql_argument *a = g->arguments; a; a = a->next) {
@@ -149,10 +142,7 @@ static bool text_arguments(struct reader *r, const struct graphql_selection *g, 
   return true;
 }
 
-static const struct selection *text_selections(struct reader *r, const struct model *m, const struct graphql_selection *g,
-                                               struct input_place at);
-
-static bool text_field(struct reader *r, struct selection *s, const struct graphql_selection *g, struct input_place at) {
+static bool text_field(struct select_reader *r, struct selection *s, const struct graphql_selection *g, struct input_place at) {
   struct selected item = {.alias = g->alias, .field = model_field(s->model, g->name)};
 
   at.line = g->pos.line;
@@ -166,14 +156,14 @@ static bool text_field(struct reader *r, struct selection *s, const struct graph
     return place_wrong(at, r->e, 0, "\"%s\" is %s and has no fields.", g->name, scalar_name(item.field->scalar));
   if (!item.is_typename && item.field->relation) {
     if (!g->selections) return place_wrong(at, r->e, 0, "Which fields of \"%s\"? Write %s { ... }.", g->name, g->name);
-    item.selection = text_selections(r, field_there(item.field)->model, g->selections, at);
+    item.selection = select_text(r, field_there(item.field)->model, g->selections, at);
     if (!item.selection) return false;
   }
   return add_item(r, s, item, at);
 }
 
-static const struct selection *text_selections(struct reader *r, const struct model *m, const struct graphql_selection *g,
-                                               struct input_place at) {
+const struct selection *select_text(struct select_reader *r, const struct model *m, const struct graphql_selection *g,
+                                    struct input_place at) {
   struct selection *s = new_selection(r, m);
 
   if (r->depth++ > SELECT_DEPTH) return too_deep(r, at) ? s : NULL;
@@ -183,28 +173,28 @@ static const struct selection *text_selections(struct reader *r, const struct mo
   return s;
 }
 
-static const struct selection *read_text(struct reader *r, const struct model *m, const struct json *text, struct input_place at) {
-  struct graphql_limits limits = graphql_limits_default;
-  const struct graphql_selection *selections;
+bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at, const struct graphql_selection **out) {
+  const struct json *text = value->literal;
+  unsigned line, column;
 
-  if (!graphql_parse_selections(r->mem, text->text, text->len, &limits, &selections, r->e)) {
-    unsigned line = r->e->input_line, column = r->e->input_column;
+  if (graphql_parse_selections(r->mem, text->text, text->len, &graphql_limits_default, out, r->e)) return true;
+  line = r->e->input_line;
+  column = r->e->input_column;
+  if (r->e->code == ERR_BAD_REQUEST) err_set(r->e, BAD_ARGUMENT, "%s", r->e->message);
+  r->e->path = at.path;
+  r->e->input_line = line;
+  r->e->input_column = column;
+  return false;
+}
 
-    if (r->e->code == ERR_BAD_REQUEST) err_set(r->e, BAD_ARGUMENT, "%s", r->e->message);
-    r->e->path = at.path;
-    r->e->input_line = line;
-    r->e->input_column = column;
-    return NULL;
-  }
-  return text_selections(r, m, selections, at);
+bool select_is_text(const struct expr *value) {
+  return !expr_is_null(value) && value->kind == EXPR_LITERAL && value->literal->kind == JSON_STRING;
 }
 
 /* ---- JSON ---- */
 
-static const struct selection *tree_selections(struct reader *r, const struct model *m, const struct expr *value, struct input_place at);
-
 /* {"select": ..., "where": ..., "field": ...} behind the name of a relation; true is short for {}. */
-static bool tree_arguments(struct reader *r, struct selected *item, const struct expr *value, struct input_place at) {
+static bool tree_arguments(struct select_reader *r, struct selected *item, const struct expr *value, struct input_place at) {
   const struct model *there = item->field->relation ? field_there(item->field)->model : NULL;
 
   item->list.at = at;
@@ -214,7 +204,7 @@ static bool tree_arguments(struct reader *r, struct selected *item, const struct
     struct input_place here = place_member(at, key);
 
     if (strcmp(key, "field") == 0) continue;
-    if (there && strcmp(key, "select") == 0) item->selection = tree_selections(r, there, argument, here);
+    if (there && strcmp(key, "select") == 0) item->selection = select_tree(r, there, argument, here);
     else if (there && item->field->list && is_list_argument(key)) list_take(&item->list, key, argument);
     else return no_argument(r, item->field, key, here);
     if (r->e->code) return false;
@@ -231,7 +221,7 @@ static const char *tree_name(const struct expr *value, const char *alias, void *
   return field->kind == EXPR_LITERAL && field->literal->kind == JSON_STRING ? field->literal->text : NULL;
 }
 
-static bool tree_field(struct reader *r, struct selection *s, const char *alias, const struct expr *value, struct input_place at) {
+static bool tree_field(struct select_reader *r, struct selection *s, const char *alias, const struct expr *value, struct input_place at) {
   struct selected item = {.alias = alias};
   bool is_result;
   enum json_kind kind = expr_kind(value, &is_result);
@@ -249,7 +239,7 @@ static bool tree_field(struct reader *r, struct selection *s, const char *alias,
   return add_item(r, s, item, at);
 }
 
-static const struct selection *tree_selections(struct reader *r, const struct model *m, const struct expr *value, struct input_place at) {
+const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value, struct input_place at) {
   struct selection *s = new_selection(r, m);
   bool is_result;
 
@@ -268,9 +258,9 @@ static const struct selection *tree_selections(struct reader *r, const struct mo
 
 const struct selection *select_read(void *mem, const struct model *model, const struct expr *value, struct input_place at,
                                     struct err *e) {
-  struct reader r = {.mem = mem, .e = e};
+  struct select_reader r = {.mem = mem, .e = e};
+  const struct graphql_selection *selections;
 
-  if (!expr_is_null(value) && value->kind == EXPR_LITERAL && value->literal->kind == JSON_STRING)
-    return read_text(&r, model, value->literal, at);
-  return tree_selections(&r, model, value, at);
+  if (!select_is_text(value)) return select_tree(&r, model, value, at);
+  return select_parse(&r, value, at, &selections) ? select_text(&r, model, selections, at) : NULL;
 }

@@ -560,6 +560,67 @@ def test_bad_cuts(refuse, args, code, says):
     assert nested["path"] == "/select/staff" + problem["path"]
 
 
+def edges(answer):
+    return [edge["node"]["id"] for edge in answer["edges"]]
+
+
+@pytest.mark.parametrize("args, found, more, before", [
+    ({}, ALL, False, False),
+    ({"first": 2}, ["u1", "u2"], True, False),
+    ({"first": 4}, ALL, False, False),
+    ({"first": 2, "after": "u2"}, ["u3", "u4"], False, False),
+    ({"first": 1, "after": "u2"}, ["u3"], True, False),
+    ({"first": 0}, [], True, False),
+    ({"last": 2}, ["u3", "u4"], False, True),
+    ({"last": 2, "before": "u3"}, ["u1", "u2"], False, False),
+    ({"last": 1, "before": "u3"}, ["u2"], False, True),
+    ({"orderBy": "age_DESC", "first": 2}, ["u2", "u1"], True, False),
+    ({"where": {"age": 30}}, ["u1", "u4"], False, False),
+    ({"where": {"age": 99}}, [], False, False),
+    ({"skip": 3}, ["u4"], False, False),
+])
+def test_connections(ask, args, found, more, before):
+    answer = ask("usersConnection", **args, select="""{ edges { node { id } cursor } aggregate { count }
+                                                        pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }""")
+    assert edges(answer) == found == [edge["cursor"] for edge in answer["edges"]]
+    assert answer["pageInfo"] == {"hasNextPage": more, "hasPreviousPage": before, "startCursor": found[0] if found else None,
+                                  "endCursor": found[-1] if found else None}
+    assert answer["aggregate"] == {"count": 4 if "where" not in args else len(found)}
+
+
+def test_selections_of_connections(ask):
+    everything = ask("teamsConnection")
+    assert everything == {
+        "edges": [{"node": {"id": i, "name": name}, "cursor": i} for i, name in ((1, "red"), (2, "blue"), (3, "empty"))],
+        "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": 1, "endCursor": 3}, "aggregate": {"count": 3}}
+    assert ask("teamsConnection", select={"edges": True, "pageInfo": True, "aggregate": {"select": {"count": True}}}) == everything
+    assert ask("teamsConnection", select="{ aggregate { n: count m: count } }") == {"aggregate": {"n": 3, "m": 3}}
+    assert ask("usersConnection", first=1, select="""{ a: edges { node { posts(first: 1) { id } } } b: edges { cursor }
+                                                       p: pageInfo { more: hasNextPage } }""") == {
+        "a": [{"node": {"posts": [{"id": "a1"}]}}], "b": [{"cursor": "u1"}], "p": {"more": True}}
+    lines = ask("linesConnection", first=2, select={"edges": {"select": {"cursor": True}}, "pageInfo": {"select": {"endCursor": True}}})
+    assert lines == {"edges": [{"cursor": {"order": "o1", "no": 1}}, {"cursor": {"order": "o1", "no": 2}}],
+                     "pageInfo": {"endCursor": {"order": "o1", "no": 2}}}
+    assert ask("linesConnection", after=lines["pageInfo"]["endCursor"], select="{ edges { node { note } } }") == {"edges": [{"node": {"note": "y"}}]}
+
+
+@pytest.mark.parametrize("select, says, path", [
+    ("{ edge { cursor } }", "did you mean edges?", "/select"),
+    ("{ edges }", "Which fields of \"edges\"?", "/select"),
+    ("{ aggregate { count { x } } }", "has no fields", "/select"),
+    ("{ edges { node { idd } } }", "User has no field \"idd\"", "/select"),
+    ("{ edges(first: 1) { cursor } }", "no fragments, directives or arguments", "/select"),
+    ({"edges": {"first": 1}}, "has no argument \"first\"", "/select/edges/first"),
+    ({"edges": {"select": {"node": {"select": {"idd": True}}}}}, "no field \"idd\"", "/select/edges/select/node/select/idd"),
+    ({"x y": True}, "no field \"x y\" here", "/select/x y"),
+    ({}, "needs a field", "/select"),
+    ({"edges": 1}, "by true or an object", "/select/edges"),
+])
+def test_bad_selections_of_connections(refuse, select, says, path):
+    problem = refuse("usersConnection", select=select)
+    assert says in problem["detail"] and problem["path"] == path, problem
+
+
 # ---- limits ---------------------------------------------------------------------------------------------------------
 
 def test_limits(database):
@@ -573,6 +634,9 @@ def test_limits(database):
         assert ids(ask("users", select="{ id }", first=3).result) == ["u1", "u2", "u3"]
         assert ask("users", select="{ id }", first=4).json["prisma_code"] == 2041
         assert ask("user", where={"id": "u1"}, select="{ id staff { id friends { id } } }").status == 200
+        assert ask("usersConnection", select="{ aggregate { count } }").result == {"aggregate": {"count": 4}}
+        assert ask("usersConnection", select="{ edges { cursor } }").json["prisma_code"] == 2041
+        assert ask("usersConnection", select="{ edges { cursor } }", first=3).status == 200
         database.execute("insert into \"Post\" values ('b1', 'x', 'u2'), ('b2', 'x', 'u2'), ('b3', 'x', 'u2')")
         try:
             nested = ask("user", where={"id": "u2"}, select="{ posts { id } }")
