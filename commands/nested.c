@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* ---- the frame -------------------------------------------------------------------------------------------------------------- */
+/* ---- the frame ---- */
 
 unsigned slot_take(struct planner *p) { return ++p->last_slot; }
 void slot_give_back(struct planner *p, unsigned to) { p->last_slot = to; }
@@ -17,7 +17,8 @@ static void see_keys(struct planner *p, const struct model *m) {
     for (int side = 0; side < 2; side++) p->deferrable |= m->links[i].relation->sides[side].foreign_key.deferrable;
 }
 
-bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject, const char *purpose) {
+bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject,
+               const char *purpose) {
   struct step step;
 
   if (!sql_end(b, p->k, p->owner, &step, p->e)) return false;
@@ -47,10 +48,11 @@ bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, c
   return where_put(b, m, alias, filter, scalars_only, (struct input_place){.mem = p->mem, .path = path}, p->e);
 }
 
-/* ---- keys --------------------------------------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
-static bool is_drawn(const struct nested_value *v) {
-  return !v->value && (v->field->source == SOURCE_CUID || v->field->source == SOURCE_SEQUENCE || v->field->source == SOURCE_UUID7);
+bool is_drawn(const struct nested_value *v) {
+  return !v->value &&
+         (v->field->source == SOURCE_CUID || v->field->source == SOURCE_SEQUENCE || v->field->source == SOURCE_UUID7);
 }
 
 const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
@@ -82,14 +84,17 @@ void draw_keys(struct planner *p, struct nested_data *d) {
 
 /* c, the number in 12 digits of base 36, 12 random digits: each of a byte of a random uuid that has no fixed bits. */
 #define DIGITS "'0123456789abcdefghijklmnopqrstuvwxyz'"
-#define CUID                                                                                                                      \
-  "'c' || (select string_agg(substr(" DIGITS ", (writ_d.n / d.p % 36)::integer + 1, 1), '' order by d.p desc) from "              \
-  "unnest('{1,36,1296,46656,1679616,60466176,2176782336,78364164096,2821109907456,101559956668416,3656158440062976,"              \
-  "131621703842267136}'::bigint[]) as d(p)) || (select string_agg(substr(" DIGITS ", get_byte(r.b, i) % 36 + 1, 1), '') from "    \
-  "(select uuid_send(gen_random_uuid()) as b, writ_d.n offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) as i)"
+#define CUID                                                                                                                \
+  "'c' || (select string_agg(substr(" DIGITS ", (writ_d.n / d.p % 36)::integer + 1, 1), '' order by d.p desc) from "        \
+  "unnest('{1,36,1296,46656,1679616,60466176,2176782336,78364164096,2821109907456,101559956668416,3656158440062976,"        \
+  "131621703842267136}'::bigint[]) as d(p)) || (select string_agg(substr(" DIGITS                                           \
+  ", get_byte(r.b, i) % 36 + 1, 1), '') from "                                                                              \
+  "(select uuid_send(gen_random_uuid()) as b, writ_d.n offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) " \
+  "as i)"
 /* RFC 9562, section 5.7: milliseconds, version, a counter, random bits. */
-#define UUID7                                                                                                                     \
-  "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint " \
+#define UUID7                                                                                                               \
+  "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * "         \
+  "1000)::bigint "                                                                                                          \
   "+ writ_d.o / 4096), 12, '0') || '7' || lpad(to_hex(writ_d.o % 4096), 3, '0') from 1 for 16)"
 
 static void put_draw(struct planner *p, struct sql_build *b, const struct drawn *drawn) {
@@ -97,8 +102,11 @@ static void put_draw(struct planner *p, struct sql_build *b, const struct drawn 
   const char *next = drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql;
 
   put_set_slot(b, drawn->slot);
-  sql_printf(b, "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, $%u::bigint) as o offset 0) "
-                "as writ_d), true)", key, next, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
+  sql_printf(b,
+             "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, $%u::bigint) as "
+             "o offset 0) "
+             "as writ_d), true)",
+             key, next, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
 }
 
 bool plan_draws(struct planner *p) {
@@ -112,7 +120,7 @@ bool plan_draws(struct planner *p) {
   return plan_step(p, b, NULL, NULL, "keys");
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 struct answer_rows {
   const struct model *model;
@@ -150,7 +158,7 @@ static bool plan_count(struct planner *p, struct sql_build *b, const char *count
   return true;
 }
 
-/* ---- roots ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- roots ---- */
 
 static bool root_create(struct planner *p, const struct nested_root *root) {
   unsigned slot = slot_take(p);
@@ -167,12 +175,14 @@ static bool root_upsert(struct planner *p, const struct nested_root *root) {
   const struct key *unless = where_is_carried(root->where, root->create) ? root->where->key : NULL;
 
   return plan_find(p, root->model, root->where, slot, none) && plan_update(p, root->update, slot) &&
-         plan_create(p, root->create, (struct birth){.guard = none, .also = slot, .unless = unless}) && plan_answer(p, root, slot);
+         plan_create(p, root->create, (struct birth){.guard = none, .also = slot, .unless = unless}) &&
+         plan_answer(p, root, slot);
 }
 
 static bool root_delete(struct planner *p, const struct nested_root *root) {
   unsigned slot = slot_take(p);
-  return plan_find(p, root->model, root->where, slot, 0) && plan_answer(p, root, slot) && plan_delete(p, root->model, slot, "/where");
+  return plan_find(p, root->model, root->where, slot, 0) && plan_answer(p, root, slot) &&
+         plan_delete(p, root->model, slot, "/where");
 }
 
 static bool root_update_many(struct planner *p, const struct nested_root *root) {
@@ -181,8 +191,10 @@ static bool root_update_many(struct planner *p, const struct nested_root *root) 
   bool any = root->update->nvalues > 0;
 
   sql_add(b, "with writ_i as (");
-  if (any) sql_printf(b, "update %s as %s", root->model->table_sql, alias);
-  else sql_printf(b, "select 1 from %s as %s", root->model->table_sql, alias);
+  if (any)
+    sql_printf(b, "update %s as %s", root->model->table_sql, alias);
+  else
+    sql_printf(b, "select 1 from %s as %s", root->model->table_sql, alias);
   if (any && !put_assignments(p, b, alias, root->update)) return false;
   sql_add(b, " where true");
   if (!put_filter(p, b, root->model, alias, root->filter, false, "/where")) return false;
@@ -219,20 +231,16 @@ static bool root_delete_many(struct planner *p, const struct nested_root *root) 
              sql_param(b, slot_name(b->mem, slot)));
   if (!plan_step(p, b, NULL, NULL, "count") || !plan_delete(p, root->model, slot, NULL)) return false;
   b = sql_begin(p->mem);
-  count = arena_printf(p->mem, "pg_catalog.current_setting($%u::text, true)::bigint / %zu", sql_param(b, slot_name(b->mem, matched)),
-                       root->model->key->ncolumns);
+  count = arena_printf(p->mem, "pg_catalog.current_setting($%u::text, true)::bigint / %zu",
+                       sql_param(b, slot_name(b->mem, matched)), root->model->key->ncolumns);
   return plan_count(p, b, count, NULL);
 }
 
-/* ---- all ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- all ---- */
 
 static bool (*const roots[])(struct planner *p, const struct nested_root *root) = {
-    [ROOT_CREATE] = root_create,
-    [ROOT_UPDATE] = root_update,
-    [ROOT_UPSERT] = root_upsert,
-    [ROOT_DELETE] = root_delete,
-    [ROOT_UPDATE_MANY] = root_update_many,
-    [ROOT_DELETE_MANY] = root_delete_many,
+    [ROOT_CREATE] = root_create, [ROOT_UPDATE] = root_update,           [ROOT_UPSERT] = root_upsert,
+    [ROOT_DELETE] = root_delete, [ROOT_UPDATE_MANY] = root_update_many, [ROOT_DELETE_MANY] = root_delete_many,
 };
 
 /* Keys that wait to be looked at until COMMIT are looked at now, so that an error has its place. */
@@ -246,8 +254,8 @@ static bool plan_constraints(struct planner *p, const struct nested_root *root, 
 }
 
 static bool read_root(struct planner *p, struct nested_root *root) {
-  static const int kinds[] = {[OPERATION_CREATE] = ROOT_CREATE,          [OPERATION_UPDATE] = ROOT_UPDATE,
-                              [OPERATION_UPSERT] = ROOT_UPSERT,          [OPERATION_DELETE] = ROOT_DELETE,
+  static const int kinds[] = {[OPERATION_CREATE] = ROOT_CREATE,           [OPERATION_UPDATE] = ROOT_UPDATE,
+                              [OPERATION_UPSERT] = ROOT_UPSERT,           [OPERATION_DELETE] = ROOT_DELETE,
                               [OPERATION_UPDATE_MANY] = ROOT_UPDATE_MANY, [OPERATION_DELETE_MANY] = ROOT_DELETE_MANY};
   const struct command *c = p->node->command;
   struct nested_input input = {0};
@@ -256,10 +264,14 @@ static bool read_root(struct planner *p, struct nested_root *root) {
   for (size_t i = 0; i < c->nargs; i++) {
     const struct expr *x = p->node->args[i];
     if (!x || expr_is_null(x)) continue;
-    if (strcmp(c->args[i].name, "data") == 0) input.data = x;
-    else if (strcmp(c->args[i].name, "where") == 0) input.where = x;
-    else if (strcmp(c->args[i].name, "create") == 0) input.create = x;
-    else if (strcmp(c->args[i].name, "update") == 0) input.update = x;
+    if (strcmp(c->args[i].name, "data") == 0)
+      input.data = x;
+    else if (strcmp(c->args[i].name, "where") == 0)
+      input.where = x;
+    else if (strcmp(c->args[i].name, "create") == 0)
+      input.create = x;
+    else if (strcmp(c->args[i].name, "update") == 0)
+      input.update = x;
   }
   return nested_read(p->mem, &input, root, p->e);
 }

@@ -5,9 +5,9 @@
 
 #include "commands/compile.h"
 
-/* Adds the steps of set->nodes[owner], of kind COMMAND_MUTATION; node->step is the one that gives the result. False: *e,
- * with the place in the node's arguments as path (/data/cities/create/0), or none, and prisma_code where there is one. Nothing
- * is looked up: what the rows are is found out on the server. */
+/* Adds the steps of set->nodes[owner], of kind COMMAND_MUTATION; node->step is the one that gives the result. False:
+ * *e, with the place in the node's arguments as path (/data/cities/create/0), or none, and prisma_code where there is
+ * one. Nothing is looked up: what the rows are is found out on the server. */
 bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e)
     __attribute__((warn_unused_result));
 
@@ -15,7 +15,8 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
 void nested_explain_error(const struct step *step, struct err *e);
 /* Where in the input its fault is: step->path, or more exactly; NULL: nowhere. */
 const char *nested_error_path(const struct step *step, const struct err *e);
-/* Is it that somebody else made the row first which the step was to make if there was none? Then the flight may be tried again. */
+/* Is it that somebody else made the row first which the step was to make if there was none? Then the flight may be
+ * tried again. */
 bool nested_lost_race(const struct step *step, const struct err *e);
 
 #endif

@@ -1,4 +1,5 @@
-/* Many rows in one statement: creates of a list, level by level with what is created below them, and finding what a list names. */
+/* Many rows in one statement: creates of a list, level by level with what is created below them, and finding what a
+ * list names. */
 #include "commands/nested_inside.h"
 
 #include "base/arena.h"
@@ -13,14 +14,10 @@ struct level {
   const struct nested_data **parents; /* of each; NULL: the row in the slot is the parent of all */
   size_t n;
   struct link link;
-  unsigned slot;                      /* all of it happens where this is filled */
+  unsigned slot; /* all of it happens where this is filled */
 };
 
-/* ---- what can be done so ----------------------------------------------------------------------------------------------------- */
-
-static bool is_drawn(const struct nested_value *v) {
-  return !v->value && (v->field->source == SOURCE_CUID || v->field->source == SOURCE_SEQUENCE || v->field->source == SOURCE_UUID7);
-}
+/* ---- what can be done so ---- */
 
 static const struct nested_value *key_value(const struct nested_data *d) {
   for (size_t i = 0; i < d->nvalues; i++)
@@ -71,7 +68,7 @@ size_t batch_length(const struct nested_data *d, size_t first) {
 
 bool is_batch(const struct nested_op *op, size_t n) { return is_plain(op) && (n > 1 || op->create->nops); }
 
-/* ---- rows --------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 /* manual chapter 8.15.6; NULL text: null. */
 static void put_element(struct str *s, const char *text) {
@@ -118,8 +115,11 @@ static bool put_column(struct planner *p, struct sql_build *b, const struct leve
 static void put_drawn_at(struct planner *p, struct sql_build *b, const struct model *m, const struct str *places) {
   unsigned slot = sql_param(b, slot_name(b->mem, drawn_for(p, m)->slot)), at = sql_param(b, places->p);
 
-  sql_printf(b, "array(select writ_d.a[writ_a.i] from (select nullif(pg_catalog.current_setting($%u::text, true), '')::text[] as a offset 0)"
-                " as writ_d, unnest($%u::integer[]) with ordinality as writ_a(i, o) order by writ_a.o)", slot, at);
+  sql_printf(b,
+             "array(select writ_d.a[writ_a.i] from (select nullif(pg_catalog.current_setting($%u::text, true), '')::text[] "
+             "as a offset 0)"
+             " as writ_d, unnest($%u::integer[]) with ordinality as writ_a(i, o) order by writ_a.o)",
+             slot, at);
 }
 
 static void put_own_draws(struct planner *p, struct sql_build *b, const struct level *l) {
@@ -138,13 +138,17 @@ static bool put_parents(struct planner *p, struct sql_build *b, const struct lev
   str_char(s, '{');
   for (size_t i = 0; i < l->n; i++) {
     const char *text;
-    if (drawn) text = arena_printf(p->mem, "%zu", l->parents[i]->draw);
-    else if (!value_text(p, l->parents[i], key_value(l->parents[i]), &text)) return false;
+    if (drawn)
+      text = arena_printf(p->mem, "%zu", l->parents[i]->draw);
+    else if (!value_text(p, l->parents[i], key_value(l->parents[i]), &text))
+      return false;
     put_element(s, text);
   }
   str_char(s, '}');
-  if (drawn) put_drawn_at(p, b, l->parents[0]->model, s);
-  else sql_printf(b, "$%u::text[]", sql_param(b, s->p));
+  if (drawn)
+    put_drawn_at(p, b, l->parents[0]->model, s);
+  else
+    sql_printf(b, "$%u::text[]", sql_param(b, s->p));
   return true;
 }
 
@@ -156,8 +160,10 @@ static bool put_rows(struct planner *p, struct sql_build *b, const struct level 
   for (size_t i = 0; i < d->nvalues; i++) {
     if (!d->values[i].value && !is_drawn(&d->values[i])) continue; /* an expression, the same for each */
     if (columns++) sql_add(b, ", ");
-    if (!d->values[i].value) put_own_draws(p, b, l);
-    else if (!put_column(p, b, l, i)) return false;
+    if (!d->values[i].value)
+      put_own_draws(p, b, l);
+    else if (!put_column(p, b, l, i))
+      return false;
   }
   if (l->parents) {
     sql_add(b, columns ? ", " : "");
@@ -194,13 +200,17 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
     const struct nested_value *v = &d->values[i];
 
     if (i) sql_add(b, ", ");
-    if (v->value || is_drawn(v)) sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
-    else if (!put_new_value(p, b, d, v)) return false;
+    if (v->value || is_drawn(v))
+      sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
+    else if (!put_new_value(p, b, d, v))
+      return false;
   }
   for (size_t i = 0; holder && i < holder->ncolumns; i++) {
     if (i || d->nvalues) sql_add(b, ", ");
-    if (l->parents) sql_printf(b, "writ_u.p::%s", holder->columns[i]->cast_sql);
-    else put_key_part(b, l->slot, i, holder->columns[i]->cast_sql);
+    if (l->parents)
+      sql_printf(b, "writ_u.p::%s", holder->columns[i]->cast_sql);
+    else
+      put_key_part(b, l->slot, i, holder->columns[i]->cast_sql);
   }
   if (!put_rows(p, b, l)) return false;
   put_if_filled(b, " where ", l->slot);
@@ -213,8 +223,8 @@ static void put_link_rows(struct sql_build *b, const struct level *l) {
   const struct relation_side *here = link_here(l->link), *there = link_there(l->link);
   const struct model *m = there->model;
 
-  sql_printf(b, " returning %s) insert into %s (%s, %s) select ", m->key->columns_sql, l->link.relation->table_sql, here->columns_sql,
-             there->columns_sql);
+  sql_printf(b, " returning %s) insert into %s (%s, %s) select ", m->key->columns_sql, l->link.relation->table_sql,
+             here->columns_sql, there->columns_sql);
   for (size_t i = 0; i < here->ncolumns; i++) {
     put_key_part(b, l->slot, i, here->columns[i]->cast_sql);
     sql_add(b, ", ");
@@ -241,10 +251,11 @@ static bool plan_rows(struct planner *p, const struct level *l) {
   if (!put_level(p, b, l)) return false;
   if (table) put_link_rows(b, l);
   *subject = (struct nested_subject){.model = m, .batch = l->ops, .nbatch = l->n};
-  return plan_step(p, b, path_of(p, l), subject, arena_printf(p->mem, "create %zu %s", l->n, l->n > 1 ? m->plural : m->name));
+  return plan_step(p, b, path_of(p, l), subject,
+                   arena_printf(p->mem, "create %zu %s", l->n, l->n > 1 ? m->plural : m->name));
 }
 
-/* ---- levels --------------------------------------------------------------------------------------------------------------------- */
+/* ---- levels ---- */
 
 static bool plan_level(struct planner *p, const struct level *l);
 
@@ -306,18 +317,20 @@ static bool plan_level(struct planner *p, const struct level *l) {
 }
 
 bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent) {
-  struct level l = {.n = n, .link = link_of(ops->field), .slot = parent, .ops = arena_array(p->mem, const struct nested_op *, n)};
+  struct level l = {
+      .n = n, .link = link_of(ops->field), .slot = parent, .ops = arena_array(p->mem, const struct nested_op *, n)};
 
   for (size_t i = 0; i < n; i++) l.ops[i] = &ops[i];
   return plan_level(p, &l);
 }
 
-/* ---- finding ----------------------------------------------------------------------------------------------------------------- */
+/* ---- finding ---- */
 
 bool can_find_all(const struct where_unique *const *wheres, size_t n) {
   for (size_t i = 0; i < n; i++) {
     const struct expr *x = wheres[i]->values[0];
-    if (wheres[i]->key != wheres[0]->key || wheres[i]->key->ncolumns > 1 || x->kind != EXPR_LITERAL || x->was_result) return false;
+    if (wheres[i]->key != wheres[0]->key || wheres[i]->key->ncolumns > 1 || x->kind != EXPR_LITERAL || x->was_result)
+      return false;
   }
   return n > 0;
 }
@@ -330,7 +343,8 @@ static const struct expr *list_of(void *mem, const struct where_unique *const *w
   return expr_literal(mem, list);
 }
 
-static const struct nested_subject *places(struct planner *p, const struct model *m, const struct where_unique *const *wheres, size_t n) {
+static const struct nested_subject *places(struct planner *p, const struct model *m,
+                                           const struct where_unique *const *wheres, size_t n) {
   struct nested_subject *s = arena_new(p->mem, struct nested_subject);
   const char **paths = arena_array(p->mem, const char *, n);
 
@@ -340,7 +354,8 @@ static const struct nested_subject *places(struct planner *p, const struct model
 }
 
 /* The messages of all, of which one may be needed. */
-static unsigned messages(struct planner *p, struct sql_build *b, const struct model *m, const struct where_unique *const *wheres, size_t n) {
+static unsigned messages(struct planner *p, struct sql_build *b, const struct model *m,
+                         const struct where_unique *const *wheres, size_t n) {
   struct str *s = str_new(p->mem, 64 * n);
 
   str_char(s, '{');
@@ -349,7 +364,8 @@ static unsigned messages(struct planner *p, struct sql_build *b, const struct mo
   return sql_param(b, s->p);
 }
 
-bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent, unsigned slot) {
+bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
+                   unsigned slot) {
   struct sql_build *b = sql_begin(p->mem);
   const struct model *m = link_there(l)->model;
   const struct column *column = wheres[0]->key->columns[0];
@@ -358,12 +374,14 @@ bool plan_find_all(struct planner *p, struct link l, const struct where_unique *
   sql_add(b, "select ");
   put_set_slot(b, slot);
   sql_add(b, "coalesce((select array_agg(writ_u.v)::text from (select case when ");
-  sql_printf(b, "%s.%s is null then array[writ.fail('NOT_FOUND/3039/' || writ_w.o - 1, ($%u::text[])[writ_w.o], 404)] else ", alias,
-             m->key->columns[0]->sql, messages(p, b, m, wheres, n));
+  sql_printf(b, "%s.%s is null then array[writ.fail('NOT_FOUND/3039/' || writ_w.o - 1, ($%u::text[])[writ_w.o], 404)] else ",
+             alias, m->key->columns[0]->sql, messages(p, b, m, wheres, n));
   put_key(b, alias, m);
   sql_add(b, " end as k from unnest(");
-  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e)) return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
-  sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v where ", m->table_sql, alias, alias, column->sql);
+  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e))
+    return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
+  sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v where ", m->table_sql, alias,
+             alias, column->sql);
   put_filled(b, parent);
   sql_add(b, " and (");
   put_linked(b, l, (struct rows){.slot = parent}, alias);

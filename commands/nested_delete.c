@@ -1,5 +1,5 @@
-/* Deleting rows, with what hangs on them: all that cascades is collected by one query, then what requires any of it and stays is
- * looked for, then the rows go. */
+/* Deleting rows, with what hangs on them: all that cascades is collected by one query, then what requires any of it
+ * and stays is looked for, then the rows go. */
 #include "commands/nested_inside.h"
 
 #include "base/arena.h"
@@ -66,7 +66,9 @@ static bool step(struct deletion *d, struct sql_build *b, const struct model *m,
 
 /* The first rows: each key an array. */
 static void put_first_rows(struct sql_build *b, const struct doomed *first) {
-  sql_printf(b, "select 0, v[i : i + %zu] collate \"C\" from (select nullif(pg_catalog.current_setting($%u::text, true), '')::text[] as v) as writ_v, ",
+  sql_printf(b,
+             "select 0, v[i : i + %zu] collate \"C\" from (select nullif(pg_catalog.current_setting($%u::text, true), "
+             "'')::text[] as v) as writ_v, ",
              first->model->key->ncolumns - 1, sql_param(b, slot_name(b->mem, first->slot)));
   sql_printf(b, "generate_series(1, cardinality(v), %zu) as i", first->model->key->ncolumns);
 }
@@ -84,14 +86,18 @@ static bool plan_collect(struct deletion *d) {
 
     sql_printf(b, "%sselect %zu as m, ", i ? " union all " : "", c->to);
     put_key(b, alias, d->doomed[c->to].model);
-    sql_printf(b, " collate \"C\" as k from %s as %s where writ_w.m = %zu and ", d->doomed[c->to].model->table_sql, alias, c->from);
+    sql_printf(b, " collate \"C\" as k from %s as %s where writ_w.m = %zu and ", d->doomed[c->to].model->table_sql, alias,
+               c->from);
     put_linked(b, c->link, (struct rows){.row = "writ_w.k"}, alias);
   }
   sql_add(b, ") as writ_x) select ");
   for (size_t i = 0; i < d->ndoomed; i++) {
     if (i) sql_add(b, ", ");
     put_set_slot(b, d->doomed[i].slot);
-    sql_printf(b, "coalesce((select array_agg(writ_u.v)::text from writ_w, unnest(writ_w.k) as writ_u(v) where writ_w.m = %zu), ''), true)", i);
+    sql_printf(b,
+               "coalesce((select array_agg(writ_u.v)::text from writ_w, unnest(writ_w.k) as writ_u(v) where writ_w.m = "
+               "%zu), ''), true)",
+               i);
   }
   return step(d, b, d->doomed[0].model, "collect what cascades");
 }
@@ -149,7 +155,8 @@ static struct doomed *next_to_go(struct deletion *d) {
 
     if (d->doomed[i].gone) continue;
     if (!any) any = &d->doomed[i];
-    for (size_t j = 0; j < d->ndoomed; j++) held |= !d->doomed[j].gone && must_precede(d->doomed[j].model, d->doomed[i].model);
+    for (size_t j = 0; j < d->ndoomed; j++)
+      held |= !d->doomed[j].gone && must_precede(d->doomed[j].model, d->doomed[i].model);
     if (!held) return &d->doomed[i];
   }
   return any;

@@ -46,8 +46,8 @@ static const char *given(const struct nested_data *d, const struct field *f) {
   return NULL;
 }
 
-/* Which row of a batch has the value, which PostgreSQL shows as it writes it: the last one, as the first of two is no violation.
- * NULL: that cannot be told. */
+/* Which row of a batch has the value, which PostgreSQL shows as it writes it: the last one, as the first of two is no
+ * violation. NULL: that cannot be told. */
 static const char *path_in_batch(const struct nested_subject *s, const struct err *e) {
   const struct key *key = violated(s->model, e);
 
@@ -74,9 +74,10 @@ static void explain_unique(const struct model *m, struct err *e) {
     become(e, ERR_REQUIRED_RELATION, 3042, arena_printf(e->mem, "A relation of %s would be broken.", m->name));
     return;
   }
-  become(e, ERR_UNIQUE_VIOLATION, 3010,
-         key ? arena_printf(e->mem, "A unique constraint would be violated on %s. Details: Field name = %s", m->name, key->name)
-             : arena_printf(e->mem, "A unique constraint would be violated on %s.", m->name));
+  become(
+      e, ERR_UNIQUE_VIOLATION, 3010,
+      key ? arena_printf(e->mem, "A unique constraint would be violated on %s. Details: Field name = %s", m->name, key->name)
+          : arena_printf(e->mem, "A unique constraint would be violated on %s.", m->name));
 }
 
 void nested_explain_error(const struct step *step, struct err *e) {
@@ -86,9 +87,11 @@ void nested_explain_error(const struct step *step, struct err *e) {
   if (strcmp(e->sqlstate, "23505") == 0)
     explain_unique(s->model, e);
   else if (strcmp(e->sqlstate, "23503") == 0 && s->removes)
-    become(e, ERR_REQUIRED_RELATION, 3042, arena_printf(e->mem, "A required relation of %s would be broken.", s->model->name));
+    become(e, ERR_REQUIRED_RELATION, 3042,
+           arena_printf(e->mem, "A required relation of %s would be broken.", s->model->name));
   else if (strcmp(e->sqlstate, "23503") == 0)
-    become(e, ERR_FOREIGN_KEY_VIOLATION, 3011, arena_printf(e->mem, "A node that %s is linked to does not exist.", s->model->name));
+    become(e, ERR_FOREIGN_KEY_VIOLATION, 3011,
+           arena_printf(e->mem, "A node that %s is linked to does not exist.", s->model->name));
 }
 
 bool nested_lost_race(const struct step *step, const struct err *e) {

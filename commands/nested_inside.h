@@ -1,8 +1,8 @@
-/* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c (many at
- * once), nested_ops.c (what is done to a parent's children), nested_delete.c, nested_lock.c, nested_error.c.
+/* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c
+ * (many at once), nested_ops.c (what is done to a parent's children), nested_delete.c, nested_lock.c, nested_error.c.
  *
- * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot of a branch
- * that is not taken is empty. Each statement that names a slot's rows does nothing when it is empty. */
+ * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot
+ * of a branch that is not taken is empty. Each statement that names a slot's rows does nothing when it is empty. */
 #ifndef WRIT_COMMANDS_NESTED_INSIDE_H
 #define WRIT_COMMANDS_NESTED_INSIDE_H
 
@@ -35,7 +35,8 @@ struct planner {
 /* What an error of a step is about; a step's subject. */
 struct nested_subject {
   const struct model *model;  /* whose rows it writes */
-  const struct key *unless;   /* it makes a row unless there is one with this key's value: that one came first is a lost race */
+  const struct key *unless;   /* it makes a row unless there is one with this key's value: if there is one by then, that is a
+                               * lost race */
   const struct nested_op *const *batch; /* it makes many rows: each of these creates one */
   size_t nbatch;
   const char *const *paths;      /* by err.item */
@@ -57,13 +58,15 @@ struct birth {
 unsigned slot_take(struct planner *p);
 void slot_give_back(struct planner *p, unsigned to); /* all that were taken after it; 0: all */
 /* Adds the finished statement. */
-bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject, const char *purpose);
+bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject,
+               const char *purpose);
 const struct nested_subject *subject_of(struct planner *p, const struct model *m, const struct key *unless);
 /* "takes a string, not a number" becomes a sentence. False. */
 bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
 const struct drawn *drawn_for(const struct planner *p, const struct model *m);
 void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
 bool plan_draws(struct planner *p);
+bool is_drawn(const struct nested_value *v);
 
 /* " and ..." of a filter over the alias. */
 bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
@@ -82,10 +85,11 @@ const char *now_sql(const void *mem, const struct column *column, const char *ti
 size_t batch_length(const struct nested_data *d, size_t first);
 bool is_batch(const struct nested_op *op, size_t n); /* of so many, or with creates below */
 bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent);
-/* Can the rows of all these wheres be found by one statement? Then that statement: their keys into the slot, but for those that the
- * parent is linked to; 3039 for one that is not there. */
+/* Can the rows of all these wheres be found by one statement? Then that statement: their keys into the slot, but for
+ * those that the parent is linked to; 3039 for one that is not there. */
 bool can_find_all(const struct where_unique *const *wheres, size_t n);
-bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent, unsigned slot);
+bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
+                   unsigned slot);
 
 /* nested_ops.c */
 bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent);

@@ -1,6 +1,6 @@
-/* Locks ahead of the writes, in the same order for everybody: names first (of rows that may not be there yet), then rows, model by
- * model, those of one model in the order of their keys: what the input names, and the children that it will change by way of a row
- * that it names. */
+/* Locks ahead of the writes, in the same order for everybody: names first (of rows that may not be there yet), then
+ * rows, model by model, those of one model in the order of their keys: what the input names, and the children that it
+ * will change by way of a row that it names. */
 #include "commands/nested_inside.h"
 
 #include "base/arena.h"
@@ -29,10 +29,10 @@ struct locks {
   struct planner *p;
   struct wanted *wanted; /* one a model */
   size_t nwanted;
-  struct str *names;     /* a text[]: what is promised to be made once only */
+  struct str *names; /* a text[]: what is promised to be made once only */
 };
 
-/* ---- collecting ----------------------------------------------------------------------------------------------------------- */
+/* ---- collecting ---- */
 
 static bool is_literal(const struct where_unique *where) {
   for (size_t i = 0; i < where->key->ncolumns; i++)
@@ -102,13 +102,15 @@ bool where_is_carried(const struct where_unique *where, const struct nested_data
   value = where->values[0]->literal;
   for (size_t i = 0; i < create->nvalues; i++) {
     const struct nested_value *v = &create->values[i];
-    const struct json *given = v->field == key->fields[0] && v->value && v->value->kind == EXPR_LITERAL ? v->value->literal : NULL;
+    const struct json *given =
+        v->field == key->fields[0] && v->value && v->value->kind == EXPR_LITERAL ? v->value->literal : NULL;
     if (given && given->text && value->text && strcmp(given->text, value->text) == 0) return true;
   }
   return false;
 }
 
-static void want_name(struct locks *l, const struct model *m, const struct where_unique *where, const struct nested_data *create) {
+static void want_name(struct locks *l, const struct model *m, const struct where_unique *where,
+                      const struct nested_data *create) {
   struct str *name = str_new(l->p->mem, 64);
 
   if (!where_is_carried(where, create)) return;
@@ -122,8 +124,10 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
 static void want_below(struct locks *l, struct nested_op *op, const struct route *route) {
   struct route child = {0};
 
-  if (op->nwheres == 1 && is_literal(op->wheres)) child.where = op->wheres;
-  else if (route->where && !op->nwheres) child = longer(l, route, op->field);
+  if (op->nwheres == 1 && is_literal(op->wheres))
+    child.where = op->wheres;
+  else if (route->where && !op->nwheres)
+    child = longer(l, route, op->field);
   want_all(l, op->update, &child);
   want_all(l, op->create, &(struct route){0}); /* a new row has no children yet */
 }
@@ -145,15 +149,17 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
   }
 }
 
-/* ---- statements ------------------------------------------------------------------------------------------------------------ */
+/* ---- statements ---- */
 
 static bool plan_names(struct locks *l) {
   struct sql_build *b = sql_begin(l->p->mem);
 
   if (l->names->len == 1) return true;
   str_char(l->names, '}');
-  sql_printf(b, "select pg_advisory_xact_lock(h) from (select distinct pg_catalog.hashtextextended(v, 0) as h from "
-                "unnest($%u::text[]) as v order by h) as writ_h", sql_param(b, l->names->p));
+  sql_printf(b,
+             "select pg_advisory_xact_lock(h) from (select distinct pg_catalog.hashtextextended(v, 0) as h from "
+             "unnest($%u::text[]) as v order by h) as writ_h",
+             sql_param(b, l->names->p));
   return plan_step(l->p, b, NULL, NULL, "lock names");
 }
 
@@ -192,7 +198,7 @@ static void put_lock_end(struct sql_build *b, const char *alias, const struct mo
 }
 
 static bool put_all_wanted(struct planner *p, struct sql_build *b, const char *alias, const struct wanted *w) {
-  const char *or = "";
+  const char * or = "";
 
   for (size_t i = 0; i < w->n; i++) {
     if (w->wheres[i]->key->ncolumns == 1 && has_key_before(w, i)) continue;
@@ -203,7 +209,8 @@ static bool put_all_wanted(struct planner *p, struct sql_build *b, const char *a
   return true;
 }
 
-/* select the keys of what is at the end of a route: each field's children are a lateral subselect over the row before. */
+/* select the keys of what is at the end of a route: each field's children are a lateral subselect over the row
+ * before. */
 static bool put_route(struct sql_build *b, const struct route *r, const struct model *m, struct err *e) {
   const char *row = sql_alias(b), **rows = arena_array(b->mem, const char *, r->n);
 
@@ -224,7 +231,7 @@ static bool put_route(struct sql_build *b, const struct route *r, const struct m
 
 /* Several ways to the rows, each by its index; one statement locks all of them in the order of their keys. */
 static bool put_union(struct planner *p, struct sql_build *b, const char *alias, const struct wanted *w) {
-  const char *named = sql_alias(b), *or = "";
+  const char *named = sql_alias(b), * or = "";
 
   sql_add(b, "(");
   sql_columns(b, alias, w->model->key->columns, w->model->key->ncolumns);
@@ -264,7 +271,8 @@ static struct wanted *next_by_rank(struct locks *l) {
   struct wanted *next = NULL;
 
   for (size_t i = 0; i < l->nwanted; i++)
-    if ((l->wanted[i].n || l->wanted[i].nroutes) && (!next || l->wanted[i].model->lock_rank < next->model->lock_rank)) next = &l->wanted[i];
+    if ((l->wanted[i].n || l->wanted[i].nroutes) && (!next || l->wanted[i].model->lock_rank < next->model->lock_rank))
+      next = &l->wanted[i];
   return next;
 }
 

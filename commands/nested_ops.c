@@ -17,7 +17,7 @@ struct act {
 
 static const struct model *child_model(const struct act *a) { return link_there(a->link)->model; }
 
-/* ---- texts --------------------------------------------------------------------------------------------------------------- */
+/* ---- texts ---- */
 
 const char *text_3039(struct planner *p, const struct model *m, const struct where_unique *where) {
   return arena_printf(p->mem, "No node of %s was found for %s.", m->name, where->given);
@@ -27,14 +27,16 @@ const char *text_3042(struct planner *p, const struct relation *r) {
   const char *a = r->sides[0].model->name, *b = r->sides[1].model->name;
   bool sorted = strcmp(a, b) <= 0;
 
-  return arena_printf(p->mem, "This would break the required relation %s between %s and %s.", r->name, sorted ? a : b, sorted ? b : a);
+  return arena_printf(p->mem, "This would break the required relation %s between %s and %s.", r->name, sorted ? a : b,
+                      sorted ? b : a);
 }
 
 static const char *text_3041(struct planner *p, const struct act *a) {
   const char *parent = link_here(a->link)->model->name, *child = child_model(a)->name;
 
   if (!a->op->nwheres)
-    return arena_printf(p->mem, "The relation %s has no node of %s connected to this node of %s.", a->link.relation->name, child, parent);
+    return arena_printf(p->mem, "The relation %s has no node of %s connected to this node of %s.", a->link.relation->name,
+                        child, parent);
   return arena_printf(p->mem, "The relation %s does not connect this node of %s to the node of %s for %s.",
                       a->link.relation->name, parent, child, a->op->wheres->given);
 }
@@ -43,7 +45,7 @@ static const char *purpose(struct planner *p, const struct act *a, const char *w
   return arena_printf(p->mem, "%s.%s: %s", link_here(a->link)->model->name, a->op->field->name, what);
 }
 
-/* ---- finding the child ---------------------------------------------------------------------------------------------------- */
+/* ---- finding the child ---- */
 
 /* Text of type text over the one row that is sought: the alias's. */
 typedef void put_found(struct planner *p, struct sql_build *b, const struct act *a, const char *alias);
@@ -63,7 +65,8 @@ static bool put_condition(struct planner *p, struct sql_build *b, const struct a
 }
 
 /* (select <found> from C where ...): NULL when there is none. */
-static bool put_child(struct planner *p, struct sql_build *b, const struct act *a, const struct where_unique *where, put_found *found) {
+static bool put_child(struct planner *p, struct sql_build *b, const struct act *a, const struct where_unique *where,
+                      put_found *found) {
   const char *alias = sql_alias(b);
 
   sql_add(b, "(select ");
@@ -89,45 +92,42 @@ static void found_mine(struct planner *p, struct sql_build *b, const struct act 
   sql_add(b, " end");
 }
 
-/* A condition under which a connect is refused (section 5.2's table). False: never. */
-static bool put_refused(struct sql_build *b, const struct act *a, const char *alias) {
+/* When a connect is refused (docs/nested.md, "Links that are there already"). */
+enum refused { NEVER, ALWAYS, CHILD_HAS_PARENT, PARENT_HAS_CHILD };
+
+static enum refused connect_refused(const struct act *a) {
   const struct relation_side *here = link_here(a->link), *there = link_there(a->link);
 
-  if (here->required && there->required) sql_add(b, "true");
-  else if (here->required && !there->list) put_has_parent(b, a->link, alias);
-  else if (!here->list && there->required && !a->in_create) put_has_child(b, a->link, (struct rows){.slot = a->parent});
-  else return false;
-  return true;
+  if (here->required && there->required) return ALWAYS;
+  if (here->required && !there->list) return CHILD_HAS_PARENT;
+  return !here->list && there->required && !a->in_create ? PARENT_HAS_CHILD : NEVER;
+}
+
+static void put_refused(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  enum refused refused = connect_refused(a);
+
+  sql_add(b, " when ");
+  if (refused == CHILD_HAS_PARENT) put_has_parent(b, a->link, alias);
+  else if (refused == PARENT_HAS_CHILD) put_has_child(b, a->link, (struct rows){.slot = a->parent});
+  else sql_add(b, refused == ALWAYS ? "true" : "false");
+  sql_add(b, " then ");
+  put_fail(b, 3042, text_3042(p, a->link.relation));
 }
 
 /* '' when it is the parent's already. */
 static void found_to_connect(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
-  size_t begin = b->text->len;
+  bool asks = a->parent || connect_refused(a) != NEVER;
 
-  sql_add(b, "case ");
+  if (asks) sql_add(b, "case");
   if (a->parent) {
-    sql_add(b, "when ");
+    sql_add(b, " when ");
     put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
-    sql_add(b, " then '' ");
+    sql_add(b, " then ''");
   }
-  sql_add(b, "when ");
-  if (put_refused(b, a, alias)) {
-    sql_add(b, " then ");
-    put_fail(b, 3042, text_3042(p, a->link.relation));
-    sql_add(b, " else ");
-  } else {
-    b->text->len -= strlen("when ");
-    b->text->p[b->text->len] = '\0';
-    if (!a->parent) {
-      b->text->len = begin;
-      b->text->p[begin] = '\0';
-      put_key_text(b, alias, child_model(a));
-      return;
-    }
-    sql_add(b, "else ");
-  }
+  if (connect_refused(a) != NEVER) put_refused(p, b, a, alias);
+  if (asks) sql_add(b, " else ");
   put_key_text(b, alias, child_model(a));
-  sql_add(b, " end");
+  if (asks) sql_add(b, " end");
 }
 
 static void put_case(struct sql_build *b, unsigned guard) {
@@ -142,8 +142,8 @@ static void put_case_end(struct sql_build *b, unsigned guard) {
 }
 
 /* The child of a where (NULL: the one child of a to-one) into the slot; where there is none, that is an error. */
-static bool plan_child(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found, unsigned guard,
-                       unsigned slot) {
+static bool plan_child(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found,
+                       unsigned guard, unsigned slot) {
   struct sql_build *b = sql_begin(p->mem);
 
   sql_add(b, "select ");
@@ -152,8 +152,10 @@ static bool plan_child(struct planner *p, const struct act *a, const struct wher
   sql_add(b, "coalesce(");
   if (!put_child(p, b, a, where, found)) return false;
   sql_add(b, ", ");
-  if (where) put_fail(b, 3039, text_3039(p, child_model(a), where));
-  else put_fail(b, 3041, text_3041(p, a));
+  if (where)
+    put_fail(b, 3039, text_3039(p, child_model(a), where));
+  else
+    put_fail(b, 3041, text_3041(p, a));
   sql_add(b, ")");
   put_case_end(b, guard);
   sql_add(b, ", true)");
@@ -161,8 +163,8 @@ static bool plan_child(struct planner *p, const struct act *a, const struct wher
 }
 
 /* The same where it is no error: then none is filled, with the parent's key where there is a parent. */
-static bool plan_perhaps(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found, unsigned guard,
-                         unsigned slot, unsigned none) {
+static bool plan_perhaps(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found,
+                         unsigned guard, unsigned slot, unsigned none) {
   struct sql_build *b = sql_begin(p->mem);
 
   sql_add(b, "select ");
@@ -170,8 +172,10 @@ static bool plan_perhaps(struct planner *p, const struct act *a, const struct wh
   sql_add(b, "coalesce(nullif(k, 'none'), ''), true), ");
   put_set_slot(b, none);
   sql_add(b, "case when k = 'none' then ");
-  if (a->parent) sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, a->parent)));
-  else sql_add(b, "'{}'");
+  if (a->parent)
+    sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, a->parent)));
+  else
+    sql_add(b, "'{}'");
   sql_add(b, " else '' end, true) from (select ");
   put_case(b, guard);
   sql_add(b, "coalesce(");
@@ -198,13 +202,15 @@ bool plan_find(struct planner *p, const struct model *m, const struct where_uniq
   sql_printf(b, " from %s as %s where ", m->table_sql, alias);
   if (!where_unique_put(b, where, alias, p->e)) return false;
   sql_add(b, p->lock_root ? " for no key update), " : "), ");
-  if (none) sql_add(b, "null");
-  else put_fail(b, 3039, text_3039(p, m, where));
+  if (none)
+    sql_add(b, "null");
+  else
+    put_fail(b, 3039, text_3039(p, m, where));
   sql_add(b, ") as k offset 0) as writ_k");
   return plan_step(p, b, where->at.path, NULL, arena_printf(p->mem, "find %s", m->name));
 }
 
-/* ---- checks and links ----------------------------------------------------------------------------------------------------- */
+/* ---- checks and links ---- */
 
 /* Refuses where the parent's slot is filled and the condition (NULL: always) is true. */
 static bool plan_refuse(struct planner *p, const struct act *a, bool if_child) {
@@ -252,12 +258,13 @@ static bool plan_attach(struct planner *p, const struct act *a, unsigned child) 
   return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) && plan_link(p, a, child);
 }
 
-/* Of an upsert or connectOrCreate: that its row is there by now is a lost race, if the row would be found by its where. */
+/* Of an upsert or connectOrCreate: that its row is there by now is a lost race, if the row would be found by its
+ * where. */
 static const struct key *unless_of(const struct nested_op *op) {
   return op->nwheres && where_is_carried(op->wheres, op->create) ? op->wheres->key : NULL;
 }
 
-/* ---- operations ------------------------------------------------------------------------------------------------------------ */
+/* ---- operations ---- */
 
 /* Ahead of a create in an update (section 5.1): what becomes of the old child of a to-one. */
 static bool plan_make_room(struct planner *p, const struct act *a) {
@@ -269,7 +276,8 @@ static bool plan_make_room(struct planner *p, const struct act *a) {
 }
 
 /* unless: of an upsert or connectOrCreate, the key that its where names. */
-static bool plan_create_child(struct planner *p, const struct act *a, const struct nested_data *d, const struct key *unless) {
+static bool plan_create_child(struct planner *p, const struct act *a, const struct nested_data *d,
+                              const struct key *unless) {
   unsigned top = p->last_slot;
   struct birth birth = {.guard = a->parent, .unless = unless};
 
@@ -368,11 +376,14 @@ static bool op_upsert_any(struct planner *p, const struct act *a) {
 
   create.parent = none;
   return plan_perhaps(p, a, a->op->wheres, found_any, a->parent, found, none) &&
-         plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) && plan_update(p, a->op->update, found) &&
-         plan_attach(p, a, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
+         plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) &&
+         plan_update(p, a->op->update, found) && plan_attach(p, a, child) &&
+         plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
 
-static bool op_upsert(struct planner *p, const struct act *a) { return a->in_create ? op_upsert_any(p, a) : op_upsert_own(p, a); }
+static bool op_upsert(struct planner *p, const struct act *a) {
+  return a->in_create ? op_upsert_any(p, a) : op_upsert_own(p, a);
+}
 
 static bool op_connect_or_create(struct planner *p, const struct act *a) {
   unsigned child = slot_take(p), none = slot_take(p);
@@ -397,7 +408,7 @@ static bool op_disconnect(struct planner *p, const struct act *a) {
   return plan_own_child(p, a, child) && plan_unlink_own(p, a, child);
 }
 
-/* ---- set ------------------------------------------------------------------------------------------------------------------ */
+/* ---- set ---- */
 
 static bool seen_before(const struct nested_op *op, size_t i) {
   for (size_t j = 0; j < i; j++)
@@ -407,7 +418,8 @@ static bool seen_before(const struct nested_op *op, size_t i) {
 
 static bool all_literal(const struct nested_op *op, const struct key *key) {
   for (size_t i = 0; i < op->nwheres; i++)
-    if (op->wheres[i].key == key && (op->wheres[i].values[0]->kind != EXPR_LITERAL || op->wheres[i].values[0]->was_result)) return false;
+    if (op->wheres[i].key == key && (op->wheres[i].values[0]->kind != EXPR_LITERAL || op->wheres[i].values[0]->was_result))
+      return false;
   return true;
 }
 
@@ -425,8 +437,10 @@ static const struct expr *values_of(struct planner *p, const struct nested_op *o
     n++;
   }
   *list = (struct json){.kind = JSON_ARRAY, .len = n, .items = texts};
-  if (all_literal(op, key)) *x = (struct expr){.kind = EXPR_LITERAL, .literal = list};
-  else *x = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = n};
+  if (all_literal(op, key))
+    *x = (struct expr){.kind = EXPR_LITERAL, .literal = list};
+  else
+    *x = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = n};
   return x;
 }
 
@@ -496,7 +510,7 @@ static bool op_set(struct planner *p, const struct act *a) {
   return plan_unnamed(p, a, unnamed) && plan_unlink_own(p, a, unnamed);
 }
 
-/* ---- many ----------------------------------------------------------------------------------------------------------------- */
+/* ---- many ---- */
 
 static bool op_update_many(struct planner *p, const struct act *a) {
   struct sql_build *b = sql_begin(p->mem);
@@ -518,16 +532,18 @@ static bool op_delete_many(struct planner *p, const struct act *a) {
 
   sql_add(b, "select ");
   put_set_slot(b, children);
-  sql_printf(b, "coalesce((select array_agg(writ_u.v)::text from %s as %s, lateral unnest(", child_model(a)->table_sql, alias);
+  sql_printf(b, "coalesce((select array_agg(writ_u.v)::text from %s as %s, lateral unnest(", child_model(a)->table_sql,
+             alias);
   put_key(b, alias, child_model(a));
   sql_add(b, ") as writ_u(v) where ");
   put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
   if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, a->op->path)) return false;
   sql_add(b, "), ''), true)");
-  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "find many")) && plan_delete(p, child_model(a), children, a->op->path);
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "find many")) &&
+         plan_delete(p, child_model(a), children, a->op->path);
 }
 
-/* ---- all of a node's ------------------------------------------------------------------------------------------------------- */
+/* ---- all of a node's ---- */
 
 typedef bool run_op(struct planner *p, const struct act *a);
 
@@ -566,7 +582,7 @@ bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
   return true;
 }
 
-/* ---- ahead of the parent ---------------------------------------------------------------------------------------------------- */
+/* ---- ahead of the parent ---- */
 
 bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guard, unsigned result) {
   struct act a = {.op = op, .link = link_of(op->field), .in_create = true};
@@ -574,7 +590,8 @@ bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guar
   bool ok;
 
   if (op->kind == NESTED_CREATE) return plan_create(p, op->create, (struct birth){.guard = guard, .result = result});
-  if (op->kind == NESTED_CONNECT) return plan_child(p, &a, op->wheres, found_to_connect, guard, result) && plan_leave(p, &a, result);
+  if (op->kind == NESTED_CONNECT)
+    return plan_child(p, &a, op->wheres, found_to_connect, guard, result) && plan_leave(p, &a, result);
   none = slot_take(p);
   ok = plan_perhaps(p, &a, op->wheres, found_to_connect, guard, result, none) &&
        (op->kind != NESTED_UPSERT || plan_update(p, op->update, result)) && plan_leave(p, &a, result) &&

@@ -51,7 +51,7 @@ bool nested_refuse(struct err *e, int prisma_code, const char *path, const char 
   return false;
 }
 
-/* ---- the input as a tree, whether it is a literal or holds references ------------------------------------------------- */
+/* ---- the input as a tree, whether it is a literal or holds references ---- */
 
 static enum json_kind kind_of(const struct expr *x) {
   bool is_result;
@@ -73,9 +73,12 @@ static const char *below(struct reader *r, const char *path, const char *name) {
   str_add(s, path);
   str_char(s, '/');
   for (; *name; name++)
-    if (*name == '~') str_add(s, "~0");
-    else if (*name == '/') str_add(s, "~1");
-    else str_char(s, *name);
+    if (*name == '~')
+      str_add(s, "~0");
+    else if (*name == '/')
+      str_add(s, "~1");
+    else
+      str_char(s, *name);
   return s->p;
 }
 
@@ -85,7 +88,7 @@ static bool must_be_object(struct reader *r, const struct expr *x, const char *p
   return is_object(x) || nested_refuse(r->e, 0, path, "An object is expected here, not %s.", what(x));
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static const char *hint(struct reader *r, const char *name, const char *const *names) {
   const char *near = yaml_nearest(name, names);
@@ -99,7 +102,7 @@ static bool unknown_field(struct reader *r, const struct model *m, const char *n
   return nested_refuse(r->e, 0, path, "%s has no field \"%.100s\".%s", m->name, name, hint(r, name, names));
 }
 
-/* ---- where -------------------------------------------------------------------------------------------------------------- */
+/* ---- where ---- */
 
 static bool too_long(const struct field *f, const struct expr *value) {
   size_t characters = 0;
@@ -120,7 +123,7 @@ static bool read_where(struct reader *r, const struct model *m, const struct exp
   return where_unique_read(r->mem, m, x, (struct input_place){.mem = r->mem, .path = path}, out, r->e);
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------------------------------ */
+/* ---- scalars ---- */
 
 static void add_value(struct reader *r, struct nested_data *d, struct nested_value v) {
   arena_grow(r->mem, d->values, d->nvalues);
@@ -134,18 +137,17 @@ static bool is_number(const struct field *f) {
 /* {set: x}, {increment: 1}, {push: [..]}: the one member, NULL for none. */
 static bool read_change(struct reader *r, const struct field *f, const struct expr *x, const char *path, bool create,
                         struct nested_value *v) {
-  static const char *const names[] = {[HOW_SET] = "set",           [HOW_INCREMENT] = "increment",
-                                      [HOW_DECREMENT] = "decrement", [HOW_MULTIPLY] = "multiply",
-                                      [HOW_DIVIDE] = "divide",     [HOW_PUSH] = "push",
-                                      [HOW_REMOVE] = "remove",     NULL};
+  static const char *const names[] = {
+      [HOW_SET] = "set",       [HOW_INCREMENT] = "increment", [HOW_DECREMENT] = "decrement", [HOW_MULTIPLY] = "multiply",
+      [HOW_DIVIDE] = "divide", [HOW_PUSH] = "push",           [HOW_REMOVE] = "remove",       NULL};
   int how = 0;
 
   v->value = NULL;
   if (!expr_len(x)) return true;
   while (names[how] && strcmp(names[how], expr_key(x, 0)) != 0) how++;
   if (!names[how] || (create && how != HOW_SET) || (how != HOW_SET && (how >= HOW_PUSH) != f->list))
-    return nested_refuse(r->e, 0, below(r, path, expr_key(x, 0)), "\"%.100s\" is not offered for the field %s.%s", expr_key(x, 0),
-                         f->name, hint(r, expr_key(x, 0), names));
+    return nested_refuse(r->e, 0, below(r, path, expr_key(x, 0)), "\"%.100s\" is not offered for the field %s.%s",
+                         expr_key(x, 0), f->name, hint(r, expr_key(x, 0), names));
   if (expr_len(x) > 1) return nested_refuse(r->e, 0, path, "Only one change of the field %s can be made at once.", f->name);
   v->how = (enum nested_how)how;
   v->value = expr_item(r->mem, x, 0);
@@ -158,7 +160,8 @@ static const struct expr *empty_list(struct reader *r) {
   return expr_literal(r->mem, &empty);
 }
 
-static bool read_list(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
+static bool read_list(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x,
+                      const char *path) {
   struct nested_value v = {.field = f, .path = path};
 
   if (expr_is_null(x)) return true;
@@ -171,7 +174,8 @@ static bool read_list(struct reader *r, struct nested_data *d, const struct fiel
     if (expr_is_null(v.value)) v.value = empty_list(r);
   }
   for (size_t i = 0; is_array(v.value) && i < expr_len(v.value); i++) {
-    if (expr_is_null(expr_item(r->mem, v.value, i))) return nested_refuse(r->e, 0, element(r, v.path, i), "A list holds no nulls.");
+    if (expr_is_null(expr_item(r->mem, v.value, i)))
+      return nested_refuse(r->e, 0, element(r, v.path, i), "A list holds no nulls.");
     if (!check_length(r, f, expr_item(r->mem, v.value, i), element(r, v.path, i))) return false;
   }
   add_value(r, d, v);
@@ -185,20 +189,25 @@ static bool read_only(struct reader *r, const struct nested_data *d, const struc
   return true;
 }
 
-static bool read_null(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
+static bool read_null(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x,
+                      const char *path) {
   if (!f->required) {
     add_value(r, d, (struct nested_value){.field = f, .value = x, .path = path});
     return true;
   }
-  if (!d->create) return nested_refuse(r->e, 3020, path, "The required field %s of %s cannot be null.", f->name, d->model->name);
+  if (!d->create)
+    return nested_refuse(r->e, 3020, path, "The required field %s of %s cannot be null.", f->name, d->model->name);
   if (f->source == SOURCE_DEFAULT)
-    return nested_refuse(r->e, 3036, path, "The field %s of %s is required: null is no value for it.", f->name, d->model->name);
-  if (f->source == SOURCE_CLIENT) return nested_refuse(r->e, 0, path, "The field %s of %s needs a value.", f->name, d->model->name);
+    return nested_refuse(r->e, 3036, path, "The field %s of %s is required: null is no value for it.", f->name,
+                         d->model->name);
+  if (f->source == SOURCE_CLIENT)
+    return nested_refuse(r->e, 0, path, "The field %s of %s needs a value.", f->name, d->model->name);
   add_value(r, d, (struct nested_value){.field = f, .path = path}); /* a key: generated */
   return true;
 }
 
-static bool read_scalar(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
+static bool read_scalar(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x,
+                        const char *path) {
   struct nested_value v = {.field = f, .value = x, .path = path};
 
   if (!read_only(r, d, f, path)) return false;
@@ -227,7 +236,7 @@ static bool absent_scalar(struct reader *r, struct nested_data *d, const struct 
   return true;
 }
 
-/* ---- nested operations -------------------------------------------------------------------------------------------------- */
+/* ---- nested operations ---- */
 
 static bool offered(const struct nested_data *d, const struct field *f, enum nested_kind kind) {
   switch (kind) {
@@ -242,8 +251,8 @@ static bool offered(const struct nested_data *d, const struct field *f, enum nes
   }
 }
 
-static bool read_data(struct reader *r, const struct model *m, const struct field *from, const struct expr *x, const char *path,
-                      bool create, struct nested_data **out);
+static bool read_data(struct reader *r, const struct model *m, const struct field *from, const struct expr *x,
+                      const char *path, bool create, struct nested_data **out);
 
 static bool is_member(const struct expr *x, const char *const *names, const char **unknown) {
   for (size_t i = 0; i < expr_len(x); i++) {
@@ -261,7 +270,8 @@ static bool read_members(struct reader *r, const struct expr *x, const char *pat
 
   if (!must_be_object(r, x, path)) return false;
   if (!is_member(x, names, &unknown))
-    return nested_refuse(r->e, 0, below(r, path, unknown), "\"%.100s\" is not expected here.%s", unknown, hint(r, unknown, names));
+    return nested_refuse(r->e, 0, below(r, path, unknown), "\"%.100s\" is not expected here.%s", unknown,
+                         hint(r, unknown, names));
   for (; *names; names++)
     if (!expr_member(r->mem, x, *names)) return nested_refuse(r->e, 0, path, "\"%s\" is missing.", *names);
   return true;
@@ -269,7 +279,8 @@ static bool read_members(struct reader *r, const struct expr *x, const char *pat
 
 static bool read_part(struct reader *r, const struct nested_op *op, const struct expr *x, const char *name, bool create,
                       struct nested_data **out) {
-  return read_data(r, field_there(op->field)->model, op->field, expr_member(r->mem, x, name), below(r, op->path, name), create, out);
+  return read_data(r, field_there(op->field)->model, op->field, expr_member(r->mem, x, name), below(r, op->path, name),
+                   create, out);
 }
 
 static bool read_one_where(struct reader *r, struct nested_op *op, const struct expr *x, const char *path) {
@@ -309,7 +320,8 @@ static bool read_update_many(struct reader *r, struct nested_op *op, const struc
 static bool read_connect_or_create(struct reader *r, struct nested_op *op, const struct expr *x) {
   static const char *const members[] = {"where", "create", NULL};
 
-  return read_members(r, x, op->path, members) && read_one_where(r, op, expr_member(r->mem, x, "where"), below(r, op->path, "where")) &&
+  return read_members(r, x, op->path, members) &&
+         read_one_where(r, op, expr_member(r->mem, x, "where"), below(r, op->path, "where")) &&
          read_part(r, op, x, "create", true, &op->create);
 }
 
@@ -344,7 +356,8 @@ static struct nested_op *add_op(struct reader *r, struct nested_data *d, enum ne
 }
 
 /* set: one operation, however many it names. */
-static bool read_set(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
+static bool read_set(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x,
+                     const char *path) {
   size_t n = is_array(x) ? expr_len(x) : 1;
   struct where_unique *wheres = arena_array(r->mem, struct where_unique, n ? n : 1);
   struct nested_op *op = add_op(r, d, NESTED_SET, f, path);
@@ -358,14 +371,16 @@ static bool read_set(struct reader *r, struct nested_data *d, const struct field
   return true;
 }
 
-static bool read_kind(struct reader *r, struct nested_data *d, const struct field *f, enum nested_kind kind, const struct expr *x,
-                      const char *path) {
+static bool read_kind(struct reader *r, struct nested_data *d, const struct field *f, enum nested_kind kind,
+                      const struct expr *x, const char *path) {
   size_t n = is_array(x) ? expr_len(x) : 1;
 
   if (expr_is_null(x) || is_false(x)) return true;
   if (x->kind == EXPR_RESULT)
-    return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for the input of \"%s\".", kind_names[kind]);
-  if (is_array(x) && !f->list) return nested_refuse(r->e, 0, path, "The field %s is no list: one object is expected.", f->name);
+    return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for the input of \"%s\".",
+                         kind_names[kind]);
+  if (is_array(x) && !f->list)
+    return nested_refuse(r->e, 0, path, "The field %s is no list: one object is expected.", f->name);
   if (kind == NESTED_SET) return read_set(r, d, f, x, path);
   for (size_t i = 0; i < n; i++) {
     const struct expr *item = is_array(x) ? expr_item(r->mem, x, i) : x;
@@ -378,18 +393,21 @@ static bool read_kind(struct reader *r, struct nested_data *d, const struct fiel
 }
 
 /* Those of a to-one: one at most (decision 10), and a required one of a create must have one. */
-static bool count_ops(struct reader *r, const struct nested_data *d, const struct field *f, const struct expr *x, const char *path) {
+static bool count_ops(struct reader *r, const struct nested_data *d, const struct field *f, const struct expr *x,
+                      const char *path) {
   const char *first = NULL;
 
   for (size_t i = 0; x && i < expr_len(x); i++) {
     const struct expr *item = expr_item(r->mem, x, i);
     if (expr_is_null(item) || is_false(item)) continue;
     if (first && !f->list)
-      return nested_refuse(r->e, 0, path, "\"%s\" and \"%s\" cannot both be given for the field %s.", first, expr_key(x, i), f->name);
+      return nested_refuse(r->e, 0, path, "\"%s\" and \"%s\" cannot both be given for the field %s.", first, expr_key(x, i),
+                           f->name);
     first = expr_key(x, i);
   }
   if (!f->required || !d->create || first) return true;
-  return nested_refuse(r->e, 3032, path, "The field %s of type %s needs a create or connect.", f->name, field_there(f)->model->name);
+  return nested_refuse(r->e, 3032, path, "The field %s of type %s needs a create or connect.", f->name,
+                       field_there(f)->model->name);
 }
 
 static bool check_offered(struct reader *r, const struct nested_data *d, const struct field *f, const struct expr *x,
@@ -404,8 +422,8 @@ static bool check_offered(struct reader *r, const struct nested_data *d, const s
     size_t j = 0;
     while (j < n && strcmp(names[j], expr_key(x, i)) != 0) j++;
     if (j == n)
-      return nested_refuse(r->e, 0, below(r, path, expr_key(x, i)), "\"%.100s\" is not offered for the field %s here.%s", expr_key(x, i),
-                           f->name, hint(r, expr_key(x, i), names));
+      return nested_refuse(r->e, 0, below(r, path, expr_key(x, i)), "\"%.100s\" is not offered for the field %s here.%s",
+                           expr_key(x, i), f->name, hint(r, expr_key(x, i), names));
   }
   return true;
 }
@@ -429,7 +447,8 @@ static bool check_names(struct reader *r, const struct nested_data *d, const str
 
     if (!f) return unknown_field(r, d->model, expr_key(x, i), path);
     if (f == back_field(d->from))
-      return nested_refuse(r->e, 0, path, "The field %s of %s leads back to where this was reached from.", f->name, d->model->name);
+      return nested_refuse(r->e, 0, path, "The field %s of %s leads back to where this was reached from.", f->name,
+                           d->model->name);
   }
   return true;
 }
@@ -457,13 +476,14 @@ static bool read_ops(struct reader *r, struct nested_data *d, const struct expr 
   return true;
 }
 
-static bool read_data(struct reader *r, const struct model *m, const struct field *from, const struct expr *x, const char *path,
-                      bool create, struct nested_data **out) {
+static bool read_data(struct reader *r, const struct model *m, const struct field *from, const struct expr *x,
+                      const char *path, bool create, struct nested_data **out) {
   struct nested_data *d = arena_new(r->mem, struct nested_data);
 
   *d = (struct nested_data){.model = m, .from = from, .create = create, .path = path};
   *out = d;
-  if (x->kind == EXPR_RESULT) return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for an object.");
+  if (x->kind == EXPR_RESULT)
+    return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for an object.");
   if (!must_be_object(r, x, path) || !check_names(r, d, x) || !read_scalars(r, d, x)) return false;
   for (size_t i = 0; i < m->nfields; i++) {
     const struct field *f = &m->fields[i];
@@ -474,7 +494,7 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
   return read_ops(r, d, x);
 }
 
-/* ---- the root ------------------------------------------------------------------------------------------------------------ */
+/* ---- the root ---- */
 
 static bool read_root_where(struct reader *r, const struct nested_input *input, struct nested_root *root) {
   struct where_unique *where = arena_new(r->mem, struct where_unique);
@@ -484,8 +504,8 @@ static bool read_root_where(struct reader *r, const struct nested_input *input, 
   return read_where(r, root->model, input->where, "/where", where);
 }
 
-static bool read_root_data(struct reader *r, const struct nested_root *root, const struct expr *x, const char *name, bool create,
-                           struct nested_data **out) {
+static bool read_root_data(struct reader *r, const struct nested_root *root, const struct expr *x, const char *name,
+                           bool create, struct nested_data **out) {
   static const struct json none = {.kind = JSON_OBJECT};
 
   if (!x && create && strcmp(name, "data") == 0) x = expr_literal(r->mem, &none); /* of a model with a generated key alone */

@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-/* ---- values ------------------------------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
-/* time: an expression of type timestamp with time zone. The answer shows milliseconds, so that is what is kept: what a client
- * read is what it can filter by. */
+/* time: an expression of type timestamp with time zone. The answer shows milliseconds, so that is what is kept: what
+ * a client read is what it can filter by. */
 const char *now_sql(const void *mem, const struct column *column, const char *time) {
   bool zoned = strstr(column->cast_sql, "with time zone") || strstr(column->cast_sql, "timestamptz");
 
@@ -41,7 +41,7 @@ bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_d
   return true;
 }
 
-/* ---- make a row --------------------------------------------------------------------------------------------------------- */
+/* ---- make a row ---- */
 
 /* Columns of links: to the parent, and to children that were made or found ahead. */
 struct holding {
@@ -79,8 +79,8 @@ static void put_columns(struct sql_build *b, const struct nested_data *d, const 
   sql_add(b, draws_sequence(d) ? ") overriding system value select " : ") select ");
 }
 
-static bool put_insert(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct holding *holdings, size_t n,
-                       unsigned guard) {
+static bool put_insert(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct holding *holdings,
+                       size_t n, unsigned guard) {
   const char *comma = "";
 
   put_columns(b, d, holdings, n);
@@ -105,14 +105,16 @@ static void put_kept_key(struct sql_build *b, const struct model *m, unsigned sl
   sql_add(b, "coalesce((select ");
   put_key(b, "writ_i", m);
   sql_add(b, "::text from writ_i), ");
-  if (keep) sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, slot)));
-  else sql_add(b, "''");
+  if (keep)
+    sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, slot)));
+  else
+    sql_add(b, "''");
   sql_add(b, "), true)");
 }
 
 /* A row that nobody asks for is a plain INSERT. */
-static bool plan_insert(struct planner *p, const struct nested_data *d, const struct birth *birth, const struct holding *holdings,
-                        size_t n) {
+static bool plan_insert(struct planner *p, const struct nested_data *d, const struct birth *birth,
+                        const struct holding *holdings, size_t n) {
   struct sql_build *b = sql_begin(p->mem);
   bool asked = birth->result || birth->also;
 
@@ -120,7 +122,8 @@ static bool plan_insert(struct planner *p, const struct nested_data *d, const st
   if (!put_insert(p, b, d, holdings, n, birth->guard)) return false;
   if (asked) {
     sql_add(b, " returning ");
-    for (size_t i = 0; i < d->model->key->ncolumns; i++) sql_printf(b, "%s%s", i ? ", " : "", d->model->key->columns[i]->sql);
+    for (size_t i = 0; i < d->model->key->ncolumns; i++)
+      sql_printf(b, "%s%s", i ? ", " : "", d->model->key->columns[i]->sql);
     sql_add(b, ") select ");
     if (birth->result) put_kept_key(b, d->model, birth->result, false);
     if (birth->result && birth->also) sql_add(b, ", ");
@@ -154,7 +157,7 @@ bool plan_create(struct planner *p, const struct nested_data *d, struct birth bi
   return true;
 }
 
-/* ---- change a row -------------------------------------------------------------------------------------------------------- */
+/* ---- change a row ---- */
 
 static bool put_number_change(struct planner *p, struct sql_build *b, const char *alias, const struct nested_data *d,
                               const struct nested_value *v) {
@@ -171,11 +174,10 @@ static bool put_change(struct planner *p, struct sql_build *b, const char *alias
 
   switch (v->how) {
   case HOW_SET: return put_given(p, b, d, v);
-  case HOW_PUSH:
-    sql_printf(b, "coalesce(%s.%s, '{}') || ", alias, column);
-    return put_given(p, b, d, v);
+  case HOW_PUSH: sql_printf(b, "coalesce(%s.%s, '{}') || ", alias, column); return put_given(p, b, d, v);
   case HOW_REMOVE:
-    sql_printf(b, "array(select writ_u.v from unnest(%s.%s) with ordinality as writ_u(v, o) where not writ_u.v = any (", alias, column);
+    sql_printf(b, "array(select writ_u.v from unnest(%s.%s) with ordinality as writ_u(v, o) where not writ_u.v = any (",
+               alias, column);
     if (!put_given(p, b, d, v)) return false;
     sql_add(b, ") order by writ_u.o)");
     return true;
@@ -185,8 +187,8 @@ static bool put_change(struct planner *p, struct sql_build *b, const char *alias
 
 /* Two updates always differ (docs/nested.md, updatedAt). */
 static void put_updated_at(struct sql_build *b, const char *alias, const struct column *column) {
-  sql_printf(b, ", %s = greatest(%s, %s.%s + interval '1 ms')", column->sql, now_sql(b->mem, column, "clock_timestamp()"), alias,
-             column->sql);
+  sql_printf(b, ", %s = greatest(%s, %s.%s + interval '1 ms')", column->sql, now_sql(b->mem, column, "clock_timestamp()"),
+             alias, column->sql);
 }
 
 bool put_assignments(struct planner *p, struct sql_build *b, const char *alias, const struct nested_data *d) {

@@ -4,13 +4,15 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-struct link link_of(const struct field *f) { return (struct link){f->relation, f->side}; }
+struct link link_of(const struct field *f) {
+  return (struct link){f->relation, f->side};
+}
 const struct relation_side *link_here(struct link l) { return &l.relation->sides[l.side]; }
 const struct relation_side *link_there(struct link l) { return &l.relation->sides[!l.side]; }
 bool link_is_here(struct link l) { return l.relation->storage == LINK_INLINE && l.relation->holder == l.side; }
 bool link_is_there(struct link l) { return l.relation->storage == LINK_INLINE && l.relation->holder != l.side; }
 
-/* ---- slots -------------------------------------------------------------------------------------------------------------- */
+/* ---- slots ---- */
 
 const char *slot_name(const void *mem, unsigned slot) { return arena_printf(mem, "writ.n%u", slot); }
 
@@ -42,7 +44,8 @@ static void put_array(struct sql_build *b, unsigned slot) {
 
 void put_key(struct sql_build *b, const char *alias, const struct model *m) {
   sql_add(b, "array[");
-  for (size_t i = 0; i < m->key->ncolumns; i++) sql_printf(b, "%s%s.%s::text", i ? ", " : "", alias, m->key->columns[i]->sql);
+  for (size_t i = 0; i < m->key->ncolumns; i++)
+    sql_printf(b, "%s%s.%s::text", i ? ", " : "", alias, m->key->columns[i]->sql);
   sql_add(b, "]");
 }
 
@@ -79,7 +82,8 @@ void put_among(struct sql_build *b, const char *alias, const struct column *cons
     put_among_one(b, alias, columns[0], rows);
   } else if (rows.row) {
     for (size_t i = 0; i < n; i++)
-      sql_printf(b, "%s%s.%s = %s[%zu]::%s", i ? " and " : "", alias, columns[i]->sql, rows.row, i + 1, columns[i]->cast_sql);
+      sql_printf(b, "%s%s.%s = %s[%zu]::%s", i ? " and " : "", alias, columns[i]->sql, rows.row, i + 1,
+                 columns[i]->cast_sql);
   } else {
     put_among_several(b, alias, columns, n, rows);
   }
@@ -93,7 +97,7 @@ static void put_keys(struct sql_build *b, const char *alias, const struct model 
   put_among(b, alias, m->key->columns, m->key->ncolumns, rows);
 }
 
-/* ---- links -------------------------------------------------------------------------------------------------------------- */
+/* ---- links ---- */
 
 void put_linked(struct sql_build *b, struct link l, struct rows parents, const char *child) {
   const struct relation_side *here = link_here(l), *there = link_there(l);
@@ -119,7 +123,8 @@ void put_linked(struct sql_build *b, struct link l, struct rows parents, const c
 }
 
 static void put_not_null(struct sql_build *b, const char *alias, const struct relation_side *side) {
-  for (size_t i = 0; i < side->ncolumns; i++) sql_printf(b, "%s%s.%s is not null", i ? " and " : "", alias, side->columns[i]->sql);
+  for (size_t i = 0; i < side->ncolumns; i++)
+    sql_printf(b, "%s%s.%s is not null", i ? " and " : "", alias, side->columns[i]->sql);
 }
 
 void put_has_parent(struct sql_build *b, struct link l, const char *child) {
@@ -130,9 +135,12 @@ void put_has_parent(struct sql_build *b, struct link l, const char *child) {
     put_not_null(b, child, there);
     return;
   }
-  sql_printf(b, "exists (select from %s as %s where ", link_is_here(l) ? here->model->table_sql : l.relation->table_sql, other);
-  if (link_is_here(l)) sql_match(b, other, here->columns, child, there->model->key->columns, here->ncolumns);
-  else sql_match(b, other, there->columns, child, there->model->key->columns, there->ncolumns);
+  sql_printf(b, "exists (select from %s as %s where ", link_is_here(l) ? here->model->table_sql : l.relation->table_sql,
+             other);
+  if (link_is_here(l))
+    sql_match(b, other, here->columns, child, there->model->key->columns, here->ncolumns);
+  else
+    sql_match(b, other, there->columns, child, there->model->key->columns, there->ncolumns);
   sql_add(b, ")");
 }
 
@@ -179,7 +187,8 @@ static bool put_nulls(struct sql_build *b, const struct relation_side *holder, c
 static bool put_unlink(struct sql_build *b, struct link l, bool of_parents, unsigned slot, unsigned guard) {
   struct rows rows = {.slot = slot};
   const char *alias = sql_alias(b);
-  const struct relation_side *own = of_parents ? link_here(l) : link_there(l), *holder = &l.relation->sides[l.relation->holder];
+  const struct relation_side *own = of_parents ? link_here(l) : link_there(l),
+                             *holder = &l.relation->sides[l.relation->holder];
   bool any = true;
 
   if (l.relation->storage == LINK_TABLE) {
@@ -187,8 +196,10 @@ static bool put_unlink(struct sql_build *b, struct link l, bool of_parents, unsi
     put_side(b, alias, own, rows);
   } else {
     any = put_nulls(b, holder, alias);
-    if (own == holder) put_keys(b, alias, own->model, rows);
-    else put_side(b, alias, holder, rows);
+    if (own == holder)
+      put_keys(b, alias, own->model, rows);
+    else
+      put_side(b, alias, holder, rows);
   }
   put_if_filled(b, " and ", guard);
   return any;
@@ -223,7 +234,8 @@ bool put_unlink_pair(struct sql_build *b, struct link l, unsigned parent, unsign
 
 /* v[i]::text, ... from ...: one row for each of those in the slot. */
 static void put_slices(struct sql_build *b, unsigned slot, const struct relation_side *side) {
-  for (size_t i = 0; i < side->ncolumns; i++) sql_printf(b, "%sv[i + %zu]::%s", i ? ", " : "", i, side->columns[i]->cast_sql);
+  for (size_t i = 0; i < side->ncolumns; i++)
+    sql_printf(b, "%sv[i + %zu]::%s", i ? ", " : "", i, side->columns[i]->cast_sql);
   sql_add(b, " from (select ");
   put_array(b, slot);
   sql_printf(b, " as v offset 0) as writ_v, generate_series(1, cardinality(v), %zu) as i", side->ncolumns);

@@ -1,8 +1,9 @@
-/* Pieces of the statements of nested mutations: keys of rows in slots, and links between rows, wherever they are stored.
+/* Pieces of the statements of nested mutations: keys of rows in slots, and links between rows, wherever they are
+ * stored.
  *
- * A slot is a setting of the transaction (writ.n1, writ.n2 ...). It holds the keys of rows of one model, one behind the other, each
- * as many elements as the key has columns, as a text array; or it is empty: no row, which also is how a branch is not taken. The
- * name is a parameter: one prepared text serves every place in a tree. */
+ * A slot is a setting of the transaction (writ.n1, writ.n2 ...). It holds the keys of rows of one model, one behind
+ * the other, each as many elements as the key has columns, as a text array; or it is empty: no row, which also is how
+ * a branch is not taken. The name is a parameter: one prepared text serves every place in a tree. */
 #ifndef WRIT_COMMANDS_NESTED_SQL_H
 #define WRIT_COMMANDS_NESTED_SQL_H
 
@@ -49,8 +50,8 @@ void put_has_child(struct sql_build *b, struct link l, struct rows parents);
 /* writ.fail(...) with a number of Prisma 1 (docs/errors.md); the message is a parameter. */
 void put_fail(struct sql_build *b, int prisma_code, const char *message);
 
-/* Whole statements that take links away, of the rows in the slots, where guard (0: none) is filled. Of columns that can be NULL
- * in no way nothing is taken; false: there is nothing to do. */
+/* Whole statements that take links away, of the rows in the slots, where guard (0: none) is filled. Of columns that
+ * can be NULL in no way nothing is taken; false: there is nothing to do. */
 bool put_unlink_parents(struct sql_build *b, struct link l, unsigned parents, unsigned guard);
 bool put_unlink_children(struct sql_build *b, struct link l, unsigned children, unsigned guard);
 bool put_unlink_pair(struct sql_build *b, struct link l, unsigned parent, unsigned child);
