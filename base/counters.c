@@ -13,6 +13,19 @@ struct counters_page *counters_create(unsigned slots) {
   return page;
 }
 
+bool counters_wait_begin(const struct counters_page *page, struct counters *own, unsigned most) {
+  unsigned n = 0;
+
+  __atomic_store_n(&own->waiting, 1, __ATOMIC_SEQ_CST);
+  for (uint32_t i = 0; i < page->slots; i++)
+    n += page->slot[i].pool == own->pool && __atomic_load_n(&page->slot[i].waiting, __ATOMIC_SEQ_CST);
+  if (n <= most) return true;
+  counters_wait_end(own);
+  return false;
+}
+
+void counters_wait_end(struct counters *own) { __atomic_store_n(&own->waiting, 0, __ATOMIC_SEQ_CST); }
+
 unsigned counters_bucket(int64_t us) {
   unsigned i = 0;
 

@@ -3,8 +3,10 @@
 #ifndef WRIT_BASE_COUNTERS_H
 #define WRIT_BASE_COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+enum { COUNTERS_POOLS = 3 };
 enum { COUNTERS_BUCKETS = 14 }; /* request seconds: 0.5 ms * 2^i up to 4.096 s, then +Inf */
 
 struct counters {
@@ -12,23 +14,34 @@ struct counters {
   uint64_t status[6];       /* answers by hundreds: [2] = 2xx ... [5]; [0], [1] stay 0 */
   uint64_t commits, rollbacks, retries, lost_connections, connects, unknown_outcomes, cancels, undelivered;
   uint64_t flights;         /* round trips that carried a transaction */
-  uint64_t request_us, postgres_us;        /* sums */
+  uint64_t deliveries, delivery_failures, dead_letters, lost_leases; /* of after-hooks */
+  uint64_t hooks_passed, hooks_refused, hooks_failed;
+  uint64_t handlers_done, handlers_refused, handlers_failed, handlers_busy;
+  uint64_t replays;         /* answers that were stored ones */
+  uint64_t request_us, postgres_us, hook_us, handler_us; /* sums */
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
-  uint32_t inside;          /* pool of the slot */
-  /* Of border and inside workers; written by the supervisor. A slot may change its pool at a reload, counters must not. */
-  uint64_t starts[2], crashes[2];
+  uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners */
+  uint32_t handler;         /* 1: an inside worker in a handler, or waiting (commands/crowd.c); cleared when it has ended */
+  uint32_t waiting;         /* 1: this worker waits for a lock that another request holds */
+  /* By pool; written by the supervisor. A slot may change its pool at a reload, counters must not. */
+  uint64_t starts[COUNTERS_POOLS], crashes[COUNTERS_POOLS];
 } __attribute__((aligned(64)));
 
 struct counters_page {
   uint32_t slots;
   uint64_t reloads, reload_failures; /* written by the supervisor */
+  uint64_t outbox_waiting, outbox_dead, outbox_oldest_ms; /* as the runner saw them that looked last */
   struct counters slot[];
 };
 
 /* MAP_SHARED | MAP_ANONYMOUS, made before the first fork; never freed. NULL with errno on failure. */
 struct counters_page *counters_create(unsigned slots);
+/* A place among those of one pool that wait, of which there are most; false: all are taken. Two that come for the last one
+ * at the same moment may both be sent away. A worker that dies keeps its place until the supervisor clears its block. */
+bool counters_wait_begin(const struct counters_page *page, struct counters *own, unsigned most);
+void counters_wait_end(struct counters *own);
 /* The bucket of a request that took us microseconds. */
 unsigned counters_bucket(int64_t us);
 

@@ -84,6 +84,10 @@ const char *err_name(const struct err *e) {
   }
 }
 
+bool err_is_own(const struct err *e, const char *code) {
+  return e->code == ERR_OWN && e->own_code && strcmp(e->own_code, code) == 0;
+}
+
 const char *err_title(int status) {
   size_t i;
 

@@ -49,6 +49,7 @@ bool err_fill(struct err *e, enum err_code code, const char *file, int line, con
     __attribute__((format(printf, 5, 6)));
 
 const char *err_name(const struct err *e);             /* "UNIQUE_VIOLATION", or the own code */
+bool err_is_own(const struct err *e, const char *code); /* a code of an application, or of our own SQL, by name */
 const char *err_title(int status);                     /* "Conflict": the HTTP reason phrase */
 bool err_lookup(const char *name, enum err_code *code); /* by name, for writ.fail('NOT_FOUND', ...) */
 int err_status(enum err_code code);                    /* of err.def; ERR_OWN: 422 */

@@ -316,11 +316,19 @@ static void *region_alloc(size_t size) {
 
 static void region_free(void *p) { (void)p; }
 
+/* A module that uses jansson shares it with us: what it takes must be its own. */
 static json_t *parse(const void *mem, const char *text, size_t len, json_error_t *error) {
+  json_malloc_t theirs;
+  json_free_t theirs_free;
+  json_t *tree;
+
+  json_get_alloc_funcs(&theirs, &theirs_free);
   json_set_alloc_funcs(region_alloc, region_free);
   region.mem = mem;
   region.at = region.end = NULL;
-  return json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+  tree = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, error);
+  json_set_alloc_funcs(theirs, theirs_free);
+  return tree;
 }
 
 bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root,

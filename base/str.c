@@ -145,3 +145,12 @@ void str_sql_ident(struct str *s, const char *name) {
 bool str_starts(const char *text, const char *prefix) {
   return strncmp(text, prefix, strlen(prefix)) == 0;
 }
+
+void str_sql_element(struct str *s, const char *text) {
+  str_char(s, '"');
+  for (; *text; text++) {
+    if (*text == '"' || *text == '\\') str_char(s, '\\');
+    str_char(s, *text);
+  }
+  str_char(s, '"');
+}

@@ -26,5 +26,7 @@ void str_json_bytes(struct str *s, const char *text, size_t n);
 /* An SQL string literal in quotes (E'' when a backslash is in it; NULL text: NULL), and an SQL identifier in quotes. */
 void str_sql_literal(struct str *s, const char *text);
 void str_sql_ident(struct str *s, const char *name);
+/* An element of an array literal, in quotes (PostgreSQL manual, chapter 8.15.6). */
+void str_sql_element(struct str *s, const char *text);
 
 #endif

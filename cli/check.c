@@ -5,12 +5,24 @@
 #include "commands/config.h"
 #include "commands/engine.h"
 #include "commands/manifest.h"
+#include "commands/module.h"
 
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static int print_keys(void) {
   for (const char *const *key = config_keys(); *key; key++) puts(*key);
   return 0;
+}
+
+/* As who the workers would be, when this is root; root loads none. */
+static void try_modules(const struct config *config, const struct manifest *manifest, struct problems *p) {
+  const struct passwd *pw = geteuid() == 0 && config->user ? getpwnam(config->user) : NULL;
+  const struct group *gr = pw && config->group ? getgrnam(config->group) : NULL;
+
+  modules_try(manifest, pw ? config->user : NULL, pw ? pw->pw_uid : 0, gr ? gr->gr_gid : pw ? pw->pw_gid : 0, p);
 }
 
 /* Permissions are no commands to people. */
@@ -22,17 +34,20 @@ static size_t count_commands(const struct manifest *m) {
 }
 
 int cli_check(void *mem, const struct options *o) {
+  struct options checking = *o;
   struct problems p;
   struct config *config;
   struct manifest *manifest;
 
   if (o->keys) return print_keys();
-  if (!cli_load(mem, o, &config, &manifest)) return 1;
+  checking.only_checks = true;
+  if (!cli_load(mem, &checking, &config, &manifest)) return 1;
   if (o->print) {
     config_print(stdout, config);
     return 0;
   }
   problems_init(&p, mem);
+  try_modules(config, manifest, &p);
   if (!o->offline) engine_check(engine_new(mem, config, manifest, NULL), &p);
   problems_print(&p);
   if (p.errors) return 1;

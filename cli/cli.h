@@ -20,9 +20,15 @@ struct options {
   const char *conninfo, *datasource;      /* install, schema */
   const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
   size_t nschemas;
-  const char *role, *user, *claims;       /* run, explain */
+  const char *grant;                      /* install: the login role; NULL: as the datasource says */
+  const char *role, *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
+  bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
+  bool dead, json;                        /* jobs */
+  const char *all_dead;                   /* jobs: of this hook; NULL: by id */
+  const char *const *operands;            /* jobs: what to do, and ids */
+  int noperands;
   const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input. schema: what
                                            * to do, the file */
 };
@@ -32,6 +38,7 @@ int cli_check(void *mem, const struct options *o);
 int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
+int cli_jobs(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
@@ -43,6 +50,11 @@ struct call {
   struct invocation *invocation;
 };
 bool cli_prepare(void *mem, const struct options *o, struct call *call, struct err *e);
+/* Ahead of what changes schema writ: one at a time, as two that install at once would trip over each other. */
+#define CLI_INSTALL_LOCK "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('writ install'))"
+/* Lets a role use writ's own tables, as writd's login role has to; nothing is done where it can already. Without must, a role that
+ * is not there is no error: *granted is NULL then, and else the role. */
+bool cli_grant(void *mem, const char *conninfo, const char *role, bool must, const char **granted, struct err *e);
 /* One error, to stderr; gives 1. */
 int cli_fail(const struct err *e);
 

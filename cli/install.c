@@ -42,26 +42,35 @@ static bool upgrade(void *mem, const char *conninfo, int from, struct err *e) {
   const char **scripts = arena_array(mem, const char *, N_UPGRADES + 1);
   size_t n = 0;
 
-  scripts[n++] = "select pg_advisory_xact_lock(hashtext('writ install'))";
+  scripts[n++] = CLI_INSTALL_LOCK;
   for (size_t i = 0; i < N_UPGRADES; i++)
     if (install_sql[i].version > from) scripts[n++] = install_sql[i].text;
   return catalog_run_script(conninfo, scripts, n, e);
 }
 
-static int install_into(void *mem, const char *name, const char *conninfo) {
+/* The role that writd logs in as needs writ's tables: the one that was named, else the one that the datasource names. */
+static bool grant(void *mem, const struct options *o, const struct datasource *d, const char *conninfo, struct err *e) {
+  const char *role = o->grant ? o->grant : conn_user(mem, d->conninfo), *granted = NULL;
+
+  if (role && !cli_grant(mem, conninfo, role, o->grant != NULL, &granted, e)) return false;
+  if (!granted)
+    printf("%s: who logs in is not known here: let it use writ's tables with --grant ROLE\n", d->name);
+  return true;
+}
+
+static int install_into(void *mem, const struct options *o, const struct datasource *d) {
+  const char *name = d->name, *conninfo = o->conninfo ? o->conninfo : d->conninfo;
   int newest = install_sql[N_UPGRADES - 1].version, before, after;
   struct err e, second;
 
   err_init(&e, mem);
   err_init(&second, mem);
   if (!check_owner(mem, conninfo, &e) || !version_of(mem, conninfo, &before, &e)) return cli_fail(&e);
-  if (before >= newest) {
-    printf("%s: schema writ is at version %d, nothing to do\n", name, before);
-    return 0;
-  }
-  if (!upgrade(mem, conninfo, before, &e) && (!version_of(mem, conninfo, &after, &second) || after < newest)) return cli_fail(&e);
-  printf("%s: schema writ is at version %d now\n", name, newest);
-  return 0;
+  if (before >= newest) printf("%s: schema writ is at version %d, nothing to do\n", name, before);
+  else if (!upgrade(mem, conninfo, before, &e) && (!version_of(mem, conninfo, &after, &second) || after < newest))
+    return cli_fail(&e);
+  else printf("%s: schema writ is at version %d now\n", name, newest);
+  return grant(mem, o, d, conninfo, &e) ? 0 : cli_fail(&e);
 }
 
 int cli_install(void *mem, const struct options *o) {
@@ -76,7 +85,7 @@ int cli_install(void *mem, const struct options *o) {
 
     if (!meant) continue;
     done++;
-    code = install_into(mem, d->name, o->conninfo ? o->conninfo : d->conninfo);
+    code = install_into(mem, o, d);
   }
   if (done) return code;
   fprintf(stderr, "writ: there is no datasource %s in %s\n", o->datasource, o->config_file);

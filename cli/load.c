@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "commands/config.h"
 #include "commands/engine.h"
+#include "commands/idempotency.h"
 #include "commands/manifest.h"
 #include "commands/set.h"
 
@@ -20,6 +21,7 @@ bool cli_load(void *mem, const struct options *o, struct config **config, struct
 
   problems_init(&p, mem);
   *config = config_load(mem, o->config_file, &p);
+  if (*config) (*config)->environment_optional = o->only_checks;
   *manifest = *config ? manifest_load(mem, *config, &p) : NULL;
   problems_print(&p);
   return *config && *manifest;
@@ -50,6 +52,16 @@ static bool check_claims(void *mem, const struct options *o, const struct config
           claims->kind == JSON_OBJECT) || err_set(e, BAD_REQUEST, "--claims must be a JSON object.");
 }
 
+static bool read_key(void *mem, const struct options *o, const struct command *command, const struct json *args,
+                     struct invocation *invocation, struct err *e) {
+  const char *key;
+
+  if (!o->key || o->dry_run) return true;
+  key = idempotency_read(mem, o->key, e);
+  if (key) invocation->key = idempotency_new(mem, invocation->caller, key, command, args);
+  return key != NULL;
+}
+
 bool cli_prepare(void *mem, const struct options *o, struct call *call, struct err *e) {
   struct caller *caller = arena_new(mem, struct caller);
   const struct command *command;
@@ -67,6 +79,7 @@ bool cli_prepare(void *mem, const struct options *o, struct call *call, struct e
   call->engine = engine_new(mem, config, manifest, NULL);
   command = set_admit(manifest, o->name, caller, e);
   if (!command || !check_claims(mem, o, config, e) || !read_arguments(mem, o, config, &args, e)) return false;
+  if (!read_key(mem, o, command, args, call->invocation, e)) return false;
   call->set = set_decode(mem, call->engine, command, args, caller, e);
   return call->set != NULL;
 }

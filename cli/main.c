@@ -8,9 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS, OPT_SCHEMA };
+enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
+  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
-enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) };
+enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
 struct subcommand {
   const char *name;
@@ -23,12 +24,17 @@ struct subcommand {
 static const struct subcommand subcommands[] = {
     {"check", cli_check, 0, 0, BIT(OPT_OFFLINE) | BIT(OPT_PRINT) | BIT(OPT_KEYS), "check [--offline] [--print | --keys]",
      "look for mistakes in configuration, manifest, database and grants"},
-    {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE),
-     "install [--datasource NAME] [--conninfo CONNINFO]", "install or upgrade schema writ in the database"},
-    {"run", cli_run, 1, 2, OF_CALLER, "run [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"install", cli_install, 0, 0, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_GRANT),
+     "install [--datasource NAME] [--conninfo CONNINFO] [--grant ROLE]", "install or upgrade schema writ in the database"},
+    {"run", cli_run, 1, 2, OF_CALLER,
+     "run [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "run one command as a caller of the inside, and print the answer"},
-    {"explain", cli_explain, 1, 2, OF_CALLER, "explain [--role R] [--user U] [--claims JSON] [--dry-run] NAME [JSON]",
+    {"explain", cli_explain, 1, 2, OF_CALLER,
+     "explain [--role R] [--user U] [--claims JSON] [--idempotency-key KEY] [--dry-run] NAME [JSON]",
      "print the statements that a command would run"},
+    {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
+     "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
+     "look at after-hooks that wait or failed for good, try them again or drop them"},
     {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA),
      "schema ddl|apply|introspect|check [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [FILE]",
      "print or create the tables of a data model, write one from tables, hold one against them"},
@@ -41,6 +47,9 @@ static const struct option long_options[] = {
     {"user", required_argument, NULL, OPT_USER},      {"claims", required_argument, NULL, OPT_CLAIMS},
     {"dry-run", no_argument, NULL, OPT_DRY_RUN},      {"offline", no_argument, NULL, OPT_OFFLINE},
     {"print", no_argument, NULL, OPT_PRINT},          {"keys", no_argument, NULL, OPT_KEYS},
+    {"grant", required_argument, NULL, OPT_GRANT},    {"dead", no_argument, NULL, OPT_DEAD},
+    {"all-dead", required_argument, NULL, OPT_ALL_DEAD}, {"json", no_argument, NULL, OPT_JSON},
+    {"idempotency-key", required_argument, NULL, OPT_KEY},
     {"schema", required_argument, NULL, OPT_SCHEMA},
     {0}};
 
@@ -54,11 +63,16 @@ static void print_help(FILE *out) {
                "      --print              check: print all settings that are in effect, with their meaning\n"
                "      --keys               check: print the names of all settings\n"
                "      --conninfo CONNINFO  install, schema: connect as the owner of the database\n"
-               "      --datasource NAME    install: only this one (the first, with --conninfo); schema: this one\n"
+               "      --datasource NAME    install: only this one (the first, with --conninfo); jobs, schema: this one (the first)\n"
+               "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
+               "      --dead               jobs list: only what failed for good\n"
+               "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
+               "      --json               jobs list, jobs show: as JSON\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
+               "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
                "      --dry-run            run, explain: roll back in the end\n"
                "  -h, --help               this text\n"
                "  -V, --version            the version\n\n"
@@ -82,8 +96,13 @@ static bool set_option(struct options *o, int option, const char *value) {
   case 'c': o->config_file = value; return true;
   case OPT_CONNINFO: o->conninfo = value; return true;
   case OPT_DATASOURCE: o->datasource = value; return true;
+  case OPT_GRANT: o->grant = value; return true;
+  case OPT_DEAD: o->dead = true; return true;
+  case OPT_ALL_DEAD: o->all_dead = value; return true;
+  case OPT_JSON: o->json = true; return true;
   case OPT_ROLE: o->role = value; return true;
   case OPT_USER: o->user = value; return true;
+  case OPT_KEY: o->key = value; return true;
   case OPT_CLAIMS: o->claims = value; return true;
   case OPT_DRY_RUN: o->dry_run = true; return true;
   case OPT_OFFLINE: o->offline = true; return true;
@@ -116,6 +135,8 @@ static int run_subcommand(struct options *o, int argc, char **argv) {
       return 2;
     }
     if (!check_options(s, o->given)) return 2;
+    o->operands = (const char *const *)argv + 1;
+    o->noperands = argc - 1;
     o->name = argc > 1 ? argv[1] : NULL;
     o->arguments = argc > 2 ? argv[2] : NULL;
     mem = talloc_new(NULL);

@@ -32,10 +32,12 @@ struct action {
 
 /* ---- what to work with ---- */
 
-static bool find_source(const struct options *o, const struct config *config, const struct manifest *manifest, struct schema_call *call) {
+static bool find_source(const struct options *o, const struct config *config, const struct manifest *manifest,
+                        struct schema_call *call) {
   if (o->conninfo) return true;
   for (size_t i = 0; i < config->ndatasources; i++) {
-    bool meant = o->datasource ? strcmp(config->datasources[i].name, o->datasource) == 0 : i == (manifest ? manifest->model_datasource : 0);
+    bool meant = o->datasource ? strcmp(config->datasources[i].name, o->datasource) == 0
+                               : i == (manifest ? manifest->model_datasource : 0);
 
     if (!meant) continue;
     call->conninfo = config->datasources[i].conninfo;
@@ -148,8 +150,10 @@ static int check(void *mem, const struct options *o, const struct schema_call *c
   return 0;
 }
 
-static const struct action actions[] = {
-    {"ddl", true, false, print_ddl}, {"apply", true, true, apply}, {"introspect", false, true, introspect}, {"check", true, true, check}};
+static const struct action actions[] = {{"ddl", true, false, print_ddl},
+                                        {"apply", true, true, apply},
+                                        {"introspect", false, true, introspect},
+                                        {"check", true, true, check}};
 
 int cli_schema(void *mem, const struct options *o) {
   for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {

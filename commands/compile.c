@@ -5,13 +5,14 @@
 #include "base/str.h"
 #include "commands/config.h"
 #include "commands/nested.h"
+#include "commands/outbox.h"
 #include "commands/param.h"
 #include "commands/query.h"
 
 #include <string.h>
 
 /* A step that belongs to writ and to no command has an id above all commands in its variant's key. */
-enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD };
+enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT };
 
 struct key {
   uint32_t id;
@@ -21,9 +22,12 @@ struct key {
 
 /* Which results are asked for by others. */
 
+/* Results that nobody can refer to. */
+static bool can_be_kept(const struct command *c) { return c->sql.verb != SQL_CALL && c->sql.verb != SQL_MERGE; }
+
 static void give_slot(const struct expr *result, void *data) {
   unsigned *last = data;
-  if (!result->node->slot) result->node->slot = ++*last;
+  if (!result->node->slot && can_be_kept(result->node->command)) result->node->slot = ++*last;
 }
 
 /* A result that is a node's as a whole is spliced into the answer; any other is made on the server. */
@@ -31,7 +35,7 @@ static bool is_spliced(const struct expr *result) {
   return result->kind == EXPR_LITERAL || (result->kind == EXPR_RESULT && !result->npath);
 }
 
-static void give_slots(struct command_set *set, size_t first, size_t end) {
+static void give_slots(struct command_set *set, size_t first, size_t end, bool keep) {
   unsigned last = 0;
 
   for (size_t i = first; i < end; i++) {
@@ -43,8 +47,10 @@ static void give_slots(struct command_set *set, size_t first, size_t end) {
     for (size_t j = entry->first_node; j < entry->end_node; j++)
       for (size_t a = 0; a < set->nodes[j]->command->nargs; a++)
         if (set->nodes[j]->args[a]) expr_each_result(set->nodes[j]->args[a], give_slot, &last);
-    if (!is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &last);
+    if (keep || !is_spliced(entry->result)) expr_each_result(entry->result, give_slot, &last);
+    set->entries[i].slot = keep && !is_spliced(entry->result) ? ++last : 0;
   }
+  outbox_each_result(set, first, end, give_slot, &last);
 }
 
 /* Places in the request. */
@@ -86,6 +92,18 @@ void compile_place_at(void *mem, const struct command_set *set, const struct nod
   if (argument && node->direct) e->path = arena_printf(mem, "%s%s", e->path, rest);
 }
 
+void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument,
+                       struct err *e) {
+  const struct command *c = use->command;
+
+  for (size_t i = 0; !use->direct && argument && i < c->nargs; i++)
+    if (strcmp(c->args[i].name, argument) == 0) {
+      argument = use->args[i] ? use->args[i]->argument : NULL;
+      break;
+    }
+  place(mem, set, use->entry, argument, e);
+}
+
 /* References. */
 
 enum presence { ABSENT, MAYBE, CERTAIN };
@@ -105,6 +123,7 @@ static enum presence presence(const struct expr *result, const struct shape *sha
 
   if (!n) return CERTAIN;
   if (result->node->command->model) return MAYBE;
+  if (result->node->command->kind == COMMAND_HANDLER) return MAYBE; /* it answers what it likes */
   switch (shape->returns) {
   case RETURNS_ONE: return !has_column(&shape->d, path[0]) ? ABSENT : n == 1 ? CERTAIN : MAYBE;
   case RETURNS_OPTIONAL: return has_column(&shape->d, path[0]) ? MAYBE : ABSENT;
@@ -154,9 +173,6 @@ static struct statement reference_statement(struct compiler *k, const struct exp
   return is_odd(result) ? own_statement(k, KEY_ODD_REFERENCE, wrap_odd_reference_sql)
                         : own_statement(k, KEY_REFERENCE, wrap_reference_sql);
 }
-
-/* Results that nobody can refer to. */
-static bool can_be_kept(const struct command *c) { return c->sql.verb != SQL_CALL && c->sql.verb != SQL_MERGE; }
 
 static void check_reference(const struct expr *result, void *data) {
   struct references *r = data;
@@ -337,16 +353,31 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
     compile_place(k->mem, set, set->nodes[owner], NULL, e);
     return false;
   }
-  params = arena_array(k->mem, const char *, 3);
+  params = arena_array(k->mem, const char *, 4);
   params[0] = param_pieces(k->mem, entry->result);
   params[1] = arena_printf(k->mem, "%d", k->config->max_result_bytes);
   params[2] = arena_printf(k->mem, "The result of \"%s\" is larger than %d bytes.", entry->command->name,
                            k->config->max_result_bytes);
+  if (entry->slot) params[3] = arena_printf(k->mem, "writ.s%u", entry->slot);
   entry->result_step = plan->n;
-  compile_step(k, plan, (struct step){.statement = own_statement(k, KEY_BUILD, wrap_build_sql), .params = params, .nparams = 3,
-                                  .gives = GIVES_TEXT, .member = (unsigned)owner,
+  compile_step(k, plan, (struct step){.statement = entry->slot ? own_statement(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
+                                                           : own_statement(k, KEY_BUILD, wrap_build_sql),
+                                  .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT,
+                                  .member = (unsigned)owner,
                                   .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
   return true;
+}
+
+/* A count of MERGE comes with the command tag only: the server cannot put it into an answer. */
+static bool check_kept(struct compiler *k, const struct command_set *set, size_t index, struct err *e) {
+  const struct entry *entry = &set->entries[index];
+  const struct command *c = entry->result->kind == EXPR_RESULT ? entry->result->node->command : NULL;
+
+  if (!k->keep || !c || c->sql.verb != SQL_MERGE) return true;
+  err_set(e, NOT_IMPLEMENTED, "The result of \"%s\" cannot be kept: with an Idempotency-Key a MERGE needs `returns: none`.",
+          c->name);
+  place(k->mem, set, index, NULL, e);
+  return false;
 }
 
 static bool has_reference(const struct node *node) {
@@ -363,40 +394,45 @@ static bool comes_between(const struct node *node) { return !comes_first(node) &
 static bool compile_nodes(struct compiler *k, struct command_set *set, size_t first, size_t end, bool (*which)(const struct node *),
                           struct plan *plan, const struct command **fault, struct err *e) {
   for (size_t i = first; i < end; i++)
-    if (which(set->nodes[i]) && !compile_node(k, set, i, plan, fault, e)) return false;
+    if (set->nodes[i]->command->kind != COMMAND_HANDLER && which(set->nodes[i]) &&
+        !compile_node(k, set, i, plan, fault, e)) return false;
   return true;
 }
 
 /* Queries alone: one snapshot for all of them. A permission may lock rows, or call a function that writes: with one it is no
- * transaction that only reads. */
+ * transaction that only reads. What is in the plan already belongs to a key or a mutex: they write, and must see what was
+ * committed while they waited. */
 static void read_only(const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
-  plan->read_only = first_node < end_node;
+  size_t queries = 0;
+
   for (size_t i = first_node; i < end_node; i++) {
     bool is_query = set->nodes[i]->command->kind == COMMAND_QUERY;
 
-    if (!is_query && set->nodes[i]->phase == PHASE_WRITE) {
-      plan->read_only = false;
-      return;
-    }
-    plan->read_only = plan->read_only && is_query;
+    if (!is_query && set->nodes[i]->phase == PHASE_WRITE) return;
+    queries += is_query;
   }
-  if (first_node < end_node && plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
+  if (!queries || plan->n) return;
+  plan->read_only = queries == end_node - first_node;
+  if (plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
 }
 
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) {
   size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
 
-  give_slots(set, first, end);
+  give_slots(set, first, end, k->keep);
   read_only(set, first_node, end_node, plan);
   *fault = NULL;
   for (size_t i = first; i < end; i++)
-    if (!check_types(k, set, i, fault, e)) return false;
+    if (!check_types(k, set, i, fault, e) || !check_kept(k, set, i, e)) return false;
   if (!compile_nodes(k, set, first_node, end_node, comes_first, plan, fault, e)) return false;
   for (size_t i = first; i < end; i++) {
     struct entry *entry = &set->entries[i];
     if (!compile_nodes(k, set, entry->first_node, entry->end_node, comes_between, plan, fault, e)) return false;
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
-  return compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e);
+  if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
+  outbox_compile(k, set, first, end, plan);
+  for (size_t i = 0; i < plan->n; i++) plan->read_only = plan->read_only && !plan->steps[i].as_login;
+  return true;
 }

@@ -14,6 +14,8 @@ struct compiler {
   const struct config *config;
   const struct shape *shapes; /* by command id */
   struct variants *variants;
+  const char *mutation;       /* its UUID */
+  bool keep;                  /* all results in settings: the answer is put together on the server */
 };
 
 /* Adds the steps of entries [first, end) to *plan. False: *e with index, path, argument; BAD_ARGUMENT, BAD_REFERENCE, or
@@ -23,6 +25,8 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
 
 /* Says in *e whose fault it was: index, command, path, argument (NULL: none). */
 void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e);
+/* The same for a use; argument: of its command. */
+void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument, struct err *e);
 
 /* The same, of a place inside the node's arguments: a JSON pointer, /data/cities/create/0. */
 void compile_place_at(void *mem, const struct command_set *set, const struct node *node, const char *path, struct err *e);

@@ -209,6 +209,15 @@ static void read_template(struct scope *s, const struct yaml *node, struct templ
   out->n = n;
 }
 
+void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                   struct template *out) {
+  const struct member itself = {.command = c, .as = "result"};
+  struct scope s = {.r = r, .composite = c, .where = where, .members = &itself, .n = 1};
+
+  s.used = arena_array(r->mem, bool, c->nargs ? c->nargs : 1);
+  read_template(&s, node, out);
+}
+
 /* ---- members ---- */
 
 static void check_member_args(struct scope *s, const struct command *target, const struct yaml *node, int line) {
@@ -252,6 +261,10 @@ static const struct command *find_target(struct scope *s, const char *name, int 
     manifest_wrong(r, line, s->where, "there is no command of this name%s", advise_command(r, name));
   else if (target->kind == COMMAND_TRANSACTIONAL_SET || target->kind == COMMAND_EXECUTE_SET) {
     manifest_wrong(r, line, s->where, "a set cannot be part of a composite; list its commands here");
+    return NULL;
+  }
+  if (target && target->kind == COMMAND_HANDLER) {
+    manifest_wrong(r, line, s->where, "a handler cannot be part of a composite: its program runs outside of the transaction");
     return NULL;
   }
   return target;

@@ -26,6 +26,7 @@ struct datasource {
 };
 
 struct config {
+  bool environment_optional; /* of who only checks: $env.NAME of a manifest need not be set, that is a warning */
   const char *file;
   const char *manifest; /* path, made absolute against file's folder */
   const char *user, *group; /* workers run as; needed when writd starts as root */
@@ -33,15 +34,24 @@ struct config {
   struct datasource *datasources;
   size_t ndatasources; /* the first is the default one */
   int workers, inside_workers;
+  int runners;            /* processes that deliver after-hooks */
+  int runner_deliveries;  /* at once, of each runner on each datasource */
+  int runner_lease_ms, runner_poll_ms;
+  int runner_keep_dead_s; /* dead letters; 0: for good */
   int max_requests;       /* a worker ends after so many; 0: never */
   int timeout_ms;         /* a request's deadline */
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */
+  int idempotency_wait_ms; /* for another request with the same key */
+  int idempotency_hours;   /* how long keys are kept */
+  int mutex_wait_ms;       /* for a mutex that another request holds */
+  int waiting_workers;     /* of a pool, that may wait for either; 0: half of it */
   int drain_ms;           /* SIGTERM and reload: how long requests in work may take before SIGKILL */
   int slow_ms;            /* log a request at warn above it; 0: never */
   int retries;            /* of serialization failures and deadlocks */
   int idle_connection_s;  /* close a connection unused for so long; 0: keep */
   enum log_level log_level;
   int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int calls_deep;         /* handlers called by handlers */
 };
 
 /* Reads file. NULL when *p got errors; all are reported at once. Relative paths are relative to the file's folder. */

@@ -67,22 +67,70 @@ static void explain_plan(struct str *out, const struct plan *plan, const char *d
   str_add(out, "     Sync\n");
 }
 
+/* ---- services ---- */
+
+static void explain_service(struct str *out, const char *what, const char *name, const struct service *s) {
+  str_printf(out, "     %s %s: POST ", what, name);
+  if (s->endpoint.unix_socket) str_printf(out, "%s of unix:%s", s->endpoint.url, s->endpoint.unix_socket);
+  else str_add(out, s->endpoint.url);
+  str_printf(out, ", at most %d ms%s", s->timeout_ms, s->nsecrets ? ", signed" : "");
+}
+
+static void explain_hooks(struct str *out, const struct command_set *set, size_t first, size_t end, bool before) {
+  const char *heading = before ? "ahead of it, asked all at once:\n" : "after it:\n";
+
+  for (size_t i = 0; i < set->nuses; i++) {
+    const struct use *use = &set->uses[i];
+    const struct command *c = use->command;
+
+    if (use->entry < first || use->entry >= end) continue;
+    for (size_t h = 0; h < (before ? c->nbefore_hooks : c->nafter_hooks); h++) {
+      const struct hook *hook = before ? &c->before_hooks[h] : &c->after_hooks[h];
+      str_add(out, heading);
+      heading = "";
+      explain_service(out, "hook", hook->name, &hook->service);
+      str_add(out, hook->changes ? ", may change arguments\n" : "\n");
+    }
+  }
+}
+
+static void explain_handler(struct str *out, const struct command *c) {
+  str_add(out, "no transaction of its own\n");
+  if (c->http) {
+    explain_service(out, "handler", c->name, c->http);
+    str_char(out, '\n');
+  } else {
+    str_printf(out, "     module %s: function %s of %s\n", c->name, c->module->function, c->module->file);
+  }
+  for (size_t i = 0; i < c->nmutexes; i++) str_printf(out, "     mutex %s, held for the whole call\n", c->mutexes[i].name);
+}
+
+static bool explain_entries(struct run *r, size_t first, size_t end, struct str *text) {
+  const struct command *c = r->set->entries[first].command, *fault;
+  struct compiler k = transaction_compiler(r);
+  struct plan plan;
+
+  explain_hooks(text, r->set, first, end, true);
+  if (c->kind == COMMAND_HANDLER) {
+    explain_handler(text, c);
+  } else {
+    enum isolation isolation = r->set->each_alone ? c->isolation : r->set->isolation;
+    if (!transaction_plan(r, &k, c->datasource, isolation, first, end, &plan, &fault)) return false;
+    explain_plan(text, &plan, r->engine->sources[c->datasource].datasource->name);
+  }
+  explain_hooks(text, r->set, first, end, false);
+  return true;
+}
+
 bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                     struct str *text, struct err *e) {
   struct report report = {0};
   struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = &report, .e = e,
+                  .mutation = "00000000-0000-0000-0000-000000000000", /* of each call another */
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = -1}};
-  struct compiler k = transaction_compiler(&r);
   size_t step = set->each_alone ? 1 : set->nentries;
 
-  for (size_t i = 0; i < set->nentries; i += step) {
-    const struct command *c = set->entries[i].command, *fault;
-    struct plan plan;
-
-    if (!transaction_begin(&r, c->datasource, set->each_alone ? c->isolation : set->isolation, &plan)) return false;
-    if (!source_ready(engine, c->datasource, &r.wait, e)) return false;
-    if (!compile_entries(&k, set, i, i + step, &plan, &fault, e)) return false;
-    explain_plan(text, &plan, engine->sources[c->datasource].datasource->name);
-  }
+  for (size_t i = 0; i < set->nentries; i += step)
+    if (!explain_entries(&r, i, i + step, text)) return false;
   return true;
 }

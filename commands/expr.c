@@ -24,6 +24,18 @@ const struct json *json_at(const struct json *value, const char *const *path, si
   return value;
 }
 
+bool json_is_marker(const struct json *value, const char *name) {
+  return value->kind == JSON_OBJECT && value->len == 1 && strcmp(value->keys[0], name) == 0;
+}
+
+bool json_has_marker(const struct json *value) {
+  if (json_is_marker(value, "$ref") || json_is_marker(value, "$literal")) return true;
+  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return false;
+  for (size_t i = 0; i < value->len; i++)
+    if (json_has_marker(&value->items[i])) return true;
+  return false;
+}
+
 const struct expr *expr_literal(void *mem, const struct json *value) {
   struct expr *x = arena_new(mem, struct expr);
 

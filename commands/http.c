@@ -263,6 +263,7 @@ static void begin(struct http_client *client, struct transfer *t, struct http_ex
   x->status = 0;
   x->content_type = x->retry_after = x->answer = NULL;
   x->answer_len = 0;
+  x->transfer = NULL;
   if (!add_headers(t)) {
     ended(t, HTTP_BROKEN, "a header of the request has a control character in it: it was not sent");
     return;
@@ -315,6 +316,7 @@ static void finish(struct http_client *client, struct transfer *t, CURLcode code
   if (code == CURLE_OK) answered(t);
   else if (code == CURLE_OPERATION_TIMEDOUT) ended(t, HTTP_TIMEOUT, why);
   else ended(t, t->x->sent ? HTTP_BROKEN : HTTP_UNREACHABLE, why);
+  t->x->transfer = NULL;
   end(client, t);
 }
 
@@ -418,4 +420,42 @@ void http_run(struct http_client *client, void *mem, struct http_exchange *excha
   }
   if (watching) epoll_ctl(client->watch, EPOLL_CTL_DEL, w->caller_fd, NULL);
   talloc_free(transfers);
+}
+
+/* ---- without waiting ------------------------------------------------------------------------------------------------- */
+
+/* What ended it has put its end into the exchange; ours is to let go. */
+static void let_go(struct http_client *client, struct transfer *t) {
+  t->x->transfer = NULL;
+  end(client, t);
+}
+
+void http_begin(struct http_client *client, void *mem, struct http_exchange *x) {
+  struct transfer *t = arena_new(mem, struct transfer);
+
+  x->end = HTTP_UNDER_WAY;
+  begin(client, t, x, mem);
+  x->transfer = t;
+  if (!t->easy) let_go(client, t);
+}
+
+void http_wait(struct http_client *client, const int *fds, size_t nfds, int timeout_ms) {
+  struct curl_waitfd watched[HTTP_WATCHED_MAX];
+  int running;
+
+  assert(nfds <= HTTP_WATCHED_MAX);
+  for (size_t i = 0; i < nfds; i++) watched[i] = (struct curl_waitfd){.fd = fds[i], .events = CURL_WAIT_POLLIN};
+  if (curl_multi_perform(client->multi, &running) != CURLM_OK || harvest(client)) return;
+  if (curl_multi_poll(client->multi, watched, (unsigned)nfds, timeout_ms, NULL) != CURLM_OK) return;
+  curl_multi_perform(client->multi, &running);
+  harvest(client);
+}
+
+void http_give_up(struct http_client *client, struct http_exchange *x) {
+  struct transfer *t = x->transfer;
+
+  if (!t) return;
+  x->sent = is_sent(t->easy);
+  ended(t, HTTP_GIVEN_UP, "given up");
+  let_go(client, t);
 }

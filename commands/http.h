@@ -29,6 +29,7 @@ enum http_end {
   HTTP_BROKEN,      /* the answer was cut short, is no HTTP, or is larger than allowed */
   HTTP_TIMEOUT,     /* of timeout_ms */
   HTTP_GIVEN_UP,    /* the caller hung up, or the request's deadline came */
+  HTTP_UNDER_WAY,   /* begun by http_begin, and not ended yet */
 };
 
 /* One POST and its answer. */
@@ -55,6 +56,7 @@ struct http_exchange {
   const char *answer;                  /* in mem, NUL behind it. Without length or chunks its end looks like a cut */
   size_t answer_len;
   int64_t took_us;
+  struct transfer *transfer;           /* the client's own, while it is under way */
 };
 
 struct http_client;
@@ -65,5 +67,14 @@ struct http_client *http_client_new(const void *mem);
 /* All at once; comes back when each has ended. No redirect is followed, no cookie kept, no proxy of the environment used.
  * w: its deadline and its caller's hang-up end what is still under way (HTTP_GIVEN_UP). */
 void http_run(struct http_client *client, void *mem, struct http_exchange *exchanges, size_t n, const struct wait *w);
+
+/* Without waiting for all of them: begins one; it is UNDER_WAY until a later http_wait has ended it. The exchange, what
+ * it borrows and mem stay until then. */
+void http_begin(struct http_client *client, void *mem, struct http_exchange *exchange);
+enum { HTTP_WATCHED_MAX = 4 };
+/* Drives what was begun until one of it has ended, one of fds can be read, or timeout_ms have passed. */
+void http_wait(struct http_client *client, const int *fds, size_t nfds, int timeout_ms);
+/* Ends it now: HTTP_GIVEN_UP. */
+void http_give_up(struct http_client *client, struct http_exchange *exchange);
 
 #endif

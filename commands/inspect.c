@@ -20,7 +20,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : 1;
 
-  if (c->kind == COMMAND_COMPOSITE || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
+  if (c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
   for (size_t i = 0; i < nroles; i++) {
     struct str *sql = str_new(mem, 1024);
     struct err e;
@@ -41,6 +41,33 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
       problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name,
                    plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
   }
+}
+
+/* The login role's rights on writ's own tables. What needs them is refused at run time, and all else works: a warning,
+ * unless the manifest itself asks for it. */
+static void check_tables(struct engine *engine, size_t datasource, struct problems *p, void *mem) {
+  static const char sql[] =
+      "select current_user || ' may not use ' || string_agg('writ.' || c.relname, ', ' order by c.relname)"
+      " from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace and c.relkind in ('r', 'p')"
+      " and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')"
+      " and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))";
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  struct step step = {.statement = variants_text(engine->variants, mem, sql), .gives = GIVES_TEXT, .member = MEMBER_NONE};
+  struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
+                      .steps = &step, .n = 1};
+  struct flight f;
+  struct err e;
+  bool needed = false;
+
+  err_init(&e, mem);
+  if (!flight_run(engine->sources[datasource].conn, mem, &plan, &w, &f, &e) || !f.results[0].text) return;
+  for (size_t i = 0; i < engine->manifest->ncommands; i++) {
+    const struct command *c = engine->manifest->commands[i];
+    needed |= c->datasource == datasource && c->needs_key;
+  }
+  (needed ? problems_add : problems_warn)(p, engine->config->file, engine->config->datasources[datasource].line,
+                                          "datasource %s: %s: run `writ install`, with --grant for that role",
+                                          engine->config->datasources[datasource].name, f.results[0].text);
 }
 
 static void check_model(struct engine *engine, struct problems *p, void *mem) {
@@ -69,6 +96,7 @@ void engine_check(struct engine *engine, struct problems *p) {
     talloc_free(mem);
     return;
   }
+  for (size_t i = 0; i < engine->config->ndatasources; i++) check_tables(engine, i, p, mem);
   for (size_t i = 0; i < m->ncommands; i++) {
     const struct command *c = m->commands[i];
     const struct shape *shape = &engine->shapes[i];

@@ -2,6 +2,8 @@
 #ifndef WRIT_COMMANDS_MANIFEST_H
 #define WRIT_COMMANDS_MANIFEST_H
 
+#include "commands/module.h"
+#include "commands/mutex.h"
 #include "commands/service.h"
 #include "commands/sql_scan.h"
 #include "db/plan.h"
@@ -84,6 +86,8 @@ struct member {
   int line;
 };
 
+enum { HOOK_ATTEMPTS = 15 };
+
 /* A service told before a command runs, which may refuse it, or after it was committed. */
 struct hook {
   const char *name;         /* command.name: unique in the manifest */
@@ -138,7 +142,11 @@ struct command {
   size_t nbefore_hooks, nafter_hooks;
   const struct model *model;    /* MUTATION, QUERY */
   enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
+  const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
+  size_t nmutexes;
+  bool needs_key;               /* a request that names it must have an Idempotency-Key */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
+  const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
 };
 

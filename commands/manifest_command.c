@@ -166,6 +166,15 @@ static void read_isolation(struct manifest_reader *r, struct draft *d, const str
                    "isolation: %s is none of read_committed, repeatable_read, serializable", text);
 }
 
+static void read_idempotency(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  const char *text = manifest_text(r, d->command->name, "idempotency", value);
+
+  if (text && strcmp(text, "required") != 0)
+    manifest_wrong(r, value->line, d->command->name, "idempotency: %s is not known here; write required, or remove it",
+                   text);
+  d->command->needs_key = text != NULL;
+}
+
 /* ---- statements ---- */
 
 /* Why a statement that begins so cannot be a command, and what to do instead. */
@@ -273,10 +282,15 @@ static void read_statement(struct manifest_reader *r, struct draft *d, const cha
 
 /* ---- commands ---- */
 
-enum { OF_SQL = 1 << COMMAND_SQL, OF_CHECK = 1 << COMMAND_CHECK, OF_COMPOSITE = 1 << COMMAND_COMPOSITE };
-enum { OF_STATEMENT = OF_SQL | OF_CHECK, OF_ALL = OF_STATEMENT | OF_COMPOSITE };
+enum {
+  OF_SQL = 1 << COMMAND_SQL,
+  OF_CHECK = 1 << COMMAND_CHECK,
+  OF_COMPOSITE = 1 << COMMAND_COMPOSITE,
+  OF_HANDLER = 1 << COMMAND_HANDLER
+};
+enum { OF_TRANSACTION = OF_SQL | OF_CHECK | OF_COMPOSITE, OF_ALL = OF_TRANSACTION | OF_HANDLER };
 
-/* read NULL: read later, when the others are there. kinds 0: for another version of writ. */
+/* read NULL: read later, when the others are there. */
 static const struct command_key {
   const char *name;
   unsigned kinds;
@@ -294,10 +308,13 @@ static const struct command_key {
     {"result", OF_COMPOSITE, NULL},
     {"isolation", OF_COMPOSITE, read_isolation},
     {"permissions", OF_ALL, manifest_read_permissions},
-    {"version", OF_ALL, manifest_read_version},
+    {"version", OF_TRANSACTION, manifest_read_version},
     {"max_affected", OF_SQL, manifest_read_max_affected},
-    {"http", 0, NULL},
-    {"module", 0, NULL},
+    {"mutex", OF_ALL, NULL},
+    {"idempotency", OF_ALL, read_idempotency},
+    {"http", OF_HANDLER, manifest_read_http},
+    {"hooks", OF_ALL, NULL},
+    {"module", OF_HANDLER, manifest_read_module},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
 
@@ -311,14 +328,15 @@ static void unknown_command_key(struct manifest_reader *r, int line, const struc
   const char *names[NCOMMAND_KEYS + 1] = {NULL};
   size_t n = 0;
   for (size_t i = 0; i < NCOMMAND_KEYS; i++)
-    if (command_keys[i].kinds) names[n++] = command_keys[i].name;
+    names[n++] = command_keys[i].name;
   manifest_wrong_key(r, line, c->name, key, names);
 }
 
 /* By which of its keys the command is what it is. */
 static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
-  static const char *const keys[] = {"sql", "check", "commands"};
-  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE};
+  static const char *const keys[] = {"sql", "check", "commands", "http", "module"};
+  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_HANDLER,
+                                             COMMAND_HANDLER};
   unsigned found = 0;
 
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -327,14 +345,13 @@ static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
     found++;
   }
   d->kind_known = d->args_known = found == 1;
-  if (found == 0 && (yaml_get(d->node, "http") || yaml_get(d->node, "module"))) return; /* told with the key */
   if (found != 1)
-    manifest_wrong(r, line, d->command->name, "%s sql:, check: and commands: is needed; it says what the command is",
+    manifest_wrong(r, line, d->command->name, "%s sql:, check:, commands:, http: and module: is needed; it says what the command is",
                    found ? "only one of" : "one of");
 }
 
 static void read_command_keys(struct manifest_reader *r, struct draft *d) {
-  static const char *const kind_names[] = {"an sql command", "a check", "a composite"};
+  static const char *const kind_names[] = {"an sql command", "a check", "a composite", "a handler"};
   const struct yaml *node = d->node;
   struct command *c = d->command;
 
@@ -342,14 +359,24 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
     const struct command_key *key = find_command_key(node->json.keys[i]);
     if (!key)
       unknown_command_key(r, node->key_lines[i], c, node->json.keys[i]);
-    else if (key->kinds == 0)
-      manifest_wrong(r, node->key_lines[i], c->name, "%s: is not supported by this version of writ", key->name);
     else if (d->kind_known && !(key->kinds & (1U << c->kind)))
       manifest_wrong(r, node->key_lines[i], c->name, "%s: does not apply to %s; remove it", key->name,
                      kind_names[c->kind]);
     else if (key->read)
       key->read(r, d, &node->nodes[i]);
   }
+}
+
+/* What can be judged when the arguments are known. */
+static void read_behind_args(struct manifest_reader *r, struct draft *d) {
+  const struct command *c = d->command;
+  const struct yaml *mutex = yaml_get(d->node, "mutex"), *hooks = yaml_get(d->node, "hooks");
+
+  if (mutex) mutex_read(r, d, mutex);
+  if (hooks) manifest_read_hooks(r, d, hooks);
+  if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
+    manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write "
+                   "returns: none");
 }
 
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
@@ -360,7 +387,7 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
   else if (!sql_is_name(c->name))
     manifest_wrong(r, c->line, c->name, "a command's name is letters, digits and _, not a digit first, at most %d",
                    SQL_NAME_BYTES);
-  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... } or { commands: [...] }")) return;
+  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] }, { http: ... } or { module: ... }")) return;
   d->node = node;
   c->max_affected = -1;
   find_kind(r, d, c->line);
@@ -372,4 +399,5 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
     read_statement(r, d, key, yaml_get(node, key));
   }
   manifest_bind_permissions(r, d);
+  read_behind_args(r, d);
 }

@@ -57,6 +57,29 @@ bool manifest_need_mapping(struct manifest_reader *r, const char *where, const s
   return false;
 }
 
+bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
+                     int *out) {
+  const char *text = value->json.kind == JSON_NUMBER ? value->json.text : "";
+  size_t n = strlen(text);
+  int number = n > 0 && n < 10 && strspn(text, "0123456789") == n ? atoi(text) : -1;
+
+  if (number < min || number > max) {
+    manifest_wrong(r, value->line, where, "%s: must be a number from %d to %d", key, min, max);
+    return false;
+  }
+  *out = number;
+  return true;
+}
+
+bool manifest_flag(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, bool *out) {
+  if (value->json.kind != JSON_TRUE && value->json.kind != JSON_FALSE) {
+    manifest_wrong(r, value->line, where, "%s: must be true or false", key);
+    return false;
+  }
+  *out = value->json.kind == JSON_TRUE;
+  return true;
+}
+
 bool manifest_is_role(const char *text) {
   size_t n = strlen(text);
   if (n == 0 || n > MANIFEST_ROLE_BYTES) return false;

@@ -137,6 +137,9 @@ void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const
   for (size_t i = 0; i < value->json.len; i++)
     if (&value->nodes[i] != before && &value->nodes[i] != after)
       manifest_wrong(r, value->key_lines[i], c->name, "permissions: %s: put it into before: or after:", value->json.keys[i]);
+  if (after && c->kind == COMMAND_HANDLER)
+    manifest_wrong(r, value->line, c->name, "permissions: after: what a program has done cannot be rolled back; ask before:, or in the "
+                   "sets that it runs");
   if (before) read_list(r, c, ROW_LOCK_UPDATE, before, &c->before, &c->nbefore);
   if (after) read_list(r, c, ROW_LOCK_NONE, after, &c->after, &c->nafter);
 }

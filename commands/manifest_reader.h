@@ -1,5 +1,5 @@
 /* What reading a manifest needs besides its result: shared by manifest.c (the whole), manifest_parts.c (small
- * parts), manifest_command.c (a command's keys) and composite.c (what commands are to each other), nobody else's. */
+ * parts), manifest_command.c (a command's keys), manifest_hooks.c (its services) and composite.c (what commands are to each other), nobody else's. */
 #ifndef WRIT_COMMANDS_MANIFEST_READER_H
 #define WRIT_COMMANDS_MANIFEST_READER_H
 
@@ -12,6 +12,7 @@ struct datamodel;
 struct manifest;
 struct own_error;
 struct problems;
+struct template;
 struct yaml;
 
 enum draft_state { DRAFT_NEW, DRAFT_OPEN, DRAFT_DONE };
@@ -53,11 +54,25 @@ bool manifest_need_mapping(struct manifest_reader *r, const char *where, const s
 bool manifest_is_role(const char *text);
 /* Is the role in roles:, where there is one? */
 bool manifest_has_role(const struct manifest *m, const char *role);
+/* A whole number, or true or false. False: a problem, and *out is left alone. */
+bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
+                     int *out);
+bool manifest_flag(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, bool *out);
 void manifest_own_error(struct manifest_reader *r, const char *where, const struct yaml *node, struct own_error *out);
 
 /* manifest_command.c: d->command has its name, id and line. */
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* manifest_hooks.c: hooks: (once the command's arguments are known), http:. */
+void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
+/* manifest_module.c. */
+void manifest_read_module(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
+/* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
+void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                   struct template *out);
 /* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
  * command's arguments are known, what each has its values from. */
 void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);

@@ -36,10 +36,13 @@ void manifest_read_schema(struct manifest_reader *r, const struct yaml *node) {
 
   if (!manifest_need_mapping(r, "schema", node, "file: ./schema.graphql")) return;
   for (size_t i = 0; i < node->json.len; i++)
-    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], "schema", node->json.keys[i], keys);
+    if (!manifest_is_in(node->json.keys[i], keys))
+      manifest_wrong_key(r, node->key_lines[i], "schema", node->json.keys[i], keys);
   if ((datasource = yaml_get(node, "datasource"))) read_datasource(r, datasource);
   file = yaml_get(node, "file");
-  if (!file) manifest_wrong(r, node->line, "schema", "file: is missing; name the file of the data model, as in file: ./schema.graphql");
+  if (!file)
+    manifest_wrong(r, node->line, "schema",
+                   "file: is missing; name the file of the data model, as in file: ./schema.graphql");
   else if ((path = manifest_text(r, "schema", "file", file)))
     r->manifest->model = model_load(r->mem, path_of(r, path), NULL, r->problems);
 }

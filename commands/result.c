@@ -38,10 +38,40 @@ static void put_result(struct str *out, const struct entry *entry) {
   else str_add(out, "null");
 }
 
-void result_put(struct str *out, const struct command_set *set) {
+/* An answer in the making: pieces NULL: with its results; else in pieces. */
+struct answer {
+  struct str *text, *pieces;
+};
+
+static void end_piece(struct answer *a) {
+  str_json_bytes(a->pieces, a->text->p, a->text->len);
+  str_clear(a->text);
+}
+
+/* The place of a result: the setting that has it. A literal, or the null of a CALL, is text. */
+static void put_place(struct answer *a, const struct entry *entry) {
+  unsigned slot = entry->slot;
+
+  if (!slot && entry->result->kind == EXPR_RESULT) slot = entry->result->node->slot;
+  if (!slot) {
+    put_result(a->text, entry);
+    return;
+  }
+  end_piece(a);
+  str_printf(a->pieces, ",\"writ.s%u\",", slot);
+}
+
+static void put_answer(struct answer *a, const struct entry *entry) {
+  if (a->pieces) put_place(a, entry);
+  else put_result(a->text, entry);
+}
+
+static void put_all(struct answer *a, const struct command_set *set) {
+  struct str *out = a->text;
+
   if (!set->is_set) {
     str_add(out, "{\"result\":");
-    put_result(out, &set->entries[0]);
+    put_answer(a, &set->entries[0]);
     str_char(out, '}');
     return;
   }
@@ -56,8 +86,22 @@ void result_put(struct str *out, const struct command_set *set) {
       str_json(out, entry->as);
     }
     str_add(out, ",\"result\":");
-    put_result(out, entry);
+    put_answer(a, entry);
     str_char(out, '}');
   }
   str_add(out, "]}");
+}
+
+void result_put(struct str *out, const struct command_set *set) {
+  put_all(&(struct answer){.text = out}, set);
+}
+
+const char *result_pieces(void *mem, const struct command_set *set) {
+  struct answer a = {.text = str_new(mem, 256), .pieces = str_new(mem, 256)};
+
+  str_char(a.pieces, '[');
+  put_all(&a, set);
+  end_piece(&a);
+  str_char(a.pieces, ']');
+  return a.pieces->p;
 }

@@ -22,10 +22,12 @@ struct service {
 /* Keys that every service has; a reader of more keys passes over these. NULL behind the last. */
 extern const char *const service_keys[];
 
-/* A URL alone, or a mapping with url:, timeout_ms:, secrets:, config: and what else its reader knows (left alone here). Values
- * "$env.NAME" are taken from the environment of the process that reads. Problems go to the reader's; false: there were some. */
+/* A URL alone, or a mapping with url:, timeout_ms:, secrets:, config: and what else its reader knows (left alone here).
+ * Values "$env.NAME" are taken from the environment of the process that reads. Problems go to the reader's; false: there
+ * were some. */
 bool service_read(struct manifest_reader *r, const char *where, const struct yaml *value, struct service *out);
-/* A tree of a manifest's values in which "$env.NAME" is the environment's NAME, and "$$..." a literal dollar. NULL: a problem. */
+/* A tree of a manifest's values in which "$env.NAME" is the environment's NAME, and "$$..." a literal dollar. NULL: a
+ * problem. */
 const struct json *service_config(struct manifest_reader *r, const char *where, const struct yaml *value);
 
 #endif

@@ -19,6 +19,9 @@ struct decoder {
   struct command_set *set;
   struct err *e;
   size_t references_left; /* bytes that references may still bring */
+  bool again;             /* the set is there: its parts stay where they are, arguments and results are bound anew */
+  size_t nodes_before;    /* again: how many there were; */
+  bool moved;             /* they are no longer the same */
 };
 
 const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
@@ -55,18 +58,6 @@ static const char **split_path(void *mem, const char *text, size_t *n) {
 }
 
 /* References of a request: {"$ref": "name.path"} to an earlier entry; {"$literal": X} is X. */
-
-static bool is_marker(const struct json *value, const char *name) {
-  return value->kind == JSON_OBJECT && value->len == 1 && strcmp(value->keys[0], name) == 0;
-}
-
-static bool has_marker(const struct json *value) {
-  if (is_marker(value, "$ref") || is_marker(value, "$literal")) return true;
-  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return false;
-  for (size_t i = 0; i < value->len; i++)
-    if (has_marker(&value->items[i])) return true;
-  return false;
-}
 
 static const struct entry *find_entry(const struct decoder *d, const char *as) {
   for (size_t i = 0; i < d->set->nentries; i++)
@@ -114,12 +105,12 @@ static bool bind_items(struct decoder *d, const struct json *value, struct expr 
 }
 
 static bool bind_value(struct decoder *d, const struct json *value, bool in_set, struct expr *out) {
-  if (in_set && is_marker(value, "$ref")) return bind_reference(d, value, out);
-  if (in_set && is_marker(value, "$literal")) {
+  if (in_set && json_is_marker(value, "$ref")) return bind_reference(d, value, out);
+  if (in_set && json_is_marker(value, "$literal")) {
     *out = (struct expr){.kind = EXPR_LITERAL, .literal = &value->items[0]};
     return true;
   }
-  if (in_set && has_marker(value)) return bind_items(d, value, out);
+  if (in_set && json_has_marker(value)) return bind_items(d, value, out);
   *out = (struct expr){.kind = EXPR_LITERAL, .literal = value};
   return true;
 }
@@ -171,11 +162,29 @@ static const struct expr **bind_arguments(struct decoder *d, const struct comman
   return bound;
 }
 
+/* When the set is bound again. A change can take a guard away, or bring one (a version that is null): then it is
+ * another set. */
+static struct node *same_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry) {
+  struct command_set *set = d->set;
+  struct node *node = set->nnodes < d->nodes_before ? set->nodes[set->nnodes] : NULL;
+
+  if (!node || node->command != c || node->entry != entry) {
+    d->moved = true;
+    return arena_new(d->mem, struct node);
+  }
+  node->args = args;
+  set->nnodes++;
+  set->nstatements += node->phase == PHASE_WRITE;
+  return node;
+}
+
 static struct node *add_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                              bool direct, enum phase phase) {
   struct command_set *set = d->set;
-  struct node *node = arena_new(d->mem, struct node);
+  struct node *node;
 
+  if (d->again) return same_node(d, c, args, entry);
+  node = arena_new(d->mem, struct node);
   *node = (struct node){.command = c, .phase = phase, .args = args, .entry = entry, .direct = direct};
   set->nstatements += phase == PHASE_WRITE;
   arena_grow(d->mem, set->nodes, set->nnodes);
@@ -354,23 +363,65 @@ static bool add_guards(struct decoder *d, const struct command *const *guards, s
 
 /* Is it more than its statements? */
 static bool has_steps(const struct command *c) {
-  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks;
+  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes;
+}
+
+/* What orders the deliveries of its after-hooks. */
+static bool fill_keys(struct decoder *d, struct use *use) {
+  const struct command *c = use->command;
+  struct scope s = {.composite = c, .args = use->args, .results = &use->result};
+
+  use->keys = arena_array(d->mem, const struct expr *, c->nafter_hooks + 1);
+  for (size_t i = 0; i < c->nafter_hooks; i++) {
+    struct expr *key;
+
+    if (!c->after_hooks[i].key) continue;
+    key = arena_new(d->mem, struct expr);
+    if (!fill_template(d, &s, c->after_hooks[i].key, key)) return false;
+    use->keys[i] = key;
+  }
+  return true;
+}
+
+/* Arguments in whose place a hook has put others. */
+static void put_changes(struct decoder *d, const struct use *use) {
+  for (size_t i = 0; use->changed && i < use->command->nargs; i++) {
+    struct expr *x;
+
+    if (!use->changed[i]) continue;
+    x = arena_new(d->mem, struct expr);
+    *x = (struct expr){.kind = EXPR_LITERAL, .literal = use->changed[i], .argument = use->command->args[i].name};
+    if (!use->direct) x->argument = use->args[i] ? use->args[i]->argument : NULL;
+    use->args[i] = x;
+  }
+}
+
+/* By value: members that are unfolded behind it may move the array. */
+static struct use add_use(struct decoder *d, const struct command *c, const struct expr **args, size_t entry, bool direct) {
+  struct command_set *set = d->set;
+  struct use use = {.command = c, .args = args, .entry = entry, .direct = direct, .first_node = set->nnodes};
+
+  if (d->again) use.changed = set->uses[set->nuses].changed;
+  else arena_grow(d->mem, set->uses, set->nuses);
+  set->nuses++;
+  put_changes(d, &use);
+  return use;
 }
 
 static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                                  bool direct) {
   struct command_set *set = d->set;
-  struct use use = {.command = c, .args = args, .entry = entry, .direct = direct, .first_node = set->nnodes};
-  size_t index = set->nuses;
+  size_t index = set->nuses; /* a composite comes before its members */
+  struct use use;
 
   if (!has_room(d)) return NULL;
   if (!has_steps(c)) return unfold_statements(d, c, args, entry, direct);
-  arena_grow(d->mem, set->uses, set->nuses);
-  set->nuses++; /* a composite comes before its members */
+  use = add_use(d, c, args, entry, direct);
   if (!add_guards(d, c->before, c->nbefore, &use, PHASE_BEFORE)) return NULL;
   use.result = unfold_statements(d, c, args, entry, direct);
   if (!use.result || !add_guards(d, c->after, c->nafter, &use, PHASE_AFTER)) return NULL;
   use.end_node = set->nnodes;
+  if (!fill_keys(d, &use)) return NULL;
   set->uses[index] = use;
   return use.result;
 }
@@ -383,6 +434,12 @@ static bool add_entry(struct decoder *d, const struct command *c, const char *as
 
   if (!bound || !(result = unfold(d, c, bound, index, true))) return false;
   if (c->isolation > set->isolation) set->isolation = c->isolation; /* the strictest that anyone asks for */
+  if (d->again) {
+    set->entries[index].args = bound;
+    set->entries[index].result = result;
+    set->nentries++;
+    return true;
+  }
   arena_grow(d->mem, set->entries, set->nentries);
   set->entries[set->nentries++] = (struct entry){.command = c, .as = as, .args = bound, .result = result, .first_node = first,
                                                  .end_node = set->nnodes, .result_step = SIZE_MAX};
@@ -470,6 +527,8 @@ static bool decode_isolation(struct decoder *d, const struct json *value) {
 
 static bool one_datasource(struct decoder *d, const struct command *c, size_t index) {
   if (d->set->each_alone) return true;
+  if (c->kind == COMMAND_HANDLER)
+    return err_set(d->e, NOT_TRANSACTIONAL, "\"%s\" is a handler, which cannot be part of a transaction.", c->name);
   if (index == 0) d->set->datasource = c->datasource;
   return c->datasource == d->set->datasource ||
          err_set(d->e, DIFFERENT_DATASOURCES, "A transactional set stays on one datasource; \"%s\" is on another.", c->name);
@@ -539,11 +598,23 @@ struct command_set *set_decode(void *mem, const struct engine *engine, const str
   bool ok;
 
   set->command = command;
+  set->request = args;
   set->each_alone = command->kind == COMMAND_EXECUTE_SET;
   set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
   ok = set->is_set ? decode_set(&d, args) : decode_single(&d, command, args);
   if (!ok && set->each_alone) e->committed = 0;
   return ok ? set : NULL;
+}
+
+bool set_decode_again(void *mem, const struct engine *engine, struct command_set *set, const struct caller *caller,
+                      struct err *e) {
+  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e,
+                      .references_left = REFERENCE_BYTES, .again = true, .nodes_before = set->nnodes};
+
+  set->nentries = set->nnodes = set->nstatements = set->nuses = 0;
+  if (!(set->is_set ? decode_set(&d, set->request) : decode_single(&d, set->command, set->request))) return false;
+  return (!d.moved && set->nnodes == d.nodes_before) ||
+         err_set(e, BAD_ARGUMENT, "The set consists of other statements now.");
 }
 
 const char *set_label(const struct command_set *set) {

@@ -25,6 +25,11 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
 struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e);
 
+/* Binds all arguments of a set once more, with what hooks have put in their place (use.changed); nodes stay the same.
+ * False: a reference finds nothing any more. */
+bool set_decode_again(void *mem, const struct engine *engine, struct command_set *set, const struct caller *caller,
+                      struct err *e) __attribute__((warn_unused_result));
+
 /* For the log line: "add_user", or "transactional_command_set(unique_username,add_user,...)" cut at 200 bytes. */
 const char *set_label(const struct command_set *set);
 

@@ -17,6 +17,7 @@ struct sql_build {
   const char **params; /* text format; NULL is SQL NULL */
   unsigned nparams;
   unsigned naliases;
+  unsigned nlinked;    /* conditions on linked rows: where.c */
 };
 
 struct sql_build *sql_begin(void *mem);

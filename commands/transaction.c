@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "commands/outbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
-  return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants};
+  return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
+                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -77,6 +79,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
   if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
   if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
+  if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
   if (node && path) compile_place_at(r->mem, r->set, node, path, r->e);
   else if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
@@ -118,37 +121,80 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
   return false;
 }
 
-/* Entries [first, end) as one transaction. */
-bool transaction_run(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
+/* The order of locks is the same for all: key, mutexes, rows. */
+bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first,
+                      size_t end, struct plan *plan, const struct command **fault) {
+  *fault = NULL;
+  if (!transaction_begin(r, datasource, isolation, plan)) return false;
+  if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
+  if (r->guarding) return compile_entries(k, r->set, first, end, plan, fault, r->e);
+  keyed_open(r, plan);
+  if (!mutex_open(r, datasource, first, end, plan)) return false;
+  if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
+  keyed_close(r, plan);
+  return true;
+}
+
+static enum next judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
+  enum next next = r->guarding ? NEXT_OTHER : keyed_judge(r, datasource, plan, f);
+
+  if (next == NEXT_OTHER && !r->guarding) next = mutex_judge(r, datasource, plan, f);
+  if (next == NEXT_OTHER) next = try_again(r, plan, f) ? NEXT_AGAIN : NEXT_OTHER;
+  return next;
+}
+
+/* One try. NEXT_DONE: it is committed, or answered already. */
+static enum next fly(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
   struct engine *engine = r->engine;
   struct compiler k = transaction_compiler(r);
+  const struct command *fault;
+  struct plan plan;
+  struct flight f;
+  int64_t started_us;
+  enum next next;
+  bool ok;
 
-  for (;;) {
-    struct plan plan;
-    struct flight f;
-    const struct command *fault = NULL;
-    int64_t started_us;
-    bool ok;
-
-    err_init(r->e, r->mem);
-    if (!transaction_begin(r, datasource, isolation, &plan)) return false;
-    if (!source_ready(engine, datasource, &r->wait, r->e)) return false;
-    if (!compile_entries(&k, r->set, first, end, &plan, &fault, r->e)) {
-      if (r->looked_again || !fault || !shapes_look_again(engine, fault, &r->wait)) return false;
-      r->looked_again = true;
-      continue;
-    }
-    started_us = clock_us();
-    ok = flight_run(engine->sources[datasource].conn, r->mem, &plan, &r->wait, &f, r->e);
-    r->report->postgres_us += clock_us() - started_us;
-    r->report->flights++;
-    if (ok) {
-      result_keep(r, first, end, &f);
-      return true;
-    }
-    if (try_again(r, &plan, &f)) continue;
-    r->report->retries = r->retries;
-    finish_error(r, &plan, &f);
-    return false;
+  err_init(r->e, r->mem);
+  if (!transaction_plan(r, &k, datasource, isolation, first, end, &plan, &fault)) {
+    if (r->looked_again || !fault || !shapes_look_again(engine, fault, &r->wait)) return NEXT_REFUSED;
+    r->looked_again = true;
+    return NEXT_AGAIN;
   }
+  started_us = clock_us();
+  ok = flight_run(engine->sources[datasource].conn, r->mem, &plan, &r->wait, &f, r->e);
+  r->report->postgres_us += clock_us() - started_us;
+  r->report->flights++;
+  if (ok) {
+    result_keep(r, first, end, &f);
+    if (r->set->outbox_step != SIZE_MAX) r->items = f.results[r->set->outbox_step];
+    return NEXT_DONE;
+  }
+  next = judge(r, datasource, &plan, &f);
+  if (next == NEXT_OTHER) finish_error(r, &plan, &f);
+  return next == NEXT_OTHER ? NEXT_REFUSED : next;
+}
+
+bool transaction_run(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
+  enum next next;
+
+  r->keyed = (struct keyed){0};
+  r->mutexes = (struct mutexes){.held_by = r->mutexes.held_by};
+  do next = fly(r, datasource, isolation, first, end);
+  while (next == NEXT_AGAIN);
+  wait_end(r);
+  r->report->retries = r->retries;
+  if (next == NEXT_DONE && !r->stored && r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &r->items);
+  return next == NEXT_DONE;
+}
+
+bool transaction_guard(struct run *r, size_t index) {
+  const struct entry *entry = &r->set->entries[index];
+  bool guarded = false, ok;
+
+  for (size_t i = entry->first_node; i < entry->end_node; i++) guarded = guarded || r->set->nodes[i]->phase == PHASE_BEFORE;
+  if (!guarded) return true;
+  r->guarding = true;
+  ok = transaction_run(r, entry->command->datasource, ISOLATION_DEFAULT, index, index + 1);
+  r->guarding = false;
+  return ok;
 }

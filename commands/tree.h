@@ -53,9 +53,11 @@ struct use {
   const struct command *command;
   const struct expr **args;     /* by index into command->args; NULL: the default */
   const struct expr *result;
+  const struct expr **keys;     /* of its after-hooks; NULL: no order */
   size_t entry;                 /* index into the set's entries */
   bool direct;                  /* the entry's own command */
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
+  const struct json **changed;  /* by index into command->args: what a hook put in their place; NULL: nothing, of all or of one */
 };
 
 struct entry {
@@ -65,12 +67,14 @@ struct entry {
   const struct expr *result;
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
   size_t result_step;           /* of a result made on the server; SIZE_MAX: not so */
+  unsigned slot;                /* the setting that keeps that; 0: nobody asks */
   const char *text;             /* that result, when it has run */
   size_t len;
 };
 
 struct command_set {
   const struct command *command; /* as requested */
+  const struct json *request;    /* its arguments object */
   bool is_set;                   /* answer with "results", errors with an index */
   bool each_alone;               /* execute_command_set: a transaction for each entry */
   enum isolation isolation;
@@ -81,6 +85,9 @@ struct command_set {
   size_t nnodes, nstatements; /* those of PHASE_WRITE: what limits.commands bounds */
   struct use *uses;
   size_t nuses;
+  size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
+  const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
+  size_t outbox_sync;           /* so many of those */
 };
 
 /* The value of an argument; NULL: not given. The command has one of that name. */
@@ -101,6 +108,9 @@ const struct expr *expr_member(void *mem, const struct expr *object, const char 
 /* Takes about the bytes that the value has as JSON from *left; false: that is not enough. */
 bool json_spend(const struct json *value, size_t *left);
 bool expr_spend(const struct expr *expr, size_t *left);
+/* {"$ref": ...} or {"$literal": ...}: is it one, is there one in it? */
+bool json_is_marker(const struct json *value, const char *name);
+bool json_has_marker(const struct json *value);
 /* As expr_at for a JSON value: array elements by index, members by name. */
 const struct json *json_at(const struct json *value, const char *const *path, size_t npath);
 /* Calls visit for each RESULT in the expression. */

@@ -72,3 +72,11 @@ struct statement variants_add(struct variants *v, void *request_mem, const void 
   oldest->sql = talloc_steal(oldest->key, sql);
   return as_statement(v, oldest);
 }
+
+struct statement variants_text(struct variants *v, void *request_mem, const char *sql) {
+  size_t len = strlen(sql);
+  struct statement s;
+
+  if (variants_find(v, sql, len, &s)) return s;
+  return variants_add(v, request_mem, sql, len, arena_strdup(request_mem, sql));
+}

@@ -18,4 +18,7 @@ bool variants_find(struct variants *v, const void *key, size_t len, struct state
 /* Takes sql over; a text that has to give way lives on in request_mem, as the plan in hand may hold it. */
 struct statement variants_add(struct variants *v, void *request_mem, const void *key, size_t len, char *sql);
 
+/* The statement of a text of writ's own, which is its own key. */
+struct statement variants_text(struct variants *v, void *request_mem, const char *sql);
+
 #endif

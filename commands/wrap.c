@@ -11,17 +11,6 @@
 /* {slot, path...} in $n: the value there, as text or as json. current_setting is stable: an index can be used. */
 #define TAKE_TEXT(n) "(pg_catalog.current_setting((" n "::text[])[1])::json #>> (" n "::text[])[2:])"
 
-/* The JSON text made of the pieces in $n (commands/param.c). A short request can refer to a long result many times: what
- * they bring has a bound (16 MB, REFERENCE_BYTES of tree.h), looked at while they come; a window in their order would first
- * have them all. */
-#define BUILD(n)                                                                                                       \
-  "(select string_agg(case when brought > 16777216 then writ.fail('TOO_LARGE', "                                      \
-  "'References bring more than 16 MB into one value.', 422) else t end, '' order by o) from (select o, t, "           \
-  "sum(case when h then octet_length(t) else 0 end) over (rows unbounded preceding) as brought from (select o, "      \
-  "json_typeof(p) <> 'string' as h, case json_typeof(p) when 'string' then p #>> '{}' else "                          \
-  "coalesce((pg_catalog.current_setting(p ->> 0)::json #> array(select json_array_elements_text(p -> 1)))::text, "    \
-  "'null') end as t from json_array_elements(" n "::json) with ordinality as x(p, o) offset 0) y) z)"
-
 const char wrap_reference_sql[] =
     "select writ.assert((pg_catalog.current_setting(($1::text[])[1])::json #> ($1::text[])[2:]) is not null, "
     "'BAD_REFERENCE', $2, 400)";
@@ -31,8 +20,10 @@ const char wrap_odd_reference_sql[] =
     "where p[i] !~ '^[0-9]+$' and json_typeof(d #> p[:i - 1]) = 'array'), 'BAD_REFERENCE', $2, 400) "
     "from (select pg_catalog.current_setting(($1::text[])[1])::json as d, ($1::text[])[2:] as p offset 0) x";
 
-const char wrap_build_sql[] = "select case when octet_length(r) > $2::integer then writ.fail('TOO_LARGE', $3, 422) else r end "
-                              "from (select " BUILD("$1") " as r offset 0) x";
+#define BUILT "case when octet_length(r) > $2::integer then writ.fail('TOO_LARGE', $3, 422) else r end"
+#define FROM_PIECES " from (select " WRAP_BUILD("$1") " as r offset 0) x"
+const char wrap_build_sql[] = "select " BUILT FROM_PIECES;
+const char wrap_build_kept_sql[] = "select pg_catalog.set_config($4, " BUILT ", true)" FROM_PIECES;
 
 static void put_number(struct str *s, const char *text, unsigned n) {
   for (; *text; text++)
@@ -41,7 +32,7 @@ static void put_number(struct str *s, const char *text, unsigned n) {
 }
 
 void wrap_put_take(struct str *s, unsigned n) { put_number(s, TAKE_TEXT("@"), n); }
-void wrap_put_build(struct str *s, unsigned n) { put_number(s, BUILD("@"), n); }
+void wrap_put_build(struct str *s, unsigned n) { put_number(s, WRAP_BUILD("@"), n); }
 
 static const char *declared_type(const struct command *c, const char *name) {
   for (size_t i = 0; i < c->nargs; i++)
@@ -159,8 +150,10 @@ static void put_permission(struct str *s, const struct command *c, const struct 
 
 static bool is_guard(const struct command *c) { return c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION; }
 
+static bool has_no_statement(const struct command *c) { return c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER; }
+
 bool wrap_has_types(const struct command *c) {
-  for (size_t i = 0; c->kind == COMMAND_COMPOSITE && i < c->nargs; i++)
+  for (size_t i = 0; has_no_statement(c) && i < c->nargs; i++)
     if (c->args[i].type) return true;
   return false;
 }
@@ -173,7 +166,7 @@ static void put_types(struct str *s, const struct command *c) {
 char *wrap_plain(const void *mem, const struct command *c, bool unlocked) {
   struct str *s = str_new(mem, 512);
 
-  if (c->kind == COMMAND_COMPOSITE) put_types(s, c);
+  if (has_no_statement(c)) put_types(s, c);
   else if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
   else if (is_guard(c)) put_permission(s, c, NULL, NULL, unlocked);
   else put_all(s, c, NULL, NULL);

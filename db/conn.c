@@ -84,6 +84,16 @@ bool conn_can_read(const char *conninfo) {
   return options != NULL;
 }
 
+const char *conn_user(const void *mem, const char *conninfo) {
+  PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+  const char *user = NULL;
+
+  for (const PQconninfoOption *o = options; o && o->keyword; o++)
+    if (strcmp(o->keyword, "user") == 0 && o->val) user = arena_strdup(mem, o->val);
+  PQconninfoFree(options);
+  return user;
+}
+
 static bool refused(struct conn *c, struct err *e) {
   char *text = arena_strdup(e->mem, c->pg ? PQerrorMessage(c->pg) : "out of memory");
   size_t len = strlen(text);
@@ -311,7 +321,11 @@ bool conn_ask(struct conn *c, const char *sql, int nparams, const char *const *p
   if (PQsendQueryParams(c->pg, sql, nparams, NULL, params, NULL, NULL, 0) && PQpipelineSync(c->pg))
     ok = conn_read_query(c, w, result) && conn_read_sync(c, w);
   conn_end_flight(c);
-  if (!ok) return conn_lost(c, e);
+  if (!ok) {
+    PQclear(*result);
+    *result = NULL;
+    return conn_lost(c, e);
+  }
   if (PQresultStatus(*result) == PGRES_TUPLES_OK) return true;
   sqlstate_error(e, *result);
   PQclear(*result);

@@ -30,6 +30,9 @@ struct wait {
 /* Is this a connection string or URI by libpq's grammar? What is not would be quoted in libpq's errors, password and all. */
 bool conn_can_read(const char *conninfo);
 
+/* The user that a connection string names; NULL: none, which is left to libpq's environment. */
+const char *conn_user(const void *mem, const char *conninfo);
+
 /* Not connected yet. options is copied, its strings are borrowed; counters may be NULL. */
 struct conn *conn_new(const void *mem, const struct conn_options *options, struct counters *counters);
 

@@ -77,6 +77,10 @@ int main(int argc, char **argv) {
   mem = arena_request(NULL);
   problems_init(&problems, mem);
   setup = setup_load(NULL, options.config_file, &problems);
+  if (setup && !setup_try_modules(setup, &problems)) {
+    talloc_free(setup);
+    setup = NULL;
+  }
   problems_print(&problems);
   talloc_free(mem);
   if (setup && options.check_only) {

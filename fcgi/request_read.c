@@ -44,6 +44,7 @@ static const struct row {
     {"HTTP_X_REQUEST_ID", JOIN, AT(x_request_id)},
     {"QUERY_STRING", FIRST, AT(query)},
     {"REQUEST_METHOD", FIRST, AT(method)},
+    {"WRIT_CALL", IDENTITY, AT(call_token)},
     {"WRIT_CLAIMS", IDENTITY, AT(claims)},
     {"WRIT_PREFIX", IDENTITY, AT(prefix)},
     {"WRIT_ROLE", IDENTITY, AT(role)},

@@ -57,3 +57,10 @@ struct setup *setup_load(const void *mem, const char *config_file, struct proble
   talloc_free(s);
   return NULL;
 }
+
+bool setup_try_modules(const struct setup *s, struct problems *p) {
+  size_t errors = p->errors;
+
+  modules_try(s->manifest, s->user, s->uid, s->gid, p);
+  return p->errors == errors;
+}

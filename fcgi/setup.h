@@ -2,6 +2,7 @@
 #ifndef WRIT_FCGI_SETUP_H
 #define WRIT_FCGI_SETUP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct config;
@@ -18,5 +19,9 @@ struct setup {
 
 /* NULL when *p got errors. Everything belongs to the setup: talloc_free. */
 struct setup *setup_load(const void *mem, const char *config_file, struct problems *p);
+
+/* Loads the manifest's modules in a child, as the user of the workers. False: *p got errors. Order: in a process that may wait,
+ * at start and in the checker of a reload; not in the supervisor. */
+bool setup_try_modules(const struct setup *s, struct problems *p);
 
 #endif

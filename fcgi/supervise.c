@@ -7,7 +7,9 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/problems.h"
+#include "commands/call_token.h"
 #include "commands/config.h"
+#include "fcgi/runner.h"
 #include "fcgi/setup.h"
 #include "fcgi/socket.h"
 #include "fcgi/worker.h"
@@ -18,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +31,9 @@ enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 10000, LIVED_MS = 10000 };
 /* A checker does nothing but read files. */
 enum { CHECKER_MS = 60000 };
 
-enum pool { POOL_BORDER, POOL_INSIDE, POOLS };
-static const char *const pool_names[POOLS] = {"border", "inside"};
+/* Those that accept requests come first: each has a socket. */
+enum pool { POOL_BORDER, POOL_INSIDE, LISTENERS, POOL_RUNNERS = LISTENERS, POOLS };
+static const char *const pool_names[POOLS] = {"border", "inside", "runner"};
 
 enum slot_state {
   SLOT_FREE,
@@ -52,7 +57,8 @@ struct supervisor {
   pid_t pid;
   void *mem;
   struct setup *setup;
-  struct bound_socket sockets[POOLS];
+  struct bound_socket sockets[LISTENERS];
+  int wake[2]; /* runners read [0], workers write [1]; datagrams, so that none is in two pieces */
   struct counters_page *page;
   struct slot *slots;
   unsigned nslots;
@@ -61,6 +67,7 @@ struct supervisor {
   int64_t checker_kill_ms;
   bool reload_again; /* SIGHUP came while the checker was at work */
   bool stopping, fast;
+  unsigned char call_secret[CALL_SECRET_BYTES]; /* the workers' own: who knows it may be anybody inside */
 };
 
 /* ---- children ---- */
@@ -76,20 +83,32 @@ static void leave(struct supervisor *s, int status) {
 /* In the child. Sockets of the other pool are not its business. */
 static void be_worker(struct supervisor *s, unsigned index) __attribute__((noreturn));
 static void be_worker(struct supervisor *s, unsigned index) {
-  struct slot *slot = &s->slots[index];
+  const struct slot *slot = &s->slots[index];
   struct worker_start start = {
       .setup = s->setup,
       .inside = slot->pool == POOL_INSIDE,
       .listen_fd = s->sockets[slot->pool].fd,
       .supervisor = s->pid,
       .signals = s->workers_mask,
+      .wake_fd = s->wake[1],
       .page = s->page,
+      .call_secret = s->call_secret,
       .own = &s->page->slot[index],
   };
 
-  for (int p = 0; p < POOLS; p++)
+  for (int p = 0; p < LISTENERS; p++)
     if (p != (int)slot->pool && s->sockets[p].fd >= 0) close(s->sockets[p].fd);
   leave(s, worker_run(&start));
+}
+
+static void be_runner(struct supervisor *s, unsigned index) __attribute__((noreturn));
+static void be_runner(struct supervisor *s, unsigned index) {
+  struct runner_start start = {
+      .setup = s->setup, .wake_fd = s->wake[0], .supervisor = s->pid, .page = s->page, .own = &s->page->slot[index]};
+
+  for (int p = 0; p < LISTENERS; p++)
+    if (s->sockets[p].fd >= 0) close(s->sockets[p].fd);
+  leave(s, runner_run(&start));
 }
 
 static uint64_t requests_of(const struct counters *c) {
@@ -115,9 +134,11 @@ static void start_worker(struct supervisor *s, unsigned index) {
   struct counters *c = &s->page->slot[index];
   pid_t pid;
 
-  c->inside = slot->pool == POOL_INSIDE;
+  c->pool = slot->pool;
   c->busy_since_ms = 0;
+  counters_wait_end(c);
   pid = fork();
+  if (pid == 0 && slot->pool == POOL_RUNNERS) be_runner(s, index);
   if (pid == 0) be_worker(s, index);
   slot->started_ms = clock_ms();
   if (pid < 0) {
@@ -129,7 +150,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
   slot->state = SLOT_RUNNING;
   slot->requests_before = requests_of(c);
   c->pid = (uint32_t)pid;
-  c->starts[slot->pool == POOL_INSIDE]++;
+  c->starts[slot->pool]++;
   log_line(LOG_DEBUG, "worker-start", "pool=%s worker=%ld", pool_names[slot->pool], (long)pid);
 }
 
@@ -163,9 +184,11 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   bool lived = now - slot->started_ms >= LIVED_MS;
 
   tell_end(slot, c, status, failed ? LOG_ERROR : killed ? LOG_WARN : LOG_INFO);
-  if (failed) c->crashes[slot->pool == POOL_INSIDE]++;
+  if (failed) c->crashes[slot->pool]++;
   c->pid = 0;
   c->busy_since_ms = 0;
+  c->handler = 0; /* wherever it was */
+  counters_wait_end(c);
   slot->pid = 0;
   if (slot->state == SLOT_LEAVING) {
     slot->state = SLOT_FREE;
@@ -178,7 +201,9 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
 /* ---- pools ---- */
 
 static int pool_size(const struct supervisor *s, enum pool pool) {
-  if (s->stopping || s->sockets[pool].fd < 0) return 0;
+  if (s->stopping) return 0;
+  if (pool == POOL_RUNNERS) return s->setup->config->runners;
+  if (s->sockets[pool].fd < 0) return 0;
   return pool == POOL_BORDER ? s->setup->config->workers : s->setup->config->inside_workers;
 }
 
@@ -261,6 +286,7 @@ static void be_checker(struct supervisor *s) __attribute__((noreturn));
 static void be_checker(struct supervisor *s) {
   void *mem = arena_request(NULL);
   struct problems problems;
+  struct setup *setup;
   bool ok;
 
   log_init("checker");
@@ -268,7 +294,8 @@ static void be_checker(struct supervisor *s) {
   if (getppid() != s->pid) _exit(1);
   sigprocmask(SIG_SETMASK, &s->workers_mask, NULL);
   problems_init(&problems, mem);
-  ok = setup_load(mem, s->config_file, &problems) != NULL;
+  setup = setup_load(mem, s->config_file, &problems);
+  ok = setup && setup_try_modules(setup, &problems);
   log_problems(&problems, mem);
   talloc_free(mem);
   leave(s, ok ? 0 : 1);
@@ -313,7 +340,7 @@ static void warn_of_changes(const struct supervisor *s, const struct config *new
   warn_of_restart(&old->inside, &new->inside, POOL_INSIDE);
   if (new->inside_workers > 0 && s->sockets[POOL_INSIDE].fd < 0)
     log_line(LOG_WARN, "reload", "listener=inside reason=\"it was off at start: a restart opens it\"");
-  if ((unsigned)(new->workers + new->inside_workers) * 2 > s->nslots)
+  if ((unsigned)(new->workers + new->inside_workers + new->runners) * 2 > s->nslots)
     log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
 }
 
@@ -345,8 +372,8 @@ static void finish_reload(struct supervisor *s) {
   fill_pools(s);
   start_due(s);
   signal_leaving(s, SIGTERM);
-  log_line(LOG_INFO, "reload", "done=1 workers=%d inside_workers=%d", pool_size(s, POOL_BORDER),
-           pool_size(s, POOL_INSIDE));
+  log_line(LOG_INFO, "reload", "done=1 workers=%d inside_workers=%d runners=%d", pool_size(s, POOL_BORDER),
+           pool_size(s, POOL_INSIDE), pool_size(s, POOL_RUNNERS));
 }
 
 static void checker_ended(struct supervisor *s, int status) {
@@ -382,7 +409,7 @@ static void reap(struct supervisor *s) {
 }
 
 static void close_sockets(struct supervisor *s) {
-  for (int p = 0; p < POOLS; p++) socket_close(&s->sockets[p]);
+  for (int p = 0; p < LISTENERS; p++) socket_close(&s->sockets[p]);
 }
 
 /* The sockets go first: who connects now had better be told at once. */
@@ -473,11 +500,11 @@ static void block_signals(struct supervisor *s) {
 
 static bool open_sockets(struct supervisor *s) {
   const struct config *c = s->setup->config;
-  const struct listener *listeners[POOLS] = {&c->border, &c->inside};
+  const struct listener *listeners[LISTENERS] = {&c->border, &c->inside};
   const char *why;
 
-  for (int p = 0; p < POOLS; p++) s->sockets[p].fd = -1;
-  for (int p = 0; p < POOLS; p++) {
+  for (int p = 0; p < LISTENERS; p++) s->sockets[p].fd = -1;
+  for (int p = 0; p < LISTENERS; p++) {
     if (p == POOL_INSIDE && c->inside_workers == 0) continue;
     if (socket_open(&s->sockets[p], listeners[p], s->mem, &why)) continue;
     log_line(LOG_ERROR, "socket", "reason=%s", log_quoted(s->mem, why));
@@ -486,16 +513,30 @@ static bool open_sockets(struct supervisor *s) {
   return true;
 }
 
+/* Without it the runners look by themselves, a little later. */
+static void open_wake(struct supervisor *s) {
+  s->wake[0] = s->wake[1] = -1;
+  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->wake) < 0)
+    log_line(LOG_WARN, "socket", "reason=\"no socket to wake runners: %s\"", strerror(errno));
+}
+
 /* Twice the workers: old and new ones of a reload stand side by side. Twice that: a reload may ask for more. */
 static bool make_slots(struct supervisor *s) {
   const struct config *c = s->setup->config;
 
-  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers);
+  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners);
   if (s->nslots < 64) s->nslots = 64;
   s->slots = arena_array(s->mem, struct slot, s->nslots);
   s->page = counters_create(s->nslots);
   if (!s->page) log_line(LOG_ERROR, "start", "reason=\"no shared memory: %s\"", strerror(errno));
   return s->page != NULL;
+}
+
+static bool make_secret(struct supervisor *s) {
+  bool ok = getrandom(s->call_secret, sizeof s->call_secret, 0) == (ssize_t)sizeof s->call_secret;
+
+  if (!ok) log_line(LOG_ERROR, "start", "reason=\"no random bytes: %s\"", strerror(errno));
+  return ok;
 }
 
 int supervise(const char *config_file, struct setup *setup) {
@@ -506,12 +547,13 @@ int supervise(const char *config_file, struct setup *setup) {
   log_init("supervisor");
   log_set_level(setup->config->log_level);
   block_signals(&s);
+  open_wake(&s);
   /* Workers leave short-lived children behind (cancel requests); not every container has an init that reaps them. */
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  ok = make_slots(&s) && open_sockets(&s);
+  ok = make_secret(&s) && make_slots(&s) && open_sockets(&s);
   if (ok) {
-    log_line(LOG_INFO, "start", "workers=%d inside_workers=%d border=%s inside=%s", setup->config->workers,
-             setup->config->inside_workers, setup->config->border.socket,
+    log_line(LOG_INFO, "start", "workers=%d inside_workers=%d runners=%d border=%s inside=%s", setup->config->workers,
+             setup->config->inside_workers, setup->config->runners, setup->config->border.socket,
              setup->config->inside_workers ? setup->config->inside.socket : "-");
     loop(&s);
     log_line(LOG_INFO, "end", "reloads=%llu", (unsigned long long)s.page->reloads);

@@ -6,7 +6,9 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "commands/config.h"
+#include "fcgi/child.h"
 #include "fcgi/reply_write.h"
 #include "fcgi/request_read.h"
 #include "fcgi/setup.h"
@@ -16,12 +18,10 @@
 #include <malloc.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -86,33 +86,10 @@ static void set_term(int how) {
 
 /* ---- start ---- */
 
-/* All or nothing: there must be no way back. */
-static bool drop_privileges(const struct setup *s) {
-  if (geteuid() != 0) return true;
-  if (!s->user || initgroups(s->user, s->gid) < 0 || setresgid(s->gid, s->gid, s->gid) < 0 ||
-      setresuid(s->uid, s->uid, s->uid) < 0)
-    return false;
-  return setuid(0) < 0 && setgid(0) < 0 && getuid() == s->uid && geteuid() == s->uid;
-}
-
-/* The kernel forgets this at a change of user: after drop_privileges. */
-static bool follow_supervisor(pid_t supervisor) {
-  if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return false;
-  if (getppid() != supervisor) raise(SIGTERM); /* it died before */
-  return true;
-}
-
-static uint32_t chance(void) {
-  uint32_t value = 0;
-
-  if (getrandom(&value, sizeof value, GRND_NONBLOCK) < 0) value = (uint32_t)getpid() * 2654435761u;
-  return value;
-}
-
 /* Workers started together must not leave together: +-10 %. */
 static int64_t spread(int max_requests) {
   if (max_requests == 0) return -1;
-  return max_requests - max_requests / 10 + (int64_t)(chance() % (uint32_t)(max_requests / 5 + 1));
+  return max_requests - max_requests / 10 + (int64_t)(child_chance() % (uint32_t)(max_requests / 5 + 1));
 }
 
 /* A worker that cannot reach PostgreSQL accepts all the same: it answers 503, and connects as soon as it can. */
@@ -130,16 +107,16 @@ static void make_ready(struct worker *w) {
 static bool prepare(struct worker *w) {
   const struct worker_start *start = w->start;
 
-  if (!drop_privileges(start->setup)) {
+  if (!user_become(start->setup->user, start->setup->uid, start->setup->gid)) {
     log_line(LOG_ERROR, "worker", "reason=%s", "\"cannot become the user of the workers\"");
     return false;
   }
-  if (!set_signals(start) || !follow_supervisor(start->supervisor)) {
+  if (!set_signals(start) || !child_follow(start->supervisor)) {
     log_line(LOG_ERROR, "worker", "reason=\"cannot set up signals: %s\"", strerror(errno));
     return false;
   }
   prctl(PR_SET_NAME, start->inside ? "writd inside" : "writd border");
-  srandom(chance()); /* the pauses between tries: workers that were in each other's way must not draw the same */
+  srandom(child_chance()); /* the pauses between tries: workers that were in each other's way must not draw the same */
   FCGX_InitRequest(&w->fcgi, -1, FCGI_FAIL_ACCEPT_ON_INTR);
   w->requests_left = spread(w->config->max_requests);
   w->site = (struct site){
@@ -147,6 +124,9 @@ static bool prepare(struct worker *w) {
       .counters = start->page,
       .own = start->own,
   };
+  engine_wakes(w->site.engine, start->wake_fd);
+  engine_share(w->site.engine, start->page, start->call_secret);
+  engine_load_modules(w->site.engine);
   make_ready(w);
   return true;
 }
@@ -248,6 +228,7 @@ static bool run(struct worker *w) {
 
   while (w->requests_left != 0 && (fd = next_connection(w, &failed)) >= 0) {
     serve(w, fd);
+    engine_wake(w->site.engine);
     engine_tidy(w->site.engine);
     if (w->requests_left > 0) w->requests_left--;
   }

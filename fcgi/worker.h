@@ -16,7 +16,9 @@ struct worker_start {
   int listen_fd;
   pid_t supervisor;
   sigset_t signals; /* the mask to run with */
-  const struct counters_page *page;
+  struct counters_page *page;
+  const unsigned char *call_secret; /* CALL_SECRET_BYTES */
+  int wake_fd; /* of the runners; -1: none */
   struct counters *own;
 };
 

@@ -70,7 +70,8 @@ static bool is_location(const char *name);
 %type <const char *> name fragment_name enum_name
 %type <enum graphql_operation> operation_type
 %type <const struct graphql_definition *> all
-%type <struct graphql_definition *> definitions type_definitions definition executable type_definition described extension extended fielded
+%type <struct graphql_definition *> definitions type_definitions definition executable type_definition described
+%type <struct graphql_definition *> extension extended fielded
 %type <struct graphql_variable *> variable_list variable
 %type <const struct graphql_variable *> variables
 %type <struct graphql_selection *> selection_list selection field

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "commands/call_token.h"
 #include "commands/config.h"
+#include "commands/idempotency.h"
 #include "commands/manifest.h"
 #include "commands/set.h"
 #include "handlers/answer.h"
@@ -62,6 +64,16 @@ static bool is_given(const char *s) {
   return s && s[0];
 }
 
+/* A handler's own call: it is made for the caller of that handler. */
+static bool take_token(struct call *call, struct err *e) {
+  struct call_token *token = arena_new(call->request->mem, struct call_token);
+
+  if (!engine_token(call->site->engine, call->request->mem, call->request->call_token, token, e)) return false;
+  call->token = token;
+  call->caller = token->caller;
+  return true;
+}
+
 /* Who calls, by what nginx said. */
 static bool identify(struct call *call, struct err *e) {
   static const char not_text[] = "It must be UTF-8 without control characters.";
@@ -70,12 +82,15 @@ static bool identify(struct call *call, struct err *e) {
   if (r->identity_repeated) {
     err_set(e, INTERNAL, "The web server is not configured as it should be.");
     e->log_detail =
-        "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
+        "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS, WRIT_CALL or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
     return false;
   }
   if (is_given(r->role) && !headers_is_text(r->role)) return refuse_identity(call, "WRIT_ROLE", not_text, e);
   if (is_given(r->user) && !headers_is_text(r->user)) return refuse_identity(call, "WRIT_USER", not_text, e);
   if (is_given(r->claims) && !check_claims(call, r->claims, e)) return false;
+  /* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
+   * client could have brought it, were nginx so configured. */
+  if (r->inside && is_given(r->call_token)) return take_token(call, e);
   call->caller = (struct caller){
       .role = is_given(r->role) ? r->role : "anonymous",
       .user = is_given(r->user) ? r->user : NULL,
@@ -92,7 +107,6 @@ static bool check_unbuilt(const struct request *r, struct err *e) {
   const struct {
     const char *name, *value;
   } unbuilt[] = {
-      {"Idempotency-Key", r->idempotency_key},
       {"Mutation-Id", r->mutation_id},
   };
 
@@ -178,14 +192,34 @@ static bool take_if_match(struct call *call, const struct json **args, struct er
 
 /* ---- all of it ---- */
 
-static bool decode(struct call *call, struct command_set **set, struct err *e) {
+/* Not for a dry run, which leaves nothing behind that could be repeated. */
+static bool read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
+  const struct request *r = call->request;
+  const char *key = NULL;
+
+  if (invocation->dry_run) return true;
+  if (r->idempotency_key && !(key = idempotency_read(r->mem, r->idempotency_key, e))) return false;
+  if (call->token) invocation->key = idempotency_within(r->mem, call->token, key, 0, call->command, args);
+  else if (key) invocation->key = idempotency_new(r->mem, &call->caller, key, call->command, args);
+  return true;
+}
+
+/* What a call is part of. */
+static void join(struct invocation *invocation, const struct call_token *token) {
+  invocation->token = token;
+  invocation->held = token->held;
+  invocation->nheld = token->nheld;
+  if (token->deadline_ms < invocation->deadline_ms) invocation->deadline_ms = token->deadline_ms;
+}
+
+static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
   if (!identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
   if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine, call->command, args, &call->caller, e);
   return *set != NULL;
 }
@@ -202,9 +236,12 @@ bool command_run(struct call *call, struct err *e) {
       .caller_fd = r->caller_fd,
   };
 
-  if (!decode(call, &set, e)) return false;
+  if (!decode(call, &invocation, &set, e)) return false;
+  if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
+  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
   if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
   return true;
 }

@@ -94,8 +94,11 @@ static void count(struct call *call, int64_t total_us) {
   else
     own->requests_border++;
   if (hundreds >= 0 && hundreds < (int)(sizeof own->status / sizeof *own->status)) own->status[hundreds]++;
+  own->replays += call->report.replayed;
   own->request_us += (uint64_t)total_us;
   own->postgres_us += (uint64_t)call->report.postgres_us;
+  own->hook_us += (uint64_t)call->report.hook_us;
+  own->handler_us += (uint64_t)call->report.handler_us;
   own->request_bucket[counters_bucket(total_us)]++;
 }
 
@@ -141,8 +144,11 @@ static void write_log_line(struct call *call, const struct err *e, int64_t total
              log_quoted(s, call->caller.role), call->answer->status, code_of(s, e));
   ms_pair(s, "total_ms", total_us);
   ms_pair(s, "db_ms", report->postgres_us);
+  if (report->hooks) ms_pair(s, "hook_ms", report->hook_us);
+  if (report->handlers) ms_pair(s, "handler_ms", report->handler_us);
   str_printf(s, " rows=%llu flights=%u retries=%u bytes=%zu", (unsigned long long)report->rows, report->flights,
              report->retries, call->answer->body->len);
+  if (report->replayed) str_add(s, " replay=1");
   if (headers_trace_id(r->traceparent, trace)) str_printf(s, " trace=%s", trace);
   if (level == LOG_ERROR) tell_error(s, e);
   log_line(level, "request", "%s", s->p);

@@ -5,6 +5,7 @@
 
 #include "handlers/handler.h"
 
+struct call_token;
 struct command;
 
 struct call {
@@ -15,6 +16,7 @@ struct call {
   const char *name;     /* what stood in the path for the route's NAME; NULL: the route has none */
   const char *label;    /* for the log line: the command or set; NULL: the path did not lead to a command */
   struct caller caller; /* whom the log line names; role is "-" until it is known */
+  const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   const struct command *command;
   struct report report;
 };

@@ -24,6 +24,7 @@ struct request {
   const char *accept, *prefer, *idempotency_key, *mutation_id, *traceparent, *x_request_id, *if_match; /* NULL: none */
   bool idempotency_key_repeated;
   const char *role, *user, *claims; /* WRIT_ROLE, WRIT_USER, WRIT_CLAIMS as nginx passed them; NULL: none */
+  const char *call_token;   /* WRIT_CALL; NULL: none, and on the border never heeded */
   bool identity_repeated;   /* one of WRIT_* came twice: a mistake in nginx's configuration, refused */
   /* Reads the body, at most once and only when asked: a request refused before costs no reading. False: BAD_REQUEST (cut
    * short), TOO_LARGE, LENGTH_REQUIRED. *body belongs to mem. */

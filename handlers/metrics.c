@@ -39,16 +39,30 @@ static const struct row {
     {"writ_rollbacks_total", "", AT(rollbacks), "Transactions rolled back, dry runs among them."},
     {"writ_retries_total", "", AT(retries),
      "Transactions run again after a serialization failure or a deadlock."},
+    {"writ_replays_total", "", AT(replays), "Answers to an Idempotency-Key that were given again."},
     {"writ_flights_total", "", AT(flights), "Network round trips that carried a transaction."},
     {"writ_cancels_total", "", AT(cancels), "Transactions cancelled: deadline passed or caller gone."},
     {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), "Connections lost while committing."},
     {"writ_database_connects_total", "", AT(connects), "Connections opened to PostgreSQL."},
     {"writ_database_lost_connections_total", "", AT(lost_connections),
      "Connections to PostgreSQL that broke."},
+    {"writ_hooks_total", "{outcome=\"passed\"}", AT(hooks_passed), "Before-hooks asked, by what came of it."},
+    {"writ_hooks_total", "{outcome=\"refused\"}", AT(hooks_refused), NULL},
+    {"writ_hooks_total", "{outcome=\"failed\"}", AT(hooks_failed), NULL},
+    {"writ_handlers_total", "{outcome=\"done\"}", AT(handlers_done), "Handlers run, by what came of it."},
+    {"writ_handlers_total", "{outcome=\"refused\"}", AT(handlers_refused), NULL},
+    {"writ_handlers_total", "{outcome=\"failed\"}", AT(handlers_failed), NULL},
+    {"writ_handlers_busy_total", "", AT(handlers_busy), "Handlers not run, as all places on the inside were taken."},
     {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts[0]), "Workers started."},
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
+    {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
     {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes[0]), "Workers that ended in failure."},
     {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes[1]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"runner\"}", AT(crashes[2]), NULL},
+    {"writ_deliveries_total", "{end=\"done\"}", AT(deliveries), "After-hooks tried, by how it ended."},
+    {"writ_deliveries_total", "{end=\"failed\"}", AT(delivery_failures), NULL},
+    {"writ_dead_letters_total", "", AT(dead_letters), "After-hooks that failed for good."},
+    {"writ_lost_leases_total", "", AT(lost_leases), "After-hooks that a runner had claimed and did not finish in time."},
 #undef AT
 };
 
@@ -62,19 +76,22 @@ static void show_sums(struct str *s, const struct counters_page *page) {
 }
 
 static void show_pools(struct str *s, const struct counters_page *page) {
-  unsigned workers[2] = {0}, busy[2] = {0};
-  static const char *const names[] = {"border", "inside"};
+  unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0}, waiting[COUNTERS_POOLS] = {0};
+  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner"};
 
   for (uint32_t i = 0; i < page->slots; i++) {
     const struct counters *c = &page->slot[i];
     if (!c->pid) continue;
-    workers[c->inside != 0]++;
-    if (c->busy_since_ms) busy[c->inside != 0]++;
+    workers[c->pool]++;
+    if (c->busy_since_ms) busy[c->pool]++;
+    if (c->waiting) waiting[c->pool]++;
   }
   head(s, "writ_workers", "gauge", "Workers that are there.");
-  for (int p = 0; p < 2; p++) str_printf(s, "writ_workers{pool=\"%s\"} %u\n", names[p], workers[p]);
+  for (int p = 0; p < COUNTERS_POOLS; p++) str_printf(s, "writ_workers{pool=\"%s\"} %u\n", names[p], workers[p]);
   head(s, "writ_workers_busy", "gauge", "Workers with a request in work; the one that answers this is among them.");
   for (int p = 0; p < 2; p++) str_printf(s, "writ_workers_busy{pool=\"%s\"} %u\n", names[p], busy[p]);
+  head(s, "writ_workers_waiting", "gauge", "Workers that wait for another request: its mutex, or its Idempotency-Key.");
+  for (int p = 0; p < 2; p++) str_printf(s, "writ_workers_waiting{pool=\"%s\"} %u\n", names[p], waiting[p]);
 }
 
 static void show_seconds(struct str *s, const char *name, uint64_t us) {
@@ -99,6 +116,22 @@ static void show_histogram(struct str *s, const struct counters_page *page) {
   str_printf(s, "writ_request_duration_seconds_count %llu\n", (unsigned long long)below);
   head(s, "writ_database_seconds_total", "counter", "Time spent waiting for PostgreSQL.");
   show_seconds(s, "writ_database_seconds_total", sum(page, offsetof(struct counters, postgres_us)));
+  head(s, "writ_hook_seconds_total", "counter", "Time spent waiting for before-hooks.");
+  show_seconds(s, "writ_hook_seconds_total", sum(page, offsetof(struct counters, hook_us)));
+  head(s, "writ_handler_seconds_total", "counter", "Time spent waiting for handlers.");
+  show_seconds(s, "writ_handler_seconds_total", sum(page, offsetof(struct counters, handler_us)));
+}
+
+static void show_gauge(struct str *s, const char *name, uint64_t value, const char *help) {
+  head(s, name, "gauge", help);
+  str_printf(s, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void show_outbox(struct str *s, const struct counters_page *page) {
+  show_gauge(s, "writ_outbox_waiting", page->outbox_waiting, "After-hooks to be delivered; 10000 of a datasource: or more.");
+  show_gauge(s, "writ_outbox_dead", page->outbox_dead, "Dead letters; 10000 of a datasource is that or more.");
+  head(s, "writ_outbox_oldest_seconds", "gauge", "Age of the oldest after-hook that is to be delivered.");
+  show_seconds(s, "writ_outbox_oldest_seconds", page->outbox_oldest_ms * 1000);
 }
 
 bool metrics_show(struct call *call, struct err *e) {
@@ -110,6 +143,7 @@ bool metrics_show(struct call *call, struct err *e) {
   if (!page) return true;
   show_sums(s, page);
   show_pools(s, page);
+  show_outbox(s, page);
   show_histogram(s, page);
   head(s, "writ_reloads_total", "counter", "Reloads that took effect.");
   str_printf(s, "writ_reloads_total %llu\n", (unsigned long long)page->reloads);

@@ -8,7 +8,8 @@
 /* A script, statement by statement in an order that works in empty schemas. */
 const char *model_ddl(const void *mem, const struct datamodel *d) __attribute__((returns_nonnull));
 
-/* Runs it in one transaction. False: a schema that it writes to is not empty, or what PostgreSQL said; nothing was changed. */
+/* Runs it in one transaction. False: a schema that it writes to is not empty, or what PostgreSQL said; nothing was
+ * changed. */
 bool model_apply(const void *mem, const struct datamodel *d, const char *conninfo, struct err *e)
     __attribute__((warn_unused_result));
 

@@ -121,8 +121,10 @@ static void check_arguments(struct model_reader *r, const struct directive_rule 
   for (const struct graphql_argument *a = d->arguments; a; a = a->next) {
     const struct argument_rule *known = find_argument(rule, a->name);
 
-    if (!known) schema_wrong(r, line, "%s: @%s takes no %s:; remove it", where, d->name, a->name);
-    else if (!fits(known, a->value)) schema_wrong(r, line, "%s: @%s(%s:) takes %s", where, d->name, a->name, form_of(r->mem, known));
+    if (!known)
+      schema_wrong(r, line, "%s: @%s takes no %s:; remove it", where, d->name, a->name);
+    else if (!fits(known, a->value))
+      schema_wrong(r, line, "%s: @%s(%s:) takes %s", where, d->name, a->name, form_of(r->mem, known));
     for (const struct graphql_argument *b = a->next; b; b = b->next)
       if (strcmp(a->name, b->name) == 0) schema_wrong(r, line, "%s: @%s has %s: twice; keep one", where, d->name, a->name);
   }
@@ -154,10 +156,12 @@ void directives_check(struct model_reader *r, enum directive_place place, const 
     const struct directive_rule *rule = find_rule(d->name, place, &elsewhere);
 
     if (!rule && strcmp(d->name, "embedded") == 0)
-      schema_wrong(r, (int)d->pos.line, "%s: @embedded is for document databases; make it a type of its own, or a Json field", where);
+      schema_wrong(r, (int)d->pos.line,
+                   "%s: @embedded is for document databases; make it a type of its own, or a Json field", where);
     else if (!rule)
       schema_wrong(r, (int)d->pos.line, "%s: @%s %s; remove it", where, d->name,
-                   elsewhere ? arena_printf(r->mem, "cannot stand on %s", place_name(place)) : "is no directive of a data model");
+                   elsewhere ? arena_printf(r->mem, "cannot stand on %s", place_name(place))
+                             : "is no directive of a data model");
     if (!rule) continue;
     check_arguments(r, rule, where, d);
     for (const struct graphql_directive *other = d->next; other && !rule->repeats; other = other->next)

@@ -20,8 +20,8 @@ struct found_link {
   const char *const *columns; /* in the order of to's key */
   size_t ncolumns;
   bool unique, required;
-  const char *field, *back;   /* the names of its two fields */
-  const char *relation;       /* NULL: need not be named */
+  const char *field, *back; /* the names of its two fields */
+  const char *relation;     /* NULL: need not be named */
 };
 
 /* A column as a scalar field; name NULL: it is none. */
@@ -39,23 +39,23 @@ struct found_part {
 
 struct found_type {
   const struct db_table *table;
-  const struct db_key *key;      /* NULL: none that could be one */
-  const char *left_out;          /* why it is no type; NULL: it is one */
+  const struct db_key *key; /* NULL: none that could be one */
+  const char *left_out;     /* why it is no type; NULL: it is one */
   const char *name;
   bool is_link_table;
-  struct found_scalar *scalars;  /* by column */
-  struct found_link **links;     /* of its foreign keys; NULL where a key becomes none, with the reason in whys */
+  struct found_scalar *scalars; /* by column */
+  struct found_link **links;    /* of its foreign keys; NULL where a key becomes none, with the reason in whys */
   const char **whys;
-  struct found_part *parts;      /* of its key */
+  struct found_part *parts; /* of its key */
   size_t nparts;
-  enum found_state state;        /* of parts */
-  struct names fields;           /* taken names */
+  enum found_state state; /* of parts */
+  struct names fields;    /* taken names */
   /* link tables: the two keys, in the order of the sides, and the fields through which the sides see each other */
   const struct db_foreign_key *sides[2];
   struct found_type *ends[2];
   const char *side_fields[2];
   bool side_unique[2];
-  bool is_plain;                 /* _Name with columns A and B: it needs no @relationTable */
+  bool is_plain; /* _Name with columns A and B: it needs no @relationTable */
   const char *relation;
 };
 
@@ -72,7 +72,9 @@ struct found {
   struct found_type *types; /* one for each table */
   size_t ntypes;
   struct found_enum *enums; /* one for each enum */
-  struct names type_names, relation_names;
+  struct model **taken;      /* names of types and enums, with all that the API makes of them */
+  size_t ntaken;
+  struct names relation_names;
 };
 
 struct str;

@@ -66,34 +66,23 @@ static const char *camel(const void *mem, const char *name) {
   return isalpha((unsigned char)s->p[0]) ? s->p : arena_printf(mem, "T%s", s->p);
 }
 
-/* Would the API make one name of two types? */
-static bool api_clashes(const void *mem, const char *name, const char *other) {
-  struct model a = {.name = name}, b = {.name = other};
-  struct datamodel d = {.file = "", .nmodels = 2};
-  struct model both[2];
-  struct problems p;
-
-  name_model(mem, &a);
-  name_model(mem, &b);
-  both[0] = a;
-  both[1] = b;
-  d.models = both;
-  problems_init(&p, mem);
-  names_check(&d, &p);
-  return p.errors > 0;
-}
-
 static const char *type_name(struct found *f, const char *wish) {
-  const char *name = camel(f->mem, wish);
+  struct model *m = arena_new(f->mem, struct model);
 
-  for (size_t i = 0; i <= f->type_names.n;) {
-    bool clash = i == f->type_names.n ? name_is_reserved_type(name)
-                                      : strcmp(f->type_names.items[i], name) == 0 || api_clashes(f->mem, name, f->type_names.items[i]);
+  m->name = camel(f->mem, wish);
+  name_model(f->mem, m);
+  for (size_t i = 0; i <= f->ntaken;) {
+    bool clash = i == f->ntaken ? name_is_reserved_type(m->name)
+                                : strcmp(f->taken[i]->name, m->name) == 0 || name_models_clash(f->taken[i], m);
 
     i = clash ? 0 : i + 1;
-    if (clash) name = arena_printf(f->mem, "%s_", name);
+    if (!clash) continue;
+    m->name = arena_printf(f->mem, "%s_", m->name);
+    name_model(f->mem, m);
   }
-  return take_name(f->mem, &f->type_names, name);
+  arena_grow(f->mem, f->taken, f->ntaken);
+  f->taken[f->ntaken++] = m;
+  return m->name;
 }
 
 static const char *relation_name(struct found *f, const char *wish) {
@@ -107,7 +96,8 @@ static const char *relation_name(struct found *f, const char *wish) {
 static const char *without_id(const void *mem, const char *column) {
   size_t n = strlen(column);
 
-  if (n > 3 && (strcmp(column + n - 3, "_id") == 0 || strcmp(column + n - 3, "_ID") == 0)) return arena_strndup(mem, column, n - 3);
+  if (n > 3 && (strcmp(column + n - 3, "_id") == 0 || strcmp(column + n - 3, "_ID") == 0))
+    return arena_strndup(mem, column, n - 3);
   if (n > 2 && strcmp(column + n - 2, "Id") == 0) return arena_strndup(mem, column, n - 2);
   return column;
 }
@@ -119,8 +109,10 @@ static const char *value_name(const struct found *f, struct names *taken, const 
   char *name = arena_strdup(f->mem, clean_name(f->mem, label));
   const char *unique = name;
 
-  if (*name == '_') unique = arena_printf(f->mem, "V%s", name);
-  else name[0] = (char)toupper((unsigned char)name[0]);
+  if (*name == '_')
+    unique = arena_printf(f->mem, "V%s", name);
+  else
+    name[0] = (char)toupper((unsigned char)name[0]);
   while (has_name(taken, unique)) unique = arena_printf(f->mem, "%s_", unique);
   return take_name(f->mem, taken, unique);
 }
@@ -143,7 +135,8 @@ const struct found_enum *found_enum(const struct found *f, const struct db_colum
     const struct db_enum *e = f->enums[i].from;
     size_t n = strlen(e->schema);
 
-    if (c->is_enum && f->enums[i].name && strncmp(c->base, e->schema, n) == 0 && c->base[n] == '.' && strcmp(c->base + n + 1, e->name) == 0)
+    if (c->is_enum && f->enums[i].name && strncmp(c->base, e->schema, n) == 0 && c->base[n] == '.' &&
+        strcmp(c->base + n + 1, e->name) == 0)
       return &f->enums[i];
   }
   return NULL;
@@ -208,7 +201,8 @@ static bool looks_like_links(const struct found *f, const struct found_type *t) 
     for (size_t j = 0; j < i; j++)
       if (strcmp(all[i], all[j]) == 0) return false;
   }
-  if (a->action == ACTION_SET_NULL || a->action == ACTION_SET_DEFAULT || b->action == ACTION_SET_NULL || b->action == ACTION_SET_DEFAULT)
+  if (a->action == ACTION_SET_NULL || a->action == ACTION_SET_DEFAULT || b->action == ACTION_SET_NULL ||
+      b->action == ACTION_SET_DEFAULT)
     return false;
   return table_is_unique(table, all, table->ncolumns);
 }
@@ -216,7 +210,8 @@ static bool looks_like_links(const struct found *f, const struct found_type *t) 
 static bool is_referred_to(const struct found *f, const struct found_type *t) {
   for (size_t i = 0; i < f->tables->ntables; i++)
     for (size_t j = 0; j < f->tables->tables[i].nforeign_keys; j++)
-      if (find_type(f, f->tables->tables[i].foreign_keys[j].schema, f->tables->tables[i].foreign_keys[j].table) == t) return true;
+      if (find_type(f, f->tables->tables[i].foreign_keys[j].schema, f->tables->tables[i].foreign_keys[j].table) == t)
+        return true;
   return false;
 }
 
@@ -235,7 +230,8 @@ static void find_link_table(const struct found *f, struct found_type *t) {
 
 /* ---- links ---- */
 
-static const char *const *ordered_columns(const struct found *f, const struct db_foreign_key *k, const struct found_type *to) {
+static const char *const *ordered_columns(const struct found *f, const struct db_foreign_key *k,
+                                          const struct found_type *to) {
   const char **columns = arena_array(f->mem, const char *, k->ncolumns + 1);
 
   for (size_t i = 0; i < to->key->ncolumns; i++)
@@ -289,7 +285,8 @@ static void find_link(struct found *f, struct found_type *t, size_t i) {
   link->ncolumns = k->ncolumns;
   link->unique = table_is_unique(t->table, k->columns, k->ncolumns);
   link->required = true;
-  for (size_t j = 0; j < k->ncolumns; j++) link->required = link->required && table_column(t->table, k->columns[j])->required;
+  for (size_t j = 0; j < k->ncolumns; j++)
+    link->required = link->required && table_column(t->table, k->columns[j])->required;
   t->links[i] = link;
 }
 
@@ -357,7 +354,8 @@ static void name_scalars(struct found *f, struct found_type *t) {
   }
 }
 
-static bool joins(const struct found_type *a, const struct found_type *b, const struct found_type *x, const struct found_type *y) {
+static bool joins(const struct found_type *a, const struct found_type *b, const struct found_type *x,
+                  const struct found_type *y) {
   return (a == x && b == y) || (a == y && b == x);
 }
 
@@ -457,7 +455,8 @@ static void name_link_table(struct found *f, struct found_type *t) {
     t->relation = relation_name(f, t->table->name + 1);
     return;
   }
-  do t->name = type_name(f, t->table->name); while (has_name(&f->relation_names, t->name));
+  do t->name = type_name(f, t->table->name);
+  while (has_name(&f->relation_names, t->name));
   t->relation = take_name(f->mem, &f->relation_names, t->name);
 }
 

@@ -48,8 +48,8 @@ static void add_scalars(struct model_reader *r, struct model_draft *d) {
     if (d->fields[i].target) continue;
     there = find_column(d, field->column->name);
     if (there)
-      schema_wrong(r, field->line, "%s.%s and %s stand in one column, %s; give one of them another with @db(name:)", d->model->name,
-                   field->name, there->field->name, there->name);
+      schema_wrong(r, field->line, "%s.%s and %s stand in one column, %s; give one of them another with @db(name:)",
+                   d->model->name, field->name, there->field->name, there->name);
     add_column(r, d, (struct column *)field->column);
   }
 }
@@ -63,22 +63,23 @@ static struct field_draft *holder_field(struct model_reader *r, const struct rel
 }
 
 /* The name of the column for the i-th column of the key that it refers to: given, or base, or base_column for several. */
-static const char *link_column(const void *mem, const struct texts *given, const char *base, const struct key *key, size_t i) {
+static const char *link_column(const void *mem, const struct texts *given, const char *base, const struct key *key,
+                               size_t i) {
   if (given->n) return given->items[i];
   return key->ncolumns == 1 ? base : arena_printf(mem, "%s_%s", base, key->columns[i]->name);
 }
 
 static bool check_link_names(struct model_reader *r, const struct field_draft *f, const struct key *key, const char *owner) {
   if (!f->columns.n || f->columns.n == key->ncolumns) return true;
-  return schema_wrong(r, f->columns_line, "%s.%s: the key of %s has %zu columns (%s); name as many, in that order, with @db(%s)", owner,
-                      f->field->name, f->target->model->name, key->ncolumns, key->columns_sql,
-                      key->ncolumns == 1 ? "name:" : "names:");
+  return schema_wrong(
+      r, f->columns_line, "%s.%s: the key of %s has %zu columns (%s); name as many, in that order, with @db(%s)", owner,
+      f->field->name, f->target->model->name, key->ncolumns, key->columns_sql, key->ncolumns == 1 ? "name:" : "names:");
 }
 
 static bool check_name_length(struct model_reader *r, int line, const char *name) {
   return strlen(name) <= MODEL_NAME_BYTES ||
-         schema_wrong(r, line, "%s has more than the %d bytes of a name in PostgreSQL; give a shorter one with @db(name:)", name,
-                      MODEL_NAME_BYTES);
+         schema_wrong(r, line, "%s has more than the %d bytes of a name in PostgreSQL; give a shorter one with @db(name:)",
+                      name, MODEL_NAME_BYTES);
 }
 
 static bool names_once(struct model_reader *r, int line, const struct column *const *columns, size_t n) {
@@ -94,7 +95,8 @@ static void promise_inline(struct relation_side *side) {
   bool all = true;
 
   for (size_t i = 0; i < side->ncolumns; i++) all = all && side->columns[i]->required;
-  side->foreign_key = (struct foreign_key){.exists = true, .deferrable = true, .action = all ? ACTION_NO_ACTION : ACTION_SET_NULL};
+  side->foreign_key =
+      (struct foreign_key){.exists = true, .deferrable = true, .action = all ? ACTION_NO_ACTION : ACTION_SET_NULL};
   side->unique_exists = side->unique;
 }
 
@@ -144,7 +146,8 @@ static void add_part(struct model_reader *r, struct key_parts *parts, const stru
 }
 
 /* A scalar, or the link of a relation. what: @id or @unique. */
-static bool add_key_field(struct model_reader *r, struct key_parts *parts, struct field_draft *f, const char *what, int line) {
+static bool add_key_field(struct model_reader *r, struct key_parts *parts, struct field_draft *f, const char *what,
+                          int line) {
   bool key = strcmp(what, "@id") == 0;
   const char *type = f->owner->model->name, *name = f->field->name;
   const struct relation_side *side;
@@ -153,7 +156,8 @@ static bool add_key_field(struct model_reader *r, struct key_parts *parts, struc
   parts->fields[parts->nfields++] = f->field;
   if (!f->target) {
     if (key && (!f->field->required || f->field->list))
-      return schema_wrong(r, line, "%s.%s: a part of the key is always there, and no list; write ! behind its type", type, name);
+      return schema_wrong(r, line, "%s.%s: a part of the key is always there, and no list; write ! behind its type", type,
+                          name);
     if (f->field->list || f->field->scalar == SCALAR_JSON || f->field->scalar == SCALAR_FLOAT)
       return schema_wrong(r, line, "%s.%s: Json, Float and lists cannot be part of a key", type, name);
     if (key) f->field->in_key = true;
@@ -162,8 +166,9 @@ static bool add_key_field(struct model_reader *r, struct key_parts *parts, struc
   }
   if (!f->made) return false; /* told */
   if (!field_holds_link(f->field) || (key && !f->field->required))
-    return schema_wrong(r, line, "%s.%s: a relation in a key is %sheld by a column of this table; write %sand @relation(link: INLINE)", type,
-                        name, key ? "required, and " : "", key ? "! behind its type, " : "");
+    return schema_wrong(
+        r, line, "%s.%s: a relation in a key is %sheld by a column of this table; write %sand @relation(link: INLINE)", type,
+        name, key ? "required, and " : "", key ? "! behind its type, " : "");
   if (!find_link(r, f->made)) return false;
   side = field_here(f->field);
   for (size_t i = 0; i < side->ncolumns; i++) add_part(r, parts, side->columns[i]);
@@ -185,8 +190,8 @@ static void fill_key(struct model_reader *r, struct key *key, const struct key_p
     ((struct field *)parts->fields[0])->unique = key;
 }
 
-static bool read_fields(struct model_reader *r, struct model_draft *d, const struct graphql_directive *directive, const char *what,
-                        struct key_parts *parts) {
+static bool read_fields(struct model_reader *r, struct model_draft *d, const struct graphql_directive *directive,
+                        const char *what, struct key_parts *parts) {
   struct texts names = directive_texts(r, directive, "fields");
   int line = (int)directive->pos.line;
   bool ok = names.n > 0;
@@ -197,8 +202,10 @@ static bool read_fields(struct model_reader *r, struct model_draft *d, const str
     for (size_t j = 0; j < i; j++)
       if (strcmp(names.items[j], names.items[i]) == 0)
         ok = schema_wrong(r, line, "%s: %s names %s twice; keep one", d->model->name, what, names.items[i]);
-    if (!f) ok = schema_wrong(r, line, "%s: %s names %s, which is no field of the type", d->model->name, what, names.items[i]);
-    else if (!add_key_field(r, parts, f, what, line)) ok = false;
+    if (!f)
+      ok = schema_wrong(r, line, "%s: %s names %s, which is no field of the type", d->model->name, what, names.items[i]);
+    else if (!add_key_field(r, parts, f, what, line))
+      ok = false;
   }
   return ok && names_once(r, line, parts->columns, parts->ncolumns);
 }
@@ -211,7 +218,8 @@ static struct field_draft *single_key(struct model_reader *r, struct model_draft
 
     if (!f->is_key || f->target) continue;
     if (found || d->key)
-      schema_wrong(r, f->field->line, "%s has two keys; keep one @id, or write @id(fields: [...]) on the type alone", d->model->name);
+      schema_wrong(r, f->field->line, "%s has two keys; keep one @id, or write @id(fields: [...]) on the type alone",
+                   d->model->name);
     found = f;
   }
   return found;
@@ -225,8 +233,10 @@ static bool read_key(struct model_reader *r, struct model_draft *d) {
 
   if (!single && !d->key)
     return schema_wrong(r, d->model->line, "%s has no key; give one field @id, as in id: ID! @id", d->model->name);
-  if (d->key) ok = read_fields(r, d, d->key, "@id", &parts);
-  else ok = !single->field->list && add_key_field(r, &parts, single, "@id", single->field->line);
+  if (d->key)
+    ok = read_fields(r, d, d->key, "@id", &parts);
+  else
+    ok = single->field->required && add_key_field(r, &parts, single, "@id", single->field->line);
   if (!ok) return false;
   for (size_t i = 0; i < parts.ncolumns; i++) ((struct column *)parts.columns[i])->required = true;
   fill_key(r, key, &parts);
@@ -238,8 +248,10 @@ static bool read_key(struct model_reader *r, struct model_draft *d) {
 static bool find_key(struct model_reader *r, struct model_draft *d) {
   if (d->state == DRAFT_DONE) return d->model->key != NULL;
   if (d->state == DRAFT_OPEN)
-    return schema_wrong(r, d->model->line, "the key of %s is made of a link to a type whose key is made of it in turn; give one of them a "
-                        "key of its own", d->model->name);
+    return schema_wrong(r, d->model->line,
+                        "the key of %s is made of a link to a type whose key is made of it in turn; give one of them a "
+                        "key of its own",
+                        d->model->name);
   d->state = DRAFT_OPEN;
   read_key(r, d);
   d->state = DRAFT_DONE;
@@ -270,8 +282,10 @@ static void check_key_names(struct model_reader *r, const struct model *m) {
     const struct field *alike = key->nfields > 1 ? model_field(m, key->name) : NULL;
 
     if (alike)
-      schema_wrong(r, alike->line, "%s.%s is also the name of the key of %zu fields; take another name, the column keeps its own "
-                   "with @db(name:)", m->name, alike->name, key->nfields);
+      schema_wrong(r, alike->line,
+                   "%s.%s is also the name of the key of %zu fields; take another name, the column keeps its own "
+                   "with @db(name:)",
+                   m->name, alike->name, key->nfields);
     for (size_t j = 0; j < i; j++)
       if (strcmp(m->keys[j].name, key->name) == 0)
         schema_wrong(r, m->line, "%s has two keys called %s; keep one", m->name, key->name);
@@ -299,7 +313,8 @@ static bool table_side(struct model_reader *r, struct relation *relation, unsign
   const struct column **columns;
 
   if (table && !f)
-    return schema_wrong(r, table->model->line, "%s: the relation of this name links %s and %s, so its table has a field for each",
+    return schema_wrong(r, table->model->line,
+                        "%s: the relation of this name links %s and %s, so its table has a field for each",
                         table->model->name, relation->sides[0].model->name, relation->sides[1].model->name);
   if (!find_key(r, draft_of(r, s->model))) return false;
   key = s->model->key;
@@ -328,8 +343,8 @@ static bool table_columns_differ(struct model_reader *r, const struct relation *
   for (size_t i = 0; i < a->ncolumns; i++)
     for (size_t j = 0; j < b->ncolumns; j++)
       if (strcmp(a->columns[i]->name, b->columns[j]->name) == 0)
-        return schema_wrong(r, relation->line, "%s: both sides stand in one column, %s; name them with @db(name:)", relation->name,
-                            a->columns[i]->name);
+        return schema_wrong(r, relation->line, "%s: both sides stand in one column, %s; name them with @db(name:)",
+                            relation->name, a->columns[i]->name);
   return true;
 }
 
@@ -359,15 +374,20 @@ static void check_shared(struct model_reader *r, const struct relation *relation
 
     required = required && c->required;
     if (c->field && !c->field->in_key)
-      schema_wrong(r, side->field->line, "%s.%s stands in the column %s, which the field %s has; remove that field, or give one of them "
-                   "another column with @db(name:)", side->model->name, side->field->name, c->name, c->field->name);
+      schema_wrong(r, side->field->line,
+                   "%s.%s stands in the column %s, which the field %s has; remove that field, or give one of them "
+                   "another column with @db(name:)",
+                   side->model->name, side->field->name, c->name, c->field->name);
     else if (c->nlinks > 1 && side->ncolumns == 1 && !c->required)
-      schema_wrong(r, side->field->line, "%s.%s stands in the column %s, as another relation does; give it another with @db(name:)",
+      schema_wrong(r, side->field->line,
+                   "%s.%s stands in the column %s, as another relation does; give it another with @db(name:)",
                    side->model->name, side->field->name, c->name);
   }
   if (required && !side->required)
-    schema_wrong(r, side->field->line, "%s.%s: the columns of the link are never NULL, so the relation is required; write ! behind its "
-                 "type", side->model->name, side->field->name);
+    schema_wrong(r, side->field->line,
+                 "%s.%s: the columns of the link are never NULL, so the relation is required; write ! behind its "
+                 "type",
+                 side->model->name, side->field->name);
 }
 
 static bool is_listed(const struct column *const *columns, size_t n, const struct column *c) {
@@ -395,8 +415,10 @@ static void order_columns(struct model_reader *r, struct model_draft *d) {
 static void find_stamps(struct model_reader *r, struct model *m) {
   for (size_t i = 0; i < m->nfields; i++) {
     const struct field *f = &m->fields[i];
-    const struct field **stamp = f->relation ? NULL : f->source == SOURCE_CREATED ? &m->created_at
-                                 : f->source == SOURCE_UPDATED ? &m->updated_at : NULL;
+    const struct field **stamp = f->relation                   ? NULL
+                                 : f->source == SOURCE_CREATED ? &m->created_at
+                                 : f->source == SOURCE_UPDATED ? &m->updated_at
+                                                               : NULL;
 
     if (!stamp) continue;
     if (*stamp) schema_wrong(r, f->line, "%s.%s: %s is that already; keep one", m->name, f->name, (*stamp)->name);
@@ -428,8 +450,10 @@ static void read_links(struct model_reader *r) {
   for (size_t i = 0; i < r->out->nrelations; i++) {
     struct relation *relation = &r->relations[i];
 
-    if (relation->storage == LINK_TABLE) find_table(r, relation);
-    else find_link(r, relation);
+    if (relation->storage == LINK_TABLE)
+      find_table(r, relation);
+    else
+      find_link(r, relation);
   }
 }
 

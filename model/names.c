@@ -10,6 +10,7 @@
 #include "model/model.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -37,7 +38,8 @@ static const struct ending {
     {"scarf", "scarves"}, {"wharf", "wharves"},
     /* o: a few take only s */
     {"photo", "photos"}, {"piano", "pianos"}, {"solo", "solos"}, {"logo", "logos"}, {"macro", "macros"}, {"disco", "discos"},
-    {"casino", "casinos"}, {"ghetto", "ghettos"}, {"dynamo", "dynamos"}, {"commando", "commandos"}, {"armadillo", "armadillos"},
+    {"casino", "casinos"}, {"ghetto", "ghettos"}, {"dynamo", "dynamos"}, {"commando", "commandos"},
+    {"armadillo", "armadillos"},
     {"ditto", "dittos"}, {"embryo", "embryos"}, {"fiasco", "fiascos"}, {"inferno", "infernos"}, {"jumbo", "jumbos"},
     {"manifesto", "manifestos"}, {"quarto", "quartos"}, {"rhino", "rhinos"}, {"stylo", "stylos"}, {"tempo", "tempos"},
     {"alto", "altos"}, {"soprano", "sopranos"}, {"lingo", "lingos"}, {"guano", "guanos"}, {"lumbago", "lumbagos"},
@@ -82,7 +84,8 @@ const char *name_plural(const void *mem, const char *word) {
 /* What ends like a plural and is none, or ends in more than an s. */
 static const struct ending single_endings[] = {
     {"news", "news"}, {"series", "series"}, {"species", "species"}, {"movies", "movie"}, {"cookies", "cookie"},
-    {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"indices", "index"},
+    {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"quizzes", "quiz"},
+    {"indices", "index"},
     {"vertices", "vertex"}, {"matrices", "matrix"}, {"statuses", "status"}, {"buses", "bus"}, {"viruses", "virus"},
     {"bonuses", "bonus"}, {"campuses", "campus"}, {"aliases", "alias"}, {"atlases", "atlas"},
     {"ies", "y"}, {"sses", "ss"}, {"ches", "ch"}, {"shes", "sh"}, {"xes", "x"}, {"zzes", "zz"},
@@ -97,7 +100,7 @@ const char *name_singular(const void *mem, const char *word) {
     if ((!ends_in(endings[i].many, "s") || strstr(endings[i].many, "ves")) && ends_in(word, endings[i].many))
       return change_end(mem, word, endings[i].many, endings[i].one);
   for (i = 0; i < sizeof single_endings / sizeof *single_endings; i++)
-    if (ends_in(word, single_endings[i].one) && strlen(word) > strlen(single_endings[i].one))
+    if (ends_in(word, single_endings[i].one) && (word[1] || *single_endings[i].many)) /* s alone is a word */
       return change_end(mem, word, single_endings[i].one, single_endings[i].many);
   return arena_strdup(mem, word);
 }
@@ -144,7 +147,8 @@ bool name_is_reserved_field(const char *name) {
 }
 
 bool name_is_made_for(const char *name, const char *model) {
-  static const char *const before_input[] = {"Create", "Update", "Upsert", "Where", "ScalarWhere", "OrderBy", "Subscription", NULL};
+  static const char *const before_input[] = {"Create", "Update", "Upsert", "Where", "ScalarWhere", "OrderBy",
+                                             "Subscription", NULL};
   static const char *const whole[] = {"Connection", "Edge", "PreviousValues", "SubscriptionPayload", NULL};
   const char *rest = name + strlen(model);
 
@@ -159,7 +163,8 @@ bool name_is_made_for(const char *name, const char *model) {
 
 bool name_is_filter_of(const char *name, const char *field) {
   static const char *const suffixes[] = {
-      "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with", "_not_starts_with",
+      "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with",
+      "_not_starts_with",
       "_ends_with", "_not_ends_with", "_some", "_every", "_none", NULL};
 
   return str_starts(name, field) && is_in(name + strlen(field), suffixes);
@@ -182,23 +187,52 @@ void name_model(const void *mem, struct model *m) {
 
 enum { API_NAMES = 9 };
 
-static void list_names(const struct model *m, const char **out) {
-  const char *names[API_NAMES] = {m->query.one, m->query.many, m->query.connection, m->mutation.create, m->mutation.update,
-                                  m->mutation.upsert, m->mutation.delete, m->mutation.update_many, m->mutation.delete_many};
+struct api_name {
+  const char *name;
+  const struct model *model;
+};
 
-  memcpy(out, names, sizeof names);
+static void list_names(const struct model *m, struct api_name *out) {
+  const char *names[API_NAMES] = {m->query.one,       m->query.many,      m->query.connection,     m->mutation.create,
+                                  m->mutation.update, m->mutation.upsert, m->mutation.delete,      m->mutation.update_many,
+                                  m->mutation.delete_many};
+
+  for (size_t i = 0; i < API_NAMES; i++) out[i] = (struct api_name){names[i], m};
 }
 
-static void check_two_models(const struct datamodel *d, const struct model *a, const struct model *b, struct problems *p) {
-  const char *of_a[API_NAMES], *of_b[API_NAMES];
+static int by_name(const void *one, const void *other) {
+  const struct api_name *a = one, *b = other;
+  int order = strcmp(a->name, b->name);
+
+  return order ? order : (a->model->line > b->model->line) - (a->model->line < b->model->line);
+}
+
+static void check_api(const struct datamodel *d, struct problems *p) {
+  size_t n = d->nmodels * API_NAMES;
+  struct api_name *names = arena_array(p->mem, struct api_name, n + 1);
+
+  for (size_t i = 0; i < d->nmodels; i++) list_names(&d->models[i], names + i * API_NAMES);
+  qsort(names, n, sizeof *names, by_name);
+  for (size_t i = 1; i < n; i++) {
+    const struct model *a = names[i - 1].model, *b = names[i].model;
+
+    if (strcmp(names[i - 1].name, names[i].name) == 0)
+      problems_add(p, d->file, b->line,
+                   "%s and %s (line %d) would both make %s in the API; give one of the types another name, its table keeps its own "
+                   "with @db(name:)", b->name, a->name, a->line, names[i].name);
+  }
+  talloc_free(names);
+}
+
+bool name_models_clash(const struct model *a, const struct model *b) {
+  struct api_name of_a[API_NAMES], of_b[API_NAMES];
 
   list_names(a, of_a);
   list_names(b, of_b);
   for (size_t i = 0; i < API_NAMES; i++)
     for (size_t j = 0; j < API_NAMES; j++)
-      if (strcmp(of_a[i], of_b[j]) == 0)
-        problems_add(p, d->file, b->line, "%s and %s (line %d) would both make %s in the API; give one of the types another name, "
-                     "its table keeps its own with @db(name:)", b->name, a->name, a->line, of_a[i]);
+      if (strcmp(of_a[i].name, of_b[j].name) == 0) return true;
+  return name_is_made_for(a->name, b->name) || name_is_made_for(b->name, a->name);
 }
 
 static void check_made(const struct datamodel *d, const char *name, int line, struct problems *p) {
@@ -212,13 +246,13 @@ static void check_fields(const struct datamodel *d, const struct model *m, struc
   for (size_t i = 0; i < m->nfields; i++)
     for (size_t j = 0; j < m->nfields; j++)
       if (i != j && name_is_filter_of(m->fields[i].name, m->fields[j].name))
-        problems_add(p, d->file, m->fields[i].line, "%s.%s is also a filter of the field %s; take another name, the column keeps "
-                     "its own with @db(name:)", m->name, m->fields[i].name, m->fields[j].name);
+        problems_add(p, d->file, m->fields[i].line, "%s.%s is also a filter of the field %s; take another name, the column "
+                     "keeps its own with @db(name:)", m->name, m->fields[i].name, m->fields[j].name);
 }
 
 void names_check(const struct datamodel *d, struct problems *p) {
+  check_api(d, p);
   for (size_t i = 0; i < d->nmodels; i++) {
-    for (size_t j = 0; j < i; j++) check_two_models(d, &d->models[j], &d->models[i], p);
     check_made(d, d->models[i].name, d->models[i].line, p);
     check_fields(d, &d->models[i], p);
   }

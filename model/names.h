@@ -31,6 +31,8 @@ bool name_is_filter_of(const char *name, const char *field);
 
 /* m->plural, m->query and m->mutation of its name. */
 void name_model(const void *mem, struct model *m);
+/* Would the API make one name of two models? Both have been through name_model. */
+bool name_models_clash(const struct model *a, const struct model *b);
 /* All clashes between what is made of the models' names, the enums' and the fields'. */
 void names_check(const struct datamodel *d, struct problems *p);
 

@@ -57,16 +57,20 @@ const char *schema_qualified(const void *mem, const char *schema, const char *na
 }
 
 /* The place in the database of a type or an enum: @db, or its own name in the file's schema. */
-static void read_place(struct model_reader *r, const struct graphql_definition *def, const char **schema, const char **name) {
+static void read_place(struct model_reader *r, const struct graphql_definition *def, const char **schema,
+                       const char **name) {
   const struct graphql_directive *db = directive_find(def->directives, "db");
 
   *schema = r->schema;
   *name = def->name;
   if (directive_value(db, "schema")) schema_db_name(r, directive_value(db, "schema"), schema);
-  if (directive_value(db, "name")) schema_db_name(r, directive_value(db, "name"), name);
+  if (directive_value(db, "name"))
+    schema_db_name(r, directive_value(db, "name"), name);
   else if (strlen(def->name) > MODEL_NAME_BYTES)
-    schema_wrong(r, (int)def->name_pos.line, "%s has more than the %d bytes of a name in PostgreSQL; give a shorter one with "
-                 "@db(name:)", def->name, MODEL_NAME_BYTES);
+    schema_wrong(r, (int)def->name_pos.line,
+                 "%s has more than the %d bytes of a name in PostgreSQL; give a shorter one with "
+                 "@db(name:)",
+                 def->name, MODEL_NAME_BYTES);
 }
 
 /* ---- enums ---- */
@@ -80,10 +84,13 @@ static void read_enum_value(struct model_reader *r, struct enumeration *e, const
   label = directive_value(directive_find(def->directives, "db"), "name");
   if (label) schema_db_name(r, label, &v->label);
   if (!isupper((unsigned char)def->name[0]))
-    schema_wrong(r, (int)def->pos.line, "%s.%s: values of an enum begin with an upper-case letter; the database keeps what it has "
-                 "with @db(name:)", e->name, def->name);
+    schema_wrong(r, (int)def->pos.line,
+                 "%s.%s: values of an enum begin with an upper-case letter; the database keeps what it has "
+                 "with @db(name:)",
+                 e->name, def->name);
   if (strlen(v->label) > MODEL_NAME_BYTES)
-    schema_wrong(r, (int)def->pos.line, "%s.%s has more than the %d bytes of a label in PostgreSQL", e->name, def->name, MODEL_NAME_BYTES);
+    schema_wrong(r, (int)def->pos.line, "%s.%s has more than the %d bytes of a label in PostgreSQL", e->name, def->name,
+                 MODEL_NAME_BYTES);
   for (const struct enum_value *other = e->values; other < v; other++)
     if (strcmp(other->name, v->name) == 0 || strcmp(other->label, v->label) == 0)
       schema_wrong(r, (int)def->pos.line, "%s.%s is there twice; keep one", e->name, def->name);
@@ -124,7 +131,8 @@ static bool read_field_type(struct model_reader *r, struct field_draft *f) {
   field->list = !type->name;
   field->required = type->required && !field->list;
   if (!name)
-    return schema_wrong(r, field->line, "%s.%s is a list of lists; make it a list, or Json", field->model->name, field->name);
+    return schema_wrong(r, field->line, "%s.%s is a list of lists; make it a list, or Json", field->model->name,
+                        field->name);
   if (find_scalar(name, &field->scalar)) return true;
   if ((field->enumeration = model_enum(r->out, name))) {
     field->scalar = SCALAR_ENUM;
@@ -138,10 +146,13 @@ static bool read_field_type(struct model_reader *r, struct field_draft *f) {
 /* False: it cannot be taken among the others. */
 static bool check_field_name(struct model_reader *r, const struct model_draft *d, const struct field *field) {
   if (!name_is_valid(field->name))
-    schema_wrong(r, field->line, "%s.%s: names that begin with __ belong to GraphQL; take another one", d->model->name, field->name);
+    schema_wrong(r, field->line, "%s.%s: names that begin with __ belong to GraphQL; take another one", d->model->name,
+                 field->name);
   if (name_is_reserved_field(field->name))
-    schema_wrong(r, field->line, "%s.%s: AND, OR and NOT are words of filters; take another name, the column keeps its own with "
-                 "@db(name:)", d->model->name, field->name);
+    schema_wrong(r, field->line,
+                 "%s.%s: AND, OR and NOT are words of filters; take another name, the column keeps its own with "
+                 "@db(name:)",
+                 d->model->name, field->name);
   for (size_t i = 0; i < d->nfields; i++)
     if (strcmp(d->fields[i].field->name, field->name) == 0)
       return schema_wrong(r, field->line, "%s.%s is there twice; keep one", d->model->name, field->name);
@@ -155,13 +166,15 @@ static void read_columns(struct model_reader *r, struct field_draft *f) {
 
   f->columns = (struct texts){.items = arena_array(r->mem, const char *, names ? names->len + 1 : 1)};
   f->columns_line = db ? (int)db->pos.line : f->field->line;
-  if (name && names) schema_wrong(r, f->columns_line, "%s.%s: @db has name: and names:; keep one", f->field->model->name, f->field->name);
+  if (name && names)
+    schema_wrong(r, f->columns_line, "%s.%s: @db has name: and names:; keep one", f->field->model->name, f->field->name);
   for (const struct graphql_value *item = first; item; item = item->next)
     if (schema_db_name(r, item, &f->columns.items[f->columns.n])) f->columns.n++;
 }
 
 static void read_relation_field(struct model_reader *r, struct field_draft *f) {
-  static const char *const scalars_only[] = {"id", "unique", "default", "createdAt", "updatedAt", "sequence", "scalarList", NULL};
+  static const char *const scalars_only[] = {"id",        "unique",   "default",    "createdAt",
+                                             "updatedAt", "sequence", "scalarList", NULL};
   const struct graphql_directive *d = directive_find(f->def->directives, "relation");
   const char *link = directive_text(d, "link"), *on_delete = directive_text(d, "onDelete");
 
@@ -170,8 +183,8 @@ static void read_relation_field(struct model_reader *r, struct field_draft *f) {
       schema_wrong(r, f->field->line, "%s.%s: @%s stands on scalars, not on relations; remove it%s", f->field->model->name,
                    f->field->name, *name, strcmp(*name, "id") == 0 ? ", and write @id(fields: [...]) on the type" : "");
   if (directive_value(directive_find(f->def->directives, "db"), "type"))
-    schema_wrong(r, f->field->line, "%s.%s: a link has the type of the other side's key; remove @db(type:)", f->field->model->name,
-                 f->field->name);
+    schema_wrong(r, f->field->line, "%s.%s: a link has the type of the other side's key; remove @db(type:)",
+                 f->field->model->name, f->field->name);
   f->relation_name = directive_text(d, "name");
   f->link = !link ? LINK_ANY : strcmp(link, "TABLE") == 0 ? LINK_WISH_TABLE : LINK_WISH_INLINE;
   f->on_delete = on_delete && strcmp(on_delete, "CASCADE") == 0 ? ON_DELETE_CASCADE : ON_DELETE_SET_NULL;
@@ -183,7 +196,10 @@ static void read_field(struct model_reader *r, struct model_draft *d, const stru
   struct field *field = (struct field *)&d->model->fields[d->nfields];
 
   *f = (struct field_draft){.field = field, .def = def, .owner = d};
-  *field = (struct field){.name = def->name, .description = text_of(def->description), .index = d->nfields, .model = d->model,
+  *field = (struct field){.name = def->name,
+                          .description = text_of(def->description),
+                          .index = d->nfields,
+                          .model = d->model,
                           .line = (int)def->pos.line};
   directives_check(r, ON_FIELD, arena_printf(r->mem, "%s.%s", d->model->name, def->name), def->directives);
   if (!check_field_name(r, d, field)) return;
@@ -202,13 +218,15 @@ static void check_link_table(struct model_reader *r, const struct model_draft *d
   bool fine = d->nfields == 2 && d->fields[0].target && d->fields[1].target;
 
   if (!fine)
-    schema_wrong(r, d->model->line, "%s: a @relationTable has exactly two fields, one for each type that it links", d->model->name);
+    schema_wrong(r, d->model->line, "%s: a @relationTable has exactly two fields, one for each type that it links",
+                 d->model->name);
   for (size_t i = 0; fine && i < 2; i++)
     if (d->fields[i].field->list || directive_find(d->fields[i].def->directives, "relation"))
       schema_wrong(r, d->fields[i].field->line, "%s.%s: a field of a @relationTable is no list and has no @relation",
                    d->model->name, d->fields[i].field->name);
   if (directive_find(d->def->directives, "id") || directive_find(d->def->directives, "unique"))
-    schema_wrong(r, d->model->line, "%s: the key of a @relationTable is its two links; remove @id and @unique", d->model->name);
+    schema_wrong(r, d->model->line, "%s: the key of a @relationTable is its two links; remove @id and @unique",
+                 d->model->name);
 }
 
 /* No @id anywhere: id: ID! @unique is read as the key, and in an @entity type a bare id: ID!, as in older data models. */
@@ -243,13 +261,18 @@ static void read_fields(struct model_reader *r, struct model_draft *d) {
 
 static void check_type_name(struct model_reader *r, const struct graphql_definition *def) {
   if (strcmp(def->name, "Query") == 0 || strcmp(def->name, "Mutation") == 0 || strcmp(def->name, "Subscription") == 0)
-    schema_wrong(r, (int)def->pos.line, "type %s is made by writ; remove it, the file holds the data model alone", def->name);
+    schema_wrong(r, (int)def->pos.line, "type %s is made by writ; remove it, the file holds the data model alone",
+                 def->name);
   else if (name_is_reserved_type(def->name))
-    schema_wrong(r, (int)def->pos.line, "%s is a type of the API already; take another name, the table keeps its own with "
-                        "@db(name:)", def->name);
+    schema_wrong(r, (int)def->pos.line,
+                 "%s is a type of the API already; take another name, the table keeps its own with "
+                 "@db(name:)",
+                 def->name);
   else if (!isupper((unsigned char)def->name[0]))
-    schema_wrong(r, (int)def->pos.line, "%s: a type begins with an upper-case letter; the table keeps its name with "
-                        "@db(name:)", def->name);
+    schema_wrong(r, (int)def->pos.line,
+                 "%s: a type begins with an upper-case letter; the table keeps its name with "
+                 "@db(name:)",
+                 def->name);
 }
 
 static bool is_model_part(const struct graphql_definition *def) {
@@ -260,20 +283,29 @@ static bool is_model_part(const struct graphql_definition *def) {
 static void refuse_definition(struct model_reader *r, const struct graphql_definition *def) {
   int line = (int)def->pos.line;
 
-  if (def->kind == GRAPHQL_DEF_SCHEMA && def->extend && !def->roots) directives_check(r, ON_SCHEMA, "schema", def->directives);
-  else if (def->kind == GRAPHQL_DEF_SCHEMA) schema_wrong(r, line, "writ makes the schema of the API; remove schema { }");
-  else if (def->extend) schema_wrong(r, line, "extend %s: put it where %s is defined", def->name, def->name);
+  if (def->kind == GRAPHQL_DEF_SCHEMA && def->extend && !def->roots)
+    directives_check(r, ON_SCHEMA, "schema", def->directives);
+  else if (def->kind == GRAPHQL_DEF_SCHEMA)
+    schema_wrong(r, line, "writ makes the schema of the API; remove schema { }");
+  else if (def->extend)
+    schema_wrong(r, line, "extend %s: put it where %s is defined", def->name, def->name);
   else if (def->kind == GRAPHQL_DEF_SCALAR)
-    schema_wrong(r, line, "scalar %s: there are ID, String, Int, BigInt, Float, Decimal, Boolean, DateTime, Json and UUID; remove it, "
-                 "and name the column's type with @db(type:)", def->name);
-  else schema_wrong(r, line, "a data model has types and enums, nothing else; remove %s", def->name ? def->name : "this");
+    schema_wrong(
+        r, line,
+        "scalar %s: there are ID, String, Int, BigInt, Float, Decimal, Boolean, DateTime, Json and UUID; remove it, "
+        "and name the column's type with @db(type:)",
+        def->name);
+  else
+    schema_wrong(r, line, "a data model has types and enums, nothing else; remove %s", def->name ? def->name : "this");
 }
 
 /* False: another one of the name is there already. */
-static bool check_twice(struct model_reader *r, const struct graphql_definition *first, const struct graphql_definition *def) {
+static bool check_twice(struct model_reader *r, const struct graphql_definition *first,
+                        const struct graphql_definition *def) {
   for (const struct graphql_definition *other = first; other != def; other = other->next)
     if (is_model_part(other) && strcmp(other->name, def->name) == 0)
-      return schema_wrong(r, (int)def->name_pos.line, "%s is there twice, also on line %u; keep one", def->name, other->name_pos.line);
+      return schema_wrong(r, (int)def->name_pos.line, "%s is there twice, also on line %u; keep one", def->name,
+                          other->name_pos.line);
   return true;
 }
 
@@ -281,11 +313,14 @@ static void read_type(struct model_reader *r, const struct graphql_definition *d
   struct model_draft *d = &r->drafts[r->ndrafts++];
   struct model *m;
 
-  *d = (struct model_draft){.def = def, .is_link_table = directive_find(def->directives, "relationTable") != NULL,
+  *d = (struct model_draft){.def = def,
+                            .is_link_table = directive_find(def->directives, "relationTable") != NULL,
                             .is_entity = directive_find(def->directives, "entity") != NULL,
                             .key = directive_find(def->directives, "id")};
-  if (d->is_link_table) m = arena_new(r->mem, struct model);
-  else m = (struct model *)&r->out->models[r->out->nmodels++];
+  if (d->is_link_table)
+    m = arena_new(r->mem, struct model);
+  else
+    m = (struct model *)&r->out->models[r->out->nmodels++];
   d->model = m;
   m->id = d->is_link_table ? 0 : r->out->nmodels - 1;
   m->name = def->name;
@@ -341,13 +376,17 @@ static void check_tables(struct model_reader *r) {
     for (size_t j = 0; j < i; j++)
       if (strcmp(r->drafts[i].model->table_sql, r->drafts[j].model->table_sql) == 0 &&
           strcmp(r->drafts[i].model->name, r->drafts[j].model->name) != 0)
-        schema_wrong(r, r->drafts[i].model->line, "%s and %s (line %d) stand in one table, %s; give one of them another with "
-                     "@db(name:)", r->drafts[i].model->name, r->drafts[j].model->name, r->drafts[j].model->line,
+        schema_wrong(r, r->drafts[i].model->line,
+                     "%s and %s (line %d) stand in one table, %s; give one of them another with "
+                     "@db(name:)",
+                     r->drafts[i].model->name, r->drafts[j].model->name, r->drafts[j].model->line,
                      r->drafts[i].model->table_sql);
   for (size_t i = 0; i < r->ndrafts; i++)
     if (r->drafts[i].is_link_table && !r->drafts[i].used)
-      schema_wrong(r, r->drafts[i].model->line, "%s is a @relationTable, but no relation of that name links the two types; name one "
-                   "with @relation(name: \"%s\")", r->drafts[i].model->name, r->drafts[i].model->name);
+      schema_wrong(r, r->drafts[i].model->line,
+                   "%s is a @relationTable, but no relation of that name links the two types; name one "
+                   "with @relation(name: \"%s\")",
+                   r->drafts[i].model->name, r->drafts[i].model->name);
 }
 
 static int by_table(const void *one, const void *other) {

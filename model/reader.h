@@ -24,38 +24,38 @@ struct field_draft {
   struct field *field;
   const struct graphql_field *def;
   struct model_draft *owner;
-  struct model_draft *target;      /* a relation: where to */
-  const char *relation_name;       /* NULL: not given */
+  struct model_draft *target; /* a relation: where to */
+  const char *relation_name;  /* NULL: not given */
   enum link_wish link;
   enum on_delete on_delete;
-  struct texts columns;            /* @db(name:) or @db(names:) */
+  struct texts columns; /* @db(name:) or @db(names:) */
   int columns_line;
-  struct field_draft *back;        /* the other side; NULL: none, or not paired yet */
-  struct relation *made;           /* NULL: not yet, or not to be had */
-  bool refused;                    /* told already: it cannot be paired */
-  bool is_key, is_unique;          /* @id, @unique */
+  struct field_draft *back; /* the other side; NULL: none, or not paired yet */
+  struct relation *made;    /* NULL: not yet, or not to be had */
+  bool refused;             /* told already: it cannot be paired */
+  bool is_key, is_unique;   /* @id, @unique */
 };
 
 /* A type in the making: of a model, or of a link table (@relationTable). */
 struct model_draft {
-  struct model *model;             /* of a link table: name, schema, table and fields only */
+  struct model *model; /* of a link table: name, schema, table and fields only */
   const struct graphql_definition *def;
-  struct field_draft *fields;      /* beside model->fields, without those that could not be read */
+  struct field_draft *fields; /* beside model->fields, without those that could not be read */
   size_t nfields;
   bool is_link_table, is_entity;
-  bool used;                       /* link table: by a relation */
-  struct column **columns;         /* as they are found; model->columns has them in order */
+  bool used;               /* link table: by a relation */
+  struct column **columns; /* as they are found; model->columns has them in order */
   size_t ncolumns;
   const struct graphql_directive *key; /* @id(fields:) */
-  enum draft_state state;          /* of its key */
+  enum draft_state state;              /* of its key */
 };
 
 struct model_reader {
   const void *mem;
   struct datamodel *out;
   struct problems *problems;
-  const char *schema;              /* of types that name none */
-  struct model_draft *drafts;      /* every type, in the order of the file */
+  const char *schema;         /* of types that name none */
+  struct model_draft *drafts; /* every type, in the order of the file */
   size_t ndrafts;
   struct enumeration *enums;
   struct relation *relations;

@@ -33,8 +33,10 @@ static struct candidates look(struct model_draft *owner, const struct model_draf
 
 static void refuse_many(struct model_reader *r, struct field_draft *f) {
   f->refused = true;
-  schema_wrong(r, f->field->line, "%s.%s: there are several relations between %s and %s; name each, on both of its sides, with "
-               "@relation(name: \"...\")", f->owner->model->name, f->field->name, f->owner->model->name, f->target->model->name);
+  schema_wrong(r, f->field->line,
+               "%s.%s: there are several relations between %s and %s; name each, on both of its sides, with "
+               "@relation(name: \"...\")",
+               f->owner->model->name, f->field->name, f->owner->model->name, f->target->model->name);
 }
 
 /* The field at the other end, NULL: none is declared, or f is refused. */
@@ -112,18 +114,21 @@ static struct field_draft *choose_holder(struct model_reader *r, struct field_dr
   if (!back || back->field->list) return f;
   if (f->field->list) return back;
   holder = declared_first(f, back) ? f : back;
-  problems_warn(r->problems, r->out->file, holder->field->line, "%s.%s: a 1:1 relation without link: stands in the table of %s, which "
-                "is declared first; say so with @relation(link: INLINE)", holder->owner->model->name, holder->field->name,
-                holder->owner->model->name);
+  problems_warn(r->problems, r->out->file, holder->field->line,
+                "%s.%s: a 1:1 relation without link: stands in the table of %s, which "
+                "is declared first; say so with @relation(link: INLINE)",
+                holder->owner->model->name, holder->field->name, holder->owner->model->name);
   return holder;
 }
 
-static void choose_storage(struct model_reader *r, struct relation *relation, struct field_draft *f, struct field_draft *back) {
+static void choose_storage(struct model_reader *r, struct relation *relation, struct field_draft *f,
+                           struct field_draft *back) {
   enum link_wish one = wish_of(f), two = wish_of(back);
   bool many = f->field->list && (!back || back->field->list);
   bool has_table = schema_draft(r, relation->name, true) != NULL;
 
-  if (one == LINK_WISH_INLINE && f->field->list) wrong_link(r, f, "a list has no column for its link; write link: INLINE on the other side");
+  if (one == LINK_WISH_INLINE && f->field->list)
+    wrong_link(r, f, "a list has no column for its link; write link: INLINE on the other side");
   if (two == LINK_WISH_INLINE && back->field->list)
     wrong_link(r, back, "a list has no column for its link; write link: INLINE on the other side");
   if (one != LINK_ANY && two != LINK_ANY && (one != two || one == LINK_WISH_INLINE))
@@ -142,11 +147,13 @@ static void choose_storage(struct model_reader *r, struct relation *relation, st
 static void check_columns(struct model_reader *r, const struct relation *relation, const struct field_draft *f) {
   if (!f || !f->columns.n) return;
   if (relation->storage == LINK_TABLE)
-    schema_wrong(r, f->columns_line, "%s.%s: the link stands in a table of its own, so it has no column here; remove @db, or describe "
-                 "the table: type %s @relationTable", f->owner->model->name, f->field->name, relation->name);
+    schema_wrong(r, f->columns_line,
+                 "%s.%s: the link stands in a table of its own, so it has no column here; remove @db, or describe "
+                 "the table: type %s @relationTable",
+                 f->owner->model->name, f->field->name, relation->name);
   else if (relation->holder != f->field->side)
-    schema_wrong(r, f->columns_line, "%s.%s: the link stands in the table of %s; move @db to that side", f->owner->model->name,
-                 f->field->name, f->target->model->name);
+    schema_wrong(r, f->columns_line, "%s.%s: the link stands in the table of %s; move @db to that side",
+                 f->owner->model->name, f->field->name, f->target->model->name);
 }
 
 /* ---- the whole ---- */
@@ -154,7 +161,8 @@ static void check_columns(struct model_reader *r, const struct relation *relatio
 static void check_name(struct model_reader *r, const struct relation *relation) {
   for (const struct relation *other = r->relations; other < relation; other++)
     if (strcmp(other->name, relation->name) == 0)
-      schema_wrong(r, relation->line, "there are two relations %s, also on line %d; a name stands on the two sides of one relation",
+      schema_wrong(r, relation->line,
+                   "there are two relations %s, also on line %d; a name stands on the two sides of one relation",
                    relation->name, other->line);
 }
 

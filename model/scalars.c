@@ -21,8 +21,11 @@ struct column *column_new(struct model_reader *r, const char *name, const struct
   struct str *sql = str_new(r->mem, 32);
 
   if (like)
-    *c = (struct column){.scalar = like->scalar, .enumeration = like->enumeration, .type_sql = like->type_sql,
-                         .cast_sql = like->cast_sql, .bytewise = like->bytewise};
+    *c = (struct column){.scalar = like->scalar,
+                         .enumeration = like->enumeration,
+                         .type_sql = like->type_sql,
+                         .cast_sql = like->cast_sql,
+                         .bytewise = like->bytewise};
   str_sql_ident(sql, name);
   c->name = name;
   c->sql = sql->p;
@@ -100,7 +103,8 @@ static void default_value(struct model_reader *r, struct field_draft *f, const s
 
   field->default_text = default_text(field, value);
   if (!field->default_text) {
-    schema_wrong(r, field->line, "%s.%s: @default(value:) takes %s", field->model->name, field->name, value_form(field->scalar));
+    schema_wrong(r, field->line, "%s.%s: @default(value:) takes %s", field->model->name, field->name,
+                 value_form(field->scalar));
     return;
   }
   sql = str_new(r->mem, 64);
@@ -115,11 +119,16 @@ static void read_default(struct model_reader *r, struct field_draft *f) {
 
   if (!d) return;
   f->field->source = SOURCE_DEFAULT;
-  if (value && sql) wrong(r, f, "@default has value: and sql:; keep one");
-  else if (!value && !sql) wrong(r, f, "@default needs value:, or sql: with an expression of PostgreSQL");
-  else if (f->field->list) wrong(r, f, "a list has no default, it begins empty; remove @default");
-  else if (value) default_value(r, f, value);
-  else f->field->default_sql = sql->text;
+  if (value && sql)
+    wrong(r, f, "@default has value: and sql:; keep one");
+  else if (!value && !sql)
+    wrong(r, f, "@default needs value:, or sql: with an expression of PostgreSQL");
+  else if (f->field->list)
+    wrong(r, f, "a list has no default, it begins empty; remove @default");
+  else if (value)
+    default_value(r, f, value);
+  else
+    f->field->default_sql = sql->text;
 }
 
 /* ---- time stamps ---- */
@@ -127,8 +136,8 @@ static void read_default(struct model_reader *r, struct field_draft *f) {
 static void read_stamp(struct model_reader *r, struct field_draft *f, const char *directive, enum value_source source) {
   if (!directive_find(f->def->directives, directive)) return;
   if (f->field->scalar != SCALAR_DATETIME || f->field->list)
-    schema_wrong(r, f->field->line, "%s.%s: @%s stands on a DateTime, which is no list", f->field->model->name, f->field->name,
-                 directive);
+    schema_wrong(r, f->field->line, "%s.%s: @%s stands on a DateTime, which is no list", f->field->model->name,
+                 f->field->name, directive);
   else if (f->field->source != SOURCE_CLIENT)
     schema_wrong(r, f->field->line, "%s.%s: @%s excludes @default and the other of @createdAt and @updatedAt; keep one",
                  f->field->model->name, f->field->name, directive);
@@ -155,12 +164,15 @@ static const char *next_sql(struct model_reader *r, const struct field *field) {
   return sql->p;
 }
 
-static long long whole_number(struct model_reader *r, struct field_draft *f, const struct graphql_directive *d, const char *argument) {
+static long long whole_number(struct model_reader *r, struct field_draft *f, const struct graphql_directive *d,
+                              const char *argument) {
   const struct graphql_value *value = directive_value(d, argument);
 
   if (!value) return 1;
-  if (is_whole(value->text, INT64_MIN, INT64_MAX) && strtoll(value->text, NULL, 10) != 0) return strtoll(value->text, NULL, 10);
-  schema_wrong(r, f->field->line, "%s.%s: %s: takes a whole number of 64 bits, not 0", f->field->model->name, f->field->name, argument);
+  if (is_whole(value->text, INT64_MIN, INT64_MAX) && strtoll(value->text, NULL, 10) != 0)
+    return strtoll(value->text, NULL, 10);
+  schema_wrong(r, f->field->line, "%s.%s: %s: takes a whole number of 64 bits, not 0", f->field->model->name, f->field->name,
+               argument);
   return 1;
 }
 
@@ -190,18 +202,24 @@ static void read_strategy(struct model_reader *r, struct field_draft *f, const s
     wrong(r, f, "the key is generated, or it has a default; write @id(strategy: NONE), or remove @default");
     return;
   }
-  if (field->scalar == SCALAR_UUID) field->source = SOURCE_UUID7;
-  else if (field->scalar == SCALAR_ID) field->source = SOURCE_CUID;
-  else if (number) field->source = SOURCE_SEQUENCE;
-  else wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
+  if (field->scalar == SCALAR_UUID)
+    field->source = SOURCE_UUID7;
+  else if (field->scalar == SCALAR_ID)
+    field->source = SOURCE_CUID;
+  else if (number)
+    field->source = SOURCE_SEQUENCE;
+  else
+    wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
   if (field->source == SOURCE_CUID || field->source == SOURCE_SEQUENCE) field->next_sql = next_sql(r, field);
 }
 
 static void read_key(struct model_reader *r, struct field_draft *f) {
   const struct graphql_directive *id = directive_find(f->def->directives, "id");
 
-  if (f->is_key) read_strategy(r, f, id);
-  else if (directive_find(f->def->directives, "sequence")) read_sequence(r, f, false);
+  if (f->is_key)
+    read_strategy(r, f, id);
+  else if (directive_find(f->def->directives, "sequence"))
+    read_sequence(r, f, false);
   if (f->is_key && !f->field->required) wrong(r, f, "a key is always there; write ! behind its type");
   if (!f->is_key && !f->is_unique) return;
   if (f->field->list) wrong(r, f, "a list cannot be a key nor unique; remove @id or @unique");
@@ -214,7 +232,8 @@ void scalar_read(struct model_reader *r, struct field_draft *f) {
   const char *name = f->columns.n ? f->columns.items[0] : field->name;
   struct column *c = column_new(r, name, NULL);
 
-  if (strlen(name) > MODEL_NAME_BYTES) wrong(r, f, "a column's name has at most 63 bytes; give a shorter one with @db(name:)");
+  if (strlen(name) > MODEL_NAME_BYTES)
+    wrong(r, f, "a column's name has at most 63 bytes; give a shorter one with @db(name:)");
   if (f->columns.n > 1) wrong(r, f, "a scalar stands in one column; write @db(name:)");
   c->scalar = field->scalar;
   c->enumeration = field->enumeration;
@@ -227,6 +246,8 @@ void scalar_read(struct model_reader *r, struct field_draft *f) {
   read_stamp(r, f, "createdAt", SOURCE_CREATED);
   read_stamp(r, f, "updatedAt", SOURCE_UPDATED);
   read_key(r, f);
-  if (directive_find(f->def->directives, "relation")) wrong(r, f, "@relation stands on fields whose type is another type; remove it");
-  if (directive_find(f->def->directives, "scalarList") && !field->list) wrong(r, f, "@scalarList goes with a list; remove it");
+  if (directive_find(f->def->directives, "relation"))
+    wrong(r, f, "@relation stands on fields whose type is another type; remove it");
+  if (directive_find(f->def->directives, "scalarList") && !field->list)
+    wrong(r, f, "@scalarList goes with a list; remove it");
 }

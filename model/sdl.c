@@ -78,8 +78,8 @@ static bool is_number(const char *text) {
   return *digits == '\0';
 }
 
-static void add_default_value(struct str *out, const struct found *f, const struct db_column *c, enum scalar scalar, const char *text,
-                              bool *done) {
+static void add_default_value(struct str *out, const struct found *f, const struct db_column *c, enum scalar scalar,
+                              const char *text, bool *done) {
   const struct found_enum *e = found_enum(f, c);
 
   *done = true;
@@ -134,9 +134,11 @@ static const char *own_sequence_sql(const void *mem, const struct found_type *t,
   return sql->p;
 }
 
-static void add_default(struct str *out, const struct found *f, const struct found_type *t, const struct db_column *c, enum scalar scalar) {
+static void add_default(struct str *out, const struct found *f, const struct found_type *t, const struct db_column *c,
+                        enum scalar scalar) {
   const char *text = c->fallback ? quoted_literal(f->mem, c->fallback) : NULL;
-  bool plain = c->fallback && (is_number(c->fallback) || strcmp(c->fallback, "true") == 0 || strcmp(c->fallback, "false") == 0);
+  bool plain =
+      c->fallback && (is_number(c->fallback) || strcmp(c->fallback, "true") == 0 || strcmp(c->fallback, "false") == 0);
   bool done = false;
 
   if (c->list) return;
@@ -163,7 +165,8 @@ static bool is_called(const char *name, const char *const *names) {
 
 static const char *stamp_of(const struct db_column *c) {
   static const char *const created[] = {"createdat", "created", "createdon", "createtime", "insertedat", NULL};
-  static const char *const updated[] = {"updatedat", "updated", "updatedon", "lastupdate", "lastupdated", "modifiedat", "lastmodified", NULL};
+  static const char *const updated[] = {"updatedat",   "updated",    "updatedon",    "lastupdate",
+                                        "lastupdated", "modifiedat", "lastmodified", NULL};
 
   if (c->list || (strcmp(c->base, "timestamptz") != 0 && strcmp(c->base, "timestamp") != 0)) return NULL;
   return is_called(c->name, created) ? " @createdAt" : is_called(c->name, updated) ? " @updatedAt" : NULL;
@@ -179,14 +182,16 @@ static enum scalar scalar_of(const struct db_column *c) {
 }
 
 /* How a key of one column has its values. */
-static void add_id(struct str *out, const struct found *f, const struct found_type *t, const struct db_column *c, enum scalar scalar) {
+static void add_id(struct str *out, const struct found *f, const struct found_type *t, const struct db_column *c,
+                   enum scalar scalar) {
   bool number = scalar == SCALAR_INT || scalar == SCALAR_BIGINT, drawn = c->identity || (c->sequence && c->fallback);
 
   if (scalar == SCALAR_UUID || (scalar == SCALAR_ID && c->owned && !c->fallback)) {
     str_add(out, " @id");
   } else if (number && drawn) {
     const char *usual = arena_printf(f->mem, "%s_%s_seq", t->table->name, c->name);
-    bool plain = c->identity || (c->owned && strcmp(c->sequence, usual) == 0 && strcmp(c->start, "1") == 0 && strcmp(c->step, "1") == 0);
+    bool plain = c->identity ||
+                 (c->owned && strcmp(c->sequence, usual) == 0 && strcmp(c->start, "1") == 0 && strcmp(c->step, "1") == 0);
 
     str_printf(out, " @id%s", plain ? "" : "(strategy: SEQUENCE) @sequence(name: ");
     if (plain) return;
@@ -208,7 +213,9 @@ static bool is_single_key(const struct found_type *t, const struct db_column *c)
 
 static bool is_single_unique(const struct found_type *t, const struct db_column *c) {
   for (size_t i = 0; i < t->table->nkeys; i++)
-    if (&t->table->keys[i] != t->key && t->table->keys[i].ncolumns == 1 && strcmp(t->table->keys[i].columns[0], c->name) == 0) return true;
+    if (&t->table->keys[i] != t->key && t->table->keys[i].ncolumns == 1 &&
+        strcmp(t->table->keys[i].columns[0], c->name) == 0)
+      return true;
   return false;
 }
 
@@ -224,7 +231,8 @@ static const char *usual_type(const struct found *f, const struct db_column *c, 
   return sql->p;
 }
 
-static void add_scalar(struct str *out, const struct found *f, const struct found_type *t, size_t i, bool *created, bool *updated) {
+static void add_scalar(struct str *out, const struct found *f, const struct found_type *t, size_t i, bool *created,
+                       bool *updated) {
   const struct db_column *c = &t->table->columns[i];
   enum scalar scalar = scalar_of(c);
   const char *type = c->is_enum ? found_enum(f, c)->name : scalar_name(scalar);
@@ -232,10 +240,14 @@ static void add_scalar(struct str *out, const struct found *f, const struct foun
   bool key = is_single_key(t, c), *seen = stamp && stamp[2] == 'c' ? created : updated;
 
   add_description(out, "  ", c->comment);
-  if (c->list) str_printf(out, "  %s: [%s!]!", t->scalars[i].name, type);
-  else str_printf(out, "  %s: %s%s", t->scalars[i].name, type, c->required ? "!" : "");
-  if (key) add_id(out, f, t, c, scalar);
-  else if (!c->list && is_single_unique(t, c) && scalar != SCALAR_JSON && scalar != SCALAR_FLOAT) str_add(out, " @unique");
+  if (c->list)
+    str_printf(out, "  %s: [%s!]!", t->scalars[i].name, type);
+  else
+    str_printf(out, "  %s: %s%s", t->scalars[i].name, type, c->required ? "!" : "");
+  if (key)
+    add_id(out, f, t, c, scalar);
+  else if (!c->list && is_single_unique(t, c) && scalar != SCALAR_JSON && scalar != SCALAR_FLOAT)
+    str_add(out, " @unique");
   if (!key && stamp && !*seen) {
     str_add(out, stamp);
     *seen = true;
@@ -298,7 +310,8 @@ static void add_back(struct str *out, const struct found_link *link) {
 static void add_table_side(struct str *out, const struct found_type *table, size_t side) {
   bool to_one = table->side_unique[side] || table->side_unique[!side];
 
-  str_printf(out, table->side_unique[side] ? "  %s: %s" : "  %s: [%s!]!", table->side_fields[side], table->ends[!side]->name);
+  str_printf(out, table->side_unique[side] ? "  %s: %s" : "  %s: [%s!]!", table->side_fields[side],
+             table->ends[!side]->name);
   add_relation(out, table->relation, to_one && side == 0 ? "TABLE" : NULL, false);
   str_char(out, '\n');
 }
@@ -333,7 +346,8 @@ static void add_place(struct str *out, const struct found *f, const char *name, 
   str_char(out, ')');
 }
 
-static void add_fields_of(struct str *out, const char *directive, const struct found_type *t, const struct found_part *parts, size_t n) {
+static void add_fields_of(struct str *out, const char *directive, const struct found_type *t, const struct found_part *parts,
+                          size_t n) {
   str_printf(out, " %s(fields: [", directive);
   for (size_t i = 0; i < n; i++)
     str_printf(out, "%s\"%s\"", i ? ", " : "", parts[i].link ? parts[i].link->field : t->scalars[parts[i].column].name);
@@ -362,9 +376,12 @@ static size_t unique_parts(const struct found_type *t, const struct db_key *k, s
     const struct found_link *link = NULL;
 
     for (size_t j = 0; !link && j < t->table->nforeign_keys; j++)
-      if (t->links[j] && names_start(k->columns + i, k->ncolumns - i, t->links[j]->columns, t->links[j]->ncolumns)) link = t->links[j];
+      if (t->links[j] && names_start(k->columns + i, k->ncolumns - i, t->links[j]->columns, t->links[j]->ncolumns))
+        link = t->links[j];
     parts[n] = (struct found_part){.link = link, .column = (size_t)(c - t->table->columns)};
-    if (!link && (!t->scalars[parts[n].column].name || c->list || scalar_of(c) == SCALAR_JSON || scalar_of(c) == SCALAR_FLOAT)) return 0;
+    if (!link &&
+        (!t->scalars[parts[n].column].name || c->list || scalar_of(c) == SCALAR_JSON || scalar_of(c) == SCALAR_FLOAT))
+      return 0;
     i += link ? link->ncolumns : 1;
     n++;
   }
@@ -390,8 +407,10 @@ static void add_uniques(struct str *out, struct str *notes, const struct found *
     if (comes_again(t, i) || unique_link(t, k->columns, k->ncolumns)) continue;
     parts = arena_array(f->mem, struct found_part, k->ncolumns + 1);
     n = unique_parts(t, k, parts);
-    if (n == 0) add_left_out(notes, "  ", "unique constraint with", k->columns[0], "its columns are no fields that could be unique");
-    else if (n > 1) add_fields_of(out, "@unique", t, parts, n);
+    if (n == 0)
+      add_left_out(notes, "  ", "unique constraint with", k->columns[0], "its columns are no fields that could be unique");
+    else if (n > 1)
+      add_fields_of(out, "@unique", t, parts, n);
   }
 }
 
@@ -403,7 +422,8 @@ static void add_notes(struct str *out, const struct found_type *t) {
 }
 
 /* A link stands where its first column does. */
-static void add_column(struct str *out, const struct found *f, const struct found_type *t, size_t i, bool *created, bool *updated) {
+static void add_column(struct str *out, const struct found *f, const struct found_type *t, size_t i, bool *created,
+                       bool *updated) {
   if (t->scalars[i].name) add_scalar(out, f, t, i, created, updated);
   for (size_t j = 0; j < t->table->nforeign_keys; j++)
     if (t->links[j] && strcmp(t->links[j]->columns[0], t->table->columns[i].name) == 0) add_link(out, f, t->links[j]);

@@ -29,7 +29,8 @@ static const char tables_sql[] =
     "     'sequence', (select json_build_object('schema', sn.nspname, 'name', s.relname, 'start', q.seqstart::text,"
     "           'step', q.seqincrement::text, 'owned', dep.classid = 'pg_class'::regclass)"
     "        from pg_depend dep"
-    "        join pg_class s on s.relkind = 'S' and s.oid = case when dep.classid = 'pg_class'::regclass then dep.objid else dep.refobjid end"
+    "        join pg_class s on s.relkind = 'S' and s.oid = case when dep.classid = 'pg_class'::regclass then dep.objid "
+    "else dep.refobjid end"
     "        join pg_namespace sn on sn.oid = s.relnamespace join pg_sequence q on q.seqrelid = s.oid"
     "        where (dep.classid = 'pg_class'::regclass and dep.refclassid = 'pg_class'::regclass and dep.refobjid = c.oid"
     "               and dep.refobjsubid = a.attnum and dep.deptype in ('a', 'i'))"
@@ -55,21 +56,27 @@ static const char tables_sql[] =
     "     from pg_index i join pg_class ic on ic.oid = i.indexrelid"
     "     where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null"
     "       and (i.indisprimary or i.indimmediate)),"
-    "  'foreign_keys', (select coalesce(json_agg(json_build_object('name', f.conname, 'schema', fn.nspname, 'table', fc.relname,"
+    "  'foreign_keys', (select coalesce(json_agg(json_build_object('name', f.conname, 'schema', fn.nspname, 'table', "
+    "fc.relname,"
     "        'action', f.confdeltype, 'deferrable', f.condeferrable,"
-    "        'columns', (select json_agg(a.attname order by k.place) from unnest(f.conkey) with ordinality as k(number, place)"
+    "        'columns', (select json_agg(a.attname order by k.place) from unnest(f.conkey) with ordinality as k(number, "
+    "place)"
     "           join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.number),"
-    "        'referenced', (select json_agg(a.attname order by k.place) from unnest(f.confkey) with ordinality as k(number, place)"
-    "           join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.number)) order by f.conkey, f.conname), '[]')"
+    "        'referenced', (select json_agg(a.attname order by k.place) from unnest(f.confkey) with ordinality as k(number, "
+    "place)"
+    "           join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.number)) order by f.conkey, f.conname), "
+    "'[]')"
     "     from pg_constraint f join pg_class fc on fc.oid = f.confrelid join pg_namespace fn on fn.oid = fc.relnamespace"
     "     where f.conrelid = c.oid and f.contype = 'f')"
     "  ) order by array_position($1::name[], n.nspname), c.relname), '[]')"
     "  from pg_class c join pg_namespace n on n.oid = c.relnamespace"
     "  where n.nspname = any($1::name[]) and c.relkind in ('r', 'p') and not c.relispartition"
-    "    and not exists (select from pg_depend x where x.classid = 'pg_class'::regclass and x.objid = c.oid and x.deptype = 'e')),"
+    "    and not exists (select from pg_depend x where x.classid = 'pg_class'::regclass and x.objid = c.oid and x.deptype = "
+    "'e')),"
     "'enums', (select coalesce(json_agg(json_build_object('schema', n.nspname, 'name', t.typname,"
     "    'comment', obj_description(t.oid, 'pg_type'),"
-    "    'labels', (select coalesce(json_agg(l.enumlabel order by l.enumsortorder), '[]') from pg_enum l where l.enumtypid = t.oid))"
+    "    'labels', (select coalesce(json_agg(l.enumlabel order by l.enumsortorder), '[]') from pg_enum l where l.enumtypid "
+    "= t.oid))"
     "    order by array_position($1::name[], n.nspname), t.typname), '[]')"
     "  from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.typtype = 'e' and n.nspname = any($1::name[])))";
 
@@ -101,10 +108,16 @@ static void read_column(const void *mem, const struct json *from, struct db_colu
   const char *type = text_of(from, "type");
   struct type_name name;
 
-  *c = (struct db_column){.name = text_of(from, "name"), .comment = text_of(from, "comment"), .list = truth_of(from, "list"),
-                          .base = text_of(from, "base"), .is_enum = truth_of(from, "enum"), .required = truth_of(from, "required"),
-                          .bytewise = truth_of(from, "bytewise"), .fallback = text_of(from, "default"),
-                          .identity = truth_of(from, "identity"), .generated = truth_of(from, "generated")};
+  *c = (struct db_column){.name = text_of(from, "name"),
+                          .comment = text_of(from, "comment"),
+                          .list = truth_of(from, "list"),
+                          .base = text_of(from, "base"),
+                          .is_enum = truth_of(from, "enum"),
+                          .required = truth_of(from, "required"),
+                          .bytewise = truth_of(from, "bytewise"),
+                          .fallback = text_of(from, "default"),
+                          .identity = truth_of(from, "identity"),
+                          .generated = truth_of(from, "generated")};
   /* a domain over an array, or what has no name that can be written (a quoted "char") */
   if (!truth_of(from, "array_below") && type && type_name_read(mem, type, &name) && !name.list) c->type_sql = name.type_sql;
   if (!sequence || sequence->kind != JSON_OBJECT) return;
@@ -128,17 +141,25 @@ static enum key_action action_of(const char *letter) {
 static void read_foreign_key(const void *mem, const struct json *from, struct db_foreign_key *f) {
   size_t same;
 
-  *f = (struct db_foreign_key){.name = text_of(from, "name"), .schema = text_of(from, "schema"), .table = text_of(from, "table"),
-                               .action = action_of(text_of(from, "action")), .deferrable = truth_of(from, "deferrable")};
+  *f = (struct db_foreign_key){.name = text_of(from, "name"),
+                               .schema = text_of(from, "schema"),
+                               .table = text_of(from, "table"),
+                               .action = action_of(text_of(from, "action")),
+                               .deferrable = truth_of(from, "deferrable")};
   f->columns = names_of(mem, from, "columns", &f->ncolumns);
   f->referenced = names_of(mem, from, "referenced", &same);
 }
 
 static void read_table(const void *mem, const struct json *from, struct db_table *t) {
-  const struct json *columns = json_get(from, "columns"), *keys = json_get(from, "keys"), *foreign = json_get(from, "foreign_keys");
+  const struct json *columns = json_get(from, "columns"), *keys = json_get(from, "keys"),
+                    *foreign = json_get(from, "foreign_keys");
 
-  *t = (struct db_table){.schema = text_of(from, "schema"), .name = text_of(from, "name"), .comment = text_of(from, "comment"),
-                         .ncolumns = columns->len, .nkeys = keys->len, .nforeign_keys = foreign->len};
+  *t = (struct db_table){.schema = text_of(from, "schema"),
+                         .name = text_of(from, "name"),
+                         .comment = text_of(from, "comment"),
+                         .ncolumns = columns->len,
+                         .nkeys = keys->len,
+                         .nforeign_keys = foreign->len};
   t->columns = arena_array(mem, struct db_column, columns->len + 1);
   t->keys = arena_array(mem, struct db_key, keys->len + 1);
   t->foreign_keys = arena_array(mem, struct db_foreign_key, foreign->len + 1);
@@ -163,7 +184,8 @@ static const struct db_tables *read_all(const void *mem, const struct json *root
     const struct json *from = &enums->items[i];
     struct db_enum *e = &out->enums[i];
 
-    *e = (struct db_enum){.schema = text_of(from, "schema"), .name = text_of(from, "name"), .comment = text_of(from, "comment")};
+    *e = (struct db_enum){
+        .schema = text_of(from, "schema"), .name = text_of(from, "name"), .comment = text_of(from, "comment")};
     e->labels = names_of(mem, from, "labels", &e->nlabels);
   }
   return out;

@@ -10,15 +10,15 @@ struct wait;
 
 struct db_column {
   const char *name, *comment;
-  const char *type_sql;   /* as struct column has it, without []; NULL: a type that has no such name */
+  const char *type_sql; /* as struct column has it, without []; NULL: a type that has no such name */
   bool list;
-  const char *base;       /* the type below domains and arrays: "int4"; of a user's type: "schema.name" */
-  bool is_enum;           /* base is one */
+  const char *base; /* the type below domains and arrays: "int4"; of a user's type: "schema.name" */
+  bool is_enum;     /* base is one */
   bool required, bytewise;
-  const char *fallback;   /* the default's expression, or NULL */
+  const char *fallback; /* the default's expression, or NULL */
   bool identity, generated;
   const char *sequence_schema, *sequence; /* that its default draws from, or that it owns; NULL: none */
-  bool owned;             /* it owns that sequence */
+  bool owned;                             /* it owns that sequence */
   const char *start, *step;
 };
 
@@ -55,7 +55,8 @@ struct db_enum {
 };
 
 struct db_tables {
-  struct db_table *tables; /* in the order of the schemas asked for, then by name; no views, no partitions, none of an extension's */
+  struct db_table
+      *tables; /* in the order of the schemas asked for, then by name; no views, no partitions, none of an extension's */
   size_t ntables;
   struct db_enum *enums;
   size_t nenums;

@@ -7,8 +7,8 @@
 #include <ctype.h>
 #include <string.h>
 
-/* What PostgreSQL's grammar, not its catalog, calls otherwise (manual, "Data Types"), as format_type() writes it. What stands
- * behind the first word and its parentheses belongs to the name: timestamp(3) with time zone. */
+/* What PostgreSQL's grammar, not its catalog, calls otherwise (manual, "Data Types"), as format_type() writes it. What
+ * stands behind the first word and its parentheses belongs to the name: timestamp(3) with time zone. */
 static const struct {
   const char *name, *type, *cast;
 } names[] = {
@@ -77,9 +77,12 @@ static const char *read_modifiers(struct reading *r) {
   str_char(text, *r->at++);
   for (; *r->at != ')'; r->at++) {
     if (*r->at == ' ') continue;
-    if (isdigit((unsigned char)*r->at)) digit = true;
-    else if (*r->at == ',' && digit) digit = false;
-    else if (!(*r->at == '-' && !digit && isdigit((unsigned char)r->at[1]))) return NULL; /* numeric(3,-2) */
+    if (isdigit((unsigned char)*r->at))
+      digit = true;
+    else if (*r->at == ',' && digit)
+      digit = false;
+    else if (!(*r->at == '-' && !digit && isdigit((unsigned char)r->at[1])))
+      return NULL; /* numeric(3,-2) */
     str_char(text, *r->at);
   }
   if (!digit) return NULL;
@@ -179,13 +182,33 @@ static const struct {
   const char *base;
   enum scalar scalar;
 } stores[] = {
-    {"text", SCALAR_STRING},       {"text", SCALAR_ID},           {"text", SCALAR_ENUM},      {"varchar", SCALAR_STRING},
-    {"varchar", SCALAR_ID},        {"varchar", SCALAR_ENUM},      {"bpchar", SCALAR_STRING},  {"bpchar", SCALAR_ID},
-    {"bpchar", SCALAR_ENUM},       {"name", SCALAR_STRING},       {"citext", SCALAR_STRING},  {"citext", SCALAR_ID},
-    {"int4", SCALAR_INT},          {"int2", SCALAR_INT},          {"int8", SCALAR_BIGINT},    {"int4", SCALAR_BIGINT},
-    {"int2", SCALAR_BIGINT},       {"float8", SCALAR_FLOAT},      {"float4", SCALAR_FLOAT},   {"numeric", SCALAR_DECIMAL},
-    {"numeric", SCALAR_FLOAT},     {"bool", SCALAR_BOOLEAN},      {"timestamptz", SCALAR_DATETIME},
-    {"timestamp", SCALAR_DATETIME}, {"date", SCALAR_DATETIME},    {"jsonb", SCALAR_JSON},     {"json", SCALAR_JSON},
+    {"text", SCALAR_STRING},
+    {"text", SCALAR_ID},
+    {"text", SCALAR_ENUM},
+    {"varchar", SCALAR_STRING},
+    {"varchar", SCALAR_ID},
+    {"varchar", SCALAR_ENUM},
+    {"bpchar", SCALAR_STRING},
+    {"bpchar", SCALAR_ID},
+    {"bpchar", SCALAR_ENUM},
+    {"name", SCALAR_STRING},
+    {"citext", SCALAR_STRING},
+    {"citext", SCALAR_ID},
+    {"int4", SCALAR_INT},
+    {"int2", SCALAR_INT},
+    {"int8", SCALAR_BIGINT},
+    {"int4", SCALAR_BIGINT},
+    {"int2", SCALAR_BIGINT},
+    {"float8", SCALAR_FLOAT},
+    {"float4", SCALAR_FLOAT},
+    {"numeric", SCALAR_DECIMAL},
+    {"numeric", SCALAR_FLOAT},
+    {"bool", SCALAR_BOOLEAN},
+    {"timestamptz", SCALAR_DATETIME},
+    {"timestamp", SCALAR_DATETIME},
+    {"date", SCALAR_DATETIME},
+    {"jsonb", SCALAR_JSON},
+    {"json", SCALAR_JSON},
     {"uuid", SCALAR_UUID},
 };
 

@@ -177,6 +177,7 @@ class Server:
         self.folder = workspace().folder(self.name)
         self.log_file = self.folder / "log"
         self.process = None
+        self.environment = {}  # more variables for the process
 
     def command(self):
         raise NotImplementedError
@@ -190,7 +191,7 @@ class Server:
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder, env=environment(), preexec_fn=die_with_parent(self.stop_signal),
+                cwd=self.folder, env=environment(**self.environment), preexec_fn=die_with_parent(self.stop_signal),
                 **({} if self.as_root else identity()))
         if self not in started:
             started.append(self)
@@ -478,6 +479,7 @@ def settings_for(database, folder, **settings):
         "datasources": {"default": database.conninfo},
         "workers": 2,
         "inside_workers": 1,
+        "runners": 0,
         "log_level": "debug",
     }
     return {**default, **settings}
@@ -634,9 +636,10 @@ SITE = """
 class Site:
     """writd behind nginx: what most tests want. client speaks to the border, inside to the inside listener."""
 
-    def __init__(self, database, manifest, http=SITE, main="", **settings):
+    def __init__(self, database, manifest, http=SITE, main="", environment=None, **settings):
         self.database = database
         self.writ = Writ(database, manifest, **settings)
+        self.writ.environment.update(environment or {})
         self.nginx = Nginx(http, self.writ.border_socket, self.writ.inside_socket, main)
         self.client = Client(self.nginx.socket)
         self.inside = Client(self.nginx.inside_http, prefix="Writ")

@@ -149,7 +149,7 @@ commands:
   writes: { check: "delete from person" }
   bad_status: { check: "true", error: { status: 200 } }
   bad_source: { sql: select 1 as one, datasource: elsewhere }
-  handler: { http: "http://localhost/" }
+  handler: { module: ./none.so }
   empty: { commands: [] }
   of_nothing:
     commands:
@@ -179,7 +179,8 @@ COMPLAINTS = [
     ("creates:", "CREATE"), ("two:", "two"),
     ("open_quote:", "open_quote"), ("undeclared:", "x"), ("bad_type:", "type"), ("writes:", "DELETE"),
     ("bad_status:", "status"), ("bad_source:", "elsewhere"),
-    ("handler:", "http"), ("empty:", "list"), ("- no_such_command", "no_such_command"), ("unused: text", "unused"),
+    ("handler: { module", "handler: module: file:"), ("empty:", "list"),
+    ("- no_such_command", "no_such_command"), ("unused: text", "unused"),
     ("a: $args.none", "$args.none"), ("a: $args.none", "z"),
     ("a: $later.x", "$later.x"), ("- good: {}", "a"), ("result: $never", "$never"), ("circle: {}", "circle"),
 ]
@@ -337,7 +338,7 @@ def test_install(empty):
     assert code == 1 and "permission denied" in err
     assert empty.one("select to_regnamespace('writ')") is None
     code, out, err = folder("install", "--conninfo", empty.admin_conninfo)
-    assert (code, err) == (0, "") and "version 1" in out
+    assert (code, err) == (0, "") and "version 2" in out
     functions = "select oid, proname, xmin::text from pg_proc where pronamespace = 'writ'::regnamespace order by oid"
     before = empty.execute(functions)
     for _ in range(2):
@@ -357,8 +358,49 @@ def test_install_grants_no_more_than_it_says(empty):
     assert empty.execute("select privilege_type from pg_namespace, aclexplode(nspacl) "
                          "where nspname = 'writ' and grantee = 0") == [("USAGE",)]
     assert not empty.one("select has_schema_privilege('writ', 'writ', 'create')")
-    assert empty.one("select count(*) from pg_class where relnamespace = 'writ'::regnamespace") == 0
+    assert empty.execute("select distinct grantee::regrole::text, privilege_type from pg_class, aclexplode(relacl) "
+                         "where relnamespace = 'writ'::regnamespace and grantee <> relowner order by 1, 2") == [
+                             ("writ", right) for right in ("DELETE", "INSERT", "SELECT", "UPDATE")]
     assert empty.one("select count(*) from pg_proc where pronamespace = 'writ'::regnamespace and prosecdef") == 0
+
+
+def rights_on_tables(database, role):
+    return database.one("select coalesce(bool_and(has_table_privilege(%s, oid, 'insert')), false) from pg_class "
+                        "where relnamespace = 'writ'::regnamespace and relkind in ('r', 'p')", [role])
+
+
+def test_install_grants_tables_to_the_role_that_logs_in(postgres, empty):
+    postgres.execute("create role \"cli other's\"")
+    try:
+        owner = ("install", "--conninfo", empty.admin_conninfo)
+        nobody = Folder(empty, ONE, datasources={"default": f"host={postgres.folder} dbname=test_cli_empty"})
+        code, out, err = nobody(*owner)
+        assert (code, err) == (0, "") and "--grant" in out  # who will log in is not known
+        assert not rights_on_tables(empty, "writ")
+        code, out, err = Folder(empty, ONE)(*owner)  # the user of the datasource
+        assert (code, err) == (0, "") and "--grant" not in out
+        assert rights_on_tables(empty, "writ") and not rights_on_tables(empty, "cli other's")
+        assert nobody(*owner, "--grant", "cli other's")[0] == 0
+        assert rights_on_tables(empty, "writ") and rights_on_tables(empty, "cli other's")
+        code, _, err = nobody(*owner, "--grant", "cli_nobody")
+        assert code == 1 and "cli_nobody" in err
+    finally:
+        empty.execute("drop owned by \"cli other's\"")
+        postgres.execute("drop role \"cli other's\"")
+
+
+def test_upgrade_from_version_1(empty):
+    """A database of the version before: its functions stay, and what is new comes with its grants."""
+    empty.execute((harness.SOURCE / "sql" / "install" / "001.sql").read_text())
+    folder = Folder(empty, ONE)
+    code, _, err = folder("run", "one")
+    assert code == 1 and "older version" in err and "writ install" in err
+    before = empty.execute("select oid, proname from pg_proc where pronamespace = 'writ'::regnamespace order by oid")
+    code, out, err = folder("install", "--conninfo", empty.admin_conninfo)
+    assert (code, err) == (0, "") and "version 2" in out
+    assert empty.execute("select oid, proname from pg_proc where pronamespace = 'writ'::regnamespace order by oid") == before
+    assert rights_on_tables(empty, "writ")
+    assert folder("run", "one")[:2] == (0, '{"result":{"one":1}}\n')
 
 
 def test_install_by_a_plain_owner(postgres):

@@ -21,6 +21,7 @@ import pytest
 import fastcgi
 import harness
 from crowd import Crowd, Later
+from faulty import build_with_faults, faulty_site
 
 SEED = int(os.environ.get("WRIT_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 
@@ -548,34 +549,6 @@ def try_to(call, *arguments):
 # ---- named places in the program
 
 
-def build_with_faults():
-    """A folder with a writd that was configured with --enable-faults."""
-    for name in ("WRIT_BUILD_FAULTS", "WRIT_BUILD"):
-        folder = pathlib.Path(os.environ.get(name) or harness.BUILD).resolve()
-        if (folder / "writd").exists() and b"WRIT_FAULTS" in (folder / "writd").read_bytes():
-            return folder
-    return None
-
-
-class FaultyWrit(harness.Writ):
-    """writd that dies where a file in the folder faults/ says so."""
-
-    def command(self):
-        faults = self.folder / "faults"
-        faults.mkdir(exist_ok=True)
-        harness.give_away(faults)
-        shutil.copy(build_with_faults() / "writd", self.folder / "writd")
-        usual = harness.workspace().bin / "writd"
-        words = [self.folder / "writd" if word == usual else word for word in super().command()]
-        return ["/usr/bin/env", f"WRIT_FAULTS={faults}", *words]
-
-    def die_at(self, place):
-        fault = self.folder / "faults" / place
-        fault.touch()
-        harness.give_away(fault)
-        return fault
-
-
 @pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults: WRIT_BUILD_FAULTS=FOLDER")
 @pytest.mark.parametrize("place, expected", [
     ("before-commit", {0}),              # COMMIT was never sent
@@ -583,11 +556,7 @@ class FaultyWrit(harness.Writ):
     ("after-commit", {PARTS}),           # committed, and nobody was told
 ])
 def test_a_worker_dies_at_a_place(base, place, expected):
-    site = harness.Site(base, MANIFEST, workers=1)
-    site.writ = FaultyWrit(base, MANIFEST, workers=1)
-    site.nginx = harness.Nginx(harness.SITE, site.writ.border_socket, site.writ.inside_socket)
-    site.client, site.inside = harness.Client(site.nginx.socket), harness.Client(site.nginx.inside_http, prefix="Writ")
-    with site:
+    with faulty_site(base, MANIFEST, workers=1) as site:
         works_at_once(site, f"before {place}")
         for middle in ([], PAUSE):
             key = f"died {place} {len(middle)}"

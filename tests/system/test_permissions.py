@@ -400,6 +400,7 @@ WRONG = [
     ("sql: select 1 as n, version: '1'", "must be a SELECT"),
     ("sql: select 1 as n, version: 'select :version'", "does not use :version itself"),
     ("sql: select 1 as n, max_affected: 1", "applies to INSERT, UPDATE and DELETE"),
+    ("http: 'http://127.0.0.1/', permissions: { after: { p: true } }", "cannot be rolled back"),
     ("sql: delete from pet, max_affected: -1", "must be a number of rows"),
     ("check: 'true', max_affected: 1", "does not apply to a check"),
 ]

@@ -772,6 +772,19 @@ def test_permissions(site):
     assert site.client.command("guarded", {"where": {"id": "g1"}}, role="customer").result == {"id": "g1"}
 
 
+def test_with_a_key(site, database):
+    """A query may have an Idempotency-Key: its answer is stored as any other is."""
+    def ask():
+        return site.inside.command("users", {"select": "{ id }"}, role="staff", headers={"Idempotency-Key": "queries-1"})
+
+    first = ask()
+    database.execute("insert into app_user (id, email) values ('v2', 'v2@example.org')")
+    second, fresh = ask(), site.inside.command("users", {"select": "{ id }"}, role="staff")
+    database.execute("delete from app_user where id = 'v2'")
+    assert ids(first.result) == ids(second.result) == ALL and second.header("idempotent-replay") == "true"
+    assert ids(fresh.result) == ALL + ["v2"]
+
+
 # ---- attacks --------------------------------------------------------------------------------------------------------
 
 POISON = ["'; drop table app_user; --", "\"; drop table app_user; --", "') or true --", "\\'; select 1; --", "$1", "%s", "{}", "\\", "'",
@@ -804,6 +817,22 @@ def test_injection(site, database, text):
         answer = command("users", **args)
         assert answer.code == "BAD_ARGUMENT", (args, answer)
     assert database.one("select count(*) from app_user") == before
+
+
+def test_many_conditions_on_relations(site):
+    """PostgreSQL would think for minutes about so many joins side by side, and about so many subplans within each other."""
+    def ask(where):
+        return ids(site.inside.command("users", {"where": {"AND": [where, {"boss": {"id": "u1"}}]}, "select": "{ id }"}, role="staff").result)
+
+    assert ask({"AND": [{"boss": {"nick_not": str(n)}} for n in range(200)]}) == ["u2", "u3"]
+    assert ask({"AND": [{"boss": {"nick_not": str(n)}} for n in range(200)], "staff_none": {}}) == ["u3"]
+    assert ask({"AND": [{"friends_none": {"nick": str(n)}} for n in range(200)], "friends_some": {}}) == ["u3"]
+    assert ask({"AND": [{"staff_every": {"nick_not": str(n)}} for n in range(100)], "profile": None}) == ["u2"]
+    assert ask({"AND": [{"friends_none": {"nick": str(n)}} for n in range(6)], "profile": None}) == ["u2"]
+    deep, branches = {}, {}
+    for _ in range(18):
+        deep, branches = {"friends_some": deep}, {"OR": [{"friends_some": branches}, {"boss": None, "id": "x"}]}
+    assert ask(deep) == ask(branches) == ["u3"]
 
 
 # ---- whatever compiles, PostgreSQL takes ----------------------------------------------------------------------------

@@ -85,6 +85,10 @@ static void test_defaults(void **state) {
   assert_int_equal(c->max_requests, 100000);
   assert_int_equal(c->timeout_ms, 30000);
   assert_int_equal(c->lock_timeout_ms, 0);
+  assert_int_equal(c->idempotency_wait_ms, 1000);
+  assert_int_equal(c->idempotency_hours, 24);
+  assert_int_equal(c->mutex_wait_ms, 5000);
+  assert_int_equal(c->waiting_workers, 0);
   assert_int_equal(c->drain_ms, 10000);
   assert_int_equal(c->slow_ms, 1000);
   assert_int_equal(c->retries, 3);
@@ -118,6 +122,10 @@ static const char full[] =
     "max_requests: 0\n"
     "timeout_ms: 1\n"
     "lock_timeout_ms: 50\n"
+    "idempotency_wait_ms: 0\n"
+    "idempotency_hours: 8784\n"
+    "mutex_wait_ms: 1\n"
+    "waiting_workers: 1024\n"
     "drain_ms: 0\n"
     "slow_ms: 0\n"
     "retries: 0\n"
@@ -152,6 +160,10 @@ static void check_full(const struct fixture *f, const struct config *c) {
   assert_int_equal(c->max_requests, 0);
   assert_int_equal(c->timeout_ms, 1);
   assert_int_equal(c->lock_timeout_ms, 50);
+  assert_int_equal(c->idempotency_wait_ms, 0);
+  assert_int_equal(c->idempotency_hours, 8784);
+  assert_int_equal(c->mutex_wait_ms, 1);
+  assert_int_equal(c->waiting_workers, 1024);
   assert_int_equal(c->drain_ms, 0);
   assert_int_equal(c->slow_ms, 0);
   assert_int_equal(c->retries, 0);
@@ -213,7 +225,7 @@ static void test_keys(void **state) {
     while (before > text && before[-1] != '\n') before--;
     assert_int_equal(before[strspn(before, " ")], '#');
   }
-  assert_int_equal(n, 31);
+  assert_int_equal(n, 41);
 }
 
 static void test_relative_file(void **state) {

@@ -51,10 +51,26 @@ static void test_shared(void **state) {
   assert_int_equal(page->slot[1].commits, 0);
 }
 
+static void test_places_to_wait(void **state) {
+  struct counters_page *page = counters_create(4);
+
+  (void)state;
+  page->slot[3].pool = 1;
+  assert_true(counters_wait_begin(page, &page->slot[0], 2));
+  assert_true(counters_wait_begin(page, &page->slot[1], 2));
+  assert_false(counters_wait_begin(page, &page->slot[2], 2));
+  assert_int_equal(page->slot[2].waiting, 0);
+  assert_true(counters_wait_begin(page, &page->slot[3], 1)); /* the other pool */
+  counters_wait_end(&page->slot[0]);
+  assert_true(counters_wait_begin(page, &page->slot[2], 2));
+  assert_true(counters_wait_begin(page, &page->slot[2], 2)); /* its own place is not another's */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_buckets),
       cmocka_unit_test(test_shared),
+      cmocka_unit_test(test_places_to_wait),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

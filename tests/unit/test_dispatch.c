@@ -185,7 +185,7 @@ static void test_order(void **state) {
   r->uri = "/command/nobody";
   r->method = "GET";
   r->identity_repeated = true;
-  r->idempotency_key = "k";
+  r->mutation_id = "x";
   r->content_type = "text/plain";
   f->body = NULL;
   expect(f, 404, "UNKNOWN_COMMAND");
@@ -203,7 +203,7 @@ static void test_order(void **state) {
   expect(f, 403, "FORBIDDEN");
   r->role = "staff";
   expect(f, 501, "NOT_IMPLEMENTED");
-  r->idempotency_key = NULL;
+  r->mutation_id = NULL;
   expect(f, 415, "UNSUPPORTED_MEDIA_TYPE");
   assert_false(f->body_was_read);
   r->content_type = "application/json";
@@ -246,6 +246,9 @@ static void test_headers(void **state) {
   expect(f, 400, "BAD_REQUEST");
   f->request.idempotency_key = NULL;
   f->request.idempotency_key_repeated = false;
+  f->request.idempotency_key = "a b";
+  expect(f, 400, "BAD_REQUEST");
+  f->request.idempotency_key = NULL;
   f->request.mutation_id = "x";
   expect(f, 501, "NOT_IMPLEMENTED");
   f->request.mutation_id = NULL;
@@ -314,7 +317,7 @@ static void test_metrics(void **state) {
   expect(f, 503, "DATABASE_UNAVAILABLE");
   f->request.uri = "/none";
   expect(f, 404, "NOT_FOUND");
-  f->page->slot[0] = (struct counters){.requests_inside = 5, .pid = 77, .busy_since_ms = 1, .inside = 1, .starts = {0, 3}};
+  f->page->slot[0] = (struct counters){.requests_inside = 5, .pid = 77, .busy_since_ms = 1, .pool = 1, .starts = {0, 3}};
   f->page->slot[1].pid = 78;
   f->page->reloads = 9;
   f->request.inside = true;

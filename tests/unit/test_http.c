@@ -199,6 +199,7 @@ static void trailer(struct visit *v) {
 /* Keeps the connection, as it says, and then does not. */
 static void bye(struct visit *v) {
   answer(v, "200 OK", "bye", 3);
+  shutdown(v->fd, SHUT_RDWR); /* not close alone: the process that forked may not have closed its own yet */
   close(v->fd);
   sem_post(&v->server->seen->closed);
   _exit(0);

@@ -338,6 +338,32 @@ static void test_composites_in_composites(void **state) {
   assert_int_equal(must_find(m, "middle")->nmembers, 2);
 }
 
+static void test_mutexes(void **state) {
+  struct fixture *f = *state;
+  const struct manifest *m = must_read(f, "specVersion: 1\n"
+                                          "commands:\n"
+                                          "  one: { sql: 'select :a, :b', mutex: 'user:$args.b.c.0.$$x.', idempotency: required }\n"
+                                          "  two: { check: 'true', mutex: [plain, $$args.a, 'a. b'] }\n"
+                                          "  all: { args: { x: int }, commands: [ two: , one: { a: $args.x, b: 1 } ], mutex: [$args.x] }\n");
+  const struct command *one = must_find(m, "one"), *two = must_find(m, "two"), *all = must_find(m, "all");
+  const struct mutex *x = &one->mutexes[0];
+
+  assert_true(one->needs_key && !two->needs_key);
+  assert_int_equal(one->nmutexes, 1);
+  assert_int_equal(x->nparts, 3);
+  assert_string_equal(x->parts[0].text, "user:");
+  assert_null(x->parts[1].text);
+  assert_int_equal(x->parts[1].argument, 1);
+  assert_int_equal(x->parts[1].npath, 2);
+  assert_string_equal(x->parts[1].path[1], "0");
+  assert_string_equal(x->parts[2].text, ".$x.");
+  assert_int_equal(two->nmutexes, 3);
+  assert_string_equal(two->mutexes[1].parts[0].text, "$args.a");
+  assert_int_equal(two->mutexes[1].nparts, 1);
+  assert_int_equal(all->mutexes[0].nparts, 1);
+  assert_int_equal(all->mutexes[0].parts[0].argument, 0);
+}
+
 /* A manifest and all its problems: "line: part of the text" each, in the order found. */
 static void test_refused(void **state) {
   static const struct {
@@ -354,7 +380,8 @@ static void test_refused(void **state) {
       {"commands: { a: { sql: select 1 } }\n", {"1: specVersion: is missing"}},
       {"commands: {}\nspecVersion: 2\n", {"2: specVersion: must be 1"}},
       {"commands: {}\nspecVersion: '1'\n", {"2: specVersion: must be 1"}},
-      {"specVersion: 1\nschema: {}\ncommands: {}\n", {"2: schema: file: is missing"}},
+      {"specVersion: 1\nschema: x\ncommands: {}\n", {"2: schema: must be a mapping"}},
+      {"specVersion: 1\nschema: { fiel: x }\ncommands: {}\n", {"2: schema: unknown key fiel; did you mean file?", "2: schema: file: is missing"}},
       {"specVersion: 1\nmodels: {}\ncommands: {}\n", {"2: models: needs schema:"}},
       {"specVersion: 1\ncommand: {}\n",
        {"2: manifest: unknown key command; did you mean commands?", "0: commands: is missing"}},
@@ -394,18 +421,36 @@ static void test_refused(void **state) {
       /* kinds and keys */
       {"specVersion: 1\ncommands:\n  a: select 1\n  b:\n", {"3: a: must be a mapping", "4: b: must be a mapping"}},
       {"specVersion: 1\ncommands:\n  a: {}\n  b: { returns: one }\n",
-       {"3: a: one of sql:, check: and commands:", "4: b: one of sql:"}},
+       {"3: a: one of sql:, check:, commands:, http: and module: is needed", "4: b: one of sql:"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, check: 'true' }\n", {"3: a: only one of sql:"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, retruns: one }\n",
        {"3: a: unknown key retruns; did you mean returns?"}},
-      {"specVersion: 1\ncommands:\n  a: { sql: select 1, hook: one }\n",
-       {"3: a: unknown key hook; there are: sql, check, commands, "}},
-      {"specVersion: 1\ncommands:\n  a: { http: x }\n  b: { module: y, sql: select 1 }\n",
-       {"3: a: http: is not supported by this version", "4: b: module: is not supported by this version"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, qq: one }\n",
+       {"3: a: unknown key qq; there are: sql, check, commands, "}},
+      {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe, sql: select 1 }\n", {"3: b: only one of sql:"}},
+      {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe, returns: one, error: {} }\n",
+       {"3: b: returns: does not apply to a handler", "3: b: error: does not apply to a handler"}},
+      {"specVersion: 1\ncommands:\n  b: { module: ./none.so }\n", {"3: b: module: file: ././none.so: No such file"}},
+      {"specVersion: 1\ncommands:\n  b: { module: / }\n", {"3: b: module: file: /: is no file"}},
+      {"specVersion: 1\ncommands:\n  b: { module: /dev/null }\n", {"3: b: module: file: /dev/null: is no file"}},
+      {"specVersion: 1\ncommands:\n  b: { module: [] }\n  c: { module: {} }\n",
+       {"3: b: module: must be a mapping", "4: c: module: file: is missing"}},
+      {"specVersion: 1\ncommands:\n  b:\n    module:\n      file: 1\n      function: []\n      config: { a: [ $x ] }\n      fil: 2\n",
+       {"5: b: module: file: must be text", "6: b: module: function: must be text", "7: b: module: $x: is no reference",
+        "8: b: module: unknown key fil; did you mean file?"}},
+      {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe }\n  c: { commands: [ b: ] }\n", {"4: c: "}},
       {"specVersion: 1\ncommands:\n  a:\n    sql: select 1\n    error: {}\n    result: 1\n    isolation: "
        "serializable\n",
        {"5: a: error: does not apply to an sql command", "6: a: result: does not apply",
         "7: a: isolation: does not apply"}},
+      {"specVersion: 1\ncommands:\n  a:\n    sql: select :x\n    mutex:\n    - 'u:$args.y'\n    - 'u:$x'\n    - $args\n    - ''\n",
+       {"6: a: mutex: u:$args.y: there is no argument y", "7: a: mutex: u:$x: only arguments can stand in it",
+        "8: a: mutex: $args: name an argument", "9: a: mutex: must be text"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, mutex: [] }\n  b: { sql: select 1, mutex: [x, x] }\n",
+       {"3: a: mutex: is empty", "4: b: mutex: x stands here twice"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, idempotency: optional }\n  b: { sql: 'merge into t using s on a', "
+       "idempotency: required }\n",
+       {"3: a: idempotency: optional is not known here", "4: b: idempotency: the count of a MERGE"}},
       {"specVersion: 1\ncommands:\n  a: { check: 'true', returns: one }\n",
        {"3: a: returns: does not apply to a check"}},
       {"specVersion: 1\ncommands:\n  b: { sql: select 1 }\n  a: { commands: [ b: ], error: {} }\n",
@@ -552,6 +597,35 @@ static void test_refused(void **state) {
   }
 }
 
+/* The test itself stands for a module: the manifest only looks at the file. */
+static void test_module(void **state) {
+  struct fixture *f = *state;
+  char real[4096];
+  ssize_t n = readlink("/proc/self/exe", real, sizeof real - 1);
+  const struct manifest *m;
+  const struct command *c;
+  struct str *config_text = str_new(f->mem, 64);
+
+  assert_true(n > 0);
+  real[n] = '\0';
+  setenv("WRIT_TEST_NAME", "1.10", 1);
+  m = must_read(f, "specVersion: 1\ncommands:\n  a: { module: /proc/self/exe }\n"
+                   "  b:\n    args: { x: int }\n    allow: [anonymous]\n    description: d\n"
+                   "    module: { file: /proc/self/exe, function: g, config: { k: [ 1.10, $env.WRIT_TEST_NAME, $$ ] } }\n");
+  c = must_find(m, "a");
+  assert_int_equal(c->kind, COMMAND_HANDLER);
+  assert_null(c->http);
+  assert_string_equal(c->module->file, real);
+  assert_string_equal(c->module->function, "a");
+  assert_null(c->module->config);
+  c = must_find(m, "b");
+  assert_string_equal(c->module->function, "g");
+  json_write(config_text, c->module->config);
+  assert_string_equal(config_text->p, "{\"k\":[1.10,\"1.10\",\"$\"]}");
+  assert_false(c->module->config_unknown);
+  assert_int_equal(c->nargs, 1);
+}
+
 /* b1 calls b0 twice, b2 calls b1 twice ... */
 static void test_growth(void **state) {
   struct fixture *f = *state;
@@ -625,10 +699,10 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
       TEST(test_example),   TEST(test_constraints_and_roles),
       TEST(test_args),      TEST(test_keys_of_commands),
-      TEST(test_templates), TEST(test_composites_in_composites),
+      TEST(test_templates), TEST(test_mutexes), TEST(test_composites_in_composites),
       TEST(test_refused),   TEST(test_growth),
       TEST(test_nesting),   TEST(test_many_commands),
-      TEST(test_load),
+      TEST(test_load),      TEST(test_module),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

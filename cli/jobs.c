@@ -1,0 +1,159 @@
+/* writ jobs: after-hooks that wait, and those that failed for good. */
+#include "cli/cli.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "commands/config.h"
+#include "commands/jobs.h"
+#include "commands/manifest.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ANSWER_MS = 30000 };
+
+struct jobs {
+  void *mem;
+  const struct options *o;
+  const struct config *config;
+  const char **hooks; /* of the manifest */
+  size_t nhooks;
+  struct conn *conn;
+  struct wait wait;
+  struct err e;
+};
+
+static void collect_hooks(struct jobs *j, const struct manifest *m) {
+  for (size_t i = 0; i < m->ncommands; i++)
+    for (size_t h = 0; h < m->commands[i]->nafter_hooks; h++) {
+      arena_grow(j->mem, j->hooks, j->nhooks);
+      j->hooks[j->nhooks++] = m->commands[i]->after_hooks[h].name;
+    }
+}
+
+static const struct datasource *find_datasource(const struct jobs *j) {
+  for (size_t i = 0; i < j->config->ndatasources; i++)
+    if (!j->o->datasource || strcmp(j->config->datasources[i].name, j->o->datasource) == 0)
+      return &j->config->datasources[i];
+  return NULL;
+}
+
+static bool open_jobs(struct jobs *j, const struct datasource *d) {
+  struct conn_options options = {
+      .name = d->name, .conninfo = d->conninfo, .prepared = d->prepared, .statement_timeout_ms = ANSWER_MS};
+  bool fresh;
+
+  j->conn = conn_new(j->mem, &options, NULL);
+  j->wait = (struct wait){.deadline_ms = clock_ms() + ANSWER_MS, .caller_fd = -1};
+  return conn_open(j->conn, &j->wait, &fresh, &j->e);
+}
+
+/* Of a number the digits, of null a dash; only what is on one line is asked for. */
+static const char *text_of(const struct json *row, const char *key) {
+  const struct json *value = json_get(row, key);
+  return value && (value->kind == JSON_STRING || value->kind == JSON_NUMBER) ? value->text : "-";
+}
+
+/* To the second: 2026-11-20T12:00:00. */
+static void print_time(const struct json *row, const char *key) { printf("  %-19.19s", text_of(row, key)); }
+
+static void print_rows(const struct json *rows) {
+  printf("%-10s  %-10s  %-8s  %-6s  %-19s  %-19s  %-32s  %s\n", "ID", "STATE", "ATTEMPTS", "STATUS", "CREATED", "DUE",
+         "HOOK", "KEY");
+  for (size_t i = 0; i < rows->len; i++) {
+    const struct json *row = &rows->items[i];
+
+    printf("%-10s  %-10s  %-8s  %-6s", text_of(row, "id"), text_of(row, "state"), text_of(row, "attempts"),
+           text_of(row, "last_status"));
+    print_time(row, "created");
+    print_time(row, "due");
+    printf("  %-32s  %s\n", text_of(row, "hook"), text_of(row, "key"));
+  }
+  if (rows->len == JOBS_LIST_MAX) printf("(the oldest %d)\n", JOBS_LIST_MAX);
+}
+
+static bool list(struct jobs *j) {
+  const struct json *rows;
+  const char *text;
+
+  if (!jobs_list(j->conn, j->mem, j->o->dead, j->hooks, j->nhooks, &text, &rows, &j->wait, &j->e)) return false;
+  if (j->o->json) puts(text);
+  else print_rows(rows);
+  return true;
+}
+
+static bool show(struct jobs *j) {
+  const struct json *row;
+  const char *text;
+
+  if (!jobs_show(j->conn, j->mem, j->o->operands[1], j->hooks, j->nhooks, &text, &row, &j->wait, &j->e)) return false;
+  if (j->o->json) puts(text);
+  for (size_t i = 0; !j->o->json && i < row->len; i++) printf("%-12s %s\n", row->keys[i], text_of(row, row->keys[i]));
+  return true;
+}
+
+static bool change(struct jobs *j,
+                   bool (*how)(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *,
+                               struct err *),
+                   const char *done) {
+  struct jobs_choice choice = {.ids = j->o->operands + 1, .nids = (size_t)j->o->noperands - 1, .hook = j->o->all_dead};
+  uint64_t n;
+
+  if (!how(j->conn, j->mem, &choice, &n, &j->wait, &j->e)) return false;
+  printf("%s: %llu\n", done, (unsigned long long)n);
+  return choice.hook || n == choice.nids ||
+         err_set(&j->e, NOT_FOUND, "Some were left alone: they are not there (any more), or are just being delivered.");
+}
+
+static bool retry(struct jobs *j) { return change(j, jobs_retry, "retried"); }
+static bool drop(struct jobs *j) { return change(j, jobs_drop, "dropped"); }
+
+static const struct verb {
+  const char *name;
+  bool (*run)(struct jobs *);
+  int least, most; /* ids */
+  bool takes_hook; /* --all-dead, in place of ids */
+} verbs[] = {{"list", list, 0, 0, false},
+             {"show", show, 1, 1, false},
+             {"retry", retry, 1, 1000, true},
+             {"drop", drop, 1, 1000, true}};
+
+static bool is_number(const char *text) { return *text && strlen(text) < 19 && strspn(text, "0123456789") == strlen(text); }
+
+static const struct verb *find_verb(const struct options *o) {
+  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+    const struct verb *v = &verbs[i];
+    int n = o->noperands - 1;
+
+    if (strcmp(v->name, o->operands[0]) != 0) continue;
+    for (int id = 1; id < o->noperands; id++)
+      if (!is_number(o->operands[id])) return NULL;
+    if (o->all_dead) return v->takes_hook && n == 0 ? v : NULL;
+    return n >= v->least && n <= v->most ? v : NULL;
+  }
+  return NULL;
+}
+
+int cli_jobs(void *mem, const struct options *o) {
+  struct jobs j = {.mem = mem, .o = o};
+  const struct verb *verb = find_verb(o);
+  const struct datasource *d;
+  struct config *config;
+  struct manifest *manifest;
+
+  if (!verb) {
+    fprintf(stderr, "usage: writ jobs list [--dead] | show ID | retry ID... | drop ID... | retry, drop --all-dead HOOK\n");
+    return 2;
+  }
+  err_init(&j.e, mem);
+  if (!cli_load(mem, o, &config, &manifest)) return 1;
+  j.config = config;
+  collect_hooks(&j, manifest);
+  d = find_datasource(&j);
+  if (!d) {
+    fprintf(stderr, "writ: there is no datasource %s in %s\n", o->datasource, o->config_file);
+    return 2;
+  }
+  return open_jobs(&j, d) && verb->run(&j) ? 0 : cli_fail(&j.e);
+}

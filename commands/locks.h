@@ -1,0 +1,10 @@
+/* The first number of writ's advisory locks (PostgreSQL manual, 13.3.5): which kind of lock it is. The second is a digest of
+ * what is locked. docs/operation.md tells of them, as an application may take the mutexes too. The bytes "writ" read as a
+ * number, plus 1, 2 ... */
+#ifndef WRIT_COMMANDS_LOCKS_H
+#define WRIT_COMMANDS_LOCKS_H
+
+#define LOCK_KEYS "2003986805"    /* Idempotency-Key: keyed.c */
+#define LOCK_MUTEXES "2003986806" /* mutex.c */
+
+#endif

@@ -1,0 +1,14 @@
+/* What workers and runners have in common: both are children of the supervisor, without its rights, and end with it. */
+#ifndef WRIT_FCGI_CHILD_H
+#define WRIT_FCGI_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* SIGTERM when the supervisor dies. Behind user_become, as the kernel forgets it at a change of user. */
+bool child_follow(pid_t supervisor) __attribute__((warn_unused_result));
+/* A number that the next process will not have too. */
+uint32_t child_chance(void);
+
+#endif

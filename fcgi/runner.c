@@ -1,0 +1,57 @@
+/* The process around a courier. */
+#include "fcgi/runner.h"
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/user.h"
+#include "commands/config.h"
+#include "commands/courier.h"
+#include "fcgi/child.h"
+#include "fcgi/setup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* SIGTERM stays blocked, and is read like anything else that the courier waits for. A terminal sends SIGINT and SIGQUIT
+ * to all of its foreground processes: the supervisor decides what they mean. */
+static int open_stop(void) {
+  static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGUSR1};
+  struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
+  sigset_t term;
+
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sigaction(ignored[i], &ignore, NULL);
+  sigaction(SIGTERM, &standard, NULL);
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  if (sigprocmask(SIG_SETMASK, &term, NULL) < 0) return -1;
+  return signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int runner_run(const struct runner_start *start) {
+  void *mem;
+  int stop_fd;
+
+  log_init("runner");
+  if (!user_become(start->setup->user, start->setup->uid, start->setup->gid)) {
+    log_line(LOG_ERROR, "worker", "reason=\"cannot become the user of the workers\"");
+    return 1;
+  }
+  stop_fd = open_stop();
+  if (stop_fd < 0 || !child_follow(start->supervisor)) {
+    log_line(LOG_ERROR, "worker", "reason=\"cannot set up signals: %s\"", strerror(errno));
+    return 1;
+  }
+  prctl(PR_SET_NAME, "writd runner");
+  srandom(child_chance()); /* the pauses between tries */
+  mem = talloc_named_const(NULL, 0, "runner");
+  courier_run(courier_new(mem, start->setup->config, start->setup->manifest, start->page, start->own), start->wake_fd,
+              stop_fd);
+  talloc_free(mem);
+  close(stop_fd);
+  return 0;
+}
