@@ -1,7 +1,9 @@
 """Mutations of models: scalars, keys, answers, order, depth, self relations, cascades, errors of the input, races. What each operation
 does to links is the matrix of test_nested.py."""
 
+import collections
 import concurrent.futures
+import random
 import re
 import threading
 
@@ -448,6 +450,113 @@ def test_large_trees(do, database):
     assert database.one("""select string_agg(name, ',' order by id) = string_agg(name, ',' order by age) from "Person" where age >= 0""")
 
 
+# ---------------------------------------------------------------------------------------------------- inputs by chance
+
+
+FIELDS = {  # relation fields: model at the other end, list, the field that leads back
+    "Person": {"boss": ("Person", False, "staff"), "staff": ("Person", True, "boss"), "following": ("Person", True, "followers"),
+               "followers": ("Person", True, "following"), "pets": ("Pet", True, "owner"), "home": ("Place", False, None),
+               "likes": ("Place", True, None)},
+    "Pet": {"owner": ("Person", False, "pets"), "toys": ("Toy", True, "pet")},
+    "Toy": {"pet": ("Pet", False, "toys"), "parts": ("Part", True, "toy")},
+    "Part": {"toy": ("Toy", False, "parts")},
+    "Place": {},
+    "Folder": {"parent": ("Folder", False, "children"), "children": ("Folder", True, "parent"), "files": ("File", True, "folder")},
+    "File": {"folder": ("Folder", False, "files"), "pins": ("Pin", True, "file")},
+    "Pin": {"file": ("File", False, "pins")},
+}
+REQUIRED = {("Pet", "owner"), ("File", "folder"), ("Pin", "file")}
+
+
+class Chance:
+    """Inputs that the schema allows."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.made = 0
+
+    def name(self, model):
+        return {"title" if model == "Place" else "name": f"{model}{self.random.randrange(6)}"}
+
+    def where(self, model):
+        return {"id": f"{model}{self.random.randrange(6)}"} if model == "Pin" else self.name(model)
+
+    def data(self, model, back, create, depth):
+        data = {}
+        if create:
+            self.made += 1
+            data = self.name(model) if self.random.random() < 0.3 else {key: f"new{self.made}" for key in self.name(model)}
+            if model == "Pin":
+                data = {}
+        elif model == "Person" and self.random.random() < 0.5:
+            data = {"age": self.random.choice([1, None, {"increment": 1}]), "tags": {"push": "x"}}
+        for field, (there, is_list, its_back) in FIELDS[model].items():
+            required = (model, field) in REQUIRED
+            if field == back or (self.random.random() > 0.35 and not (required and create)):
+                continue
+            data[field] = self.operations(there, is_list, required, its_back, create, depth)
+        return data
+
+    def operations(self, there, is_list, required, back, create, depth):
+        kinds = ["create", "connect", "connectOrCreate"] + ["upsert"] * (not required or not create)
+        if not create:
+            kinds += ["update"] + ["delete", "disconnect"] * (is_list or not required) + ["set", "updateMany", "deleteMany"] * is_list
+        if depth <= 0:
+            kinds = [kind for kind in kinds if kind in ("connect", "disconnect", "delete", "set", "deleteMany")] or ["connect"]
+        chosen = self.random.sample(kinds, min(len(kinds), self.random.randrange(1, 4))) if is_list else [self.random.choice(kinds)]
+        return {kind: self.operation(kind, there, is_list, back, create, depth - 1) for kind in chosen}
+
+    def operation(self, kind, there, is_list, back, create, depth):
+        def one():
+            new = self.data(there, back, True, depth) if kind in ("create", "connectOrCreate", "upsert") else None
+            old = self.data(there, back, False, depth) if kind in ("update", "upsert") else None
+            where = self.where(there)
+            if kind == "upsert":
+                return {"where": where, "update": old, "create": new} if is_list or create else {"update": old, "create": new}
+            if kind == "update":
+                return {"where": where, "data": old} if is_list else old
+            if kind in ("delete", "disconnect") and not is_list:
+                return True
+            if kind in ("updateMany", "deleteMany"):
+                some = {} if there in ("Pin", "Place") else {"name_in": [f"{there}1", f"{there}2"]}
+                return {"where": some, "data": {}} if kind == "updateMany" else some
+            return {"create": new, "connectOrCreate": {"where": where, "create": new}}.get(kind, where)
+        return [one() for _ in range(self.random.randrange(4))] if is_list else one()
+
+
+    def request(self, kinds):
+        model = self.random.choice(sorted(FIELDS))
+        kind = self.random.choice(kinds)
+        args = {"where": self.where(model)} if kind != "create" else {}
+        if kind in ("create", "update"):
+            args["data"] = self.data(model, None, kind == "create", 3)
+        if kind == "upsert":
+            args.update(update=self.data(model, None, False, 2), create=self.data(model, None, True, 2))
+        return kind + model, args
+
+
+def some_rows(do):
+    for i in range(7):
+        do("createPerson", data={"name": f"Person{i}", "likes": {"create": {"title": f"Place{i}"}}, "pets": {"create": {
+            "name": f"Pet{i}", "toys": {"create": {"name": f"Toy{i}", "parts": {"create": {"name": f"Part{i}"}}}}}}})
+        do("createFolder", data={"name": f"Folder{i}", "files": {"create": {"name": f"File{i}", "pins": {"create": {"id": f"Pin{i}"}}}}})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_by_chance(site, do, database, seed):
+    """Whatever compiles, PostgreSQL prepares; and what is refused is refused for a reason that we know."""
+    chance = Chance(seed)
+    some_rows(do)
+    codes = collections.Counter()
+    for _ in range(25):
+        command, args = chance.request(["create", "update", "upsert", "delete"])
+        answer = site.inside.command(command, args)
+        assert answer.status == 200 or answer.json.get("prisma_code") in (3010, 3039, 3041, 3042), (command, args, answer.text)
+        codes[answer.status if answer.status == 200 else answer.json["prisma_code"]] += 1
+        assert database.one("""select count(*) from "Pet" left join "Person" on owner = "Person".id where "Person".id is null""") == 0
+    assert codes[200] >= 5
+
+
 # ---------------------------------------------------------------------------------------------------- two at once
 
 
@@ -546,3 +655,16 @@ def test_opposite_ways(site, do, database):
     all_well(together(site, 8, requests))
     assert "deadlock" not in site.database.postgres.log_since(mark)
     assert database.execute('select min(age), max(age) from "Person"') == [(40, 40)]
+
+
+def test_by_chance_at_once(site, do, database):
+    """Anything at all from many at the same time: everybody gets an answer that has to do with the request."""
+    some_rows(do)
+    mark = site.database.postgres.log_mark()
+    answers = together(site, 8, lambda client: [Chance(1000 + client).request(["update", "upsert", "delete"])
+                                                for client in range(client * 40, client * 40 + 40)])
+    codes = collections.Counter(answer.status if answer.status == 200 else (answer.json.get("prisma_code") or answer.code)
+                                for answer in answers)
+    print("CODES", codes, site.database.postgres.log_since(mark).count("deadlock detected"))
+    assert set(codes) <= {200, 3010, 3011, 3039, 3041, 3042}, [a.text for a in answers if a.status != 200]
+    assert database.one("""select count(*) from "Pet" left join "Person" on owner = "Person".id where "Person".id is null""") == 0
