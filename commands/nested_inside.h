@@ -28,7 +28,7 @@ struct planner {
   unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
   struct drawn *drawn;
   size_t ndrawn;
-  bool lock_root;          /* the root's row is not locked yet: that is done where it is found */
+  const char *lock_root;   /* the root's row is not locked yet: this does it where it is found; NULL: it is */
   bool deferrable;         /* a foreign key in play may be deferred */
 };
 

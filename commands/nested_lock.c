@@ -23,6 +23,7 @@ struct wanted {
   size_t n;
   struct route *routes;
   size_t nroutes;
+  bool deletes; /* some of them go: nobody may refer to them any more */
 };
 
 struct locks {
@@ -70,6 +71,18 @@ static struct route longer(struct locks *l, const struct route *route, const str
   for (size_t i = 0; i < route->n; i++) fields[i] = route->fields[i];
   fields[route->n] = f;
   return (struct route){.where = route->where, .fields = fields, .n = route->n + 1};
+}
+
+/* The row at the end of the route goes, and the links to it with it: in the rows that hold them. */
+static void want_deleted(struct locks *l, const struct model *m, const struct route *route) {
+  wanted_of(l, m)->deletes = true;
+  for (size_t i = 0; i < m->nfields; i++) {
+    struct route children;
+
+    if (!m->fields[i].relation || !link_is_there(link_of(&m->fields[i]))) continue;
+    children = longer(l, route, &m->fields[i]);
+    want_route(l, &children);
+  }
 }
 
 /* Does it write to children that the parent has, without naming them? */
@@ -144,7 +157,10 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
       struct route children = longer(l, route, op->field);
       want_route(l, &children);
       op->locked = true;
+      if (op->kind == NESTED_DELETE || op->kind == NESTED_DELETE_MANY) want_deleted(l, m, &children);
     }
+    if (op->kind == NESTED_DELETE && op->nwheres && is_literal(op->wheres))
+      want_deleted(l, m, &(struct route){.where = op->wheres});
     want_below(l, op, route);
   }
 }
@@ -191,10 +207,10 @@ static bool put_wanted(struct planner *p, struct sql_build *b, const char *alias
   return true;
 }
 
-static void put_lock_end(struct sql_build *b, const char *alias, const struct model *m) {
+static void put_lock_end(struct sql_build *b, const char *alias, const struct model *m, bool deletes) {
   sql_add(b, " order by ");
   sql_columns(b, alias, m->key->columns, m->key->ncolumns);
-  sql_add(b, " for no key update");
+  sql_add(b, deletes ? " for update" : " for no key update");
 }
 
 static bool put_all_wanted(struct planner *p, struct sql_build *b, const char *alias, const struct wanted *w) {
@@ -258,7 +274,7 @@ static bool plan_rows(struct planner *p, const struct wanted *w) {
 
   sql_printf(b, "select from %s as %s where ", w->model->table_sql, alias);
   if (!(w->nroutes ? put_union : put_all_wanted)(p, b, alias, w)) return false;
-  put_lock_end(b, alias, w->model);
+  put_lock_end(b, alias, w->model, w->deletes);
   return plan_step(p, b, NULL, NULL, arena_printf(p->mem, "lock %s", w->model->name));
 }
 
@@ -282,12 +298,16 @@ bool plan_locks(struct planner *p, const struct nested_root *root) {
 
   str_char(l.names, '{');
   if (root->where) want(&l, root->model, root->where);
+  if (root->kind == ROOT_DELETE && is_literal(root->where))
+    want_deleted(&l, root->model, &(struct route){.where = root->where});
   if (root->where && root->create) want_name(&l, root->model, root->where, root->create);
   want_all(&l, root->update, &(struct route){.where = root->where && is_literal(root->where) ? root->where : NULL});
   want_all(&l, root->create, &(struct route){0});
   if (!plan_names(&l)) return false;
-  p->lock_root = is_root_alone(&l, root);
-  if (p->lock_root) return true;
+  if (is_root_alone(&l, root)) {
+    p->lock_root = l.wanted->deletes ? " for update" : " for no key update";
+    return true;
+  }
   while ((w = next_by_rank(&l))) {
     if (!plan_rows(p, w)) return false;
     w->n = w->nroutes = 0;
@@ -302,6 +322,6 @@ bool plan_lock_children(struct planner *p, struct link l, unsigned parent, const
 
   sql_printf(b, "select from %s as %s where ", m->table_sql, alias);
   put_linked(b, l, (struct rows){.slot = parent}, alias);
-  put_lock_end(b, alias, m);
+  put_lock_end(b, alias, m, false);
   return plan_step(p, b, path, NULL, arena_printf(p->mem, "lock %s", m->name));
 }

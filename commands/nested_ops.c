@@ -201,7 +201,8 @@ bool plan_find(struct planner *p, const struct model *m, const struct where_uniq
   put_key_text(b, alias, m);
   sql_printf(b, " from %s as %s where ", m->table_sql, alias);
   if (!where_unique_put(b, where, alias, p->e)) return false;
-  sql_add(b, p->lock_root ? " for no key update), " : "), ");
+  if (p->lock_root) sql_add(b, p->lock_root);
+  sql_add(b, "), ");
   if (none)
     sql_add(b, "null");
   else
