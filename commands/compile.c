@@ -69,7 +69,8 @@ static void place(void *mem, const struct command_set *set, size_t entry, const 
   e->path = argument_path(mem, set, entry, argument);
 }
 
-/* What the caller knows a node's argument by: a composite's member has it from one of the composite's, or from the manifest. */
+/* What the caller knows a node's argument by: a composite's member has it from one of the composite's, or from the
+ * manifest. */
 static const char *callers_argument(const struct node *node, const char *argument) {
   const struct command *c = node->command;
 

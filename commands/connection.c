@@ -65,7 +65,8 @@ static const struct part *find_part(struct select_reader *r, enum kind of, const
 }
 
 static bool choose(struct select_reader *r, struct group *g, struct chosen item, struct input_place at) {
-  if (!select_is_name(item.alias)) return place_wrong(at, r->e, 0, "\"%.100s\" cannot name a field of the answer.", item.alias);
+  if (!select_is_name(item.alias))
+    return place_wrong(at, r->e, 0, "\"%.100s\" cannot name a field of the answer.", item.alias);
   for (size_t i = 0; i < g->n; i++)
     if (strcmp(g->items[i].alias, item.alias) == 0)
       return place_wrong(at, r->e, 0, "Two fields of the answer are called \"%s\": write an alias.", item.alias);
@@ -75,8 +76,8 @@ static bool choose(struct select_reader *r, struct group *g, struct chosen item,
   return true;
 }
 
-static const struct group *text_group(struct select_reader *r, const struct model *m, enum kind of, const struct graphql_selection *g,
-                                      struct input_place at);
+static const struct group *text_group(struct select_reader *r, const struct model *m, enum kind of,
+                                      const struct graphql_selection *g, struct input_place at);
 
 static bool text_part(struct select_reader *r, const struct model *m, enum kind of, const struct graphql_selection *g,
                       struct input_place at, struct group *out) {
@@ -95,8 +96,8 @@ static bool text_part(struct select_reader *r, const struct model *m, enum kind 
   return choose(r, out, item, at);
 }
 
-static const struct group *text_group(struct select_reader *r, const struct model *m, enum kind of, const struct graphql_selection *g,
-                                      struct input_place at) {
+static const struct group *text_group(struct select_reader *r, const struct model *m, enum kind of,
+                                      const struct graphql_selection *g, struct input_place at) {
   struct group *out = arena_new(r->mem, struct group);
 
   for (; g; g = g->next)
@@ -116,16 +117,18 @@ static bool tree_part(struct select_reader *r, const struct model *m, struct cho
 
   for (size_t i = 0; value && i < expr_len(value); i++)
     if (item.part->kind == KIND_VALUE || strcmp(expr_key(value, i), "select") != 0)
-      return place_wrong(place_member(at, expr_key(value, i)), r->e, 0, "\"%s\" has no argument \"%.100s\"%s", item.part->name,
-                         expr_key(value, i), place_advice(r->mem, expr_key(value, i), keys));
+      return place_wrong(place_member(at, expr_key(value, i)), r->e, 0, "\"%s\" has no argument \"%.100s\"%s",
+                         item.part->name, expr_key(value, i), place_advice(r->mem, expr_key(value, i), keys));
   if (item.part->kind == KIND_NODE && !(item.node = select_tree(r, m, inner, below))) return false;
   if (item.part->kind < KIND_NODE && !(item.group = tree_group(r, m, item.part->kind, inner, below))) return false;
   return choose(r, out, item, at);
 }
 
-static bool all_parts(struct select_reader *r, const struct model *m, enum kind of, struct input_place at, struct group *out) {
+static bool all_parts(struct select_reader *r, const struct model *m, enum kind of, struct input_place at,
+                      struct group *out) {
   for (size_t i = 0; i < NPARTS; i++)
-    if (parts[i].of == of && !tree_part(r, m, (struct chosen){.alias = parts[i].name, .part = &parts[i]}, NULL, at, out)) return false;
+    if (parts[i].of == of && !tree_part(r, m, (struct chosen){.alias = parts[i].name, .part = &parts[i]}, NULL, at, out))
+      return false;
   return true;
 }
 
@@ -158,8 +161,8 @@ static const struct group *tree_group(struct select_reader *r, const struct mode
   return out->n ? out : NULL;
 }
 
-const struct connection *connection_read(void *mem, const struct model *model, const struct expr *value, struct input_place at,
-                                         struct err *e) {
+const struct connection *connection_read(void *mem, const struct model *model, const struct expr *value,
+                                         struct input_place at, struct err *e) {
   struct select_reader r = {.mem = mem, .e = e};
   struct connection *c = arena_new(mem, struct connection);
   const struct graphql_selection *selections;
@@ -180,7 +183,8 @@ struct connection_build {
   struct err *e;
 };
 
-/* The key as `after` takes it: a value, or an object of its fields. columns: one for each of key->columns, over the alias. */
+/* The key as `after` takes it: a value, or an object of its fields. columns: one for each of key->columns, over the
+ * alias. */
 static void put_cursor(struct sql_build *b, const struct key *key, const struct column *const *columns, const char *alias) {
   const char *row;
 
@@ -233,8 +237,8 @@ static bool put_edge(struct connection_build *k, const struct group *g, const ch
   return true;
 }
 
-/* Rows e(i, n, cursor, e1, e2 ...): where it stands, how many came, and each of the edges that are asked for. Of first or last
- * one more comes than is shown; it is the last or the first. */
+/* Rows e(i, n, cursor, e1, e2 ...): where it stands, how many came, and each of the edges that are asked for. Of first or
+ * last one more comes than is shown; it is the last or the first. */
 static bool put_rows(struct connection_build *k, const char *rows) {
   const struct group *g = k->c->group;
   const char *node = sql_alias(k->b), *row = sql_alias(k->b);
@@ -272,9 +276,10 @@ static void put_shown(struct connection_build *k, const char *rows, unsigned lim
 }
 
 static void put_edges(struct connection_build *k, const char *rows, unsigned edge, unsigned limit) {
-  sql_printf(k->b, "case when octet_length(json_agg(%s.e%u)::text) > %d then writ.fail('TOO_LARGE', 'The edges are larger than %d "
-             "bytes.', 422)::json else coalesce(json_agg(%s.e%u order by %s.i) filter (where ", rows, edge, k->config->max_result_bytes,
-             k->config->max_result_bytes, rows, edge, rows);
+  sql_printf(k->b,
+             "case when octet_length(json_agg(%s.e%u)::text) > %d then writ.fail('TOO_LARGE', 'The edges are larger than %d "
+             "bytes.', 422)::json else coalesce(json_agg(%s.e%u order by %s.i) filter (where ",
+             rows, edge, k->config->max_result_bytes, k->config->max_result_bytes, rows, edge, rows);
   put_shown(k, rows, limit);
   sql_add(k->b, "), '[]') end");
 }
@@ -285,8 +290,9 @@ static bool put_page(struct connection_build *k, const char *page) {
   unsigned limit = n ? sql_param(k->b, n) : 0, edges = 0;
 
   sql_add(k->b, "(select ");
-  if (limit) sql_printf(k->b, "count(*) > $%u::bigint and %s as has_next, count(*) > $%u::bigint and %s as has_previous, ", limit,
-                        k->list->first ? "true" : "false", limit, k->list->first ? "false" : "true");
+  if (limit)
+    sql_printf(k->b, "count(*) > $%u::bigint and %s as has_next, count(*) > $%u::bigint and %s as has_previous, ", limit,
+               k->list->first ? "true" : "false", limit, k->list->first ? "false" : "true");
   else sql_add(k->b, "false as has_next, false as has_previous, ");
   for (int last = 0; last <= 1; last++) {
     sql_printf(k->b, "(array_agg(%s.cursor order by %s.i%s) filter (where ", rows, rows, last ? " desc" : "");
@@ -299,8 +305,9 @@ static bool put_page(struct connection_build *k, const char *page) {
     sql_printf(k->b, " as e%u, ", edges);
   }
   sql_printf(k->b, "case when count(*) > %d then writ.fail('TOO_MANY_ROWS', ", k->config->max_rows + (limit ? 1 : 0));
-  str_sql_literal(k->b->text, arena_printf(k->b->mem, "The list \"%s\" has more than %d nodes: ask for fewer with \"first\".",
-                                           k->c->model->query.connection, k->config->max_rows));
+  str_sql_literal(k->b->text,
+                  arena_printf(k->b->mem, "The list \"%s\" has more than %d nodes: ask for fewer with \"first\".",
+                               k->c->model->query.connection, k->config->max_rows));
   sql_add(k->b, ", 422) end as checked from ");
   if (!put_rows(k, rows)) return false;
   sql_printf(k->b, " offset 0) as %s", page);

@@ -10,8 +10,8 @@
 struct connection;
 
 /* As select_read: of { edges { node { } cursor } pageInfo { } aggregate { count } }; value NULL or null: all of it. */
-const struct connection *connection_read(void *mem, const struct model *model, const struct expr *value, struct input_place at,
-                                         struct err *e) __attribute__((warn_unused_result));
+const struct connection *connection_read(void *mem, const struct model *model, const struct expr *value,
+                                         struct input_place at, struct err *e) __attribute__((warn_unused_result));
 /* An expression of type json. */
 bool connection_put(struct sql_build *b, const struct config *config, const struct connection *c, const struct list *list,
                     struct err *e) __attribute__((warn_unused_result));

@@ -151,8 +151,8 @@ static void time_of_day(struct scan *s, struct str *out) {
   }
 }
 
-/* May be cut short behind the year, the month, the day, the hour or the minute; without a zone it is UTC. Written out in full:
- * PostgreSQL alone would take 2016 for 20:16 o'clock, and words like yesterday. */
+/* May be cut short behind the year, the month, the day, the hour or the minute; without a zone it is UTC. Written out in
+ * full: PostgreSQL alone would take 2016 for 20:16 o'clock, and words like yesterday. */
 static bool date_time(void *mem, const char *text, const char **out, struct err *e) {
   struct scan s = {.p = text, .ok = true};
   struct str *full = str_new(mem, 40);
@@ -178,8 +178,8 @@ static bool is_uuid(const char *text) {
   return !text[36];
 }
 
-static bool of_string(void *mem, const char *text, enum scalar scalar, const struct enumeration *enumeration, const char **out,
-                      struct err *e) {
+static bool of_string(void *mem, const char *text, enum scalar scalar, const struct enumeration *enumeration,
+                      const char **out, struct err *e) {
   const struct enum_value *value;
 
   *out = text;

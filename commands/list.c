@@ -60,7 +60,8 @@ static bool read_order(struct list_build *l) {
     l->by = model_field(l->model, arena_strndup(l->b->mem, text, len - (l->descending ? 5 : 4)));
   if (l->by && !l->by->relation && !l->by->list) return true;
   names = order_names(l->b->mem, l->model);
-  return place_wrong(at, l->e, 0, "%s has no order \"%.100s\"%s", l->model->name, text, place_advice(l->b->mem, text, names));
+  return place_wrong(at, l->e, 0, "%s has no order \"%.100s\"%s", l->model->name, text,
+                     place_advice(l->b->mem, text, names));
 }
 
 static void put_order(struct list_build *l, const char *alias, bool reversed) {
@@ -130,7 +131,8 @@ static bool put_cursor(struct list_build *l, const struct expr *cursor, bool aft
 /* ---- first, last, skip ---- */
 
 /* A count in decimal digits; NULL: none given. most: the limit of rows, 0: none. */
-static bool read_count(struct list_build *l, const struct expr *x, const char *name, int negative_code, int most, const char **out) {
+static bool read_count(struct list_build *l, const struct expr *x, const char *name, int negative_code, int most,
+                       const char **out) {
   struct input_place at = place_member(l->list->at, name);
   const char *text;
 
@@ -155,9 +157,10 @@ static bool read_counts(struct list_build *l, struct counts *c) {
   const struct list *list = l->list;
   int most = l->config->max_rows;
 
-  if (list->first && list->last) return place_wrong(place_member(list->at, "last"), l->e, 3014, "\"first\" and \"last\" exclude each other.");
-  return read_count(l, list->first, "first", 3026, most, &c->first) && read_count(l, list->last, "last", 3027, most, &c->last) &&
-         read_count(l, list->skip, "skip", 3028, 0, &c->skip);
+  if (list->first && list->last)
+    return place_wrong(place_member(list->at, "last"), l->e, 3014, "\"first\" and \"last\" exclude each other.");
+  return read_count(l, list->first, "first", 3026, most, &c->first) &&
+         read_count(l, list->last, "last", 3027, most, &c->last) && read_count(l, list->skip, "skip", 3028, 0, &c->skip);
 }
 
 static void put_limit(struct list_build *l, const struct counts *c) {

@@ -55,7 +55,8 @@ static void add_args(const void *mem, struct command *c) {
     bool required = p[len] == '!';
 
     arena_grow(mem, c->args, c->nargs);
-    c->args[c->nargs++] = (struct argument){.name = arena_strndup(mem, p, len), .type = "jsonb", .fallback = required ? NULL : &json_null};
+    c->args[c->nargs++] =
+        (struct argument){.name = arena_strndup(mem, p, len), .type = "jsonb", .fallback = required ? NULL : &json_null};
     p += len + required;
     p += *p == ' ';
   }
@@ -127,8 +128,8 @@ static void unknown_model(struct manifest_reader *r, const struct datamodel *d, 
 
   for (size_t i = 0; i < d->nmodels; i++) names[i] = d->models[i].name;
   near = yaml_nearest(name, names);
-  manifest_wrong(r, line, "models", "%s has no type %s%s%s%s", d->file, name, near ? "; did you mean " : "", near ? near : "",
-                 near ? "?" : "");
+  manifest_wrong(r, line, "models", "%s has no type %s%s%s%s", d->file, name, near ? "; did you mean " : "",
+                 near ? near : "", near ? "?" : "");
 }
 
 void manifest_read_models(struct manifest_reader *r, const struct yaml *node) {
@@ -136,7 +137,8 @@ void manifest_read_models(struct manifest_reader *r, const struct yaml *node) {
 
   if (node && !manifest_need_mapping(r, "models", node, "User: { create: { allow: [...] }, ... }")) node = NULL;
   if (!d) {
-    if (node && !r->problems->errors) manifest_wrong(r, node->line, "models", "needs schema: { file: ... }, which says what the models are");
+    if (node && !r->problems->errors)
+      manifest_wrong(r, node->line, "models", "needs schema: { file: ... }, which says what the models are");
     return;
   }
   for (size_t i = 0; node && i < node->json.len; i++)

@@ -9,8 +9,8 @@ static bool put_where(struct sql_build *b, const char *alias, const void *where,
   return where_unique_put(b, where, alias, e);
 }
 
-static bool compile_one(struct compiler *k, const struct node *node, size_t owner, const struct selection *s, struct step *step,
-                        struct err *e) {
+static bool compile_one(struct compiler *k, const struct node *node, size_t owner, const struct selection *s,
+                        struct step *step, struct err *e) {
   struct input_place at = {.mem = k->mem, .path = "/where"};
   struct where_unique where;
 
@@ -25,7 +25,8 @@ static struct list list_of(void *mem, const struct node *node) {
   return list;
 }
 
-static bool end_step(struct compiler *k, struct sql_build *b, const struct node *node, size_t owner, struct step *step, struct err *e) {
+static bool end_step(struct compiler *k, struct sql_build *b, const struct node *node, size_t owner, struct step *step,
+                     struct err *e) {
   sql_result_end(b);
   if (!sql_end(b, k, owner, step, e)) return false;
   step->gives = GIVES_TEXT;
@@ -33,8 +34,8 @@ static bool end_step(struct compiler *k, struct sql_build *b, const struct node 
   return true;
 }
 
-static bool compile_many(struct compiler *k, const struct node *node, size_t owner, const struct selection *s, struct step *step,
-                         struct err *e) {
+static bool compile_many(struct compiler *k, const struct node *node, size_t owner, const struct selection *s,
+                         struct step *step, struct err *e) {
   struct sql_build *b = sql_begin(k->mem);
   struct list list = list_of(k->mem, node);
 
@@ -42,8 +43,8 @@ static bool compile_many(struct compiler *k, const struct node *node, size_t own
   return select_put_list(b, k->config, s, NULL, NULL, &list, e) && end_step(k, b, node, owner, step, e);
 }
 
-static bool compile_connection(struct compiler *k, const struct node *node, size_t owner, struct input_place at, struct step *step,
-                               struct err *e) {
+static bool compile_connection(struct compiler *k, const struct node *node, size_t owner, struct input_place at,
+                               struct step *step, struct err *e) {
   struct sql_build *b = sql_begin(k->mem);
   struct list list = list_of(k->mem, node);
   const struct connection *c = connection_read(k->mem, node->command->model, node_argument(node, "select"), at, e);
@@ -53,8 +54,8 @@ static bool compile_connection(struct compiler *k, const struct node *node, size
   return connection_put(b, k->config, c, &list, e) && end_step(k, b, node, owner, step, e);
 }
 
-static bool compile_nodes(struct compiler *k, const struct node *node, size_t owner, struct input_place at, struct step *step,
-                          struct err *e) {
+static bool compile_nodes(struct compiler *k, const struct node *node, size_t owner, struct input_place at,
+                          struct step *step, struct err *e) {
   const struct selection *s = select_read(k->mem, node->command->model, node_argument(node, "select"), at, e);
 
   if (!s) return false;

@@ -38,9 +38,11 @@ static struct selected *find_alias(struct selection *s, const char *alias) {
 
 static bool add_item(struct select_reader *r, struct selection *s, struct selected item, struct input_place at) {
   if (!select_is_name(item.alias))
-    return place_wrong(at, r->e, 0, "\"%.100s\" cannot name a field of the answer: letters, digits and _, not a digit first, at most %d.",
+    return place_wrong(at, r->e, 0,
+                       "\"%.100s\" cannot name a field of the answer: letters, digits and _, not a digit first, at most %d.",
                        item.alias, SELECT_ALIAS_BYTES);
-  if (find_alias(s, item.alias)) return place_wrong(at, r->e, 0, "Two fields of the answer are called \"%s\": write an alias.", item.alias);
+  if (find_alias(s, item.alias))
+    return place_wrong(at, r->e, 0, "Two fields of the answer are called \"%s\": write an alias.", item.alias);
   if (++r->nfields > SELECT_FIELDS) return place_wrong(at, r->e, 0, "A selection has at most %d fields.", SELECT_FIELDS);
   arena_grow(r->mem, s->items, s->nitems);
   s->items[s->nitems++] = item;
@@ -58,7 +60,8 @@ static const struct selection *all_scalars(struct select_reader *r, const struct
 }
 
 static bool no_field(struct select_reader *r, const struct model *m, const char *name, struct input_place at) {
-  return place_wrong(at, r->e, 0, "%s has no field \"%.100s\"%s", m->name, name, place_advice(r->mem, name, field_names(r->mem, m)));
+  return place_wrong(at, r->e, 0, "%s has no field \"%.100s\"%s", m->name, name,
+                     place_advice(r->mem, name, field_names(r->mem, m)));
 }
 
 static bool too_deep(struct select_reader *r, struct input_place at) {
@@ -74,7 +77,8 @@ static bool is_list_argument(const char *name) {
 static bool no_argument(struct select_reader *r, const struct field *f, const char *name, struct input_place at) {
   if (!f->relation || !f->list)
     return place_wrong(at, r->e, 0, "\"%s\" is no list and has no argument \"%.100s\".", f->name, name);
-  return place_wrong(at, r->e, 0, "\"%s\" has no argument \"%.100s\"%s", f->name, name, place_advice(r->mem, name, list_arguments));
+  return place_wrong(at, r->e, 0, "\"%s\" has no argument \"%.100s\"%s", f->name, name,
+                     place_advice(r->mem, name, list_arguments));
 }
 
 /* ---- GraphQL text ---- */
@@ -112,7 +116,8 @@ static bool value_of(struct select_reader *r, const struct graphql_value *value,
   at.line = value->pos.line;
   at.column = value->pos.column;
   switch (value->kind) {
-  case GRAPHQL_VALUE_VARIABLE: return place_wrong(at, r->e, 0, "There are no variables here; write the value of $%s.", value->text);
+  case GRAPHQL_VALUE_VARIABLE:
+    return place_wrong(at, r->e, 0, "There are no variables here; write the value of $%s.", value->text);
   case GRAPHQL_VALUE_INT:
   case GRAPHQL_VALUE_FLOAT: out->kind = JSON_NUMBER; break;
   case GRAPHQL_VALUE_BOOLEAN: *out = (struct json){.kind = strcmp(value->text, "true") == 0 ? JSON_TRUE : JSON_FALSE}; break;
@@ -125,8 +130,8 @@ static bool value_of(struct select_reader *r, const struct graphql_value *value,
   return true;
 }
 
-static bool text_arguments(struct select_reader *r, const struct graphql_selection *g, const struct field *f, struct input_place at,
-                           struct list *list) {
+static bool text_arguments(struct select_reader *r, const struct graphql_selection *g, const struct field *f,
+                           struct input_place at, struct list *list) {
   list->at = at;
   for (const struct graphql_argument *a = g->arguments; a; a = a->next) {
     struct json *value = arena_new(r->mem, struct json);
@@ -142,7 +147,8 @@ static bool text_arguments(struct select_reader *r, const struct graphql_selecti
   return true;
 }
 
-static bool text_field(struct select_reader *r, struct selection *s, const struct graphql_selection *g, struct input_place at) {
+static bool text_field(struct select_reader *r, struct selection *s, const struct graphql_selection *g,
+                       struct input_place at) {
   struct selected item = {.alias = g->alias, .field = model_field(s->model, g->name)};
 
   at.line = g->pos.line;
@@ -173,7 +179,8 @@ const struct selection *select_text(struct select_reader *r, const struct model 
   return s;
 }
 
-bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at, const struct graphql_selection **out) {
+bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at,
+                  const struct graphql_selection **out) {
   const struct json *text = value->literal;
   unsigned line, column;
 
@@ -221,7 +228,8 @@ static const char *tree_name(const struct expr *value, const char *alias, void *
   return field->kind == EXPR_LITERAL && field->literal->kind == JSON_STRING ? field->literal->text : NULL;
 }
 
-static bool tree_field(struct select_reader *r, struct selection *s, const char *alias, const struct expr *value, struct input_place at) {
+static bool tree_field(struct select_reader *r, struct selection *s, const char *alias, const struct expr *value,
+                       struct input_place at) {
   struct selected item = {.alias = alias};
   bool is_result;
   enum json_kind kind = expr_kind(value, &is_result);
@@ -229,7 +237,8 @@ static bool tree_field(struct select_reader *r, struct selection *s, const char 
 
   if (kind == JSON_FALSE || kind == JSON_NULL) return true;
   if (kind != JSON_TRUE && kind != JSON_OBJECT)
-    return place_wrong(at, r->e, 0, "\"%.100s\" is selected by true or an object, not by %s.", alias, is_result ? "a reference" : json_kind_name(kind));
+    return place_wrong(at, r->e, 0, "\"%.100s\" is selected by true or an object, not by %s.", alias,
+                       is_result ? "a reference" : json_kind_name(kind));
   name = tree_name(value, alias, r->mem);
   if (!name) return place_wrong(place_member(at, "field"), r->e, 0, "\"field\" takes the name of a field.");
   item.field = model_field(s->model, name);
@@ -239,7 +248,8 @@ static bool tree_field(struct select_reader *r, struct selection *s, const char 
   return add_item(r, s, item, at);
 }
 
-const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value, struct input_place at) {
+const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value,
+                                    struct input_place at) {
   struct selection *s = new_selection(r, m);
   bool is_result;
 
@@ -250,7 +260,8 @@ const struct selection *select_tree(struct select_reader *r, const struct model 
   }
   if (r->depth++ > SELECT_DEPTH) return too_deep(r, at) ? s : NULL;
   for (size_t i = 0; i < expr_len(value); i++)
-    if (!tree_field(r, s, expr_key(value, i), expr_item(r->mem, value, i), place_member(at, expr_key(value, i)))) return NULL;
+    if (!tree_field(r, s, expr_key(value, i), expr_item(r->mem, value, i), place_member(at, expr_key(value, i))))
+      return NULL;
   if (!s->nitems) place_wrong(at, r->e, 0, "A selection needs a field.");
   r->depth--;
   return s->nitems ? s : NULL;

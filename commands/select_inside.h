@@ -30,9 +30,11 @@ struct select_reader {
 
 bool select_is_text(const struct expr *value);  /* GraphQL, not a tree */
 bool select_is_name(const char *text);          /* fit for a name in the answer */
-bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at, const struct graphql_selection **out);
+bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at,
+                  const struct graphql_selection **out);
 const struct selection *select_text(struct select_reader *r, const struct model *m, const struct graphql_selection *g,
                                     struct input_place at);
-const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value, struct input_place at);
+const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value,
+                                    struct input_place at);
 
 #endif

@@ -81,17 +81,18 @@ static bool put_one(struct select_build *s, const struct selected *item, const c
 }
 
 /* Each list is refused when it is too long, in rows or in bytes: nothing much larger is ever put together. */
-static bool put_list(struct select_build *s, const struct selection *selection, const struct field *field, const char *parent,
-                     const struct list *list) {
+static bool put_list(struct select_build *s, const struct selection *selection, const struct field *field,
+                     const char *parent, const struct list *list) {
   struct sql_build *b = s->b;
   const char *child = sql_alias(b), *row = sql_alias(b), *what = field ? field->name : selection->model->query.many;
 
   sql_printf(b, "(select case when count(*) > %d then writ.fail('TOO_MANY_ROWS', ", s->config->max_rows);
-  str_sql_literal(b->text, arena_printf(b->mem, "The list \"%s\" has more than %d nodes: ask for fewer with \"first\".", what,
-                                        s->config->max_rows));
+  str_sql_literal(b->text, arena_printf(b->mem, "The list \"%s\" has more than %d nodes: ask for fewer with \"first\".",
+                                        what, s->config->max_rows));
   sql_printf(b, ", 422)::json when octet_length(json_agg(%s)::text) > %d then writ.fail('TOO_LARGE', ", row,
              s->config->max_result_bytes);
-  str_sql_literal(b->text, arena_printf(b->mem, "The list \"%s\" is larger than %d bytes.", what, s->config->max_result_bytes));
+  str_sql_literal(b->text,
+                  arena_printf(b->mem, "The list \"%s\" is larger than %d bytes.", what, s->config->max_result_bytes));
   sql_printf(b, ", 422)::json else coalesce(json_agg(%s), '[]') end from (select ", row);
   if (!put_columns(s, selection, child)) return false;
   sql_add(b, " ");
@@ -100,7 +101,8 @@ static bool put_list(struct select_build *s, const struct selection *selection, 
   return true;
 }
 
-static bool put_item(struct select_build *s, const struct selection *selection, const struct selected *item, const char *alias) {
+static bool put_item(struct select_build *s, const struct selection *selection, const struct selected *item,
+                     const char *alias) {
   if (item->is_typename) str_sql_literal(s->b->text, selection->model->name);
   else if (!item->field->relation) put_scalar(s->b, item->field, alias);
   else if (!item->field->list) return put_one(s, item, alias);
@@ -139,8 +141,8 @@ bool select_put_list(struct sql_build *b, const struct config *config, const str
 }
 
 bool select_step(struct compiler *k, const struct node *node, size_t owner, const struct selection *selection,
-                 bool (*put_condition)(struct sql_build *b, const char *alias, const void *data, struct err *e), const void *data,
-                 struct step *out, struct err *e) {
+                 bool (*put_condition)(struct sql_build *b, const char *alias, const void *data, struct err *e),
+                 const void *data, struct step *out, struct err *e) {
   struct sql_build *b = sql_begin(k->mem);
   const char *alias = sql_alias(b);
 

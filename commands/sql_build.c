@@ -101,7 +101,8 @@ static const char *built(struct sql_build *b, const struct expr *value) {
 }
 
 /* A value that was a result, of an earlier transaction: any scalar is taken as its text, as the server would take it. */
-static bool text_of_result(void *mem, const struct json *value, const struct column *column, const char **text, struct err *e) {
+static bool text_of_result(void *mem, const struct json *value, const struct column *column, const char **text,
+                           struct err *e) {
   static const char *const words[] = {[JSON_TRUE] = "true", [JSON_FALSE] = "false"};
   struct json word = {.kind = JSON_STRING};
 
@@ -113,7 +114,8 @@ static bool text_of_result(void *mem, const struct json *value, const struct col
   return input_text(mem, value, column->scalar, column->enumeration, text, e);
 }
 
-static bool literal_text(void *mem, const struct expr *value, const struct column *column, const char **text, struct err *e) {
+static bool literal_text(void *mem, const struct expr *value, const struct column *column, const char **text,
+                         struct err *e) {
   *text = NULL;
   if (value->literal->kind == JSON_NULL) return true;
   if (value->was_result) return text_of_result(mem, value->literal, column, text, e);
@@ -217,7 +219,8 @@ bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step 
   if (b->nparams > SQL_PARAMS)
     return err_set(e, TOO_LARGE, "The request has more than %d values in one statement.", SQL_PARAMS);
   if (s->len > SQL_TEXT_BYTES)
-    return err_set(e, TOO_LARGE, "The request makes a statement of more than %d bytes; select or filter by less.", SQL_TEXT_BYTES);
+    return err_set(e, TOO_LARGE, "The request makes a statement of more than %d bytes; select or filter by less.",
+                   SQL_TEXT_BYTES);
   if (!variants_find(k->variants, s->p, s->len, &statement))
     statement = variants_add(k->variants, k->mem, s->p, s->len, arena_strndup(k->mem, s->p, s->len));
   *out = (struct step){.statement = statement, .params = b->params, .nparams = b->nparams, .gives = GIVES_NOTHING,

@@ -33,21 +33,22 @@ void sql_match(struct sql_build *b, const char *alias_a, const struct column *co
 /* A new parameter; gives its number. The text puts it as sql_value does: $3::cast_sql, in parentheses. */
 unsigned sql_param(struct sql_build *b, const char *value);
 void sql_value(struct sql_build *b, const char *value, const char *cast_sql);
-/* A value of the request as one of the column's, or of its elements' type (element: of an array column, and for lists of values):
- * literal, or read from an earlier result on the server. Null is NULL of that type. False: BAD_ARGUMENT with the reason only,
- * which reads "takes a string, not a number"; the caller says of what. */
+/* A value of the request as one of the column's, or of its elements' type (element: of an array column, and for lists of
+ * values): literal, or read from an earlier result on the server. Null is NULL of that type. False: BAD_ARGUMENT with the
+ * reason only, which reads "takes a string, not a number"; the caller says of what. */
 bool sql_input(struct sql_build *b, const struct expr *value, const struct column *column, struct err *e)
     __attribute__((warn_unused_result));
 /* An array of such values: of an array column, or to be compared with a column that is none. No nulls in it. */
 bool sql_input_list(struct sql_build *b, const struct expr *value, const struct column *column, struct err *e)
     __attribute__((warn_unused_result));
 
-/* Around an expression which is the result of the node, of a type that casts to text; its NULL is null. Refuses one that is too
- * large, keeps it where others refer to it (node->slot). The whole is a SELECT of one row and column. */
+/* Around an expression which is the result of the node, of a type that casts to text; its NULL is null. Refuses one that
+ * is too large, keeps it where others refer to it (node->slot). The whole is a SELECT of one row and column. */
 void sql_result_begin(struct sql_build *b, const struct node *node, const struct config *config);
 void sql_result_end(struct sql_build *b);
 
-/* The step of the finished statement: gives, purpose, path are the caller's to fill in. owner: index of the node. False: TOO_LARGE for more parameters than PostgreSQL takes (65535), or a text beyond SQL_TEXT_BYTES. */
+/* The step of the finished statement: gives, purpose, path are the caller's to fill in. owner: index of the node. False:
+ * TOO_LARGE for more parameters than PostgreSQL takes (65535), or a text beyond SQL_TEXT_BYTES. */
 enum { SQL_TEXT_BYTES = 128 * 1024, SQL_PARAMS = 65535 };
 bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step *out, struct err *e)
     __attribute__((warn_unused_result));

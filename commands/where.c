@@ -1,5 +1,5 @@
-/* Filters and unique wheres into SQL conditions. What a client gives becomes parameters; its keys are looked up in the model and
- * never reach the text. */
+/* Filters and unique wheres into SQL conditions. What a client gives becomes parameters; its keys are looked up in the
+ * model and never reach the text. */
 #include "commands/where.h"
 
 #include "base/arena.h"
@@ -54,9 +54,11 @@ static bool field_values(void *mem, const struct key *key, const struct expr *va
     const struct field *field = key->fields[i];
     const struct expr *part = expr_member(mem, value, field->name);
 
-    if (expr_is_null(part)) return place_wrong(at, e, 3040, "The key \"%s\" needs a value for \"%s\".", key->name, field->name);
+    if (expr_is_null(part))
+      return place_wrong(at, e, 3040, "The key \"%s\" needs a value for \"%s\".", key->name, field->name);
     if (!field->relation) *values = part;
-    else if (!where_key_values(mem, field_there(field)->model->key, part, place_member(at, field->name), values, e)) return false;
+    else if (!where_key_values(mem, field_there(field)->model->key, part, place_member(at, field->name), values, e))
+      return false;
     values += columns_of(field);
   }
   return true;
@@ -82,9 +84,10 @@ bool where_unique_read(void *mem, const struct model *m, const struct expr *wher
   const char *const *names = key_names(mem, m);
   bool is_result;
 
-  if (expr_is_null(where)) return place_wrong(at, e, 3040, "No node of %s is named: give one of %s.", m->name, list_of(mem, names));
-  if (expr_kind(where, &is_result) != JSON_OBJECT) return place_wrong(at, e, 0, "Which %s is meant is said by an object with one of %s.",
-                                                                     m->name, list_of(mem, names));
+  if (expr_is_null(where))
+    return place_wrong(at, e, 3040, "No node of %s is named: give one of %s.", m->name, list_of(mem, names));
+  if (expr_kind(where, &is_result) != JSON_OBJECT)
+    return place_wrong(at, e, 0, "Which %s is meant is said by an object with one of %s.", m->name, list_of(mem, names));
   *out = (struct where_unique){.given = given_text(mem, where), .at = at};
   for (size_t i = 0; i < expr_len(where); i++) {
     const char *name = expr_key(where, i);
@@ -116,8 +119,23 @@ bool where_unique_put(struct sql_build *b, const struct where_unique *w, const c
 /* ---- many nodes ---- */
 
 enum filter {
-  FILTER_IS, FILTER_NOT, FILTER_IN, FILTER_NOT_IN, FILTER_LT, FILTER_LTE, FILTER_GT, FILTER_GTE, FILTER_CONTAINS, FILTER_NOT_CONTAINS,
-  FILTER_STARTS, FILTER_NOT_STARTS, FILTER_ENDS, FILTER_NOT_ENDS, FILTER_SOME, FILTER_EVERY, FILTER_NONE,
+  FILTER_IS,
+  FILTER_NOT,
+  FILTER_IN,
+  FILTER_NOT_IN,
+  FILTER_LT,
+  FILTER_LTE,
+  FILTER_GT,
+  FILTER_GTE,
+  FILTER_CONTAINS,
+  FILTER_NOT_CONTAINS,
+  FILTER_STARTS,
+  FILTER_NOT_STARTS,
+  FILTER_ENDS,
+  FILTER_NOT_ENDS,
+  FILTER_SOME,
+  FILTER_EVERY,
+  FILTER_NONE,
 };
 
 #define BIT(s) (1U << SCALAR_##s)
@@ -193,7 +211,8 @@ static const char *const *filter_names(const struct filter_build *w) {
     if (m->fields[i].relation && w->scalars_only) continue;
     if (applies(&no_ending, &m->fields[i])) names[n++] = m->fields[i].name;
     for (size_t j = 0; j < nendings; j++)
-      if (applies(&endings[j], &m->fields[i])) names[n++] = arena_printf(w->b->mem, "%s%s", m->fields[i].name, endings[j].text);
+      if (applies(&endings[j], &m->fields[i]))
+        names[n++] = arena_printf(w->b->mem, "%s%s", m->fields[i].name, endings[j].text);
   }
   names[n++] = "AND";
   names[n++] = "OR";
@@ -239,8 +258,8 @@ static bool put_like(const struct filter_build *w, const struct field *f, enum f
   return true;
 }
 
-static bool put_scalar(const struct filter_build *w, const struct field *f, const struct ending *ending, const struct expr *value,
-                       struct input_place at) {
+static bool put_scalar(const struct filter_build *w, const struct field *f, const struct ending *ending,
+                       const struct expr *value, struct input_place at) {
   bool ok;
 
   if (expr_is_null(value) && put_null(w, f, ending->filter)) return true;
@@ -283,20 +302,22 @@ void where_put_linked(struct sql_build *b, const struct field *field, const char
 
 static bool put_filter(const struct filter_build *w, const struct expr *where, struct input_place at);
 
-/* PostgreSQL makes joins of the EXISTS of a statement, whose order it takes long to find when there are many: 1 s for 30 side by
- * side, more than 20 s for 100. Where it cannot join them (below OR), it plans each in two ways, those within it too: 2^n for n
- * within each other. So only the first few are EXISTS; the others are subselects, planned once and looked up row by row. */
+/* PostgreSQL makes joins of the EXISTS of a statement, whose order it takes long to find when there are many: 1 s for 30
+ * side by side, more than 20 s for 100. Where it cannot join them (below OR), it plans each in two ways, those within it
+ * too: 2^n for n within each other. So only the first few are EXISTS; the others are subselects, planned once and looked
+ * up row by row. */
 enum { LINKED_JOINED = 5 };
 
 /* Some linked node for which the filter is true, or for r_every: none for which it is false. */
-static bool put_relation(const struct filter_build *w, const struct field *f, const struct ending *ending, const struct expr *value,
-                         struct input_place at) {
+static bool put_relation(const struct filter_build *w, const struct field *f, const struct ending *ending,
+                         const struct expr *value, struct input_place at) {
   struct sql_build *b = w->b;
   struct filter_build inner = *w;
   bool none = ending->filter == FILTER_EVERY || ending->filter == FILTER_NONE || expr_is_null(value), exists;
 
   if (expr_is_null(value) && ending->filter != FILTER_IS)
-    return place_wrong(at, w->e, 3033, "The filter \"%s%s\" of %s takes an object, not null.", f->name, ending->text, w->model->name);
+    return place_wrong(at, w->e, 3033, "The filter \"%s%s\" of %s takes an object, not null.", f->name, ending->text,
+                       w->model->name);
   inner.model = field_there(f)->model;
   inner.alias = sql_alias(b);
   exists = b->nlinked++ < LINKED_JOINED;
@@ -348,7 +369,8 @@ static bool put_one(const struct filter_build *w, const char *name, const struct
   if (is_combination(name) && !model_field(w->model, name)) return put_combined(w, name, value, at);
   f = find_filter(w, name, &ending);
   if (f && f->relation && w->scalars_only)
-    return place_wrong(at, w->e, 0, "\"%s\": only fields of %s itself may stand in this filter, no relations.", name, w->model->name);
+    return place_wrong(at, w->e, 0, "\"%s\": only fields of %s itself may stand in this filter, no relations.", name,
+                       w->model->name);
   if (!f)
     return place_wrong(at, w->e, 0, "%s has no filter \"%.100s\"%s", w->model->name, name,
                        place_advice(w->b->mem, name, filter_names(w)));

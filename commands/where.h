@@ -21,13 +21,13 @@ bool where_unique_read(void *mem, const struct model *m, const struct expr *wher
 bool where_unique_put(struct sql_build *b, const struct where_unique *w, const char *alias, struct err *e)
     __attribute__((warn_unused_result));
 
-/* A filter (MWhereInput) as a condition over the alias, in parentheses, of three values as SQL has them; NULL, null and {} are
- * true. scalars_only: no filters on relations (nested updateMany and deleteMany). */
+/* A filter (MWhereInput) as a condition over the alias, in parentheses, of three values as SQL has them; NULL, null and
+ * {} are true. scalars_only: no filters on relations (nested updateMany and deleteMany). */
 bool where_put(struct sql_build *b, const struct model *m, const char *alias, const struct expr *where, bool scalars_only,
                struct input_place at, struct err *e) __attribute__((warn_unused_result));
 
-/* The rows of the other side that are linked through the relation field: "from ... where ..." with the child's alias, ready for
- * further conditions behind " and ". parent: alias of a row of field->model. */
+/* The rows of the other side that are linked through the relation field: "from ... where ..." with the child's alias,
+ * ready for further conditions behind " and ". parent: alias of a row of field->model. */
 void where_put_linked(struct sql_build *b, const struct field *field, const char *parent, const char *child);
 
 /* Values for the columns of a key, as { field: value } or, with one column, the value itself. */

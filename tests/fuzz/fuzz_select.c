@@ -1,9 +1,8 @@
-/* Fuzz target: arguments of queries over a data model, compiled. Whatever comes, it is refused as the caller's mistake with its
- * place, or becomes a statement that is one statement: quotes and parentheses are closed, nothing of the input stands outside
- * of quotes, and it has as many parameters as are given. (That PostgreSQL takes it is shown by tests/system/test_queries.py.)
- *
- * The input is a JSON object of arguments of `users`, or else GraphQL text for `select`. A text "$r" in it stands for a reference
- * to an earlier result. */
+/* Fuzz target: arguments of queries over a data model, compiled. Whatever comes, it is refused as the caller's mistake
+ * with its place, or becomes a statement that is one statement: quotes and parentheses are closed, nothing of the input
+ * stands outside of quotes, and it has as many parameters as are given. (That PostgreSQL takes it is shown by
+ * tests/system/test_queries.py.) * The input is a JSON object of arguments of `users`, or else GraphQL text for `select`.
+ * A text "$r" in it stands for a reference to an earlier result. */
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/problems.h"
@@ -21,11 +20,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char model_text[] =
     "enum Colour { RED GREEN @db(name: \"dark 'green'\") }\n"
     "type User { id: ID! @id  email: String @unique  age: Int  big: BigInt  score: Float  price: Decimal  active: Boolean\n"
-    "  born: DateTime  data: Json  token: UUID @unique  colour: Colour  tags: [String]  colours: [Colour]  times: [DateTime]\n"
-    "  boss: User @relation(name: \"Boss\")  staff: [User] @relation(name: \"Boss\")  friends: [User] @relation(name: \"F\")\n"
+    "  born: DateTime  data: Json  token: UUID @unique  colour: Colour  tags: [String]  colours: [Colour]  times: "
+    "[DateTime]\n"
+    "  boss: User @relation(name: \"Boss\")  staff: [User] @relation(name: \"Boss\")  friends: [User] @relation(name: "
+    "\"F\")\n"
     "  lines: [Line] }\n"
     "type Order { id: ID! @id  lines: [Line] }\n"
-    "type Line @id(fields: [\"order\", \"no\"]) { order: Order!  no: Int!  note: String  user: User @relation(link: TABLE) }\n";
+    "type Line @id(fields: [\"order\", \"no\"]) { order: Order!  no: Int!  note: String  user: User @relation(link: TABLE) "
+    "}\n";
 
 static const struct config config = {.max_rows = 10, .max_result_bytes = 1000, .max_depth = 32};
 
@@ -95,12 +97,14 @@ static const struct expr *with_references(void *mem, const struct json *value, s
   return x;
 }
 
-static struct argument args[] = {{.name = "where"}, {.name = "orderBy"}, {.name = "skip"}, {.name = "first"}, {.name = "last"},
-                                 {.name = "after"}, {.name = "before"}, {.name = "select"}};
+static struct argument args[] = {{.name = "where"}, {.name = "orderBy"}, {.name = "skip"},   {.name = "first"},
+                                 {.name = "last"},  {.name = "after"},   {.name = "before"}, {.name = "select"}};
 enum { NARGS = sizeof args / sizeof *args, SELECT = NARGS - 1 };
 
-static void compile(void *mem, enum operation operation, const struct model *model, const struct expr **values, unsigned slot) {
-  struct command command = {.name = "users", .kind = COMMAND_QUERY, .model = model, .operation = operation, .args = args, .nargs = NARGS};
+static void compile(void *mem, enum operation operation, const struct model *model, const struct expr **values,
+                    unsigned slot) {
+  struct command command = {
+      .name = "users", .kind = COMMAND_QUERY, .model = model, .operation = operation, .args = args, .nargs = NARGS};
   struct node node = {.command = &command, .args = values, .slot = slot}, *nodes = &node;
   struct command_set set = {.nodes = &nodes, .nnodes = 1};
   struct compiler k = {.mem = mem, .config = &config, .variants = variants_new(mem)};

@@ -1,5 +1,5 @@
-"""Queries over a data model: selections, filters, orders and cuts, and what comes back of every kind of field and relation. Rows are
-written by SQL: what mutations do is another matter."""
+"""Queries over a data model: selections, filters, orders and cuts, and what comes back of every kind of field and
+relation. Rows are written by SQL: what mutations do is another matter."""
 
 import json
 import random
@@ -117,7 +117,8 @@ create table "Part" (id text primary key collate "C", name text, line_order text
 create table "Secret" (id text primary key collate "C", owner text);
 
 insert into "Profile" values ('p1', 'says "hi"'), ('p2', null);
-insert into app_user (id, email, nick, age, big, score, price, active, born, day, data, token, colour, tags, colours, times, "createdAt",
+insert into app_user (id, email, nick, age, big, score, price, active, born, day, data, token, colour, tags, colours,
+times, "createdAt",
   boss, profile) values
   ('u1', 'ann@example.org', 'Ann', 30, 12345678901234567, 1.5, 1.10, true, '1969-07-20 20:17:40.125+00', '2016-02-29',
    '{"a": [1, null, 1.10]}', '0b7a1f10-3b1d-4c5e-8f00-000000000001', 'dark green', '{b,a}', '{BLUE,"dark green"}',
@@ -126,7 +127,8 @@ insert into app_user (id, email, nick, age, big, score, price, active, born, day
    '2020-01-02 03:04:05+00', 'u1', null),
   ('u3', 'cy_%@example.org', '50%_\\', 20, -1, 'NaN', 0.00, false, 'infinity', null, '[]', null, 'RED', '{}', '{}', '{}',
    '2020-01-02 03:04:05+00', 'u1', 'p2'),
-  ('u4', 'dan@example.org', 'O''Dan', 30, 0, 0, 5, true, null, null, null, null, 'BLUE', '{}', '{}', '{}', '2020-01-02 03:04:05+00',
+  ('u4', 'dan@example.org', 'O''Dan', 30, 0, 0, 5, true, null, null, null, null, 'BLUE', '{}', '{}', '{}',
+  '2020-01-02 03:04:05+00',
    'u2', null);
 insert into "_Friends" values ('u1', 'u2'), ('u1', 'u3'), ('u3', 'u1');
 insert into "Post" values ('a1', 'One', 'u1'), ('a2', 'Two', 'u1'), ('a3', 'Three', 'u2'), ('a4', 'Four', null);
@@ -136,7 +138,8 @@ insert into "Team" values (1, 'red'), (2, 'blue'), (3, 'empty');
 insert into "_TeamToUser" values (1, 'u1'), (1, 'u2'), (2, 'u1');
 insert into "Order" values ('o1'), ('o2');
 insert into "Line" values ('o1', 1, 'x'), ('o1', 2, null), ('o2', 1, 'y');
-insert into "Part" values ('q1', 'bolt', 'o1', 2), ('q2', 'nut', 'o1', 2), ('q3', 'screw', 'o2', 1), ('q4', 'spare', null, null);
+insert into "Part" values ('q1', 'bolt', 'o1', 2), ('q2', 'nut', 'o1', 2), ('q3', 'screw', 'o2', 1),
+  ('q4', 'spare', null, null);
 insert into "Secret" values ('s1', 'ann'), ('s2', 'bob');
 
 create table "Guarded" (id text primary key collate "C");
@@ -171,6 +174,9 @@ models:
       permissions: { only_one: { sql: "select true from \"Guarded\" where id = :where ->> 'id' and id = 'g1'" } }
 commands:
   touch: { sql: "select 1 as one" }
+  told:
+    commands: [ { users: { select: "{ id }" } } ]
+    hooks: { after: { tell: "http://unix:/nonexistent:/" } }
   two_users:
     args: { id: text }
     commands:
@@ -215,8 +221,9 @@ def ids(nodes):
 def test_all_scalars(site, ask):
     ann = ask("user", where={"id": "u1"})
     assert ann == {
-        "id": "u1", "email": "ann@example.org", "nick": "Ann", "age": 30, "big": 12345678901234567, "score": 1.5, "price": 1.10,
-        "active": True, "born": "1969-07-20T20:17:40.125Z", "day": "2016-02-29T00:00:00.000Z", "data": {"a": [1, None, 1.10]},
+        "id": "u1", "email": "ann@example.org", "nick": "Ann", "age": 30, "big": 12345678901234567, "score": 1.5,
+        "price": 1.10, "active": True, "born": "1969-07-20T20:17:40.125Z", "day": "2016-02-29T00:00:00.000Z",
+        "data": {"a": [1, None, 1.10]},
         "token": "0b7a1f10-3b1d-4c5e-8f00-000000000001", "colour": "GREEN", "tags": ["b", "a"], "colours": ["BLUE", "GREEN"],
         "times": ["2016-01-01T00:00:00.500Z"], "createdAt": "2020-01-02T03:04:05.678Z"}
     text = site.inside.command("user", {"where": {"id": "u1"}}, role="customer").text
@@ -256,7 +263,8 @@ def test_relations(ask, select):
 
 def test_the_other_ends(ask):
     assert ask("comments", select="{ id post { id author { id } } }") == [
-        {"id": "c1", "post": {"id": "a1", "author": {"id": "u1"}}}, {"id": "c2", "post": {"id": "a1", "author": {"id": "u1"}}},
+        {"id": "c1", "post": {"id": "a1", "author": {"id": "u1"}}},
+        {"id": "c2", "post": {"id": "a1", "author": {"id": "u1"}}},
         {"id": "c3", "post": {"id": "a3", "author": {"id": "u2"}}}, {"id": "c4", "post": None}]
     assert ask("profiles", select="{ user { nick } }") == [{"user": {"nick": "Ann"}}, {"user": {"nick": "50%_\\"}}]
     assert ask("user", where={"id": "u2"}, select="{ friends { id } boss { staff { id boss { id } } } }") == {
@@ -264,7 +272,8 @@ def test_the_other_ends(ask):
 
 
 def test_composite_keys(ask):
-    assert ask("line", where={"order_no": {"order": "o1", "no": 2}}, select="{ note order { id } parts { id line { no } } }") == {
+    assert ask("line", where={"order_no": {"order": "o1", "no": 2}},
+        select="{ note order { id } parts { id line { no } } }") == {
         "note": None, "order": {"id": "o1"}, "parts": [{"id": "q1", "line": {"no": 2}}, {"id": "q2", "line": {"no": 2}}]}
     assert ask("lines", select="{ no order { id } }") == [
         {"no": 1, "order": {"id": "o1"}}, {"no": 2, "order": {"id": "o1"}}, {"no": 1, "order": {"id": "o2"}}]
@@ -332,7 +341,8 @@ def test_bad_selections(refuse, select, says):
 
 def test_where_a_mistake_is(site, refuse):
     assert refuse("users", select={"posts": {"select": {"titel": True}}})["path"] == "/select/posts/select/titel"
-    assert refuse("users", where={"OR": [{"id": "1"}, {"posts_some": {"titel": 1}}]})["path"] == "/where/OR/1/posts_some/titel"
+    assert refuse("users", where={"OR": [{"id": "1"},
+        {"posts_some": {"titel": 1}}]})["path"] == "/where/OR/1/posts_some/titel"
     assert refuse("users", where={"a/b~c": 1})["path"] == "/where/a~1b~0c"
     answer = site.inside.set(("touch",), ("users", {"where": {"nic": 1}}), role="customer")
     assert (answer.json["path"], answer.json["index"]) == ("/commands/1/args/where/nic", 1)
@@ -592,16 +602,20 @@ def test_selections_of_connections(ask):
     everything = ask("teamsConnection")
     assert everything == {
         "edges": [{"node": {"id": i, "name": name}, "cursor": i} for i, name in ((1, "red"), (2, "blue"), (3, "empty"))],
-        "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": 1, "endCursor": 3}, "aggregate": {"count": 3}}
-    assert ask("teamsConnection", select={"edges": True, "pageInfo": True, "aggregate": {"select": {"count": True}}}) == everything
+        "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": 1, "endCursor": 3},
+        "aggregate": {"count": 3}}
+    assert ask("teamsConnection", select={"edges": True, "pageInfo": True,
+        "aggregate": {"select": {"count": True}}}) == everything
     assert ask("teamsConnection", select="{ aggregate { n: count m: count } }") == {"aggregate": {"n": 3, "m": 3}}
     assert ask("usersConnection", first=1, select="""{ a: edges { node { posts(first: 1) { id } } } b: edges { cursor }
                                                        p: pageInfo { more: hasNextPage } }""") == {
         "a": [{"node": {"posts": [{"id": "a1"}]}}], "b": [{"cursor": "u1"}], "p": {"more": True}}
-    lines = ask("linesConnection", first=2, select={"edges": {"select": {"cursor": True}}, "pageInfo": {"select": {"endCursor": True}}})
+    lines = ask("linesConnection", first=2, select={"edges": {"select": {"cursor": True}},
+        "pageInfo": {"select": {"endCursor": True}}})
     assert lines == {"edges": [{"cursor": {"order": "o1", "no": 1}}, {"cursor": {"order": "o1", "no": 2}}],
                      "pageInfo": {"endCursor": {"order": "o1", "no": 2}}}
-    assert ask("linesConnection", after=lines["pageInfo"]["endCursor"], select="{ edges { node { note } } }") == {"edges": [{"node": {"note": "y"}}]}
+    assert ask("linesConnection", after=lines["pageInfo"]["endCursor"],
+        select="{ edges { node { note } } }") == {"edges": [{"node": {"note": "y"}}]}
 
 
 @pytest.mark.parametrize("select, says, path", [
@@ -676,14 +690,17 @@ def test_rights_in_the_database(site):
 
 def test_references(site):
     results = site.inside.set(
-        ("user", {"where": {"email": "ann@example.org"}, "select": "{ id nick colour colours tags staff { id } big }"}, "ann"),
+        ("user", {"where": {"email": "ann@example.org"}, "select": "{ id nick colour colours tags staff { id } big }"},
+        "ann"),
         ("users", {"where": {"boss": {"id": {"$ref": "ann.id"}}}, "select": "{ id }"}),
-        ("users", {"where": {"OR": [{"id": {"$ref": "ann.staff.0.id"}}, {"nick_contains": {"$ref": "ann.nick"}}]}, "select": "{ id }"}),
+        ("users", {"where": {"OR": [{"id": {"$ref": "ann.staff.0.id"}}, {"nick_contains": {"$ref": "ann.nick"}}]},
+        "select": "{ id }"}),
         ("users", {"where": {"colour": {"$ref": "ann.colour"}}, "select": "{ id }"}),
         ("users", {"where": {"colour_in": {"$ref": "ann.colours"}}, "select": "{ id }"}),
         ("users", {"where": {"nick_in": ["O'Dan", {"$ref": "ann.nick"}]}, "select": "{ id }"}),
         ("user", {"where": {"id": {"$ref": "ann.staff.1.id"}}, "select": "{ id }"}),
-        ("users", {"where": {"big": {"$ref": "ann.big"}}, "select": {"id": True, "posts": {"where": {"author": {"id": {"$ref": "ann.id"}}}}}}),
+        ("users", {"where": {"big": {"$ref": "ann.big"}}, "select": {"id": True,
+        "posts": {"where": {"author": {"id": {"$ref": "ann.id"}}}}}}),
         role="customer").results
     assert [ids(r) if isinstance(r, list) else r["id"] for r in results] == [
         "u1", ["u2", "u3"], ["u1", "u2"], ["u1"], ["u1", "u4"], ["u1", "u4"], "u3", ["u1"]]
@@ -693,7 +710,8 @@ def test_references(site):
 def test_wildcards_in_references(site):
     results = site.inside.set(("user", {"where": {"id": "u3"}, "select": "{ nick }"}, "cy"),
                               ("users", {"where": {"nick_contains": {"$ref": "cy.nick"}}, "select": "{ id }"}),
-                              ("users", {"where": {"nick_starts_with": {"$ref": "cy.nick"}}, "select": "{ id }"}), role="customer").results
+                              ("users", {"where": {"nick_starts_with": {"$ref": "cy.nick"}}, "select": "{ id }"}),
+                              role="customer").results
     assert results[1] == results[2] == [{"id": "u3"}]
 
 
@@ -706,7 +724,8 @@ def test_wildcards_in_references(site):
     ({"first": {"$ref": "ann.age"}}, "BAD_ARGUMENT"),
 ])
 def test_bad_references(site, args, code):
-    answer = site.inside.set(("user", {"where": {"id": "u1"}, "select": "{ id nick age staff { id } }"}, "ann"), ("users", args), role="customer")
+    answer = site.inside.set(("user", {"where": {"id": "u1"}, "select": "{ id nick age staff { id } }"}, "ann"),
+        ("users", args), role="customer")
     assert answer.status in (400, 422) and answer.code in (code, "DATA_ERROR"), answer
     assert answer.json["index"] == 1
 
@@ -714,7 +733,9 @@ def test_bad_references(site, args, code):
 def test_in_an_execute_set(site):
     answer = site.inside.post("/command/execute_command_set", {"commands": [
         {"command": "user", "args": {"where": {"id": "u1"}}, "as": "ann"},
-        {"command": "users", "args": {"where": {"age": {"$ref": "ann.age"}, "colour_not": {"$ref": "ann.colour"}}, "select": "{ id }"}}]},
+        {"command": "users", "args": {"where": {"age": {"$ref": "ann.age"}, "colour_not": {"$ref": "ann.colour"},
+                                                "nick_not": {"$ref": "ann.age"}, "active": {"$ref": "ann.active"}},
+                                                "select": "{ id }"}}]},
         role="customer")
     assert answer.results[1] == [{"id": "u4"}]
 
@@ -728,7 +749,8 @@ def test_in_a_composite(site):
 
 def explain(site, *commands):
     commands = [harness.as_command(command) for command in commands]
-    return harness.writ("explain", "transactional_command_set", json.dumps({"commands": commands}), "-c", site.writ.file, "--role", "staff").stdout
+    return harness.writ("explain", "transactional_command_set", json.dumps({"commands": commands}), "-c", site.writ.file,
+        "--role", "staff").stdout
 
 
 def test_one_statement_each_on_one_snapshot(site):
@@ -741,7 +763,8 @@ def test_one_statement_each_on_one_snapshot(site):
 
 
 def test_run(site):
-    text = harness.writ("run", "users", json.dumps({"select": "{ id }", "first": 1}), "-c", site.writ.file, "--role", "staff").stdout
+    text = harness.writ("run", "users", json.dumps({"select": "{ id }", "first": 1}), "-c", site.writ.file, "--role",
+        "staff").stdout
     assert json.loads(text) == {"result": [{"id": "u1"}]}
 
 
@@ -751,7 +774,8 @@ def test_a_snapshot(site, database):
         other.execute("begin; lock table \"Team\" in access exclusive mode")
         asked = crowd.Later(lambda: site.inside.set(("users", {"select": "{ id }"}), ("teams", {"select": "{ id }"}),
                                                     ("users", {"select": "{ id }"}), role="staff"))
-        harness.wait_until(lambda: database.one("select count(*) from pg_locks where not granted"), "the set to wait for the lock")
+        harness.wait_until(lambda: database.one("select count(*) from pg_locks where not granted"),
+            "the set to wait for the lock")
         other.execute("insert into app_user (id, email) values ('v1', 'v@example.org'); commit")
         results = asked.get().results
     database.execute("delete from app_user where id = 'v1'")
@@ -785,10 +809,17 @@ def test_with_a_key(site, database):
     assert ids(fresh.result) == ALL + ["v2"]
 
 
+def test_with_a_hook(site):
+    """What a hook is to be told is written in the transaction of the queries."""
+    assert ids(site.inside.command("told", {}, role="staff").result) == ALL
+
+
 # ---- attacks --------------------------------------------------------------------------------------------------------
 
-POISON = ["'; drop table app_user; --", "\"; drop table app_user; --", "') or true --", "\\'; select 1; --", "$1", "%s", "{}", "\\", "'",
-          "\"", "x' || pg_sleep(9) || '", "/*", "*/", "--", ":id", "é\u2028𝔘", "\u0001", "{\"a\":", "u1' or '1'='1", "a" * 5000]
+POISON = ["'; drop table app_user; --", "\"; drop table app_user; --", "') or true --", "\\'; select 1; --", "$1", "%s",
+    "{}", "\\", "'",
+          "\"", "x' || pg_sleep(9) || '", "/*", "*/", "--", ":id", "é\u2028𝔘", "\u0001", "{\"a\":", "u1' or '1'='1",
+          "a" * 5000]
 
 
 @pytest.mark.parametrize("text", POISON, ids=lambda t: t[:20])
@@ -808,11 +839,15 @@ def test_injection(site, database, text):
     assert command("users", orderBy="nick_ASC", before=text, select="{ id }").result == []
     quoted = json.dumps(text)
     assert command("users", select="{ posts(where: {title: %s}, after: %s) { id } }" % (quoted, quoted)).status == 200
-    refused = [{"orderBy": text}, {"orderBy": text + "_ASC"}, {"where": {text: 1}}, {"where": {"nick_" + text: 1}}, {"where": {"colour": text}},
+    refused = [{"orderBy": text}, {"orderBy": text + "_ASC"}, {"where": {text: 1}}, {"where": {"nick_" + text: 1}},
+        {"where": {"colour": text}},
                {"where": {"age": text}}, {"where": {"token": text}}, {"where": {"born": text}}, {"where": {"price": text}},
-               {"where": {"boss": {text: text}}}, {"where": {"AND": text}}, {"select": {text: True}}, {"select": {text: {"field": "id"}}},
-               {"select": {"x": {"field": text}}}, {"select": {"posts": {text: 1}}}, {"select": {"posts": {"orderBy": text}}},
-               {"select": "{ posts(orderBy: %s) { id } }" % quoted}, {"select": "{ %s: id x }" % text}, {"first": text}, {"skip": text}]
+               {"where": {"boss": {text: text}}}, {"where": {"AND": text}}, {"select": {text: True}},
+               {"select": {text: {"field": "id"}}},
+               {"select": {"x": {"field": text}}}, {"select": {"posts": {text: 1}}},
+               {"select": {"posts": {"orderBy": text}}},
+               {"select": "{ posts(orderBy: %s) { id } }" % quoted}, {"select": "{ %s: id x }" % text}, {"first": text},
+               {"skip": text}]
     for args in refused:
         answer = command("users", **args)
         assert answer.code == "BAD_ARGUMENT", (args, answer)
@@ -822,7 +857,8 @@ def test_injection(site, database, text):
 def test_many_conditions_on_relations(site):
     """PostgreSQL would think for minutes about so many joins side by side, and about so many subplans within each other."""
     def ask(where):
-        return ids(site.inside.command("users", {"where": {"AND": [where, {"boss": {"id": "u1"}}]}, "select": "{ id }"}, role="staff").result)
+        return ids(site.inside.command("users", {"where": {"AND": [where, {"boss": {"id": "u1"}}]}, "select": "{ id }"},
+            role="staff").result)
 
     assert ask({"AND": [{"boss": {"nick_not": str(n)}} for n in range(200)]}) == ["u2", "u3"]
     assert ask({"AND": [{"boss": {"nick_not": str(n)}} for n in range(200)], "staff_none": {}}) == ["u3"]
@@ -846,7 +882,8 @@ def parse_model():
 
 
 MODELS = parse_model()
-ENDINGS = ["", "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with", "_not_starts_with",
+ENDINGS = ["", "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with",
+    "_not_starts_with",
            "_ends_with", "_not_ends_with"]
 
 
@@ -864,8 +901,10 @@ class Generator:
         return {"ID": lambda: r.choice([self.text(), r.randrange(100)]), "String": self.text,
                 "Int": lambda: r.choice([r.randrange(-5, 50), -2147483648, 2147483647]),
                 "BigInt": lambda: r.choice([r.randrange(99), "9223372036854775807", -9223372036854775808]),
-                "Float": lambda: r.choice([r.random(), 1e300, 0, -1]), "Decimal": lambda: r.choice([1.10, "1e-5", "12345678901234567890.5"]),
-                "Boolean": lambda: r.random() < 0.5, "UUID": lambda: "%08x-0000-4000-8000-000000000000" % r.randrange(1 << 32),
+                "Float": lambda: r.choice([r.random(), 1e300, 0, -1]),
+                "Decimal": lambda: r.choice([1.10, "1e-5", "12345678901234567890.5"]),
+                "Boolean": lambda: r.random() < 0.5,
+                "UUID": lambda: "%08x-0000-4000-8000-000000000000" % r.randrange(1 << 32),
                 "DateTime": lambda: r.choice(["2016", "1969-12", "2016-02-29", "2016-01-01T12", "2016-01-01T12:30+05:30",
                                               "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00-12:00"]),
                 "Colour": lambda: r.choice(["RED", "GREEN", "BLUE"])}[kind]()
@@ -888,7 +927,8 @@ class Generator:
             if kind in MODELS:
                 if depth < 3:
                     inner = self.filter(kind, depth + 1)
-                    where[field + (r.choice(["_some", "_every", "_none"]) if many else "")] = inner if many else r.choice([inner, inner, None])
+                    ending = r.choice(["_some", "_every", "_none"]) if many else ""
+                    where[field + ending] = inner if many else r.choice([inner, inner, None])
             elif not many and kind != "Json":
                 ending = r.choice(self.endings(kind))
                 lists = ending.endswith("_in")
@@ -907,7 +947,8 @@ class Generator:
             args[r.choice(["first", "last"])] = r.randrange(5)
         for name in ("after", "before"):
             if r.random() < 0.2:
-                args[name] = {"order": "o1", "no": r.randrange(3)} if model == "Line" else r.randrange(3) if model == "Team" else self.text()
+                keys = {"Line": {"order": "o1", "no": r.randrange(3)}, "Team": r.randrange(3)}
+                args[name] = keys.get(model, self.text())
         if r.random() < 0.2:
             args["skip"] = r.randrange(3)
         return args
@@ -954,7 +995,8 @@ def test_what_compiles_is_taken_by_postgresql(site):
         generator = Generator(seed)
         model = generator.r.choice([name for name in MODELS if name not in ("Sneak", "Guarded")])
         tree, args = generator.tree(model), generator.arguments(model)
-        answers = [site.inside.command(PLURALS[model], {**args, "select": select}, role="staff") for select in (tree, generator.as_text(tree))]
+        answers = [site.inside.command(PLURALS[model], {**args, "select": select}, role="staff") for select in (tree,
+            generator.as_text(tree))]
         assert answers[0].status == 200, (seed, args, tree, answers[0])
         assert answers[0].json == answers[1].json, (seed, args, tree, answers[1])
 
