@@ -287,7 +287,7 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
   struct planner p = {.k = k, .mem = k->mem, .plan = plan, .node = set->nodes[owner], .owner = owner, .e = e};
   struct nested_root root;
 
-  if (!read_root(&p, &root)) return false;
+  if (!read_root(&p, &root) || !plan_allowed(&p, &root)) return false;
   /* An earlier mutation of this transaction has ended the waiting. */
   if (steps_that_remove(&p) && !plan_constraints(&p, &root, "deferred")) return false;
   if (!plan_locks(&p, &root)) return false;

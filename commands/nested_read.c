@@ -12,6 +12,7 @@
 struct reader {
   void *mem;
   struct err *e;
+  bool of_caller; /* what is read now came with the request: it is no part of a composite's own text */
 };
 
 static const char *const kind_names[] = {
@@ -385,8 +386,11 @@ static bool read_kind(struct reader *r, struct nested_data *d, const struct fiel
   for (size_t i = 0; i < n; i++) {
     const struct expr *item = is_array(x) ? expr_item(r->mem, x, i) : x;
     struct nested_op op = {.kind = kind, .field = f, .path = is_array(x) ? element(r, path, i) : path};
+    bool of_caller = r->of_caller;
 
+    op.of_caller = r->of_caller = of_caller || x->argument || item->argument;
     if (!read_op(r, d, &op, item)) return false;
+    r->of_caller = of_caller;
     *add_op(r, d, kind, f, op.path) = op;
   }
   return true;
@@ -469,9 +473,12 @@ static bool read_ops(struct reader *r, struct nested_data *d, const struct expr 
     for (size_t i = 0; i < d->model->nfields; i++) {
       const struct field *f = &d->model->fields[i];
       const struct expr *ops = f->relation ? expr_member(r->mem, x, f->name) : NULL, *value;
+      bool of_caller = r->of_caller;
 
       if (!ops || expr_is_null(ops) || !(value = expr_member(r->mem, ops, kind_names[kind]))) continue;
+      r->of_caller = of_caller || ops->argument;
       if (!read_kind(r, d, f, kind, value, below(r, below(r, d->path, f->name), kind_names[kind]))) return false;
+      r->of_caller = of_caller;
     }
   return true;
 }
@@ -479,7 +486,9 @@ static bool read_ops(struct reader *r, struct nested_data *d, const struct expr 
 static bool read_data(struct reader *r, const struct model *m, const struct field *from, const struct expr *x,
                       const char *path, bool create, struct nested_data **out) {
   struct nested_data *d = arena_new(r->mem, struct nested_data);
+  bool of_caller = r->of_caller;
 
+  r->of_caller = of_caller || x->argument;
   *d = (struct nested_data){.model = m, .from = from, .create = create, .path = path};
   *out = d;
   if (x->kind == EXPR_RESULT)
@@ -491,7 +500,9 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
     if (!f->relation || f == back_field(from)) continue;
     if (!check_relation(r, d, f, expr_member(r->mem, x, f->name), below(r, path, f->name))) return false;
   }
-  return read_ops(r, d, x);
+  if (!read_ops(r, d, x)) return false;
+  r->of_caller = of_caller;
+  return true;
 }
 
 /* ---- the root ---- */

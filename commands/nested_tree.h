@@ -41,6 +41,7 @@ struct nested_op {
   size_t nwheres;
   struct nested_data *create, *update; /* CREATE; UPDATE, UPDATE_MANY; both UPSERT; create CONNECT_OR_CREATE */
   const struct expr *filter;    /* UPDATE_MANY, DELETE_MANY; NULL: all */
+  bool of_caller;               /* it came with the request, and is no part of a composite's own text */
   bool locked;                  /* planned: the children that it finds through the link are locked ahead */
 };
 

@@ -17,7 +17,8 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
-  return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
+  return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
+                           .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
                            .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run};
 }
 

@@ -38,7 +38,16 @@ type Egg { id: ID! @id  chicken: Chicken! }
 MANIFEST = """
 specVersion: 1
 schema: { file: ./schema.graphql }
+models:
+  Person: { create: { allow: [customer] }, update: { allow: [customer] } }
+  Pet: { create: { allow: [customer] } }
+  Place: { delete: { allow: [customer] } }
 commands:
+  keeper:
+    allow: [customer]
+    args: { name: text, pets: jsonb }
+    commands:
+      - createPerson: { data: { name: $args.name, likes: { create: { title: $args.name } }, pets: $args.pets }, select: "{ name }" }
   family:
     args: { name: text }
     commands:
@@ -247,6 +256,33 @@ def test_many(do, database):
     assert do("deleteManyPeople", where={"age_gt": 10}) == {"count": 2}
     assert do("deleteManyPeople") == {"count": 3}
     assert do("deleteManyPeople", where={}) == {"count": 0}
+
+
+def test_what_is_nested_must_be_allowed(site, do, database):
+    def ask(name, args, role="customer"):
+        answer = site.client.command(name, args, role=role)
+        return (answer.json.get("path"), answer.code) if answer.status != 200 else 200
+    do("createPlace", data={"title": "hut"})
+    person = {"name": "ann", "home": {"connect": {"title": "hut"}}, "pets": {"create": {"name": "rex"}}, "staff": {"create": {"name": "b"}}}
+    assert ask("createPerson", {"data": person}) == 200
+    toys = {"toys": {"create": [{"name": "ball"}]}}
+    assert ask("createPerson", {"data": {"name": "x", "pets": {"create": [{"name": "y"}, {"name": "z", **toys}]}}}) \
+        == ("/data/pets/create/1/toys/create/0", "FORBIDDEN")
+    def change(**operations):
+        return ask("updatePerson", {"where": {"name": "ann"}, "data": {"pets": operations}})
+    assert change(update={"where": {"name": "rex"}, "data": {}}) == ("/data/pets/update", "FORBIDDEN")
+    assert change(upsert={"where": {"name": "rex"}, "update": {}, "create": {"name": "q"}}) == ("/data/pets/upsert", "FORBIDDEN")
+    assert change(delete={"name": "rex"}) == ("/data/pets/delete", "FORBIDDEN")
+    assert change(deleteMany={}) == ("/data/pets/deleteMany", "FORBIDDEN")
+    assert change(updateMany={"where": {}, "data": {}}) == ("/data/pets/updateMany", "FORBIDDEN")
+    assert change(connect={"name": "rex"}, set=[{"name": "rex"}]) == 200
+    home = {"where": {"name": "ann"}, "data": {"home": {"connectOrCreate": {"where": {"title": "hut"}, "create": {"title": "hut"}}}}}
+    assert ask("updatePerson", home) == ("/data/home/connectOrCreate", "FORBIDDEN")
+    assert ask("updatePerson", {"where": {"name": "ann"}, "data": {"home": {"delete": True}}}) == 200
+    assert rows(database, "Pet") == 1 and rows(database, "Place") == 0
+    assert ask("keeper", {"name": "k", "pets": {"create": {"name": "kit"}}}) == 200
+    assert ask("keeper", {"name": "l", "pets": {"create": {"name": "kat", **toys}}}) == (None, "FORBIDDEN")
+    assert rows(database, "Pet") == 2 and rows(database, "Place") == 1
 
 
 # ---------------------------------------------------------------------------------------------------- trees
