@@ -187,7 +187,8 @@ def argument(kind, operation, words):
         "disconnect": wheres if many else True,
         "delete": wheres if many else True,
         "update": [{"where": w, "data": {"n": 5}} for w in wheres] if many else {"n": 5},
-        "upsert": [{"where": w, "update": {"n": 5}, "create": new} for w in wheres] if many else {"update": {"n": 5}, "create": new},
+        "upsert": [{"where": w, "update": {"n": 5}, "create": new} for w in wheres]
+            if many else {"update": {"n": 5}, "create": new},
         "set": wheres,
         "updateMany": {"where": {"u_in": ["uc1", "uc2"]}, "data": {"n": 5}},
         "deleteMany": {"u_in": ["uc1", "uc2"]},
@@ -220,7 +221,8 @@ def request(kind, operation):
 def state(database, kind):
     def rows(table, letter):
         return dict(database.execute(f"""select id, n from "{table}" where id like '{letter}%'"""))
-    return {"links": sorted(row[0] for row in database.execute(kind.links_sql())), "p": rows(kind.p, "p"), "c": rows(kind.c, "c")}
+    return {"links": sorted(row[0] for row in database.execute(kind.links_sql())), "p": rows(kind.p, "p"),
+            "c": rows(kind.c, "c")}
 
 
 def start(kind, operation, links):
