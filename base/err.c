@@ -55,7 +55,7 @@ static const struct title {
 };
 
 void err_init(struct err *e, const void *mem) {
-  *e = (struct err){.mem = mem, .index = -1, .committed = -1};
+  *e = (struct err){.mem = mem, .index = -1, .item = -1, .committed = -1};
 }
 
 bool err_fill(struct err *e, enum err_code code, const char *file, int line, const char *format, ...) {

@@ -7,11 +7,14 @@
 #include "commands/wrap.h"
 #include "db/plan.h"
 
+struct caller;
 struct config;
 
 struct compiler {
   void *mem;                  /* the request's */
   const struct config *config;
+  const struct manifest *manifest;
+  const struct caller *caller;
   const struct shape *shapes; /* by command id */
   struct variants *variants;
   const char *mutation;       /* its UUID */

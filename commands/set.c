@@ -239,6 +239,7 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
 
 /* An array or object in which every reference has become a literal is a literal. */
 static void settle(struct decoder *d, struct expr *x) {
+  const char *argument = x->argument;
   struct json *value, *items;
 
   if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return;
@@ -247,10 +248,13 @@ static void settle(struct decoder *d, struct expr *x) {
     if (x->items[i].kind != EXPR_LITERAL) return;
   value = arena_new(d->mem, struct json);
   items = arena_array(d->mem, struct json, x->n ? x->n : 1);
-  for (size_t i = 0; i < x->n; i++) items[i] = *x->items[i].literal;
+  for (size_t i = 0; i < x->n; i++) {
+    items[i] = *x->items[i].literal;
+    if (!argument) argument = x->items[i].argument; /* a part of it is the caller's */
+  }
   *value = (struct json){.kind = x->kind == EXPR_ARRAY ? JSON_ARRAY : JSON_OBJECT, .len = x->n, .items = items,
                          .keys = x->keys};
-  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value};
+  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value, .argument = argument};
 }
 
 /* A composite may stand for many statements, and a set for many composites. */
@@ -269,7 +273,7 @@ static const struct expr *run_member(struct decoder *d, const struct scope *s, c
 
     if (!find_argument(m->command, m->args->keys[i], &index)) continue; /* the manifest was checked for that */
     if (!fill_template(d, s, &m->args->items[i], x)) return NULL;
-    settle(d, x);
+    if (m->command->kind != COMMAND_MUTATION) settle(d, x); /* of that one it counts which parts are the caller's */
     args[index] = x;
   }
   return unfold(d, m->command, args, entry, false);

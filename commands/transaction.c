@@ -1,5 +1,6 @@
 /* The one place where a transaction begins, is tried again, or ends. */
 #include "commands/engine_inside.h"
+#include "commands/nested.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -17,8 +18,10 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
-  return (struct compiler){.mem = r->mem, .config = engine->config, .shapes = engine->shapes, .variants = engine->variants,
-                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run, .guarding = r->guarding};
+  return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
+                           .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
+                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run,
+                           .guarding = r->guarding};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -81,9 +84,10 @@ static bool is_by_hook(const struct node *node, const char *argument) {
 
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
-  const char *argument = failed_argument(node, plan, f), *path = node ? plan->steps[f->failed_step].path : NULL;
+  const char *argument = failed_argument(node, plan, f), *path = node ? nested_error_path(&plan->steps[f->failed_step], r->e) : NULL;
 
   own_argument_error(r, argument);
+  if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
   if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
   if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
@@ -105,11 +109,15 @@ static bool pause_before_retry(struct run *r) {
   return true;
 }
 
+static bool lost_race(const struct run *r, const struct plan *plan, const struct flight *f) {
+  return f->failed_step < plan->n && nested_lost_race(&plan->steps[f->failed_step], r->e);
+}
+
 /* After a failed flight: may the same be tried once more? */
 static bool try_again(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
 
-  if (f->raised_by_server && !f->was_lost && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
+  if ((f->raised_by_server || lost_race(r, plan, f)) && !f->was_lost && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
     r->retries++;
     if (r->engine->counters) r->engine->counters->retries++;
     return true;

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct nested_subject;
+
 enum isolation { ISOLATION_DEFAULT, ISOLATION_READ_COMMITTED, ISOLATION_REPEATABLE_READ, ISOLATION_SERIALIZABLE };
 
 /* What a statement brings back. */
@@ -28,6 +30,7 @@ struct step {
   unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list; MEMBER_NONE: nobody's */
   const char *argument; /* of the member's command, which this step is about; NULL: none */
   const char *path;    /* the same as a place within the arguments: JSON pointer, /data/cities/create/0; NULL: none */
+  const struct nested_subject *subject; /* of a mutation of a model: what an error is about (commands/nested.h); NULL: none */
   const char *purpose; /* for people: "add_user", "reference user.id is there" */
 };
 

@@ -61,16 +61,21 @@ static char *keep(const struct err *e, const PGresult *r, int code) {
   return arena_strdup(e->mem, PQresultErrorField(r, code));
 }
 
-/* writ.fail(code, message, status): DETAIL is the code, HINT the status. One of our own codes keeps its meaning. */
+/* writ.fail(code, message, status): DETAIL is the code, HINT the status. One of our own codes keeps its meaning; NOT_FOUND/3039 has
+ * the number of Prisma 1 with it, NOT_FOUND/3039/2 also which of several values it is about. */
 static void fail_error(struct err *e, const PGresult *r) {
   const char *name = field(r, PG_DIAG_MESSAGE_DETAIL);
   int status = atoi(field(r, PG_DIAG_MESSAGE_HINT));
+  const char *slash = strchr(name, '/');
   enum err_code code;
 
+  if (slash) name = arena_strndup(e->mem, name, (size_t)(slash - name));
   if (!err_lookup(name, &code)) code = ERR_OWN;
   err_fill(e, code, __FILE__, __LINE__, "%s", field(r, PG_DIAG_MESSAGE_PRIMARY));
   if (code == ERR_OWN && name[0]) e->own_code = arena_strdup(e->mem, name); /* without a name: CHECK_FAILED */
   if (status >= 400 && status <= 599) e->status = status;
+  if (slash) e->prisma_code = atoi(slash + 1);
+  if (slash && strchr(slash + 1, '/')) e->item = atoi(strchr(slash + 1, '/') + 1);
   e->sqlstate[0] = '\0'; /* a private one: nothing to learn from it */
 }
 
@@ -81,6 +86,18 @@ static void http_error(struct err *e, const PGresult *r, const char *sqlstate) {
   err_fill(e, ERR_OWN, __FILE__, __LINE__, "%s", field(r, PG_DIAG_MESSAGE_PRIMARY));
   e->own_code = arena_strdup(e->mem, sqlstate);
   e->status = status >= 400 && status <= 599 ? status : err_status(ERR_RAISED);
+}
+
+/* "Key (a, b)=(1, 2) already exists.": what is said around it may be in any language. Not sent to those who may not read it. */
+static void copy_key(struct err *e, const PGresult *r) {
+  const char *detail = field(r, PG_DIAG_MESSAGE_DETAIL), *begin = strchr(detail, '('), *end = begin ? strstr(begin, ")=(") : NULL;
+
+  e->table = keep(e, r, PG_DIAG_TABLE_NAME);
+  if (!end) return;
+  e->key = arena_strndup(e->mem, begin + 1, (size_t)(end - begin - 1));
+  begin = end + strlen(")=(");
+  end = strrchr(begin, ')');
+  if (end) e->key_value = arena_strndup(e->mem, begin, (size_t)(end - begin));
 }
 
 static void copy_place(struct err *e, const PGresult *r) {
@@ -111,6 +128,7 @@ bool sqlstate_error(struct err *e, const PGresult *r) {
   }
   strncpy(e->sqlstate, sqlstate, sizeof e->sqlstate - 1);
   if (row && row->show) copy_place(e, r);
+  if (strncmp(sqlstate, "23", 2) == 0) copy_key(e, r);
   if (e->code == ERR_DATABASE_UNAVAILABLE) e->retry_after_s = 1;
   if (!row || !row->show)
     e->log_detail = arena_printf(e->mem, "%s: %s%s%s", sqlstate, field(r, PG_DIAG_MESSAGE_PRIMARY),

@@ -385,6 +385,15 @@ class Database:
         self.postgres.execute(f'drop database if exists "{self.name}" with (force)')
 
 
+def create_tables(database, model):
+    """The tables of a data model (SDL), as `writ schema ddl` writes them, with all rights for the login role."""
+    file = workspace().folder("model") / "schema.graphql"
+    file.write_text(model)
+    database.execute(writ("schema", "ddl", file).stdout)
+    database.execute(f"grant all on all tables in schema public to {LOGIN_ROLE}; "
+                     f"grant all on all sequences in schema public to {LOGIN_ROLE}")
+
+
 class PgBouncer(Server):
     """Debian's PgBouncer in front of a cluster, transaction mode unless told otherwise."""
 

@@ -1,0 +1,751 @@
+"""Mutations of models: scalars, keys, answers, order, depth, self relations, cascades, errors of the input, races. What each
+operation does to links is the matrix of test_nested.py."""
+
+import collections
+import concurrent.futures
+import random
+import re
+import threading
+
+import pytest
+
+import harness
+
+MODEL = """
+enum Mood { CALM LOUD }
+type Person { id: ID! @id  name: String! @unique  nick: String @unique  age: Int  score: Float  tags: [String!]!
+  mood: Mood! @default(value: CALM)  extra: Json  createdAt: DateTime! @createdAt  updatedAt: DateTime! @updatedAt
+  boss: Person @relation(name: "Boss")  staff: [Person] @relation(name: "Boss")
+  following: [Person] @relation(name: "Follows")  followers: [Person] @relation(name: "Follows")
+  pets: [Pet]  home: Place @relation(name: "Home")  likes: [Place] @relation(name: "Likes") }
+type Place { id: Int! @id  title: String! @unique }
+type Pet { id: UUID! @id  name: String! @unique  owner: Person!  toys: [Toy] }
+type Toy { id: ID! @id  name: String! @unique  pet: Pet  parts: [Part] }
+type Part { id: ID! @id  name: String! @unique  toy: Toy }
+type Folder { id: ID! @id  name: String! @unique  parent: Folder @relation(name: "Tree")
+  children: [Folder] @relation(name: "Tree", onDelete: CASCADE)  files: [File] @relation(onDelete: CASCADE) }
+type File { id: ID! @id  name: String! @unique  folder: Folder!  pins: [Pin] }
+type Pin { id: ID! @id  file: File! }
+type Bill { id: ID! @id  lines: [Line] }
+type Line @id(fields: ["bill", "no"]) { bill: Bill!  no: Int!  text: String  marks: [Mark] }
+type Mark { id: ID! @id  name: String @unique  line: Line }
+type Count { id: Int! @id }
+type Key { id: ID! @id(strategy: NONE) }
+type Chicken { id: ID! @id  egg: Egg! @relation(link: INLINE) }
+type Egg { id: ID! @id  chicken: Chicken! }
+"""
+
+MANIFEST = """
+specVersion: 1
+schema: { file: ./schema.graphql }
+models:
+  Person: { create: { allow: [customer] }, update: { allow: [customer] } }
+  Pet: { create: { allow: [customer] } }
+  Place: { delete: { allow: [customer] } }
+commands:
+  keeper:
+    allow: [customer]
+    args: { name: text, pets: jsonb }
+    commands:
+      - createPerson:
+          data: { name: $args.name, likes: { create: { title: $args.name } }, pets: $args.pets }
+          select: "{ name }"
+  family:
+    args: { name: text }
+    commands:
+      - createPerson: { data: { name: $args.name }, select: "{ id name }" }
+        as: boss
+      - createPerson: { data: { name: junior, boss: { connect: { id: $boss.id } } }, select: "{ name boss { name } }" }
+        as: junior
+    result: { boss: $boss, junior: $junior }
+"""
+
+TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bill", "Line", "Mark", "Count", "Key",
+          "Chicken", "Egg",
+          "_Follows", "_Likes"]
+
+
+@pytest.fixture(scope="module")
+def site(database):
+    harness.create_tables(database, MODEL)
+    with harness.Site(database, MANIFEST, workers=1, inside_workers=8, files={"schema.graphql": MODEL}) as site:
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def empty(site, database):
+    database.execute("truncate " + ", ".join(f'"{table}"' for table in TABLES))
+
+
+@pytest.fixture
+def do(site):
+    """A mutation: do("createPerson", data={...}) gives the result."""
+    return lambda name, /, **args: site.inside.command(name, args).result
+
+
+@pytest.fixture
+def fail(site):
+    """(prisma_code, path, code) of a mutation that is refused."""
+    def fail(name, /, **args):
+        answer = site.inside.command(name, args)
+        assert answer.status >= 400, answer.text
+        return answer.json.get("prisma_code"), answer.json.get("path"), answer.code
+    return fail
+
+
+def rows(database, table):
+    return database.one(f'select count(*) from "{table}"')
+
+
+def strays(database):
+    """Pets whose owner is not there."""
+    return database.one("""select count(*) from "Pet" left join "Person" on owner = "Person".id where "Person".id is null""")
+
+
+# -------------------------------------------------------------------------- scalars and keys
+
+
+def test_scalars_of_a_create(do):
+    got = do("createPerson", data={"name": "ann", "age": 3, "score": 1, "tags": {"set": ["b", "a"]}, "extra": {"x": [1]}})
+    assert re.fullmatch("c[0-9a-z]{24}", got["id"])
+    assert (got["name"], got["nick"], got["age"], got["score"], got["tags"]) == ("ann", None, 3, 1, ["b", "a"])
+    assert (got["mood"], got["extra"]) == ("CALM", {"x": [1]})
+    assert got["createdAt"] == got["updatedAt"] and re.search(r"\.\d{3}Z$", got["createdAt"])
+
+
+def test_null_and_absent(do):
+    got = do("createPerson", data={"name": "ann", "id": None, "age": None, "nick": None, "tags": None})
+    assert got["id"] and got["age"] is None and got["tags"] == []
+    assert do("updatePerson", where={"name": "ann"}, data={"age": 4})["age"] == 4
+    assert do("updatePerson", where={"name": "ann"}, data={})["age"] == 4
+    assert do("updatePerson", where={"name": "ann"}, data={"age": None})["age"] is None
+
+
+def test_keys(do, database):
+    """Generated keys grow, also within one statement; given ones are taken as they are."""
+    made = [do("createPerson", data={"name": f"p{i}"})["id"] for i in range(3)]
+    tree = do("createPerson", data={"name": "root", "staff": {"create": [{"name": f"s{i}"} for i in range(20)]}},
+              select="{ id staff { id name } }")
+    keys = [*made, tree["id"], *[row["id"] for row in tree["staff"]]]
+    assert keys == sorted(keys) and len(set(keys)) == len(keys)
+    assert [row["name"] for row in tree["staff"]] == [f"s{i}" for i in range(20)]
+    assert do("createPerson", data={"id": "me", "name": "me"})["id"] == "me"
+    assert do("createPlace", data={"title": "x"})["id"] + 1 == do("createPlace", data={"title": "y"})["id"]
+    assert do("createCount")["id"] + 1 == do("createCount", data={})["id"]
+    pets = do("createPerson", data={"name": "o", "pets": {"create": [{"name": f"pet{i}"} for i in range(5)]}},
+              select="{ pets { id name } }")["pets"]
+    assert [pet["name"] for pet in pets] == [f"pet{i}" for i in range(5)]
+    assert all(re.fullmatch("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", pet["id"])
+               for pet in pets)
+
+
+def test_numbers_and_lists_are_changed(do):
+    do("createPerson", data={"name": "ann", "age": 10, "score": 2.5, "tags": {"set": ["a"]}})
+    def change(**data):
+        return do("updatePerson", where={"name": "ann"}, data=data)
+    assert change(age={"increment": 5})["age"] == 15
+    assert change(age={"decrement": 1})["age"] == 14
+    assert change(score={"multiply": 4})["score"] == 10
+    assert change(score={"divide": 5}, age={"set": 1})["score"] == 2
+    assert change(tags={"push": "b"})["tags"] == ["a", "b"]
+    assert change(tags={"push": ["a", "c"]})["tags"] == ["a", "b", "a", "c"]
+    assert change(tags={"remove": ["a"]})["tags"] == ["b", "c"]
+    assert change(tags={})["tags"] == ["b", "c"]
+    assert change(tags={"set": None})["tags"] == []
+
+
+def test_updated_at(do):
+    """Changes with scalars alone, and two updates always differ."""
+    times = [do("createPerson", data={"name": "ann", "id": "ann"})["updatedAt"]]
+    for age in range(5):
+        times.append(do("updatePerson", where={"id": "ann"}, data={"age": age})["updatedAt"])
+    assert times == sorted(set(times))
+    assert do("updatePerson", where={"id": "ann"}, data={"staff": {"create": {"name": "bob"}}})["updatedAt"] == times[-1]
+    do("createPerson", data={"name": "cid", "staff": {"connect": {"id": "ann"}}})
+    assert do("updatePerson", where={"id": "ann"}, data={})["updatedAt"] == times[-1]
+    assert do("updatePerson", where={"id": "ann"}, data={"tags": {"set": []}})["updatedAt"] > times[-1]
+
+
+# -------------------------------------------------------------------------- what is refused before anything runs
+
+@pytest.mark.parametrize("command, args, code, path", [
+    ("createPerson", {"data": {}}, None, "/data"),
+    ("createPerson", {"data": {"name": None}}, None, "/data/name"),
+    ("createPerson", {"data": {"name": 3}}, None, "/data/name"),
+    ("createPerson", {"data": {"name": "x", "mood": None}}, 3036, "/data/mood"),
+    ("createPerson", {"data": {"name": "x", "mood": "SAD"}}, None, "/data/mood"),
+    ("createPerson", {"data": {"name": "x", "id": "c" * 26}}, 3007, "/data/id"),
+    ("createPerson", {"data": {"name": "x", "nmae": 1}}, None, "/data/nmae"),
+    ("createPerson", {"data": {"name": "x", "createdAt": "2020"}}, None, "/data/createdAt"),
+    ("createPerson", {"data": {"name": "x", "tags": {"push": "a"}}}, None, "/data/tags/push"),
+    ("createPerson", {"data": {"name": "x", "tags": {"set": [None]}}}, None, "/data/tags/set/0"),
+    ("createPerson", {"data": {"name": "x", "staff": {"update": []}}}, None, "/data/staff/update"),
+    ("createPerson", {"data": {"name": "x", "staff": {"create": {"name": "y", "boss": {}}}}}, None,
+     "/data/staff/create/boss"),
+    ("createPerson", {"data": {"name": "x", "staff": {"create": [{"name": "y"}, {}]}}}, None, "/data/staff/create/1"),
+    ("createPerson", {"data": {"name": "x", "staff": 3}}, None, "/data/staff"),
+    ("createPerson", {"data": {"name": "x", "boss": {"connect": {}}}}, 3040, "/data/boss/connect"),
+    ("createPerson", {"data": {"name": "x", "boss": {"connect": {"id": None}}}}, 3040, "/data/boss/connect"),
+    ("createPerson", {"data": {"name": "x", "boss": {"connect": {"id": "1", "name": "2"}}}}, 3045, "/data/boss/connect"),
+    ("createPerson", {"data": {"name": "x", "boss": {"connect": {"age": 1}}}}, None, "/data/boss/connect/age"),
+    ("createPerson", {"data": {"name": "x", "boss": {"create": {"name": "y"}, "connect": {"id": "1"}}}}, None, "/data/boss"),
+    ("createPerson", {"data": {"name": "x", "boss": {"create": [{"name": "y"}]}}}, None, "/data/boss/create"),
+    ("createPet", {"data": {"name": "x"}}, None, "/data"),
+    ("createPet", {"data": {"name": "x", "owner": {}}}, 3032, "/data/owner"),
+    ("createPet", {"data": {"name": "x", "owner": None}}, 3032, "/data/owner"),
+    ("createPlace", {"data": {"id": 3, "title": "x"}}, None, "/data/id"),
+    ("createKey", {"data": {}}, None, "/data"),
+    ("updatePerson", {"where": {"id": "1"}, "data": {"name": None}}, 3020, "/data/name"),
+    ("updatePerson", {"where": {"id": "1"}, "data": {"id": "2"}}, None, "/data/id"),
+    ("updatePerson", {"where": {}, "data": {}}, 3040, "/where"),
+    ("updatePerson", {"where": {"id": "1"}, "data": {"home": {"delete": 1}}}, None, "/data/home/delete"),
+    ("updatePerson", {"where": {"id": "1"}, "data": {"pets": {"update": {"data": {}}}}}, None, "/data/pets/update"),
+    ("updatePet", {"where": {"name": "1"}, "data": {"owner": {"disconnect": True}}}, None, "/data/owner/disconnect"),
+    ("upsertPerson", {"where": {"id": "1"}, "update": {}, "create": {"name": "x", "id": "c" * 26}}, 3007, "/create/id"),
+    ("upsertPerson", {"where": {"id": "1"}, "update": {"name": None}, "create": {"name": "x"}}, 3020, "/update/name"),
+    ("updateManyPersons", {"data": {"staff": {"set": []}}}, None, "/data"),
+    ("updateManyPersons", {"data": {"age": "x"}}, None, "/data/age"),
+])
+def test_input_errors(fail, database, command, args, code, path):
+    database.execute("""insert into "Person" (id, name, "createdAt", "updatedAt") values ('1', 'one', now(), now())""")
+    if command.endswith("Persons") and "Persons" not in MODEL:
+        command = {"updateManyPersons": "updateManyPeople"}[command]
+    assert fail(command, **args) == (code, path, "BAD_ARGUMENT")
+    assert rows(database, "Person") == 1
+
+
+def test_did_you_mean(site):
+    assert 'did you mean' in site.inside.command("createPerson", {"data": {"nmae": "x"}}).json["detail"].lower()
+    assert 'did you mean' in site.inside.command("createPerson", {"data": {"name": "x",
+        "staff": {"conect": []}}}).json["detail"].lower()
+
+
+# -------------------------------------------------------------------------- what is refused while it runs
+
+
+def test_unique_violations(do, fail, database):
+    do("createPerson", data={"name": "ann", "id": "a"})
+    answer = fail("createPerson", data={"name": "ann"})
+    assert answer == (3010, "/data", "UNIQUE_VIOLATION")
+    assert fail("createPerson", data={"name": "x", "id": "a"})[0] == 3010
+    assert fail("createPerson", data={"name": "x", "staff": {"create": [{"name": "y"}, {"name": "ann"}]}}) \
+        == (3010, "/data/staff/create/1", "UNIQUE_VIOLATION")
+    assert fail("createPerson", data={"name": "x", "pets": {"create": [{"name": "y"}, {"name": "y"}]}}) \
+        == (3010, "/data/pets/create/1", "UNIQUE_VIOLATION")
+    assert fail("createPerson", data={"name": "x", "pets": {"create": [
+        {"name": "y", "toys": {"create": [{"name": "t"}]}}, {"name": "z",
+            "toys": {"create": [{"name": "u"}, {"name": "t"}]}}]}}) \
+        == (3010, "/data/pets/create/1/toys/create/1", "UNIQUE_VIOLATION")
+    do("createPerson", data={"name": "bob"})
+    assert fail("updatePerson", where={"name": "bob"}, data={"name": "ann"})[0] == 3010
+    assert fail("updateManyPeople", data={"name": "same"})[0] == 3010
+    assert sorted(row[0] for row in database.execute('select name from "Person"')) == ["ann", "bob"]
+
+
+def test_names_of_a_unique_violation(site, do):
+    do("createPerson", data={"name": "ann", "nick": "a"})
+    detail = site.inside.command("createPerson", {"data": {"name": "bob", "nick": "a"}}).json["detail"]
+    assert "Person" in detail and "Field name = nick" in detail
+
+
+def test_unknown_nodes(do, fail):
+    assert fail("updatePerson", where={"id": "0"}, data={"age": 1}) == (3039, "/where/id", "NOT_FOUND")
+    assert fail("deletePerson", where={"name": "0"}) == (3039, "/where/name", "NOT_FOUND")
+    do("createPerson", data={"name": "ann"})
+    following = {"connect": [{"name": "ann"}, {"name": "nobody"}]}
+    assert fail("createPerson", data={"name": "bob", "following": following}) \
+        == (3039, "/data/following/connect/1/name", "NOT_FOUND")
+    assert fail("updatePerson", where={"name": "ann"}, data={"following": {"set": [{"name": "ann"}, {"id": "nobody"}]}}) \
+        == (3039, "/data/following/set/1/id", "NOT_FOUND")
+
+
+def test_many(do, database):
+    for i in range(5):
+        do("createPerson", data={"name": f"p{i}", "age": i})
+    assert do("updateManyPeople", where={"age_gt": 2}, data={"nick": None, "age": {"increment": 10}}) == {"count": 2}
+    assert do("updateManyPeople", where={}, data={}) == {"count": 5}
+    assert do("updateManyPeople", where={"age_lt": 0}, data={"age": 1}) == {"count": 0}
+    assert do("deleteManyPeople", where={"age_gt": 10}) == {"count": 2}
+    assert do("deleteManyPeople") == {"count": 3}
+    assert do("deleteManyPeople", where={}) == {"count": 0}
+
+
+def test_what_is_nested_must_be_allowed(site, do, database):
+    def ask(name, args, role="customer"):
+        answer = site.client.command(name, args, role=role)
+        return (answer.json.get("path"), answer.code) if answer.status != 200 else 200
+    do("createPlace", data={"title": "hut"})
+    person = {"name": "ann", "home": {"connect": {"title": "hut"}}, "pets": {"create": {"name": "rex"}},
+              "staff": {"create": {"name": "b"}}}
+    assert ask("createPerson", {"data": person}) == 200
+    toys = {"toys": {"create": [{"name": "ball"}]}}
+    assert ask("createPerson", {"data": {"name": "x", "pets": {"create": [{"name": "y"}, {"name": "z", **toys}]}}}) \
+        == ("/data/pets/create/1/toys/create/0", "FORBIDDEN")
+    def change(**operations):
+        return ask("updatePerson", {"where": {"name": "ann"}, "data": {"pets": operations}})
+    assert change(update={"where": {"name": "rex"}, "data": {}}) == ("/data/pets/update", "FORBIDDEN")
+    assert change(upsert={"where": {"name": "rex"}, "update": {}, "create": {"name": "q"}}) == ("/data/pets/upsert",
+        "FORBIDDEN")
+    assert change(delete={"name": "rex"}) == ("/data/pets/delete", "FORBIDDEN")
+    assert change(deleteMany={}) == ("/data/pets/deleteMany", "FORBIDDEN")
+    assert change(updateMany={"where": {}, "data": {}}) == ("/data/pets/updateMany", "FORBIDDEN")
+    assert change(connect={"name": "rex"}, set=[{"name": "rex"}]) == 200
+    home = {"where": {"name": "ann"}, "data": {"home": {"connectOrCreate": {"where": {"title": "hut"},
+        "create": {"title": "hut"}}}}}
+    assert ask("updatePerson", home) == ("/data/home/connectOrCreate", "FORBIDDEN")
+    assert ask("updatePerson", {"where": {"name": "ann"}, "data": {"home": {"delete": True}}}) == 200
+    assert rows(database, "Pet") == 1 and rows(database, "Place") == 0
+    assert ask("keeper", {"name": "k", "pets": {"create": {"name": "kit"}}}) == 200
+    assert ask("keeper", {"name": "l", "pets": {"create": {"name": "kat", **toys}}}) == (None, "FORBIDDEN")
+    assert rows(database, "Pet") == 2 and rows(database, "Place") == 1
+
+
+# -------------------------------------------------------------------------- trees
+
+
+def test_depth(do, fail, database):
+    data = {"name": "ann", "pets": {"create": [
+        {"name": "rex", "toys": {"create": [{"name": "ball", "parts": {"create": [{"name": "skin"}, {"name": "air"}]}}]}},
+        {"name": "tom", "toys": {"create": {"name": "mouse"}}}]}}
+    select = "{ name pets { name toys { name parts { name } } } }"
+    tree = do("createPerson", data=data, select=select)
+    assert tree == {"name": "ann", "pets": [
+        {"name": "rex", "toys": [{"name": "ball", "parts": [{"name": "skin"}, {"name": "air"}]}]},
+        {"name": "tom", "toys": [{"name": "mouse", "parts": []}]}]}
+    change = {"pets": {"update": {"where": {"name": "rex"}, "data": {"toys": {"update": {"where": {"name": "ball"}, "data": {
+        "name": "bowl", "parts": {"create": {"name": "lid"}, "disconnect": {"name": "air"},
+                                  "delete": {"name": "skin"}}}}}}}}}
+    tree = do("updatePerson", where={"name": "ann"}, data=change, select=select)
+    assert tree["pets"][0]["toys"] == [{"name": "bowl", "parts": [{"name": "lid"}]}]
+    broken = {"age": 9, "pets": {"update": {"where": {"name": "tom"}, "data": {"name": "tim", "toys": {"update": {
+        "where": {"name": "bowl"}, "data": {}}}}}}}
+    assert fail("updatePerson", where={"name": "ann"}, data=broken) \
+        == (3041, "/data/pets/update/data/toys/update/where/name", "NOT_CONNECTED")
+    assert database.one("""select age is null from "Person" """) and rows(database, "Pet") == 2
+    assert database.one("""select count(*) from "Pet" where name = 'tom'""") == 1
+
+
+def test_levels(do, database):
+    """Rows of one level go into their table together, whatever each of them gives."""
+    data = {"name": "ann", "pets": {"create": [
+        {"name": "a", "toys": {"create": [{"name": "a1", "parts": {"create": {"name": "a11"}}},
+                                          {"id": "own", "name": "a2"}]}},
+        {"name": "b"},
+        {"id": "01890a5d-ac96-774b-bcce-b302099a8057", "name": "c", "toys": {"create": [
+            {"id": "mine", "name": "c1", "parts": {"create": [{"name": "c11"}, {"name": "c12"}]}}, {"name": "c2"}]}}]}}
+    got = do("createPerson", data=data,
+             select="{ pets(orderBy: name_ASC) { name toys(orderBy: name_ASC) { name parts { name } } } }")
+    assert got == {"pets": [
+        {"name": "a", "toys": [{"name": "a1", "parts": [{"name": "a11"}]}, {"name": "a2", "parts": []}]},
+            {"name": "b", "toys": []},
+        {"name": "c", "toys": [{"name": "c1", "parts": [{"name": "c11"}, {"name": "c12"}]}, {"name": "c2", "parts": []}]}]}
+    tree = {"name": "r", "children": {"create": [{"name": str(i), "files": {"create": {"name": f"f{i}"}},
+                                                  "children": {"create": [
+        {"name": f"{i}.{j}", "children": {"create": {"name": f"{i}.{j}.x"}}} for j in range(3)]}} for i in range(3)]}}
+    do("createFolder", data=tree)
+    names = [row[0] for row in database.execute('select name from "Folder" order by id')]
+    assert names == ["r"] + [name for i in range(3) for name in [str(i)] + [n for j in range(3)
+        for n in (f"{i}.{j}", f"{i}.{j}.x")]]
+    assert do("folder", where={"name": "1.2"}, select="{ parent { name } children { name } }") \
+        == {"parent": {"name": "1"}, "children": [{"name": "1.2.x"}]}
+
+
+def test_order_of_the_operations(do):
+    """By kind, not as the client wrote them."""
+    do("createPerson", data={"name": "ann", "pets": {"create": [{"name": "rex"}]}})
+    do("createPerson", data={"name": "bob", "pets": {"create": [{"name": "tom",
+        "toys": {"create": [{"name": "a"}, {"name": "b"}]}}]}})
+    def toys(**operations):
+        return [toy["name"] for toy in do("updatePet", where={"name": "tom"}, data={"toys": operations},
+                                          select="{ toys { name } }")["toys"]]
+    assert toys(delete={"name": "c"}, create={"name": "c"}) == ["a", "b"]
+    assert toys(set=[{"name": "d"}, {"name": "a"}], create={"name": "d"}) == ["a", "d"]
+    assert toys(update={"where": {"name": "e"}, "data": {"name": "f"}}, create={"name": "e"}) == ["a", "d", "f"]
+    assert toys(disconnect={"name": "b"}, connect={"name": "b"}) == ["a", "d", "f"]
+    assert toys(deleteMany={"name_in": ["a", "f"]}, updateMany={"where": {"name": "d"}, "data": {"name": "a2"}}) == ["a2"]
+    assert toys(updateMany=[{"where": {"name": "a2"}, "data": {"name": "x"}},
+                            {"where": {"name": "x"}, "data": {"name": "y"}}]) == ["y"]
+    assert toys(set=[]) == []
+    assert toys(connectOrCreate=[{"where": {"name": "n"}, "create": {"name": "n"}}] * 2) == ["n"]
+
+
+def test_nothing_is_done_by_null_and_false(do):
+    do("createPerson", data={"name": "ann", "home": {"create": {"title": "hut"}}})
+    data = {"home": {"delete": False, "disconnect": False, "create": None}, "pets": {"create": None}, "staff": None,
+            "likes": {}}
+    assert do("updatePerson", where={"name": "ann"}, data=data, select="{ home { title } }") == {"home": {"title": "hut"}}
+
+
+def test_self_relations(do):
+    do("createPerson", data={"name": "ann", "boss": {"create": {"name": "eve"}},
+                             "staff": {"create": [{"name": "bob"}, {"name": "cid"}]}})
+    select = "{ name boss { name } staff { name } followers { name } following { name } }"
+    assert do("updatePerson", where={"name": "ann"}, data={"following": {"connect": [{"name": "bob"}]},
+                                                           "followers": {"connect": {"name": "cid"}}}, select=select) \
+        == {"name": "ann", "boss": {"name": "eve"}, "staff": [{"name": "bob"}, {"name": "cid"}],
+            "followers": [{"name": "cid"}], "following": [{"name": "bob"}]}
+    assert do("updatePerson", where={"name": "bob"}, data={"following": {"connect": {"name": "ann"}},
+                                                           "boss": {"disconnect": True}},
+              select=select) == {"name": "bob", "boss": None, "staff": [], "followers": [{"name": "ann"}],
+                                 "following": [{"name": "ann"}]}
+    got = do("updatePerson", where={"name": "ann"}, data={"followers": {"delete": {"name": "bob"}}}, select=select)
+    assert got["followers"] == [{"name": "cid"}] and got["following"] == [] and got["staff"] == [{"name": "cid"}]
+    assert do("updatePerson", where={"name": "ann"}, data={"boss": {"connect": {"name": "ann"}}},
+              select=select)["boss"]["name"] == "ann"
+
+
+def test_without_back_fields(do):
+    """The missing side is a list: nothing is stolen."""
+    do("createPlace", data={"title": "hut"})
+    for name in "ab":
+        got = do("createPerson", data={"name": name, "home": {"connect": {"title": "hut"}},
+                                       "likes": {"connect": {"title": "hut"}}},
+                 select="{ home { title } likes { title } }")
+        assert got == {"home": {"title": "hut"}, "likes": [{"title": "hut"}]}
+    assert do("person", where={"name": "a"}, select="{ home { title } }")["home"] == {"title": "hut"}
+    do("deletePlace", where={"title": "hut"})
+    assert do("person", where={"name": "a"}, select="{ home { title } likes { title } }") == {"home": None, "likes": []}
+
+
+def test_composite_keys(do, fail, database):
+    do("createBill", data={"id": "b", "lines": {"create": [{"no": 1, "text": "x"},
+                                                           {"no": 2, "marks": {"create": {"name": "m"}}}]}})
+    line = {"bill_no": {"bill": "b", "no": 1}}
+    assert do("updateLine", where=line, data={"text": "y", "marks": {"create": {"name": "n"}, "connect": {"name": "m"}}},
+              select="{ no text bill { id } marks { name } }") \
+        == {"no": 1, "text": "y", "bill": {"id": "b"}, "marks": [{"name": "m"}, {"name": "n"}]}
+    assert do("updateMark", where={"name": "m"}, data={"line": {"connect": {"bill_no": {"bill": "b", "no": 2}}}},
+              select="{ line { no } }") == {"line": {"no": 2}}
+    assert fail("updateMark", where={"name": "m"}, data={"line": {"connect": {"bill_no": {"bill": "b",
+        "no": 3}}}})[0] == 3039
+    assert do("updateLine", where=line, data={"marks": {"set": [{"name": "m"}]}},
+              select="{ marks { name } }") == {"marks": [{"name": "m"}]}
+    assert do("deleteLine", where=line, select="{ no marks { name } }") == {"no": 1, "marks": [{"name": "m"}]}
+    assert fail("deleteBill", where={"id": "b"}) == (3042, "/where", "REQUIRED_RELATION")
+    assert do("deleteManyLines") == {"count": 1} and do("deleteBill", where={"id": "b"}) == {"id": "b"}
+
+
+def test_both_sides_required(do, fail, database):
+    egg = do("createEgg", data={"chicken": {"create": {}}}, select="{ id chicken { id } }")
+    assert do("chicken", where={"id": egg["chicken"]["id"]}, select="{ egg { id } }")["egg"]["id"] == egg["id"]
+    assert do("createChicken", data={"egg": {"create": {}}}, select="{ egg { id } }")["egg"]["id"]
+    assert fail("deleteEgg", where={"id": egg["id"]})[0] == 3042
+    assert (rows(database, "Egg"), rows(database, "Chicken")) == (2, 2)
+
+
+def test_cascades(do, fail, database):
+    def tree(name, depth):
+        data = {"name": name, "files": {"create": {"name": f"f{name}"}}}
+        if depth:
+            data["children"] = {"create": [tree(name + "0", depth - 1), tree(name + "1", depth - 1)]}
+        return data
+    do("createFolder", data=tree("r", 3))
+    assert (rows(database, "Folder"), rows(database, "File")) == (15, 15)
+    assert do("deleteFolder", where={"name": "r00"}, select="{ name children { name } }") \
+        == {"name": "r00", "children": [{"name": "r000"}, {"name": "r001"}]}
+    assert (rows(database, "Folder"), rows(database, "File")) == (12, 12)
+    do("createPin", data={"file": {"connect": {"name": "fr1"}}})
+    assert fail("deleteFolder", where={"name": "r"}) == (3042, "/where", "REQUIRED_RELATION")
+    assert fail("deleteFile", where={"name": "fr1"})[0] == 3042
+    assert (rows(database, "Folder"), rows(database, "File")) == (12, 12)
+    do("deleteManyPins")
+    assert do("deleteManyFolders", where={"name": "r"}) == {"count": 1}
+    assert (rows(database, "Folder"), rows(database, "File")) == (0, 0)
+
+
+def test_upserts(do, database):
+    def put(**more):
+        return do("upsertPerson", where={"name": "ann"}, create={"name": "ann", "age": 1,
+            "staff": {"create": {"name": "new"}}},
+                  update={"age": {"increment": 1}, "staff": {"create": {"name": "more"}}}, select="{ age staff { name } }",
+                      **more)
+    assert put() == {"age": 1, "staff": [{"name": "new"}]}
+    assert put() == {"age": 2, "staff": [{"name": "new"}, {"name": "more"}]}
+    other = do("upsertPerson", where={"nick": "none"}, create={"name": "x"}, update={"name": "y"})
+    assert (other["name"], other["nick"]) == ("x", None)
+    assert do("upsertPerson", where={"name": "x"}, create={"name": "z"}, update={"name": "w"})["name"] == "w"
+    nested = {"pets": {"upsert": {"where": {"name": "rex"}, "create": {"name": "rex", "toys": {"create": {"name": "t1"}}},
+                                  "update": {"toys": {"create": {"name": "t2"}}}}}}
+    select = "{ pets { name toys { name } } }"
+    assert do("updatePerson", where={"name": "ann"}, data=nested, select=select)["pets"] == [{"name": "rex",
+        "toys": [{"name": "t1"}]}]
+    assert do("updatePerson", where={"name": "ann"}, data=nested, select=select)["pets"] \
+        == [{"name": "rex", "toys": [{"name": "t1"}, {"name": "t2"}]}]
+    assert rows(database, "Toy") == 2
+
+
+def test_the_key_of_the_where_may_change(do):
+    do("createPerson", data={"name": "ann", "nick": "a"})
+    assert do("updatePerson", where={"nick": "a"}, data={"nick": None})["name"] == "ann"
+    assert do("updatePerson", where={"name": "ann"}, data={"name": "bob"})["name"] == "bob"
+
+
+# -------------------------------------------------------------------------- sets, composites, references
+
+
+def test_in_sets(site, do):
+    results = site.inside.set(
+        ("createPerson", {"data": {"name": "ann", "pets": {"create": {"name": "rex"}}}, "select": "{ id pets { id } }"},
+         "ann"),
+        ("createPerson", {"data": {"name": "bob", "boss": {"connect": {"id": {"$ref": "ann.id"}}}},
+                          "select": "{ name boss { name } }"}),
+        ("updatePet", {"where": {"id": {"$ref": "ann.pets.0.id"}}, "data": {"owner": {"connect": {"name": "bob"}}},
+                       "select": "{ owner { name } }"}),
+        ("deleteManyPets", {})).results
+    assert results[1:] == [{"name": "bob", "boss": {"name": "ann"}}, {"owner": {"name": "bob"}}, {"count": 1}]
+    assert do("family", name="eve") == {"boss": {"id": do("person", where={"name": "eve"})["id"], "name": "eve"},
+                                        "junior": {"name": "junior", "boss": {"name": "eve"}}}
+
+
+def test_a_set_is_one_transaction(site, database):
+    answer = site.inside.set(("createPerson", {"data": {"name": "ann"}}),
+                             ("createPerson", {"data": {"name": "bob", "staff": {"connect": {"name": "nobody"}}}}))
+    assert (answer.json["prisma_code"], answer.json["path"]) == (3039, "/commands/1/args/data/staff/connect/name")
+    assert rows(database, "Person") == 0
+
+
+def test_one_round_trip(site, do):
+    """Whatever the depth. What was prepared for one tree serves the next of the same shape."""
+    text = harness.writ("explain", "-c", site.writ.file, "createPerson",
+                        '{"data": {"name": "a", "pets": {"create": [{"name": "x"}, {"name": "y"}]}}}').stdout
+    assert "1 round trip" in text
+    # begin, caller, keys, the person, both pets, answer, commit
+    assert len(re.findall(r"^ *\d+  --", text, re.M)) == 7, text
+
+
+def test_large_trees(do, database):
+    got = do("createPerson", data={"name": "ann", "staff": {"create": [{"name": f"s{i}", "age": i} for i in range(1000)]},
+                                   "pets": {"create": [{"name": f"pet{i}", "toys": {"create": [{"name": f"toy{i}"}]}}
+                                                       for i in range(100)]}}, select="{ name }")
+    assert got == {"name": "ann"}
+    assert (rows(database, "Person"), rows(database, "Pet"), rows(database, "Toy")) == (1001, 100, 100)
+    assert database.one("""select string_agg(name, ',' order by id) = string_agg(name, ',' order by age)
+                           from "Person" where age >= 0""")
+
+
+# -------------------------------------------------------------------------- inputs by chance
+
+
+FIELDS = {  # relation fields: model at the other end, list, the field that leads back
+    "Person": {"boss": ("Person", False, "staff"), "staff": ("Person", True, "boss"),
+               "following": ("Person", True, "followers"),
+               "followers": ("Person", True, "following"), "pets": ("Pet", True, "owner"), "home": ("Place", False, None),
+               "likes": ("Place", True, None)},
+    "Pet": {"owner": ("Person", False, "pets"), "toys": ("Toy", True, "pet")},
+    "Toy": {"pet": ("Pet", False, "toys"), "parts": ("Part", True, "toy")},
+    "Part": {"toy": ("Toy", False, "parts")},
+    "Place": {},
+    "Folder": {"parent": ("Folder", False, "children"), "children": ("Folder", True, "parent"),
+               "files": ("File", True, "folder")},
+    "File": {"folder": ("Folder", False, "files"), "pins": ("Pin", True, "file")},
+    "Pin": {"file": ("File", False, "pins")},
+}
+REQUIRED = {("Pet", "owner"), ("File", "folder"), ("Pin", "file")}
+
+
+class Chance:
+    """Inputs that the schema allows."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.made = 0
+
+    def name(self, model):
+        return {"title" if model == "Place" else "name": f"{model}{self.random.randrange(6)}"}
+
+    def where(self, model):
+        return {"id": f"{model}{self.random.randrange(6)}"} if model == "Pin" else self.name(model)
+
+    def data(self, model, back, create, depth):
+        data = {}
+        if create:
+            self.made += 1
+            data = self.name(model) if self.random.random() < 0.3 else {key: f"new{self.made}" for key in self.name(model)}
+            if model == "Pin":
+                data = {}
+        elif model == "Person" and self.random.random() < 0.5:
+            data = {"age": self.random.choice([1, None, {"increment": 1}]), "tags": {"push": "x"}}
+        for field, (there, is_list, its_back) in FIELDS[model].items():
+            required = (model, field) in REQUIRED
+            if field == back or (self.random.random() > 0.35 and not (required and create)):
+                continue
+            data[field] = self.operations(there, is_list, required, its_back, create, depth)
+        return data
+
+    def operations(self, there, is_list, required, back, create, depth):
+        kinds = ["create", "connect", "connectOrCreate"] + ["upsert"] * (not required or not create)
+        if not create:
+            kinds += ["update"] + ["delete", "disconnect"] * (is_list or not required) + ["set", "updateMany",
+                "deleteMany"] * is_list
+        if depth <= 0:
+            kinds = [kind for kind in kinds if kind in ("connect", "disconnect", "delete", "set",
+                                                        "deleteMany")] or ["connect"]
+        chosen = self.random.sample(kinds, min(len(kinds), self.random.randrange(1,
+            4))) if is_list else [self.random.choice(kinds)]
+        return {kind: self.operation(kind, there, is_list, back, create, depth - 1) for kind in chosen}
+
+    def operation(self, kind, there, is_list, back, create, depth):
+        def one():
+            new = self.data(there, back, True, depth) if kind in ("create", "connectOrCreate", "upsert") else None
+            old = self.data(there, back, False, depth) if kind in ("update", "upsert") else None
+            where = self.where(there)
+            if kind == "upsert":
+                return {"where": where, "update": old, "create": new} if is_list or create else {"update": old,
+                    "create": new}
+            if kind == "update":
+                return {"where": where, "data": old} if is_list else old
+            if kind in ("delete", "disconnect") and not is_list:
+                return True
+            if kind in ("updateMany", "deleteMany"):
+                some = {} if there in ("Pin", "Place") else {"name_in": [f"{there}1", f"{there}2"]}
+                return {"where": some, "data": {}} if kind == "updateMany" else some
+            return {"create": new, "connectOrCreate": {"where": where, "create": new}}.get(kind, where)
+        return [one() for _ in range(self.random.randrange(4))] if is_list else one()
+
+
+    def request(self, kinds):
+        model = self.random.choice(sorted(FIELDS))
+        kind = self.random.choice(kinds)
+        args = {"where": self.where(model)} if kind != "create" else {}
+        if kind in ("create", "update"):
+            args["data"] = self.data(model, None, kind == "create", 3)
+        if kind == "upsert":
+            args.update(update=self.data(model, None, False, 2), create=self.data(model, None, True, 2))
+        return kind + model, args
+
+
+def some_rows(do):
+    for i in range(7):
+        do("createPerson", data={"name": f"Person{i}", "likes": {"create": {"title": f"Place{i}"}}, "pets": {"create": {
+            "name": f"Pet{i}", "toys": {"create": {"name": f"Toy{i}", "parts": {"create": {"name": f"Part{i}"}}}}}}})
+        do("createFolder", data={"name": f"Folder{i}", "files": {"create": {"name": f"File{i}",
+            "pins": {"create": {"id": f"Pin{i}"}}}}})
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_by_chance(site, do, database, seed):
+    """Whatever compiles, PostgreSQL prepares; and what is refused is refused for a reason that we know."""
+    chance = Chance(seed)
+    some_rows(do)
+    codes = collections.Counter()
+    for _ in range(25):
+        command, args = chance.request(["create", "update", "upsert", "delete"])
+        answer = site.inside.command(command, args)
+        assert answer.status == 200 or answer.json.get("prisma_code") in (3010, 3039, 3041, 3042), (command, args,
+            answer.text)
+        codes[answer.status if answer.status == 200 else answer.json["prisma_code"]] += 1
+        assert strays(database) == 0
+    assert codes[200] >= 5
+
+
+# -------------------------------------------------------------------------- two at once
+
+
+def together(site, n, requests):
+    """n clients, each with its list of commands; all answers."""
+    barrier = threading.Barrier(n)
+
+    def one(client):
+        barrier.wait()
+        return [site.inside.command(name, args) for name, args in requests(client)]
+    with concurrent.futures.ThreadPoolExecutor(n) as pool:
+        return [answer for answers in pool.map(one, range(n)) for answer in answers]
+
+
+def all_well(answers):
+    assert [answer.text for answer in answers if answer.status != 200] == []
+
+
+def test_upserts_at_once(site, do, database):
+    def requests(client):
+        return [("upsertPerson", {"where": {"name": f"p{i}"}, "create": {"name": f"p{i}", "age": 1},
+                                  "update": {"age": {"increment": 1}}}) for i in range(20)]
+    all_well(together(site, 8, requests))
+    assert database.execute('select count(*), min(age), max(age) from "Person"') == [(20, 8, 8)]
+
+
+def test_connect_or_create_at_once(site, do, database):
+    def requests(client):
+        return [("createPerson", {"data": {"name": f"p{client}.{i}", "home": {"connectOrCreate": {
+            "where": {"title": f"t{i}"}, "create": {"title": f"t{i}"}}}, "likes": {"connectOrCreate": [
+                {"where": {"title": f"t{j}"}, "create": {"title": f"t{j}"}} for j in (i, i + 1)]}}}) for i in range(10)]
+    all_well(together(site, 8, requests))
+    assert rows(database, "Place") == 11 and rows(database, "_Likes") == 160
+
+
+def test_a_stranger_makes_the_row_first(site, do, database):
+    """A writer that knows nothing of our locks: the upsert waits for it, and is tried again."""
+    with database.connect(autocommit=False) as stranger:
+        stranger.execute("""insert into "Person" (id, name, "createdAt", "updatedAt") values ('s', 'ann', now(), now())""")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(site.inside.command, "upsertPerson",
+                                 {"where": {"name": "ann"}, "create": {"name": "ann"}, "update": {"age": 5}})
+            harness.wait_until(lambda: database.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
+                                                    "and datname = current_database()"), "the upsert waits")
+            stranger.commit()
+            assert (answer.result().result["id"], answer.result().result["age"]) == ("s", 5)
+
+
+def test_one_child_for_two_parents(site, do, database):
+    for i in range(4):
+        do("createPerson", data={"name": f"p{i}"})
+    do("createPerson", data={"name": "o", "pets": {"create": [{"name": f"pet{i}"} for i in range(10)]}})
+
+    def requests(client):
+        return [("updatePerson", {"where": {"name": f"p{client}"}, "data": {"pets": {"connect": {"name": f"pet{i}"}}}})
+                for i in range(10)]
+    all_well(together(site, 4, requests))
+    assert database.one('select count(*) from "Pet" join "Person" on owner = "Person".id') == 10
+
+
+def test_opposite_orders(site, do, database):
+    """No deadlock: rows are locked in one order, whatever the order of the input."""
+    for i in range(6):
+        do("createPerson", data={"name": f"p{i}", "age": 0, "pets": {"create": [{"name": f"{i}.{j}"} for j in range(3)]}})
+    mark = site.database.postgres.log_mark()
+
+    def requests(client):
+        order = range(6) if client % 2 else range(5, -1, -1)
+        follow = [{"name": f"p{i}"} for i in order]
+        return [("updatePerson", {"where": {"name": f"p{i}"}, "data": {
+            "age": {"increment": 1}, "following": {"set": follow}, "pets": {"update": [
+                {"where": {"name": f"{i}.{j}"}, "data": {"toys": {"create": {"name": f"{client}.{i}.{j}"}}}}
+                for j in (range(3) if client % 2 else (2, 1, 0))]}}}) for i in order]
+    all_well(together(site, 8, requests))
+    assert "deadlock" not in site.database.postgres.log_since(mark)
+    assert database.execute('select min(age), max(age) from "Person"') == [(8, 8)]
+    assert rows(database, "Toy") == 8 * 18
+
+
+def test_opposite_ways(site, do, database):
+    """One comes from the parent to its child, the other from the child to its parent."""
+    for i in range(4):
+        do("createPerson", data={"name": f"p{i}", "age": 0, "boss": {"create": {"name": f"b{i}", "age": 0}},
+                                 "pets": {"create": {"name": f"pet{i}"}}})
+    mark = site.database.postgres.log_mark()
+
+    def requests(client):
+        for i in [0, 1, 2, 3] * 5:
+            if client % 2:
+                yield "updatePet", {"where": {"name": f"pet{i}"}, "data": {"owner": {"update": {
+                    "age": {"increment": 1}, "boss": {"update": {"age": {"increment": 1}}}}}}}
+            else:
+                yield "updatePerson", {"where": {"name": f"b{i}"}, "data": {"age": {"increment": 1}, "staff": {
+                    "update": {"where": {"name": f"p{i}"}, "data": {"age": {"increment": 1}, "pets": {
+                        "updateMany": {"where": {}, "data": {"name": f"pet{i}"}}}}}}}}
+    all_well(together(site, 8, requests))
+    assert "deadlock" not in site.database.postgres.log_since(mark)
+    assert database.execute('select min(age), max(age) from "Person"') == [(40, 40)]
+
+
+def test_by_chance_at_once(site, do, database):
+    """Anything at all from many at the same time: everybody gets an answer that has to do with the request."""
+    some_rows(do)
+    mark = site.database.postgres.log_mark()
+    answers = together(site, 8, lambda client: [Chance(1000 + client).request(["update", "upsert", "delete"])
+                                                for client in range(client * 40, client * 40 + 40)])
+    codes = collections.Counter(answer.status if answer.status == 200 else (answer.json.get("prisma_code") or answer.code)
+                                for answer in answers)
+    assert "deadlock" not in site.database.postgres.log_since(mark)
+    assert set(codes) <= {200, 3010, 3011, 3039, 3041, 3042}, [a.text for a in answers if a.status != 200]
+    assert strays(database) == 0
