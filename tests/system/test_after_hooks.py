@@ -355,6 +355,33 @@ def test_keys_among_several_runners(database, hook):
 SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
+def test_put_off_while_the_one_ahead_comes_to_its_end(database, hook):
+    """One runner ends an item and has not committed it; another puts off the next of its key, which the first could not
+    see yet. Nobody else would make that due."""
+    database.execute("truncate writ.outbox")
+    (hook.folder / "received").write_text("")
+    database.execute("create function gate() returns trigger language plpgsql security definer as "
+                     "$$begin perform pg_advisory_xact_lock_shared(4711); return null; end$$; "
+                     "create trigger gate after delete on writ.outbox for each row execute function gate()")
+    ends = ("select count(*) from pg_stat_activity where usename = 'writ' and wait_event = 'advisory' "
+            "and datname = current_database()")
+    try:
+        with database.connect() as mine, Site(database, manifest(hook), runners=3, runner=FAST["runner"]) as site:
+            pet = site.client.command("plain_pet", {"name": "a"}).result["id"]
+            mine.execute("select pg_advisory_lock(4711)")
+            site.client.command("name_pet", {"id": pet, "name": "first"})
+            wait_until(lambda: database.one(ends), "an end that is not committed")
+            site.client.command("name_pet", {"id": pet, "name": "second"})
+            wait_until(lambda: database.one("select due > created from writ.outbox where payload like '%second%'"),
+                       "another runner to put it off")
+            mine.execute("select pg_advisory_unlock(4711)")
+            hook.wait("/named", 2)
+            empty(database)
+    finally:
+        database.execute("drop trigger gate on writ.outbox; drop function gate()")
+    assert [request.json["args"]["name"] for request in hook.received("/named")] == ["first", "second"]
+
+
 def test_signed_and_keys_rotated(database, hook, monkeypatch):
     more = "secrets: [$env.NEW_SECRET, $env.OLD_SECRET], config: { a: 1 }"
     text = manifest(hook).replace("told: { url", f"told: {{ {more}, url")
