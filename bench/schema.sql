@@ -15,3 +15,4 @@ create table item (
   name text,
   n int
 );
+create table blocked (name text primary key);

@@ -26,7 +26,7 @@ def postgres(synchronous_commit="off", **settings):
 def database(cluster, install):
     """install: schema writ too, by `writ install`. All systems log in as the same role, which owns nothing."""
     made = harness.Database(cluster, "bench", (BENCH / "schema.sql").read_text(), install)
-    made.execute(f"grant select, insert on app_user, audit, item to {harness.LOGIN_ROLE}")
+    made.execute(f"grant select, insert on app_user, audit, item, blocked to {harness.LOGIN_ROLE}")
     return made
 
 

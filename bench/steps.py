@@ -40,8 +40,8 @@ def measure_one(name, stack, database, seconds, tag):
     (path, body), header, rows = STEPS[name]
     path, body = replayed(name, path, body)
     measure.reset(database)
+    database.execute("truncate writ.idempotency, writ.outbox")
     if name == "replay":
-        database.execute("truncate writ.idempotency")
         answer = stack.nginx.client.post(path, body, {"Idempotency-Key": "always-the-same"})
         if answer.status != 200:
             raise measure.Wrong(f"{name}: {answer}")
@@ -82,9 +82,12 @@ def bench(chosen):
         for number in range(chosen.rounds):
             turn = number % len(names)
             for name in names[turn:] + names[:turn]:
-                if number == 0:
-                    measure_one(name, site, database, 1, "warm")  # every worker connects and prepares
-                found[name].append(measure_one(name, site, database, chosen.seconds, f"r{number}"))
+                try:
+                    if number == 0:
+                        measure_one(name, site, database, 1, "warm")  # every worker connects and prepares
+                    found[name].append(measure_one(name, site, database, chosen.seconds, f"r{number}"))
+                except measure.Wrong as wrong:
+                    raise measure.Wrong(f"{name}: {wrong}") from None
         show(found)
 
 

@@ -5,6 +5,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct command_set;
 struct config;
@@ -13,9 +14,12 @@ struct invocation;
 struct manifest;
 
 /* What the command line said. Strings are argv's. */
+enum { SCHEMAS_MAX = 32 };
 struct options {
   const char *config_file;
-  const char *conninfo, *datasource;      /* install */
+  const char *conninfo, *datasource;      /* install, schema */
+  const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
+  size_t nschemas;
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
   const char *role, *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
@@ -25,7 +29,8 @@ struct options {
   const char *all_dead;                   /* jobs: of this hook; NULL: by id */
   const char *const *operands;            /* jobs: what to do, and ids */
   int noperands;
-  const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input */
+  const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input. schema: what
+                                           * to do, the file */
 };
 
 /* Exit codes: 0 done, 1 refused or wrong, 2 the command line. */
@@ -34,6 +39,7 @@ int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
+int cli_schema(void *mem, const struct options *o);
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
-  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON };
+  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
 enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
@@ -35,6 +35,9 @@ static const struct subcommand subcommands[] = {
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
      "look at after-hooks that wait or failed for good, try them again or drop them"},
+    {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA),
+     "schema ddl|apply|introspect|check [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [FILE]",
+     "print or create the tables of a data model, write one from tables, hold one against them"},
 };
 
 static const struct option long_options[] = {
@@ -47,6 +50,7 @@ static const struct option long_options[] = {
     {"grant", required_argument, NULL, OPT_GRANT},    {"dead", no_argument, NULL, OPT_DEAD},
     {"all-dead", required_argument, NULL, OPT_ALL_DEAD}, {"json", no_argument, NULL, OPT_JSON},
     {"idempotency-key", required_argument, NULL, OPT_KEY},
+    {"schema", required_argument, NULL, OPT_SCHEMA},
     {0}};
 
 static void print_help(FILE *out) {
@@ -58,12 +62,13 @@ static void print_help(FILE *out) {
                "      --offline            check: do not ask the database\n"
                "      --print              check: print all settings that are in effect, with their meaning\n"
                "      --keys               check: print the names of all settings\n"
-               "      --conninfo CONNINFO  install: connect as the owner of the database\n"
-               "      --datasource NAME    install: only this one (the first, with --conninfo); jobs: this one (the first)\n"
+               "      --conninfo CONNINFO  install, schema: connect as the owner of the database\n"
+               "      --datasource NAME    install: only this one (the first, with --conninfo); jobs, schema: this one (the first)\n"
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
                "      --json               jobs list, jobs show: as JSON\n"
+               "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
@@ -77,6 +82,12 @@ static void print_help(FILE *out) {
 static int usage_error(void) {
   fprintf(stderr, "writ: see writ --help\n");
   return 2;
+}
+
+static bool add_schema(struct options *o, const char *name) {
+  if (o->nschemas == SCHEMAS_MAX) return false;
+  o->schemas[o->nschemas++] = name;
+  return true;
 }
 
 static bool set_option(struct options *o, int option, const char *value) {
@@ -97,6 +108,7 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_OFFLINE: o->offline = true; return true;
   case OPT_PRINT: o->print = true; return true;
   case OPT_KEYS: o->keys = true; return true;
+  case OPT_SCHEMA: return add_schema(o, value);
   default: return false;
   }
 }

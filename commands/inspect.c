@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/problems.h"
 #include "base/str.h"
+#include "commands/config.h"
+#include "model/check.h"
 
 #include <string.h>
 
@@ -68,6 +70,20 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
                                           engine->config->datasources[datasource].name, f.results[0].text);
 }
 
+static void check_model(struct engine *engine, struct problems *p, void *mem) {
+  const struct manifest *m = engine->manifest;
+  struct conn *conn = engine->sources[m->model_datasource].conn;
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  const struct db_tables *tables;
+  struct err e;
+  bool fresh;
+
+  err_init(&e, mem);
+  if (!conn_open(conn, &w, &fresh, &e) || !model_tables(conn, mem, m->model, &tables, &w, &e))
+    problems_add(p, m->model->file, 0, "%s", e.log_detail ? e.log_detail : e.message);
+  else model_check(m->model, tables, p);
+}
+
 void engine_check(struct engine *engine, struct problems *p) {
   const struct manifest *m = engine->manifest;
   void *mem = talloc_new(engine);
@@ -93,6 +109,7 @@ void engine_check(struct engine *engine, struct problems *p) {
     else
       problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
   }
+  if (m->model) check_model(engine, p, mem);
   log_set_level(engine->config->log_level);
   talloc_free(mem);
 }

@@ -156,6 +156,13 @@ static enum next wait_a_while(struct run *r, size_t datasource) {
   return busy ? conflict(r) : next;
 }
 
+/* Whoever replays holds the key too, for a moment: a row that is there is the answer, whoever has the lock. That there is none
+ * says nothing: the first run may not have ended. */
+static enum next key_is_busy(struct run *r, size_t datasource) {
+  enum next next = read_row(r, datasource);
+  return next == NEXT_AGAIN ? wait_a_while(r, datasource) : next;
+}
+
 /* ---- a lost COMMIT ---- */
 
 static void pause_ms(int ms) {
@@ -212,7 +219,7 @@ enum next keyed_judge(struct run *r, size_t datasource, const struct plan *plan,
   if (f->state == TXN_UNKNOWN) return resolve(r, datasource);
   /* These were answered before the connection was lost, if it was. */
   if (++r->keyed.rounds > ROUNDS && (at == k->lock || at == k->find || at == k->store)) return conflict(r);
-  if (at == k->lock && err_is_own(r->e, "IDEMPOTENCY_BUSY")) return wait_a_while(r, datasource);
+  if (at == k->lock && err_is_own(r->e, "IDEMPOTENCY_BUSY")) return key_is_busy(r, datasource);
   if (at == k->find && err_is_own(r->e, "IDEMPOTENCY_FOUND")) return read_row(r, datasource);
   if (at == k->store && strcmp(r->e->sqlstate, "23505") == 0) return read_row(r, datasource);
   if (f->was_lost) return NEXT_OTHER;

@@ -149,15 +149,12 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "roles", "constraints", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "schema", "roles", "constraints", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
     const char *key = root->json.keys[i];
-    if (strcmp(key, "schema") == 0)
-      manifest_wrong(r, root->key_lines[i], key,
-                     "is not supported by this version of writ; remove it and write sql: commands");
-    else if (!manifest_is_in(key, keys))
+    if (!manifest_is_in(key, keys))
       manifest_wrong_key(r, root->key_lines[i], "manifest", key, keys);
   }
   if (!version)
@@ -172,6 +169,7 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
 
   if (!manifest_need_mapping(r, "manifest", root, "specVersion: 1, commands: ...")) return;
   check_top(r, root);
+  if ((part = yaml_get(root, "schema"))) manifest_read_schema(r, part);
   if ((part = yaml_get(root, "roles"))) read_roles(r, part); /* before the commands: their allow: names them */
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
   part = yaml_get(root, "commands");

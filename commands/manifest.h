@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct config;
+struct datamodel;
 struct json;
 struct problems;
 
@@ -143,6 +144,8 @@ struct manifest {
   size_t nconstraints;
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
+  const struct datamodel *model; /* NULL: there is no schema: */
+  size_t model_datasource; /* index into config.datasources */
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };

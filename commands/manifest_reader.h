@@ -83,6 +83,9 @@ bool manifest_permission_uses(const struct command *c, const char *name);
 /* Gives each an id among the commands: the last thing that is done. */
 void manifest_add_permissions(struct manifest_reader *r);
 
+/* manifest_schema.c: schema:, and the data model that it names. */
+void manifest_read_schema(struct manifest_reader *r, const struct yaml *node);
+
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
  * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */
 void composite_link(struct manifest_reader *r);

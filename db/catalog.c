@@ -206,6 +206,17 @@ bool catalog_version(struct conn *c, int *version, const struct wait *w, struct 
   return true;
 }
 
+bool catalog_value(struct conn *c, const void *mem, const char *sql, int nparams, const char *const *params, char **value,
+                   const struct wait *w, struct err *e) {
+  PGresult *r = NULL;
+
+  *value = NULL;
+  if (!conn_ask(c, sql, nparams, params, &r, w, e)) return false;
+  if (PQntuples(r) && !PQgetisnull(r, 0, 0)) *value = arena_strdup(mem, PQgetvalue(r, 0, 0));
+  PQclear(r);
+  return true;
+}
+
 /* The operator's errands: blocking, on a connection of their own. */
 
 static PGconn *connect_plain(const char *conninfo, struct err *e) {

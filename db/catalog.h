@@ -49,6 +49,9 @@ bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, s
 /* writ.version() of the database; 0: schema writ is not there, or out of this login's reach. */
 bool catalog_version(struct conn *c, int *version, const struct wait *w, struct err *e)
     __attribute__((warn_unused_result));
+/* One text value by one query with parameters (text format), on an open connection; *value NULL: no row, or NULL. */
+bool catalog_value(struct conn *c, const void *mem, const char *sql, int nparams, const char *const *params, char **value,
+                   const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 /* Runs a script (several statements, one transaction) as `writ install` does, on a connection of its own. */
 bool catalog_run_script(const char *conninfo, const char *const *scripts, size_t n, struct err *e)
     __attribute__((warn_unused_result));

@@ -286,6 +286,18 @@ def test_many_at_once(site, database):
     assert notes(database) == 10 and database.one("select count(*) from writ.idempotency") == 10
 
 
+def test_replays_of_one_key_do_not_wait_for_each_other(database):
+    with harness.Site(database, MANIFEST, workers=4, idempotency_wait_ms=1, waiting_workers=1) as site:
+        first = site.client.command("add", {"text": "again"}, headers=keyed("storm"))
+
+        def work():
+            return [site.client.command("add", {"text": "again"}, headers=keyed("storm")) for _ in range(100)]
+
+        for later in [Later(work) for _ in range(6)]:
+            assert {(answer.status, answer.body) for answer in later.get()} == {(200, first.body)}
+    assert notes(database) == 1
+
+
 def test_waiting_is_bounded(database):
     with harness.Site(database, MANIFEST, workers=4, idempotency_wait_ms=100, waiting_workers=1) as site:
         first = Later(site.client.command, "add_slowly", {"text": "slow", "seconds": 3}, headers=keyed("k"))

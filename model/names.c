@@ -1,0 +1,260 @@
+/* English plurals, and the names that the API makes of models and fields.
+ *
+ * The plural follows D. M. Conway's "An Algorithmic Approach to English Pluralization" (1998), as the inflector did that
+ * Prisma 1 used, so that its documents find their fields: Todo, todoes; Child, children. docs/datamodel.md has the table. */
+#include "model/names.h"
+
+#include "base/arena.h"
+#include "base/problems.h"
+#include "base/str.h"
+#include "model/model.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- plurals ---- */
+
+/* The first ending that fits decides. Longer ones stand before shorter ones. */
+static const struct ending {
+  const char *one, *many;
+} endings[] = {
+    /* the same word: it then gets es after s, else s, as a list needs a name of its own */
+    {"fish", "fish"}, {"sheep", "sheep"}, {"deer", "deer"}, {"series", "series"}, {"species", "species"},
+    {"news", "news"}, {"measles", "measles"}, {"pox", "pox"}, {"ois", "ois"}, {"itis", "itis"},
+    /* irregular */
+    {"child", "children"}, {"person", "people"}, {"human", "humans"}, {"german", "germans"}, {"roman", "romans"},
+    {"man", "men"}, {"mouse", "mice"}, {"louse", "lice"}, {"goose", "geese"}, {"tooth", "teeth"}, {"foot", "feet"},
+    {"money", "monies"}, {"genus", "genera"}, {"mythos", "mythoi"},
+    {"quiz", "quizzes"}, {"soliloquy", "soliloquies"}, {"genie", "genies"},
+    /* Latin and Greek */
+    {"codex", "codices"}, {"criterion", "criteria"}, {"phenomenon", "phenomena"}, {"alumnus", "alumni"}, {"locus", "loci"},
+    {"nucleus", "nuclei"}, {"stimulus", "stimuli"}, {"bacterium", "bacteria"}, {"datum", "data"}, {"erratum", "errata"},
+    {"stratum", "strata"}, {"addendum", "addenda"}, {"alga", "algae"}, {"alumna", "alumnae"}, {"vertebra", "vertebrae"},
+    /* f and fe */
+    {"life", "lives"}, {"knife", "knives"}, {"wife", "wives"}, {"leaf", "leaves"}, {"loaf", "loaves"}, {"thief", "thieves"},
+    {"half", "halves"}, {"shelf", "shelves"}, {"self", "selves"}, {"calf", "calves"}, {"elf", "elves"}, {"wolf", "wolves"},
+    {"scarf", "scarves"}, {"wharf", "wharves"},
+    /* o: a few take only s */
+    {"photo", "photos"}, {"piano", "pianos"}, {"solo", "solos"}, {"logo", "logos"}, {"macro", "macros"}, {"disco", "discos"},
+    {"casino", "casinos"}, {"ghetto", "ghettos"}, {"dynamo", "dynamos"}, {"commando", "commandos"},
+    {"armadillo", "armadillos"},
+    {"ditto", "dittos"}, {"embryo", "embryos"}, {"fiasco", "fiascos"}, {"inferno", "infernos"}, {"jumbo", "jumbos"},
+    {"manifesto", "manifestos"}, {"quarto", "quartos"}, {"rhino", "rhinos"}, {"stylo", "stylos"}, {"tempo", "tempos"},
+    {"alto", "altos"}, {"soprano", "sopranos"}, {"lingo", "lingos"}, {"guano", "guanos"}, {"lumbago", "lumbagos"},
+    {"ao", "aos"}, {"eo", "eos"}, {"io", "ios"}, {"oo", "oos"}, {"uo", "uos"},
+    /* the rest by sound */
+    {"ay", "ays"}, {"ey", "eys"}, {"iy", "iys"}, {"oy", "oys"}, {"uy", "uys"},
+    {"ss", "sses"}, {"sis", "ses"}, {"xis", "xes"}, {"bus", "buses"}, {"tus", "tuses"}, {"us", "uses"}, {"as", "ases"},
+    {"ch", "ches"}, {"sh", "shes"}, {"x", "xes"}, {"zz", "zzes"},
+};
+
+/* Endings that need a letter before them: y alone is a name, Y. */
+static const struct ending late_endings[] = {{"y", "ies"}, {"o", "oes"}};
+
+static bool ends_in(const char *word, const char *end) {
+  size_t n = strlen(word), m = strlen(end);
+
+  return n >= m && strcasecmp(word + n - m, end) == 0;
+}
+
+/* word without end, and another end in its place; the first letter of the end keeps its case. */
+static const char *change_end(const void *mem, const char *word, const char *end, const char *other) {
+  size_t stem = strlen(word) - strlen(end);
+  char *changed = arena_printf(mem, "%.*s%s", (int)stem, word, other);
+
+  if (isupper((unsigned char)word[stem]) && *other) changed[stem] = (char)toupper((unsigned char)*other);
+  return changed;
+}
+
+const char *name_plural(const void *mem, const char *word) {
+  const char *plural = NULL;
+  size_t i;
+
+  for (i = 0; !plural && i < sizeof endings / sizeof *endings; i++)
+    if (ends_in(word, endings[i].one)) plural = change_end(mem, word, endings[i].one, endings[i].many);
+  for (i = 0; !plural && i < sizeof late_endings / sizeof *late_endings; i++)
+    if (word[1] && ends_in(word, late_endings[i].one) && islower((unsigned char)word[strlen(word) - 1]))
+      plural = change_end(mem, word, late_endings[i].one, late_endings[i].many);
+  if (plural && strcmp(plural, word) != 0) return plural;
+  return arena_printf(mem, "%s%s", word, ends_in(word, "s") ? "es" : "s");
+}
+
+/* What ends like a plural and is none, or ends in more than an s. */
+static const struct ending single_endings[] = {
+    {"news", "news"}, {"series", "series"}, {"species", "species"}, {"movies", "movie"}, {"cookies", "cookie"},
+    {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"quizzes", "quiz"},
+    {"indices", "index"},
+    {"vertices", "vertex"}, {"matrices", "matrix"}, {"statuses", "status"}, {"buses", "bus"}, {"viruses", "virus"},
+    {"bonuses", "bonus"}, {"campuses", "campus"}, {"aliases", "alias"}, {"atlases", "atlas"},
+    {"ies", "y"}, {"sses", "ss"}, {"ches", "ch"}, {"shes", "sh"}, {"xes", "x"}, {"zzes", "zz"},
+    {"oes", "o"}, {"ss", "ss"}, {"us", "us"}, {"is", "is"}, {"s", ""},
+};
+
+/* Irregular words first: those of the table that do not end in s. */
+const char *name_singular(const void *mem, const char *word) {
+  size_t i;
+
+  for (i = 0; i < sizeof endings / sizeof *endings; i++)
+    if ((!ends_in(endings[i].many, "s") || strstr(endings[i].many, "ves")) && ends_in(word, endings[i].many))
+      return change_end(mem, word, endings[i].many, endings[i].one);
+  for (i = 0; i < sizeof single_endings / sizeof *single_endings; i++)
+    if (ends_in(word, single_endings[i].one) && (word[1] || *single_endings[i].many)) /* s alone is a word */
+      return change_end(mem, word, single_endings[i].one, single_endings[i].many);
+  return arena_strdup(mem, word);
+}
+
+/* ---- names of the API ---- */
+
+const char *name_lower_first(const void *mem, const char *name) {
+  char *copy = arena_strdup(mem, name);
+
+  copy[0] = (char)tolower((unsigned char)copy[0]);
+  return copy;
+}
+
+const char *name_upper_first(const void *mem, const char *name) {
+  char *copy = arena_strdup(mem, name);
+
+  copy[0] = (char)toupper((unsigned char)copy[0]);
+  return copy;
+}
+
+bool name_is_valid(const char *name) {
+  if (!*name || isdigit((unsigned char)*name) || str_starts(name, "__")) return false;
+  return name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+}
+
+static bool is_in(const char *name, const char *const *list) {
+  for (; *list; list++)
+    if (strcmp(name, *list) == 0) return true;
+  return false;
+}
+
+bool name_is_reserved_type(const char *name) {
+  static const char *const reserved[] = {
+      "ID", "String", "Int", "BigInt", "Float", "Decimal", "Boolean", "DateTime", "Json", "UUID", "Long",
+      "Query", "Mutation", "Subscription", "PageInfo", "BatchPayload", "Node", "MutationType", NULL};
+
+  return is_in(name, reserved);
+}
+
+bool name_is_reserved_field(const char *name) {
+  static const char *const reserved[] = {"AND", "OR", "NOT", NULL};
+
+  return is_in(name, reserved);
+}
+
+bool name_is_made_for(const char *name, const char *model) {
+  static const char *const before_input[] = {"Create", "Update", "Upsert", "Where", "ScalarWhere", "OrderBy",
+                                             "Subscription", NULL};
+  static const char *const whole[] = {"Connection", "Edge", "PreviousValues", "SubscriptionPayload", NULL};
+  const char *rest = name + strlen(model);
+
+  if (str_starts(name, "Aggregate")) return strcmp(name + strlen("Aggregate"), model) == 0;
+  if (!str_starts(name, model)) return false;
+  if (is_in(rest, whole)) return true;
+  if (!ends_in(rest, "Input")) return false;
+  for (const char *const *word = before_input; *word; word++)
+    if (str_starts(rest, *word)) return true;
+  return false;
+}
+
+bool name_is_filter_of(const char *name, const char *field) {
+  static const char *const suffixes[] = {
+      "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with",
+      "_not_starts_with",
+      "_ends_with", "_not_ends_with", "_some", "_every", "_none", NULL};
+
+  return str_starts(name, field) && is_in(name + strlen(field), suffixes);
+}
+
+void name_model(const void *mem, struct model *m) {
+  m->plural = name_plural(mem, m->name);
+  m->query.one = name_lower_first(mem, m->name);
+  m->query.many = name_lower_first(mem, m->plural);
+  m->query.connection = arena_printf(mem, "%sConnection", m->query.many);
+  m->mutation.create = arena_printf(mem, "create%s", m->name);
+  m->mutation.update = arena_printf(mem, "update%s", m->name);
+  m->mutation.upsert = arena_printf(mem, "upsert%s", m->name);
+  m->mutation.delete = arena_printf(mem, "delete%s", m->name);
+  m->mutation.update_many = arena_printf(mem, "updateMany%s", m->plural);
+  m->mutation.delete_many = arena_printf(mem, "deleteMany%s", m->plural);
+}
+
+/* ---- clashes ---- */
+
+enum { API_NAMES = 9 };
+
+struct api_name {
+  const char *name;
+  const struct model *model;
+};
+
+static void list_names(const struct model *m, struct api_name *out) {
+  const char *names[API_NAMES] = {m->query.one,       m->query.many,      m->query.connection,     m->mutation.create,
+                                  m->mutation.update, m->mutation.upsert, m->mutation.delete,      m->mutation.update_many,
+                                  m->mutation.delete_many};
+
+  for (size_t i = 0; i < API_NAMES; i++) out[i] = (struct api_name){names[i], m};
+}
+
+static int by_name(const void *one, const void *other) {
+  const struct api_name *a = one, *b = other;
+  int order = strcmp(a->name, b->name);
+
+  return order ? order : (a->model->line > b->model->line) - (a->model->line < b->model->line);
+}
+
+static void check_api(const struct datamodel *d, struct problems *p) {
+  size_t n = d->nmodels * API_NAMES;
+  struct api_name *names = arena_array(p->mem, struct api_name, n + 1);
+
+  for (size_t i = 0; i < d->nmodels; i++) list_names(&d->models[i], names + i * API_NAMES);
+  qsort(names, n, sizeof *names, by_name);
+  for (size_t i = 1; i < n; i++) {
+    const struct model *a = names[i - 1].model, *b = names[i].model;
+
+    if (strcmp(names[i - 1].name, names[i].name) == 0)
+      problems_add(p, d->file, b->line,
+                   "%s and %s (line %d) would both make %s in the API; give one of the types another name, its table keeps its own "
+                   "with @db(name:)", b->name, a->name, a->line, names[i].name);
+  }
+  talloc_free(names);
+}
+
+bool name_models_clash(const struct model *a, const struct model *b) {
+  struct api_name of_a[API_NAMES], of_b[API_NAMES];
+
+  list_names(a, of_a);
+  list_names(b, of_b);
+  for (size_t i = 0; i < API_NAMES; i++)
+    for (size_t j = 0; j < API_NAMES; j++)
+      if (strcmp(of_a[i].name, of_b[j].name) == 0) return true;
+  return name_is_made_for(a->name, b->name) || name_is_made_for(b->name, a->name);
+}
+
+static void check_made(const struct datamodel *d, const char *name, int line, struct problems *p) {
+  for (size_t i = 0; i < d->nmodels; i++)
+    if (name_is_made_for(name, d->models[i].name))
+      problems_add(p, d->file, line, "%s is the name of a type that the API makes for %s (line %d); take another one, the "
+                   "database keeps its own with @db(name:)", name, d->models[i].name, d->models[i].line);
+}
+
+static void check_fields(const struct datamodel *d, const struct model *m, struct problems *p) {
+  for (size_t i = 0; i < m->nfields; i++)
+    for (size_t j = 0; j < m->nfields; j++)
+      if (i != j && name_is_filter_of(m->fields[i].name, m->fields[j].name))
+        problems_add(p, d->file, m->fields[i].line, "%s.%s is also a filter of the field %s; take another name, the column "
+                     "keeps its own with @db(name:)", m->name, m->fields[i].name, m->fields[j].name);
+}
+
+void names_check(const struct datamodel *d, struct problems *p) {
+  check_api(d, p);
+  for (size_t i = 0; i < d->nmodels; i++) {
+    check_made(d, d->models[i].name, d->models[i].line, p);
+    check_fields(d, &d->models[i], p);
+  }
+  for (size_t i = 0; i < d->nenums; i++) check_made(d, d->enums[i].name, d->enums[i].line, p);
+}
