@@ -81,6 +81,12 @@ def hook():
         yield server
 
 
+@pytest.fixture(scope="module")
+def proxy(postgres):
+    with harness.Proxy(postgres) as proxy:
+        yield proxy
+
+
 @pytest.fixture
 def site(database, hook):
     database.execute("truncate writ.outbox")
@@ -180,6 +186,46 @@ def test_once_for_a_key(site, database, hook):
     assert len(hook.received("/told")) == 1 and len(hook.received("/sure")) == 1
     (request,) = hook.received("/told")
     assert request.json["result"] == answers[0].result
+
+
+def test_of_a_keyed_handler(site, database, hook):
+    """Items and key are one transaction: where the key cannot be kept nobody is told, and where it is nobody is told again."""
+    hook.answer("/outside", body='{"result": {"id": 1}}')
+    key = {"Idempotency-Key": "handled"}
+    database.execute("alter table writ.idempotency add constraint full_up check (key <> 'handled') not valid")
+    try:
+        assert site.client.command("outside", {"name": "a"}, headers=key).status == 500
+        assert rows(database) == 0
+    finally:
+        database.execute("alter table writ.idempotency drop constraint full_up")
+    answers = [site.client.command("outside", {"name": "a"}, headers=key) for _ in range(2)]
+    assert answers[0].status == 200 and answers[1].body == answers[0].body
+    assert [answer.header("idempotent-replay") for answer in answers] == [None, "true"]
+    empty(database)
+    assert len(hook.received("/went")) == 1 and len(hook.received("/outside")) == 2
+
+
+@pytest.mark.parametrize("command", ["outside", "sure"])
+def test_keyed_and_the_commit_is_lost(site, database, hook, proxy, command):
+    """It came through, and its answer did not: told once, by the runners where it was to be told before the answer."""
+    hook.answer("/outside", body='{"result": {"id": 1}}')
+    path = {"outside": "/went", "sure": "/sure"}[command]
+    database.execute("truncate writ.idempotency")
+    with Site(database, manifest(hook), workers=1, datasources={
+            "default": {"conninfo": proxy.conninfo(database.name), "prepared": False}}) as cut:
+        assert cut.client.command(command, {"name": "a"}, headers={"Idempotency-Key": "warm"}).status == 200
+        hook.wait(path)
+        cut.client.command("plain_pet", {"name": "a"}, headers={"Prefer": "tx=rollback"})  # the last word is ROLLBACK now
+        proxy.ask("rule", way="to_client", match="COMMIT", action="cut")
+        answer = cut.client.command(command, {"name": "a"}, headers={"Idempotency-Key": "cut"})
+        proxy.ask("clear")
+        assert answer.status == 200 and answer.header("idempotent-replay") is None
+        assert answer.header("writ-after") == ("pending" if command == "sure" else None)
+        hook.wait(path, 2)
+        empty(database)
+        again = cut.client.command(command, {"name": "a"}, headers={"Idempotency-Key": "cut"})
+        assert again.body == answer.body and again.header("idempotent-replay") == "true"
+    assert len(hook.received(path)) == 2
 
 
 def test_old_keys_are_cleaned_away(site, database):
