@@ -57,20 +57,23 @@ static const char lock_sql[] =
     "select q.id, q.hook, q.key from writ.outbox q where q.hook = h.hook and q.dead is null and q.due <= now() "
     "order by q.due limit h.n for update skip locked) o limit $3::integer) x";
 
+/* A round brings so many bytes of payloads, or one item: what is larger than PostgreSQL's largest text could never be claimed. */
+#define ROUND_BYTES "16000000"
+
 /* $1: owner, $2: lease in ms, $3: hooks whose dead letters let pass. An item that is not the first of its key is put off
  * until that has had its end (QUEUE_NEXT). What is ahead is locked for that: its end then comes after, and sees what waits
  * for it; where it cannot be locked, its end may just be under way, and is looked for again soon. The hour is for what no
  * statement of ours sees, a row that somebody deleted. An item whose transaction was late, so that a later one is under way
  * already, looks again when that one's lease ends. */
 static const char claim_sql[] =
-    "with c as (select o.id, o.hook, o.key, o.key is not null and exists ("
+    "with c as (select o.id, o.hook, o.key, octet_length(o.payload) as bytes, o.key is not null and exists ("
     "select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id + 0 < o.id and a.dead is null) as behind, "
     "o.key is not null and o.hook <> all ($3::text[]) and exists ("
     "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null) as behind_dead, "
     "(select l.due from writ.outbox l where l.hook = o.hook and l.key = o.key and l.key is not null and l.dead is null "
     "and l.owner is not null and l.due > now() and l.id <> o.id limit 1) as other "
     "from writ.outbox o where o.id = any (current_setting('writ.claimed')::bigint[])), "
-    "w as (select *, behind or behind_dead as waits from c), "
+    "w as (select *, behind or behind_dead as waits, sum(bytes) over (order by id) - bytes as ahead from c), "
     "s as (select w.id from w cross join lateral (select a.id from writ.outbox a where a.hook = w.hook and a.key = w.key "
     "and a.id + 0 < w.id and a.dead is null order by a.id + 0 limit 1 for share skip locked) l where w.behind), "
     "d as (select w.id from w cross join lateral (select a.id from writ.outbox a where a.hook = w.hook and a.key = w.key "
@@ -80,7 +83,8 @@ static const char claim_sql[] =
     "else clock_timestamp() + interval '100 ms' end "
     "from w where (w.waits or w.other is not null) and o.id = w.id), "
     "t as (update writ.outbox o set held = false, owner = $1::uuid, "
-    "due = clock_timestamp() + $2::integer * interval '1 ms' from w where not w.waits and w.other is null and o.id = w.id "
+    "due = clock_timestamp() + $2::integer * interval '1 ms' from w "
+    "where not w.waits and w.other is null and w.ahead < " ROUND_BYTES " and o.id = w.id "
     "returning o.id, o.hook, o.payload, o.mutation, o.attempts) "
     "select json_build_array((select count(*) from c), (select coalesce(json_agg("
     "json_build_array(id::text, hook, payload, mutation, attempts) order by id), '[]') from t))::text";

@@ -567,6 +567,18 @@ def test_two_runners_do_not_claim_the_same(database, hook):
     assert len(ids) == 300 and len(set(ids)) == 300
 
 
+def test_large_payloads_come_in_several_rounds(database, hook):
+    """All at once they could be more than PostgreSQL can put into one value: then none would ever come."""
+    database.execute("truncate writ.outbox")
+    database.execute("insert into writ.outbox (mutation, hook, payload) select gen_random_uuid(), 'add_pet.told', "
+                     "'{\"x\": \"' || repeat('x', 9000000) || '\"}' from generate_series(1, 3)")
+    leased = "select count(owner), count(distinct owner) from writ.outbox"
+    hook.answer("/told", seconds=3)
+    with Site(database, manifest(hook), **FAST):
+        wait_until(lambda: database.execute(leased) == [(3, 2)], "a claim of two and one of one")
+    database.execute("truncate writ.outbox")
+
+
 def test_sync(site, database, hook):
     answer = site.client.command("sure", {"name": "a"})
     assert answer.status == 200 and answer.header("writ-after") is None
