@@ -30,6 +30,7 @@ struct err {
   const char *command;    /* the command that the request named */
   const char *path;       /* JSON pointer (RFC 6901) into the request body */
   const char *argument;
+  int prisma_code;        /* of a model's command: the number that Prisma 1 gave it; 0: none */
   unsigned input_line, input_column; /* in a GraphQL text, from 1, counting characters; 0: does not apply */
   int committed;          /* execute_command_set: commands done before it; -1: does not apply */
   const char *file;       /* where in our code */

@@ -4,8 +4,10 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "commands/config.h"
+#include "commands/nested.h"
 #include "commands/outbox.h"
 #include "commands/param.h"
+#include "commands/query.h"
 
 #include <string.h>
 
@@ -67,7 +69,8 @@ static void place(void *mem, const struct command_set *set, size_t entry, const 
   e->path = argument_path(mem, set, entry, argument);
 }
 
-/* What the caller knows a node's argument by: a composite's member has it from one of the composite's, or from the manifest. */
+/* What the caller knows a node's argument by: a composite's member has it from one of the composite's, or from the
+ * manifest. */
 static const char *callers_argument(const struct node *node, const char *argument) {
   const struct command *c = node->command;
 
@@ -79,6 +82,15 @@ static const char *callers_argument(const struct node *node, const char *argumen
 
 void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e) {
   place(mem, set, node->entry, callers_argument(node, argument), e);
+}
+
+void compile_place_at(void *mem, const struct command_set *set, const struct node *node, const char *path, struct err *e) {
+  size_t len = strcspn(path + 1, "/");
+  const char *argument = callers_argument(node, arena_strndup(mem, path + 1, len)), *rest = path + 1 + len;
+
+  place(mem, set, node->entry, argument, e);
+  /* Where a composite puts it together of other things, the caller knows no more than its own argument. */
+  if (argument && node->direct) e->path = arena_printf(mem, "%s%s", e->path, rest);
 }
 
 void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument,
@@ -111,6 +123,7 @@ static enum presence presence(const struct expr *result, const struct shape *sha
   size_t n = result->npath;
 
   if (!n) return CERTAIN;
+  if (result->node->command->model) return MAYBE;
   if (result->node->command->kind == COMMAND_HANDLER) return MAYBE; /* it answers what it likes */
   switch (shape->returns) {
   case RETURNS_ONE: return !has_column(&shape->d, path[0]) ? ABSENT : n == 1 ? CERTAIN : MAYBE;
@@ -129,9 +142,10 @@ struct references {
   bool ok;
 };
 
-static void add_step(struct compiler *k, struct plan *plan, struct step step) {
+size_t compile_step(struct compiler *k, struct plan *plan, struct step step) {
   arena_grow(k->mem, plan->steps, plan->n);
-  plan->steps[plan->n++] = step;
+  plan->steps[plan->n] = step;
+  return plan->n++;
 }
 
 static struct statement own_statement(struct compiler *k, uint32_t id, const char *sql) {
@@ -183,13 +197,13 @@ static void check_reference(const struct expr *result, void *data) {
   params = arena_array(r->k->mem, const char *, 2);
   params[0] = param_place(r->k->mem, result);
   params[1] = arena_printf(r->k->mem, "There is no value at %s.", dotted(r->k->mem, result));
-  add_step(r->k, r->plan, (struct step){.statement = reference_statement(r->k, result), .params = params,
+  compile_step(r->k, r->plan, (struct step){.statement = reference_statement(r->k, result), .params = params,
                                         .nparams = 2, .gives = GIVES_NOTHING, .member = (unsigned)r->owner,
                                         .purpose = arena_printf(r->k->mem, "%s is there", dotted(r->k->mem, result))});
 }
 
-static bool check_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner,
-                             const struct command **fault, struct err *e) {
+bool compile_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner,
+                        const struct command **fault, struct err *e) {
   struct references r = {.k = k, .plan = plan, .owner = owner, .fault = fault, .e = e, .ok = true};
 
   expr_each_result(x, check_reference, &r);
@@ -227,7 +241,7 @@ static bool bind_params(struct compiler *k, const struct command_set *set, const
     size_t index, checks = plan->n;
     const struct expr *value = argument_value(k, node, c->sql.names[i], &index);
 
-    if (!check_references(k, value, plan, owner, fault, e) ||
+    if (!compile_references(k, value, plan, owner, fault, e) ||
         !param_encode(k->mem, value, shape->d.params[i], &mode, &params[i], e)) {
       compile_place(k->mem, set, node, c->args[index].name, e);
       return e->argument ? name_argument(e, e->command, e->argument) : name_argument(e, c->name, c->args[index].name);
@@ -280,6 +294,27 @@ static bool check_types(struct compiler *k, const struct command_set *set, size_
   return true;
 }
 
+/* A command of a model: each argument may refer to earlier results anywhere in it. */
+static bool compile_model(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
+                          const struct command **fault, struct err *e) {
+  struct node *node = set->nodes[owner];
+  const struct command *c = node->command;
+
+  for (size_t i = 0; i < c->nargs; i++) {
+    size_t checks = plan->n;
+    bool ok = !node->args[i] || compile_references(k, node->args[i], plan, owner, fault, e);
+
+    for (; checks < plan->n; checks++) plan->steps[checks].argument = c->args[i].name;
+    if (ok) continue;
+    compile_place(k->mem, set, node, c->args[i].name, e);
+    return false;
+  }
+  if (c->kind == COMMAND_MUTATION ? nested_compile(k, set, owner, plan, e) : query_compile(k, set, owner, plan, e)) return true;
+  if (e->path) compile_place_at(k->mem, set, node, e->path, e);
+  else compile_place(k->mem, set, node, NULL, e);
+  return false;
+}
+
 static bool compile_node(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
                          const struct command **fault, struct err *e) {
   struct node *node = set->nodes[owner];
@@ -290,6 +325,7 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
   unsigned nparams = (unsigned)c->sql.nnames;
 
   *fault = c;
+  if (c->model) return compile_model(k, set, owner, plan, fault, e);
   if (!shape->d.ok) {
     out_of_order(c, shape, e);
     compile_place(k->mem, set, node, NULL, e);
@@ -300,7 +336,7 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
   if (!bind_params(k, set, node, owner, plan, key, params, fault, e)) return false;
   if (node->slot) params[nparams++] = arena_printf(k->mem, "writ.s%u", node->slot);
   node->step = plan->n;
-  add_step(k, plan, (struct step){.statement = statement_for(k, c, key), .params = params, .nparams = nparams,
+  compile_step(k, plan, (struct step){.statement = statement_for(k, c, key), .params = params, .nparams = nparams,
                                   .gives = wrap_gives(c, shape, node->slot != 0), .as_login = c->permission.as_login, .member = (unsigned)owner,
                                   .purpose = c->name});
   return true;
@@ -314,7 +350,7 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
 
   entry->result_step = SIZE_MAX;
   if (is_spliced(entry->result)) return true;
-  if (!check_references(k, entry->result, plan, owner, fault, e)) {
+  if (!compile_references(k, entry->result, plan, owner, fault, e)) {
     compile_place(k->mem, set, set->nodes[owner], NULL, e);
     return false;
   }
@@ -325,7 +361,7 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
                            k->config->max_result_bytes);
   if (entry->slot) params[3] = arena_printf(k->mem, "writ.s%u", entry->slot);
   entry->result_step = plan->n;
-  add_step(k, plan, (struct step){.statement = entry->slot ? own_statement(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
+  compile_step(k, plan, (struct step){.statement = entry->slot ? own_statement(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
                                                            : own_statement(k, KEY_BUILD, wrap_build_sql),
                                   .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT,
                                   .member = (unsigned)owner,
@@ -364,11 +400,29 @@ static bool compile_nodes(struct compiler *k, struct command_set *set, size_t fi
   return true;
 }
 
+/* Queries alone: one snapshot for all of them. A permission may lock rows, or call a function that writes: with one it is no
+ * transaction that only reads. What is in the plan already belongs to a key or a mutex: they write, and must see what was
+ * committed while they waited. */
+static void read_only(const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
+  size_t queries = 0;
+
+  for (size_t i = first_node; i < end_node; i++) {
+    bool is_query = set->nodes[i]->command->kind == COMMAND_QUERY;
+
+    if (!is_query && set->nodes[i]->phase == PHASE_WRITE) return;
+    queries += is_query;
+  }
+  if (!queries || plan->n) return;
+  plan->read_only = queries == end_node - first_node;
+  if (plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
+}
+
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) {
   size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
 
   give_slots(set, first, end, k->keep);
+  read_only(set, first_node, end_node, plan);
   *fault = NULL;
   for (size_t i = first; i < end; i++)
     if (!check_types(k, set, i, fault, e) || !check_kept(k, set, i, e)) return false;
@@ -380,5 +434,6 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
   }
   if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
   outbox_compile(k, set, first, end, plan);
+  for (size_t i = 0; i < plan->n; i++) plan->read_only = plan->read_only && !plan->steps[i].as_login;
   return true;
 }

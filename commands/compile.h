@@ -28,4 +28,12 @@ void compile_place(void *mem, const struct command_set *set, const struct node *
 /* The same for a use; argument: of its command. */
 void compile_place_use(void *mem, const struct command_set *set, const struct use *use, const char *argument, struct err *e);
 
+/* The same, of a place inside the node's arguments: a JSON pointer, /data/cities/create/0. */
+void compile_place_at(void *mem, const struct command_set *set, const struct node *node, const char *path, struct err *e);
+/* Adds the steps that refuse unless what an argument refers to is there. owner: the node's index. */
+bool compile_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner, const struct command **fault,
+                        struct err *e) __attribute__((warn_unused_result));
+/* Adds a step; gives its index. */
+size_t compile_step(struct compiler *k, struct plan *plan, struct step step);
+
 #endif

@@ -121,3 +121,44 @@ void expr_each_result(const struct expr *x, void (*visit)(const struct expr *, v
   if (x->kind == EXPR_RESULT) visit(x, data);
   for (size_t i = 0; i < x->n; i++) expr_each_result(&x->items[i], visit, data);
 }
+
+/* Whether literal or not. */
+
+const struct expr *node_argument(const struct node *node, const char *name) {
+  for (size_t i = 0; i < node->command->nargs; i++)
+    if (strcmp(node->command->args[i].name, name) == 0) return node->args[i];
+  return NULL;
+}
+
+enum json_kind expr_kind(const struct expr *x, bool *is_result) {
+  *is_result = x->kind == EXPR_RESULT;
+  switch (x->kind) {
+  case EXPR_LITERAL: return x->literal->kind;
+  case EXPR_RESULT: return JSON_STRING;
+  default: return x->kind == EXPR_ARRAY ? JSON_ARRAY : JSON_OBJECT;
+  }
+}
+
+bool expr_is_null(const struct expr *x) { return !x || (x->kind == EXPR_LITERAL && x->literal->kind == JSON_NULL); }
+
+size_t expr_len(const struct expr *x) {
+  if (x->kind != EXPR_LITERAL) return x->n;
+  return x->literal->kind == JSON_ARRAY || x->literal->kind == JSON_OBJECT ? x->literal->len : 0;
+}
+
+const char *expr_key(const struct expr *x, size_t i) { return x->kind == EXPR_LITERAL ? x->literal->keys[i] : x->keys[i]; }
+
+const struct expr *expr_item(void *mem, const struct expr *x, size_t i) {
+  struct expr *item;
+
+  if (x->kind != EXPR_LITERAL) return &x->items[i];
+  item = arena_new(mem, struct expr);
+  *item = (struct expr){.kind = EXPR_LITERAL, .was_result = x->was_result, .literal = &x->literal->items[i]};
+  return item;
+}
+
+const struct expr *expr_member(void *mem, const struct expr *object, const char *key) {
+  for (size_t i = 0; i < expr_len(object); i++)
+    if (strcmp(expr_key(object, i), key) == 0) return expr_item(mem, object, i);
+  return NULL;
+}

@@ -76,7 +76,7 @@ static void read_roles(struct manifest_reader *r, const struct yaml *node) {
   }
 }
 
-static struct draft *add_draft(struct manifest_reader *r, const char *name, int line) {
+struct draft *manifest_add_draft(struct manifest_reader *r, const char *name, int line) {
   struct manifest *m = r->manifest;
   struct command *c = arena_new(r->mem, struct command);
   struct draft *d = &r->drafts[r->ndrafts++];
@@ -92,11 +92,12 @@ static struct draft *add_draft(struct manifest_reader *r, const char *name, int 
 /* node NULL: there is no commands: */
 static void read_commands(struct manifest_reader *r, const struct yaml *node) {
   size_t n = node && manifest_need_mapping(r, "commands", node, "name: { sql: ... }") ? node->json.len : 0;
+  size_t room = NBUILT_IN + n + manifest_models_room(r->manifest->model);
 
-  r->manifest->commands = arena_array(r->mem, const struct command *, NBUILT_IN + n);
-  r->drafts = arena_array(r->mem, struct draft, NBUILT_IN + n);
-  for (size_t i = 0; i < NBUILT_IN; i++) add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
-  for (size_t i = 0; i < n; i++) manifest_read_command(r, add_draft(r, node->json.keys[i], node->key_lines[i]), &node->nodes[i]);
+  r->manifest->commands = arena_array(r->mem, const struct command *, room);
+  r->drafts = arena_array(r->mem, struct draft, room);
+  for (size_t i = 0; i < NBUILT_IN; i++) manifest_add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
+  for (size_t i = 0; i < n; i++) manifest_read_command(r, manifest_add_draft(r, node->json.keys[i], node->key_lines[i]), &node->nodes[i]);
 }
 
 /* ---- names ---- */
@@ -149,13 +150,12 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "schema", "roles", "constraints", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
     const char *key = root->json.keys[i];
-    if (!manifest_is_in(key, keys))
-      manifest_wrong_key(r, root->key_lines[i], "manifest", key, keys);
+    if (!manifest_is_in(key, keys)) manifest_wrong_key(r, root->key_lines[i], "manifest", key, keys);
   }
   if (!version)
     manifest_wrong(r, 1, "specVersion", "is missing; write specVersion: 1");
@@ -173,8 +173,9 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   if ((part = yaml_get(root, "roles"))) read_roles(r, part); /* before the commands: their allow: names them */
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
   part = yaml_get(root, "commands");
-  if (!part) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
+  if (!part && !r->manifest->model) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
+  manifest_read_models(r, yaml_get(root, "models"));
   index_commands(r->mem, r->manifest);
   composite_link(r);
   manifest_add_permissions(r);

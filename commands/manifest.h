@@ -14,6 +14,7 @@
 struct config;
 struct datamodel;
 struct json;
+struct model;
 struct problems;
 
 enum command_kind {
@@ -21,11 +22,26 @@ enum command_kind {
   COMMAND_CHECK,
   COMMAND_COMPOSITE,
   COMMAND_HANDLER,    /* a program: http: or module: */
+  COMMAND_MUTATION,   /* of a model: createUser */
+  COMMAND_QUERY,      /* of a model: user, users */
   COMMAND_PERMISSION, /* of another command, as COMMAND_VERSION: cannot be called */
   COMMAND_VERSION,
   COMMAND_TRANSACTIONAL_SET,
   COMMAND_EXECUTE_SET,
 };
+/* What a model's command does. */
+enum operation {
+  OPERATION_CREATE,
+  OPERATION_UPDATE,
+  OPERATION_UPSERT,
+  OPERATION_DELETE,
+  OPERATION_UPDATE_MANY,
+  OPERATION_DELETE_MANY,
+  OPERATION_ONE,        /* QUERY: the node of a unique where, or null */
+  OPERATION_MANY,       /* QUERY: a list */
+  OPERATION_CONNECTION, /* QUERY: a list with edges, pageInfo and aggregate */
+};
+
 enum returns { RETURNS_DEFAULT, RETURNS_ONE, RETURNS_OPTIONAL, RETURNS_MANY, RETURNS_COUNT, RETURNS_NONE };
 
 /* An application's own error: of a check, or in place of a violated constraint (then code and message are always
@@ -124,6 +140,8 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct model *model;    /* MUTATION, QUERY */
+  enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
   size_t nmutexes;
   bool needs_key;               /* a request that names it must have an Idempotency-Key */
@@ -138,7 +156,7 @@ struct role_map {
 
 struct manifest {
   const char *file;
-  const struct command **commands; /* in file order, the built-in sets first */
+  const struct command **commands; /* the built-in sets, those of the file in its order, those of models, permissions */
   size_t ncommands;
   struct constraint_error *constraints;
   size_t nconstraints;

@@ -23,7 +23,7 @@ static void read_description(struct manifest_reader *r, struct draft *d, const s
   d->command->description = manifest_text(r, d->command->name, "description", value);
 }
 
-static void read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+void manifest_read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
   struct command *c = d->command;
   const char **roles;
 
@@ -300,7 +300,7 @@ static const struct command_key {
     {"check", OF_CHECK, NULL},
     {"commands", OF_COMPOSITE, NULL},
     {"description", OF_ALL, read_description},
-    {"allow", OF_ALL, read_allow},
+    {"allow", OF_ALL, manifest_read_allow},
     {"datasource", OF_ALL, read_datasource},
     {"args", OF_ALL, read_args},
     {"returns", OF_SQL, read_returns},

@@ -8,6 +8,7 @@
 
 struct command;
 struct config;
+struct datamodel;
 struct manifest;
 struct own_error;
 struct problems;
@@ -85,6 +86,16 @@ void manifest_add_permissions(struct manifest_reader *r);
 
 /* manifest_schema.c: schema:, and the data model that it names. */
 void manifest_read_schema(struct manifest_reader *r, const struct yaml *node);
+
+/* manifest_models.c: models:, who may do what with which model; node NULL: there is none. Adds the commands of all models of
+ * the data model, with manifest_add_command; there is room for manifest_models_room of them. */
+void manifest_read_models(struct manifest_reader *r, const struct yaml *node);
+size_t manifest_models_room(const struct datamodel *d);
+/* manifest.c: a command of this name, of the next id. */
+struct draft *manifest_add_draft(struct manifest_reader *r, const char *name, int line);
+
+/* manifest_command.c: a list of roles. */
+void manifest_read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value);
 
 /* Reads `commands:` and `result:` of every composite, once all commands are known and can be found by name, and checks
  * what holds between commands: members exist and get the arguments they need, references, cycles, one datasource. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+enum { PRISMA_TOO_MANY_NODES = 2041 };
 enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by half */
 
 struct compiler transaction_compiler(struct run *r) {
@@ -71,12 +72,14 @@ static void own_argument_error(struct run *r, const char *argument) {
 
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
-  const char *argument = failed_argument(node, plan, f);
+  const char *argument = failed_argument(node, plan, f), *path = node ? plan->steps[f->failed_step].path : NULL;
 
   own_argument_error(r, argument);
+  if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
   if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
-  if (node) compile_place(r->mem, r->set, node, argument, r->e);
+  if (node && path) compile_place_at(r->mem, r->set, node, path, r->e);
+  else if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
 }
 

@@ -90,10 +90,21 @@ struct command_set {
   size_t outbox_sync;           /* so many of those */
 };
 
+/* The value of an argument; NULL: not given. The command has one of that name. */
+const struct expr *node_argument(const struct node *node, const char *name);
+
 const struct expr *expr_literal(void *mem, const struct json *value);
 const struct expr *expr_result(void *mem, struct node *node, const char *const *path, size_t npath);
 /* The value at path in an expression, or NULL: it cannot be there. mem: for a longer path. */
 const struct expr *expr_at(void *mem, const struct expr *expr, const char *const *path, size_t npath);
+/* An array or object, literal or not: its kind, elements, and names. kind: JSON_NULL.. of a literal; of what has references in it
+ * JSON_ARRAY or JSON_OBJECT; *is_result: a reference itself, whose kind is not known (JSON_STRING then). */
+enum json_kind expr_kind(const struct expr *x, bool *is_result);
+bool expr_is_null(const struct expr *x); /* or not there: NULL */
+size_t expr_len(const struct expr *x);
+const char *expr_key(const struct expr *x, size_t i);
+const struct expr *expr_item(void *mem, const struct expr *x, size_t i);
+const struct expr *expr_member(void *mem, const struct expr *object, const char *key); /* or NULL */
 /* Takes about the bytes that the value has as JSON from *left; false: that is not enough. */
 bool json_spend(const struct json *value, size_t *left);
 bool expr_spend(const struct expr *expr, size_t *left);

@@ -7,6 +7,9 @@
 
 enum { WAYS = 4, SETS = (STATEMENT_SLOTS - STATEMENT_FIXED) / WAYS };
 
+/* A key may be the statement's own text, which a client can make long: PostgreSQL keeps a plan of each, many times its size. */
+enum { LONG_KEY = 8 * 1024 };
+
 struct variant {
   unsigned char *key; /* owns: the sql too */
   size_t len;
@@ -31,10 +34,11 @@ void variants_clear(struct variants *v) {
     }
 }
 
-/* FNV-1a, 32 bit. */
+/* FNV-1a, 32 bit. Long ones have one set for all of them. */
 static struct variant *set_of(struct variants *v, const unsigned char *key, size_t len) {
   uint32_t hash = 2166136261u;
 
+  if (len > LONG_KEY) return v->items[0];
   for (size_t i = 0; i < len; i++) hash = (hash ^ key[i]) * 16777619u;
   return v->items[hash % SETS];
 }

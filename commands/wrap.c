@@ -31,6 +31,9 @@ static void put_number(struct str *s, const char *text, unsigned n) {
     else str_char(s, *text);
 }
 
+void wrap_put_take(struct str *s, unsigned n) { put_number(s, TAKE_TEXT("@"), n); }
+void wrap_put_build(struct str *s, unsigned n) { put_number(s, WRAP_BUILD("@"), n); }
+
 static const char *declared_type(const struct command *c, const char *name) {
   for (size_t i = 0; i < c->nargs; i++)
     if (strcmp(c->args[i].name, name) == 0) return c->args[i].type;
@@ -50,15 +53,15 @@ static void put_param(struct str *s, const struct command *c, const struct shape
     str_printf(s, "($%u::%s)", i + 1, declared);
   } else if (mode == PARAM_TAKE) {
     str_char(s, '(');
-    put_number(s, TAKE_TEXT("@"), i + 1);
+    wrap_put_take(s, i + 1);
     str_printf(s, "::%s)", declared ? declared : type->name);
   } else if (type->kind == TYPE_JSON) {
     str_add(s, "(nullif("); /* null alone is NULL, as it is in a request */
-    put_number(s, WRAP_BUILD("@"), i + 1);
+    wrap_put_build(s, i + 1);
     str_printf(s, ", 'null')::%s)", type->name);
   } else {
     str_add(s, "((select x from json_to_record(json_build_object('x', ");
-    put_number(s, WRAP_BUILD("@"), i + 1);
+    wrap_put_build(s, i + 1);
     str_printf(s, "::json)) as t(x %s))::%s)", type->name, declared ? declared : type->name);
   }
 }

@@ -33,6 +33,9 @@ char *wrap_command(const void *mem, const struct command *c, const struct shape 
 /* What that statement gives. */
 enum gives wrap_gives(const struct command *c, const struct shape *shape, bool captured);
 
+/* The expressions that read $n: of PARAM_TAKE, text; of PARAM_BUILD, JSON as text. */
+void wrap_put_take(struct str *s, unsigned n);
+void wrap_put_build(struct str *s, unsigned n);
 /* The JSON text made of the pieces in $n (commands/param.c). A short request can refer to a long result many times: what
  * they bring has a bound (16 MB, REFERENCE_BYTES of tree.h), looked at while they come; a window in their order would first
  * have them all. */

@@ -38,7 +38,7 @@ struct pipe {
 /* Slots of the statements that every flight has; settings take one for each of their forms. */
 enum fixed {
   FIXED_BEGIN,
-  FIXED_SETTINGS = FIXED_BEGIN + 4,
+  FIXED_SETTINGS = FIXED_BEGIN + 8,
   FIXED_COMMIT = FIXED_SETTINGS + 6,
   FIXED_IMMEDIATE,
   FIXED_ROLLBACK,
@@ -46,11 +46,11 @@ enum fixed {
   FIXED_DURABLE,
 };
 
-static const char *const begins[] = {
-    [ISOLATION_DEFAULT] = "begin",
-    [ISOLATION_READ_COMMITTED] = "begin isolation level read committed",
-    [ISOLATION_REPEATABLE_READ] = "begin isolation level repeatable read",
-    [ISOLATION_SERIALIZABLE] = "begin isolation level serializable",
+static const char *const begins[][2] = {
+    [ISOLATION_DEFAULT] = {"begin", "begin read only"},
+    [ISOLATION_READ_COMMITTED] = {"begin isolation level read committed", "begin isolation level read committed read only"},
+    [ISOLATION_REPEATABLE_READ] = {"begin isolation level repeatable read", "begin isolation level repeatable read read only"},
+    [ISOLATION_SERIALIZABLE] = {"begin isolation level serializable", "begin isolation level serializable read only"},
 };
 
 /* The caller is known to SQL by settings local to the transaction. The role comes last: what stands before it runs as the
@@ -79,7 +79,7 @@ static enum timeouts timeouts_of(const struct plan *p) {
 static bool begins_as_login(const struct plan *p) { return p->n && p->steps[0].as_login; }
 static bool sets_role(const struct plan *p) { return p->role && !begins_as_login(p); }
 
-const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation]; }
+const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation][p->read_only]; }
 const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][sets_role(p)]; }
 const char *plan_role_sql(void) { return "select set_config('role', $1, true)"; }
 
@@ -164,7 +164,7 @@ static void put_settings(struct pipe *p, const struct wait *w) {
 static void put_plan(struct pipe *p, const struct wait *w) {
   const struct plan *plan = p->plan;
 
-  put_fixed(p, ITEM_RUN, FIXED_BEGIN + plan->isolation, plan_begin_sql(plan), NULL, 0);
+  put_fixed(p, ITEM_RUN, FIXED_BEGIN + 2 * plan->isolation + plan->read_only, plan_begin_sql(plan), NULL, 0);
   put_settings(p, w);
   if (plan->durable) put_fixed(p, ITEM_RUN, FIXED_DURABLE, plan_durable_sql(), NULL, 0);
   for (size_t i = 0; i < plan->n; i++) {

@@ -27,11 +27,13 @@ struct step {
   bool as_login;       /* run as the login role, not the mapped one: writ's own tables */
   unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list; MEMBER_NONE: nobody's */
   const char *argument; /* of the member's command, which this step is about; NULL: none */
+  const char *path;    /* the same as a place within the arguments: JSON pointer, /data/cities/create/0; NULL: none */
   const char *purpose; /* for people: "add_user", "reference user.id is there" */
 };
 
 struct plan {
   enum isolation isolation;
+  bool read_only;      /* BEGIN ... READ ONLY */
   bool dry_run;        /* SET CONSTRAINTS ALL IMMEDIATE, then ROLLBACK */
   bool durable;        /* COMMIT waits for the disk, also where the database's default is not to */
   const char *role;    /* SET LOCAL ROLE; NULL: the login role */

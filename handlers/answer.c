@@ -49,6 +49,7 @@ void answer_error(struct answer *answer, const struct err *e, const char *reques
   str_json(s, err_title(e->status));
   str_printf(s, ",\"status\":%d,\"code\":", e->status);
   str_json(s, err_name(e));
+  if (e->prisma_code) number_member(s, "prisma_code", e->prisma_code);
   text_member(s, "detail", e->message);
   text_member(s, "command", e->command);
   number_member(s, "index", e->index);

@@ -486,8 +486,11 @@ class Writ(Server):
 
     name = "writ"
 
-    def __init__(self, database, manifest, as_root=False, **settings):
+    def __init__(self, database, manifest, as_root=False, files=None, **settings):
+        """files: others in the same folder, as {name: text}."""
         super().__init__()
+        for name, text in (files or {}).items():
+            (self.folder / name).write_text(text)
         self.as_root = as_root
         self.file = self.folder / "writ.yaml"
         self.settings = settings_for(database, self.folder, **settings)

@@ -382,10 +382,11 @@ static void test_refused(void **state) {
       {"commands: {}\nspecVersion: '1'\n", {"2: specVersion: must be 1"}},
       {"specVersion: 1\nschema: x\ncommands: {}\n", {"2: schema: must be a mapping"}},
       {"specVersion: 1\nschema: { fiel: x }\ncommands: {}\n", {"2: schema: unknown key fiel; did you mean file?", "2: schema: file: is missing"}},
+      {"specVersion: 1\nmodels: {}\ncommands: {}\n", {"2: models: needs schema:"}},
       {"specVersion: 1\ncommand: {}\n",
        {"2: manifest: unknown key command; did you mean commands?", "0: commands: is missing"}},
       {"specVersion: 1\ncommands: {}\nfoo: 1\n",
-       {"3: manifest: unknown key foo; there are: specVersion, schema, roles, constraints, commands"}},
+       {"3: manifest: unknown key foo; there are: specVersion, schema, models, roles, constraints, commands"}},
       /* roles and constraints */
       {"specVersion: 1\ncommands: {}\nroles:\n", {"3: roles: must be a mapping"}},
       {"specVersion: 1\ncommands: {}\nroles: {}\n", {"3: roles: is empty"}},

@@ -77,12 +77,36 @@ static void a_text_in_hand_outlives_its_place(void **state) {
   talloc_free(mem);
 }
 
+/* A client can make statements long: few of those are kept. */
+static void few_long_ones_are_kept(void **state) {
+  enum { BYTES = 10000, N = 100 };
+  void *mem = talloc_new(NULL), *request = talloc_new(mem);
+  struct variants *v = variants_new(mem);
+  char *key = talloc_zero_array(mem, char, BYTES);
+  struct statement found;
+  size_t kept = 0;
+  (void)state;
+
+  for (int i = 0; i < N; i++) {
+    key[BYTES - 1] = (char)i;
+    variants_add(v, request, key, BYTES, arena_strdup(request, "select 1"));
+    assert_true(variants_find(v, key, BYTES, &found));
+  }
+  for (int i = 0; i < N; i++) {
+    key[BYTES - 1] = (char)i;
+    kept += variants_find(v, key, BYTES, &found);
+  }
+  assert_int_equal(kept, 4);
+  talloc_free(mem);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_what_was_added),
       cmocka_unit_test(stays_bounded_and_keeps_what_is_used),
       cmocka_unit_test(a_slot_taken_over_has_another_generation),
       cmocka_unit_test(a_text_in_hand_outlives_its_place),
+      cmocka_unit_test(few_long_ones_are_kept),
   };
 
   arena_init();

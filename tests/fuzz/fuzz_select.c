@@ -1,0 +1,153 @@
+/* Fuzz target: arguments of queries over a data model, compiled. Whatever comes, it is refused as the caller's mistake
+ * with its place, or becomes a statement that is one statement: quotes and parentheses are closed, nothing of the input
+ * stands outside of quotes, and it has as many parameters as are given. (That PostgreSQL takes it is shown by
+ * tests/system/test_queries.py.) * The input is a JSON object of arguments of `users`, or else GraphQL text for `select`.
+ * A text "$r" in it stands for a reference to an earlier result. */
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/problems.h"
+#include "commands/config.h"
+#include "commands/manifest.h"
+#include "commands/query.h"
+#include "model/read.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char model_text[] =
+    "enum Colour { RED GREEN @db(name: \"dark 'green'\") }\n"
+    "type User { id: ID! @id  email: String @unique  age: Int  big: BigInt  score: Float  price: Decimal  active: Boolean\n"
+    "  born: DateTime  data: Json  token: UUID @unique  colour: Colour  tags: [String]  colours: [Colour]  times: "
+    "[DateTime]\n"
+    "  boss: User @relation(name: \"Boss\")  staff: [User] @relation(name: \"Boss\")  friends: [User] @relation(name: "
+    "\"F\")\n"
+    "  lines: [Line] }\n"
+    "type Order { id: ID! @id  lines: [Line] }\n"
+    "type Line @id(fields: [\"order\", \"no\"]) { order: Order!  no: Int!  note: String  user: User @relation(link: TABLE) "
+    "}\n";
+
+static const struct config config = {.max_rows = 10, .max_result_bytes = 1000, .max_depth = 32};
+
+static void demand(bool fact) {
+  if (!fact) abort();
+}
+
+/* ---- the statement ---- */
+
+static const char *behind_quotes(const char *p) {
+  char quote = *p++;
+
+  for (; *p; p++) {
+    demand((unsigned char)*p >= ' ' && (unsigned char)*p < 0x7f);
+    if (*p == quote && *++p != quote) return p;
+  }
+  abort();
+}
+
+static void demand_statement(const struct step *step) {
+  const char *p = step->statement.sql;
+  unsigned highest = 0;
+  int open = 0;
+
+  demand(strncmp(p, "select ", 7) == 0);
+  while (*p) {
+    if (*p == '\'' || *p == '"') {
+      p = behind_quotes(p);
+      continue;
+    }
+    open += *p == '(';
+    open -= *p == ')';
+    demand(open >= 0 && *p >= ' ' && *p < 0x7f && *p != ';' && strncmp(p, "--", 2) != 0 && strncmp(p, "/*", 2) != 0);
+    if (*p++ == '$') {
+      unsigned n = (unsigned)strtoul(p, NULL, 10);
+      if (n > highest) highest = n;
+    }
+  }
+  demand(open == 0 && highest == step->nparams);
+}
+
+static void demand_mistake(const struct err *e) {
+  demand(e->code == ERR_BAD_ARGUMENT || e->code == ERR_TOO_LARGE);
+  demand(e->message && *e->message);
+  demand(e->code == ERR_TOO_LARGE || (e->path && e->path[0] == '/'));
+}
+
+/* ---- the request ---- */
+
+static const struct expr *with_references(void *mem, const struct json *value, struct node *earlier) {
+  struct expr *x = arena_new(mem, struct expr), *items;
+  const char **path;
+
+  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value};
+  if (value->kind == JSON_STRING && strcmp(value->text, "$r") == 0) {
+    path = arena_array(mem, const char *, 1);
+    path[0] = "id";
+    return expr_result(mem, earlier, path, 1);
+  }
+  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return x;
+  items = arena_array(mem, struct expr, value->len + 1);
+  for (size_t i = 0; i < value->len; i++) {
+    items[i] = *with_references(mem, &value->items[i], earlier);
+    if (items[i].kind != EXPR_LITERAL) x->kind = value->kind == JSON_ARRAY ? EXPR_ARRAY : EXPR_OBJECT;
+  }
+  if (x->kind != EXPR_LITERAL) *x = (struct expr){.kind = x->kind, .items = items, .keys = value->keys, .n = value->len};
+  return x;
+}
+
+static struct argument args[] = {{.name = "where"}, {.name = "orderBy"}, {.name = "skip"},   {.name = "first"},
+                                 {.name = "last"},  {.name = "after"},   {.name = "before"}, {.name = "select"}};
+enum { NARGS = sizeof args / sizeof *args, SELECT = NARGS - 1 };
+
+static void compile(void *mem, enum operation operation, const struct model *model, const struct expr **values,
+                    unsigned slot) {
+  struct command command = {
+      .name = "users", .kind = COMMAND_QUERY, .model = model, .operation = operation, .args = args, .nargs = NARGS};
+  struct node node = {.command = &command, .args = values, .slot = slot}, *nodes = &node;
+  struct command_set set = {.nodes = &nodes, .nnodes = 1};
+  struct compiler k = {.mem = mem, .config = &config, .variants = variants_new(mem)};
+  struct plan plan = {0};
+  struct err e;
+
+  err_init(&e, mem);
+  if (query_compile(&k, &set, 0, &plan, &e)) demand_statement(&plan.steps[node.step]);
+  else demand_mistake(&e);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static const struct datamodel *model;
+  void *mem = arena_request(NULL);
+  const struct expr *values[NARGS] = {NULL};
+  struct command earlier_command = {.name = "earlier"};
+  struct node earlier = {.command = &earlier_command, .slot = 1};
+  const struct json *root;
+  struct err e;
+
+  if (!model) {
+    void *process = talloc_named_const(NULL, 0, "fuzz_select");
+    struct problems problems;
+
+    problems_init(&problems, process);
+    model = model_read(process, "fuzz", model_text, strlen(model_text), NULL, &problems);
+    demand(model != NULL);
+  }
+  err_init(&e, mem);
+  if (json_read(mem, (const char *)data, size, (unsigned)config.max_depth, &root, &e) && root->kind == JSON_OBJECT) {
+    for (size_t i = 0; i < NARGS; i++)
+      if (json_get(root, args[i].name)) values[i] = with_references(mem, json_get(root, args[i].name), &earlier);
+  } else {
+    struct json *text = arena_new(mem, struct json);
+    *text = (struct json){.kind = JSON_STRING, .text = arena_strndup(mem, (const char *)data, size)};
+    text->len = strlen(text->text);
+    values[SELECT] = expr_literal(mem, text);
+  }
+  compile(mem, OPERATION_MANY, model_find(model, "User"), values, 0);
+  compile(mem, OPERATION_ONE, model_find(model, "User"), values, 1);
+  compile(mem, OPERATION_MANY, model_find(model, "Line"), values, 2);
+  compile(mem, OPERATION_CONNECTION, model_find(model, "User"), values, 3);
+  compile(mem, OPERATION_CONNECTION, model_find(model, "Line"), values, 0);
+  talloc_free(mem);
+  return 0;
+}
