@@ -573,9 +573,9 @@ def test_large_payloads_come_in_several_rounds(database, hook):
     database.execute("insert into writ.outbox (mutation, hook, payload) select gen_random_uuid(), 'add_pet.told', "
                      "'{\"x\": \"' || repeat('x', 9000000) || '\"}' from generate_series(1, 3)")
     leased = "select count(owner), count(distinct owner) from writ.outbox"
-    hook.answer("/told", seconds=3)
-    with Site(database, manifest(hook), **FAST):
-        wait_until(lambda: database.execute(leased) == [(3, 2)], "a claim of two and one of one")
+    hook.answer("/told", seconds=4)
+    with Site(database, manifest(hook), runners=1, runner={"poll_ms": 50, "lease_ms": 20000}):
+        wait_until(lambda: database.execute(leased) == [(3, 2)], "a claim of two and one of one", 30)
     database.execute("truncate writ.outbox")
 
 
