@@ -80,7 +80,10 @@ void outbox_deliver(struct run *r, size_t datasource, const struct step_result *
   r->engine->wake = true;
   if (!r->set->outbox_owner) return;
   err_init(&e, r->mem);
-  if (!written->text || !json_read(r->mem, written->text, written->len, ITEM_DEPTH, &items, &e)) return;
+  if (!written->text || !json_read(r->mem, written->text, written->len, ITEM_DEPTH, &items, &e)) {
+    r->report->after_pending = true; /* an earlier try has written them, which we have not heard of */
+    return;
+  }
   if (items->len < r->set->outbox_sync) r->report->after_pending = true; /* behind another of its key */
   if (items->len) try_now(r, datasource, items);
 }
@@ -91,7 +94,8 @@ static bool has_hooks(const struct run *r, size_t entry) {
   return false;
 }
 
-/* Once more on a new connection, when the first one was lost without having done anything. */
+/* Once more on a new connection, when the first one was lost without having done anything; or, with a key, perhaps not:
+ * its row is there only once. */
 static bool write_items(struct run *r, size_t datasource, size_t entry, struct flight *f) {
   struct compiler k = transaction_compiler(r);
   struct plan plan;
@@ -101,8 +105,11 @@ static bool write_items(struct run *r, size_t datasource, size_t entry, struct f
     if (!transaction_begin(r, datasource, ISOLATION_DEFAULT, &plan) || !source_ready(r->engine, datasource, &r->wait, r->e))
       return false;
     outbox_compile(&k, r->set, entry, entry + 1, &plan);
+    keyed_keep(r, &plan);
     if (flight_run(r->engine->sources[datasource].conn, r->mem, &plan, &r->wait, f, r->e)) return true;
-    if (again || !f->was_lost || f->state != TXN_ROLLED_BACK) return false;
+    f->results[r->set->outbox_step] = (struct step_result){0}; /* not what was rolled back */
+    if (keyed_was_kept(r, datasource, f)) return true;
+    if (again || !f->was_lost || (f->state != TXN_ROLLED_BACK && !r->kept)) return false;
   }
 }
 

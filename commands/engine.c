@@ -14,13 +14,23 @@ enum {
   READY_TIMEOUT_MS = 5000,
 };
 
-struct conn *engine_connection(struct engine *engine, size_t datasource) {
+static struct conn *new_connection(struct engine *engine, size_t datasource) {
   const struct config *config = engine->config;
   const struct datasource *d = &config->datasources[datasource];
   struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
                                  .statement_timeout_ms = config->timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
 
   return conn_new(engine, &options, engine->counters);
+}
+
+struct conn *engine_second(struct engine *engine, size_t datasource) {
+  struct source *source = &engine->sources[datasource];
+
+  if (source->held == source->nseconds) {
+    arena_grow(engine, source->seconds, source->nseconds);
+    source->seconds[source->nseconds++] = new_connection(engine, datasource);
+  }
+  return source->seconds[source->held];
 }
 
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
@@ -34,7 +44,7 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
   engine->variants = variants_new(engine);
   for (size_t i = 0; i < config->ndatasources; i++) {
     engine->sources[i].datasource = &config->datasources[i];
-    engine->sources[i].conn = engine_connection(engine, i);
+    engine->sources[i].conn = new_connection(engine, i);
   }
   return engine;
 }

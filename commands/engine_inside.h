@@ -80,6 +80,8 @@ struct run {
   struct mutexes mutexes;
   const char *stored;     /* a stored answer to give; NULL: none */
   size_t stored_len;
+  bool kept;              /* the answer is stored, or was */
+  struct source *key_held_by; /* whose last second connection holds the key (keyed_hold); NULL: none */
   struct step_result items; /* what the step of the after-hooks gave */
 };
 
@@ -88,8 +90,8 @@ struct http_client *engine_http(struct engine *engine);
 /* engine.c: connected, of the right version, its commands described. */
 bool source_ready(struct engine *engine, size_t index, const struct wait *w, struct err *e);
 
-/* One more connection, not open yet. */
-struct conn *engine_connection(struct engine *engine, size_t datasource);
+/* The connection, open or not, on which the next open transaction is to be held: source->held counts them. */
+struct conn *engine_second(struct engine *engine, size_t datasource);
 
 /* shapes.c. Can PostgreSQL be asked about the command? */
 bool shapes_apply(const struct command *c);
@@ -120,6 +122,14 @@ enum next keyed_judge(struct run *r, size_t datasource, const struct plan *plan,
 /* A plain look-up, ahead of what is not to be done twice: was this call answered? Then r->stored is that answer. False:
  * IDEMPOTENCY_MISMATCH, or the database. */
 bool idempotency_find(struct run *r, size_t datasource, bool *found);
+/* Locks the key on a second connection until keyed_release, for what is not to be done by two at once, and looks it up.
+ * False: IDEMPOTENCY_CONFLICT as well. */
+bool keyed_hold(struct run *r, size_t datasource, bool *found);
+void keyed_release(struct run *r);
+/* The answer of a program, to be kept in the transaction in which its after-hooks are written. */
+void keyed_keep(struct run *r, struct plan *plan);
+/* A flight with that has failed: because an earlier try came through? Then r->stored is what was kept. */
+bool keyed_was_kept(struct run *r, size_t datasource, const struct flight *f);
 /* Keeps an answer that came about outside of a transaction. *stored false: another was there before, and is r->stored. */
 bool idempotency_store(struct run *r, size_t datasource, const char *answer, size_t len, bool *stored);
 

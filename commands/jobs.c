@@ -33,14 +33,17 @@ static const char retry_sql[] =
     "with e as (update writ.outbox set dead = null, attempts = 0, due = now(), owner = null, held = false where " CHOSEN
     " returning id) select count(*)::text from e";
 static const char drop_sql[] =
-    "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key), "
-    "n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
+    "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key) "
+    "select count(*)::text, " QUEUE_ENDED("e") " from e";
 
-/* One statement and its text. */
-static bool ask(struct conn *c, void *mem, const char *sql, const char *const *params, unsigned n, const char **text,
-                const struct wait *w, struct err *e) {
-  struct step step = {.statement = {.sql = sql, .gen = 1, .slot = STATEMENT_FIXED}, .params = params, .nparams = n,
-                      .gives = GIVES_TEXT, .member = MEMBER_NONE, .purpose = "jobs"};
+static struct step step_of(unsigned slot, const char *sql, const char *const *params, unsigned n) {
+  return (struct step){.statement = {.sql = sql, .gen = 1, .slot = (uint16_t)slot}, .params = params, .nparams = n,
+                       .gives = GIVES_TEXT, .member = MEMBER_NONE, .purpose = "jobs"};
+}
+
+/* The first statement's text. */
+static bool ask(struct conn *c, void *mem, struct step *steps, size_t n, const char **text, const struct wait *w,
+                struct err *e) {
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
                       .durable = true,
                       .claims = "",
@@ -48,8 +51,8 @@ static bool ask(struct conn *c, void *mem, const char *sql, const char *const *p
                       .caller_user = "",
                       .request_id = "",
                       .shared_session = true,
-                      .steps = &step,
-                      .n = 1};
+                      .steps = steps,
+                      .n = n};
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
@@ -71,7 +74,8 @@ static const char *array_of(void *mem, const char *const *items, size_t n) {
 
 static bool ask_rows(struct conn *c, void *mem, const char *sql, const char *const *params, const char **text,
                      const struct json **rows, const struct wait *w, struct err *e) {
-  return ask(c, mem, sql, params, 2, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
+  struct step step = step_of(STATEMENT_FIXED, sql, params, 2);
+  return ask(c, mem, &step, 1, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
 }
 
 bool jobs_list(struct conn *c, void *mem, bool dead_only, const char *const *hooks, size_t nhooks, const char **text,
@@ -92,21 +96,23 @@ bool jobs_show(struct conn *c, void *mem, const char *id, const char *const *hoo
   return true;
 }
 
-static bool change(struct conn *c, void *mem, const char *sql, const struct jobs_choice *choice, uint64_t *n,
+/* next: what was ahead of others may be gone. */
+static bool change(struct conn *c, void *mem, const char *sql, bool next, const struct jobs_choice *choice, uint64_t *n,
                    const struct wait *w, struct err *e) {
   const char *params[] = {array_of(mem, choice->ids, choice->nids), choice->hook}, *text;
+  struct step steps[] = {step_of(STATEMENT_FIXED, sql, params, 2), step_of(STATEMENT_FIXED + 1, QUEUE_NEXT, NULL, 0)};
 
-  if (!ask(c, mem, sql, params, 2, &text, w, e)) return false;
+  if (!ask(c, mem, steps, next ? 2 : 1, &text, w, e)) return false;
   *n = strtoull(text, NULL, 10);
   return true;
 }
 
 bool jobs_retry(struct conn *c, void *mem, const struct jobs_choice *choice, uint64_t *n, const struct wait *w,
                 struct err *e) {
-  return change(c, mem, retry_sql, choice, n, w, e);
+  return change(c, mem, retry_sql, false, choice, n, w, e);
 }
 
 bool jobs_drop(struct conn *c, void *mem, const struct jobs_choice *choice, uint64_t *n, const struct wait *w,
                struct err *e) {
-  return change(c, mem, drop_sql, choice, n, w, e);
+  return change(c, mem, drop_sql, true, choice, n, w, e);
 }

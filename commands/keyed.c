@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "commands/idempotency.h"
 #include "commands/locks.h"
+#include "db/hold.h"
 
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,7 @@
 enum {
   RESOLVE_MS = 5000,      /* how long the outcome of a lost COMMIT is looked for */
   RESOLVE_PAUSE_MS = 50,  /* between attempts to reach PostgreSQL meanwhile */
+  RELEASE_MS = 5000,
   ROUNDS = 20,            /* a key that is never free and never there: something else holds it */
 };
 
@@ -240,6 +242,78 @@ bool idempotency_find(struct run *r, size_t datasource, bool *found) {
   return next != NEXT_REFUSED;
 }
 
+/* One try. NEXT_DONE: it is held, or r->stored. */
+static enum next hold_once(struct run *r, size_t datasource) {
+  struct source *source = &r->engine->sources[datasource];
+  struct conn *c = engine_second(r->engine, datasource);
+  struct step lock = own_step(r, lock_sql, &r->call->key->lock, 1, "lock the Idempotency-Key");
+  const char *text;
+  size_t failed;
+  bool fresh;
+
+  err_init(r->e, r->mem);
+  if (!conn_open(c, &r->wait, &fresh, r->e)) return NEXT_REFUSED;
+  if (hold_open(c, r->mem, &lock, 1, &r->wait, &text, &failed, r->e)) {
+    source->held++;
+    r->key_held_by = source;
+    return NEXT_DONE;
+  }
+  return err_is_own(r->e, "IDEMPOTENCY_BUSY") ? key_is_busy(r, datasource) : NEXT_REFUSED;
+}
+
+bool keyed_hold(struct run *r, size_t datasource, bool *found) {
+  enum next next;
+
+  *found = false;
+  r->keyed = (struct keyed){0};
+  if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
+  do next = hold_once(r, datasource);
+  while (next == NEXT_AGAIN);
+  wait_end(r);
+  if (next == NEXT_REFUSED) return false;
+  *found = r->stored != NULL;
+  return *found || idempotency_find(r, datasource, found);
+}
+
+/* Had the connection been lost, others could have run the same meanwhile: the row's unique key stands behind. */
+void keyed_release(struct run *r) {
+  struct wait w = {.deadline_ms = clock_ms() + RELEASE_MS, .caller_fd = -1};
+  struct source *source = r->key_held_by;
+
+  r->key_held_by = NULL;
+  if (source) (void)hold_close(source->seconds[--source->held], &w);
+}
+
+static const char *pieces_of(void *mem, const char *answer, size_t len) {
+  struct str *pieces = str_new(mem, len + len / 8 + 16);
+
+  str_char(pieces, '[');
+  str_json_bytes(pieces, answer, len);
+  str_char(pieces, ']');
+  return pieces->p;
+}
+
+void keyed_keep(struct run *r, struct plan *plan) {
+  struct str *answer;
+
+  if (!key_of(r)) return;
+  answer = str_new(r->mem, 1024);
+  result_put(answer, r->set);
+  r->keyed.store = add(r, plan, store_step(r, store_sql, pieces_of(r->mem, answer->p, answer->len)));
+  r->kept = true;
+}
+
+bool keyed_was_kept(struct run *r, size_t datasource, const struct flight *f) {
+  struct str *answer;
+
+  if (!key_of(r) || f->was_lost || f->failed_step != r->keyed.store || strcmp(r->e->sqlstate, "23505") != 0) return false;
+  if (read_row(r, datasource) != NEXT_DONE) return false;
+  answer = str_new(r->mem, 1024);
+  result_put(answer, r->set);
+  r->report->replayed = r->stored_len != answer->len || memcmp(r->stored, answer->p, answer->len) != 0;
+  return true;
+}
+
 /* A lost COMMIT: the same once more finds the row, or puts it there. */
 static bool store_aside(struct run *r, size_t datasource, struct step steps[2], struct flight *f) {
   for (int tries = 0; tries < 2; tries++) {
@@ -251,14 +325,10 @@ static bool store_aside(struct run *r, size_t datasource, struct step steps[2], 
 }
 
 bool idempotency_store(struct run *r, size_t datasource, const char *answer, size_t len, bool *stored) {
-  struct str *pieces = str_new(r->mem, len + len / 8 + 16);
   struct step steps[2];
   struct flight f;
 
-  str_char(pieces, '[');
-  str_json_bytes(pieces, answer, len);
-  str_char(pieces, ']');
-  steps[0] = store_step(r, store_once_sql, pieces->p);
+  steps[0] = store_step(r, store_once_sql, pieces_of(r->mem, answer, len));
   steps[1] = own_step(r, read_sql, &r->call->key->id, 1, "which answer is there");
   steps[1].gives = GIVES_TEXT;
   if (!store_aside(r, datasource, steps, &f) || take_row(r, &f.results[1]) == NEXT_REFUSED) return false;

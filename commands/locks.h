@@ -6,5 +6,6 @@
 
 #define LOCK_KEYS "2003986805"    /* Idempotency-Key: keyed.c */
 #define LOCK_MUTEXES "2003986806" /* mutex.c */
+#define LOCK_OUTBOX "2003986807"  /* keys of after-hooks while a runner claims: queue.c */
 
 #endif

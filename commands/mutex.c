@@ -279,16 +279,6 @@ enum next mutex_judge(struct run *r, size_t datasource, const struct plan *plan,
 
 static const char list_sql[] = "select coalesce(array_agg(h)::text, '{}')" LOCKS;
 
-static struct conn *second_connection(struct run *r, size_t datasource) {
-  struct source *source = &r->engine->sources[datasource];
-
-  if (source->held == source->nseconds) {
-    arena_grow(r->engine, source->seconds, source->nseconds);
-    source->seconds[source->nseconds++] = engine_connection(r->engine, datasource);
-  }
-  return source->seconds[source->held];
-}
-
 /* Values are read as the caller's role, as in a transaction. */
 static void put_role(struct run *r, struct plan *plan) {
   const char **role = arena_array(r->mem, const char *, 1);
@@ -327,7 +317,7 @@ static void keep_held(struct run *r, size_t datasource, const char *list, struct
 
 /* One try. NEXT_AGAIN: once more, waiting. */
 static enum next hold_once(struct run *r, size_t entry, size_t datasource, struct mutex_held **held, size_t *nheld) {
-  struct conn *c = second_connection(r, datasource);
+  struct conn *c = engine_second(r->engine, datasource);
   struct flight failed = {0};
   struct plan plan;
   const char *list;

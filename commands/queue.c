@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "commands/locks.h"
 #include "db/flight.h"
 
 #include <stdlib.h>
@@ -20,7 +21,7 @@ enum { ANSWER_DEPTH = 8 };
 
 static const char done_sql[] =
     "with e as (delete from writ.outbox o using unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS
-    " returning o.id, o.hook, o.key), n as (" QUEUE_NEXT_OF("e") ") " GIVE_IDS("e");
+    " returning o.id, o.hook, o.key) select coalesce(json_agg(id::text), '[]')::text, " QUEUE_ENDED("e") " from e";
 
 /* $3: pause in ms, $4: dead, $5: lets pass, $6: status, $7: answer. */
 static const char failed_sql[] =
@@ -29,7 +30,10 @@ static const char failed_sql[] =
     "dead = case when x.dead then now() end from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::boolean[], "
     "$5::boolean[], $6::integer[], $7::text[]) as x(id, owner, pause, dead, passes, status, answer) where " IS_OURS
     " returning o.id, o.hook, o.key, x.dead and x.passes as passes), "
-    "e as (select id, hook, key from f where passes), n as (" QUEUE_NEXT_OF("e") ") " GIVE_IDS("f");
+    "e as (select id, hook, key from f where passes) "
+    "select coalesce(json_agg(id::text), '[]')::text, " QUEUE_ENDED("e") " from f";
+
+static const char next_sql[] = QUEUE_NEXT;
 
 /* $3: lease in ms; null: it ends now. */
 static const char renew_sql[] =
@@ -43,29 +47,44 @@ static const char plans_sql[] =
     "set_config('enable_sort', 'off', true)";
 
 /* Locks what is due: $1 hooks, $2 how many of each, $3 of all. The next statement looks at it again, in a state of the
- * table in which all that ended before the lock has its end. */
+ * table in which all that ended before the lock has its end. Of a key that another runner is just claiming for nothing is
+ * taken: neither would see what the other takes. */
 static const char lock_sql[] =
-    "select set_config('writ.claimed', coalesce(array_agg(id), '{}')::text, true) from ("
-    "select o.id from unnest($1::text[], $2::integer[]) as h(hook, n) cross join lateral ("
-    "select q.id from writ.outbox q where q.hook = h.hook and q.dead is null and q.due <= now() "
+    "select set_config('writ.claimed', coalesce(array_agg(id) filter (where mine), '{}')::text, true) from ("
+    "select o.id, o.key is null or pg_catalog.pg_try_advisory_xact_lock(" LOCK_OUTBOX ", "
+    "hashtext(o.hook || ' ' || o.key)) as mine "
+    "from unnest($1::text[], $2::integer[]) as h(hook, n) cross join lateral ("
+    "select q.id, q.hook, q.key from writ.outbox q where q.hook = h.hook and q.dead is null and q.due <= now() "
     "order by q.due limit h.n for update skip locked) o limit $3::integer) x";
 
+/* A round brings so many bytes of payloads, or one item: what is larger than PostgreSQL's largest text could never be claimed. */
+#define ROUND_BYTES "16000000"
+
 /* $1: owner, $2: lease in ms, $3: hooks whose dead letters let pass. An item that is not the first of its key is put off
- * until that has had its end (QUEUE_NEXT_OF); the hour is for what no statement of ours sees, a row that somebody deleted.
- * One whose transaction was late, so that a later one is under way already, looks again when that one's lease ends. */
+ * until that has had its end (QUEUE_NEXT). What is ahead is locked for that: its end then comes after, and sees what waits
+ * for it; where it cannot be locked, its end may just be under way, and is looked for again soon. The hour is for what no
+ * statement of ours sees, a row that somebody deleted. An item whose transaction was late, so that a later one is under way
+ * already, looks again when that one's lease ends. */
 static const char claim_sql[] =
-    "with c as (select o.id, o.key is not null and ("
-    "exists (select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id + 0 < o.id and a.dead is null) "
-    "or (o.hook <> all ($3::text[]) and exists ("
-    "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null))) as behind, "
+    "with c as (select o.id, o.hook, o.key, octet_length(o.payload) as bytes, o.key is not null and exists ("
+    "select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id + 0 < o.id and a.dead is null) as behind, "
+    "o.key is not null and o.hook <> all ($3::text[]) and exists ("
+    "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null) as behind_dead, "
     "(select l.due from writ.outbox l where l.hook = o.hook and l.key = o.key and l.key is not null and l.dead is null "
     "and l.owner is not null and l.due > now() and l.id <> o.id limit 1) as other "
     "from writ.outbox o where o.id = any (current_setting('writ.claimed')::bigint[])), "
-    "b as (update writ.outbox o set held = true, owner = null, "
-    "due = case when c.behind then now() + (1 + random()) * interval '1 hour' else c.other end "
-    "from c where (c.behind or c.other is not null) and o.id = c.id), "
+    "w as (select *, behind or behind_dead as waits, sum(bytes) over (order by id) - bytes as ahead from c), "
+    "s as (select w.id from w cross join lateral (select a.id from writ.outbox a where a.hook = w.hook and a.key = w.key "
+    "and a.id + 0 < w.id and a.dead is null order by a.id + 0 limit 1 for share skip locked) l where w.behind), "
+    "d as (select w.id from w cross join lateral (select a.id from writ.outbox a where a.hook = w.hook and a.key = w.key "
+    "and a.dead is not null limit 1 for share skip locked) l where w.behind_dead and not w.behind), "
+    "b as (update writ.outbox o set held = true, owner = null, due = case when not w.waits then w.other "
+    "when w.id in (select id from s union all select id from d) then now() + (1 + random()) * interval '1 hour' "
+    "else clock_timestamp() + interval '100 ms' end "
+    "from w where (w.waits or w.other is not null) and o.id = w.id), "
     "t as (update writ.outbox o set held = false, owner = $1::uuid, "
-    "due = clock_timestamp() + $2::integer * interval '1 ms' from c where not c.behind and c.other is null and o.id = c.id "
+    "due = clock_timestamp() + $2::integer * interval '1 ms' from w "
+    "where not w.waits and w.other is null and w.ahead < " ROUND_BYTES " and o.id = w.id "
     "returning o.id, o.hook, o.payload, o.mutation, o.attempts) "
     "select json_build_array((select count(*) from c), (select coalesce(json_agg("
     "json_build_array(id::text, hook, payload, mutation, attempts) order by id), '[]') from t))::text";
@@ -84,12 +103,11 @@ static const char look_sql[] =
 static const char clean_sql[] =
     "with e as (delete from writ.outbox where id in ("
     "select id from writ.outbox where dead < now() - $1::integer * interval '1 s' and id > 0 "
-    "order by dead limit 1000 for update skip locked) returning id, hook, key), "
-    "n as (" QUEUE_NEXT_OF("e") ") select count(*)::text from e";
+    "order by dead limit 1000 for update skip locked) returning id, hook, key) select " QUEUE_ENDED("e");
 
 static const char pass_sql[] =
-    "with e as (select 0::bigint as id, d.hook, d.key from (select distinct hook, key from writ.outbox "
-    "where dead is not null and key is not null and hook = any ($1::text[])) d), n as (" QUEUE_NEXT_OF("e") ") select ''";
+    "with e as (select distinct hook, key from writ.outbox where dead is not null and key is not null "
+    "and hook = any ($1::text[])) select " QUEUE_ENDED("e");
 
 /* Each has its place among the prepared statements: these connections are used for nothing else, or by engines for theirs
  * behind these. */
@@ -97,6 +115,7 @@ enum place {
   PLACE_PLANS,
   PLACE_DONE,
   PLACE_FAILED,
+  PLACE_NEXT,
   PLACE_RENEW,
   PLACE_LOCK,
   PLACE_CLAIM,
@@ -108,8 +127,9 @@ enum place {
 
 static const char *const texts[PLACES] = {
     [PLACE_PLANS] = plans_sql, [PLACE_DONE] = done_sql,   [PLACE_FAILED] = failed_sql,
-    [PLACE_RENEW] = renew_sql, [PLACE_LOCK] = lock_sql,   [PLACE_CLAIM] = claim_sql,
-    [PLACE_LOOK] = look_sql,   [PLACE_CLEAN] = clean_sql, [PLACE_PASS] = pass_sql};
+    [PLACE_NEXT] = next_sql,   [PLACE_RENEW] = renew_sql, [PLACE_LOCK] = lock_sql,
+    [PLACE_CLAIM] = claim_sql, [PLACE_LOOK] = look_sql,   [PLACE_CLEAN] = clean_sql,
+    [PLACE_PASS] = pass_sql};
 
 /* ---- plans ---- */
 
@@ -189,8 +209,10 @@ static size_t add_marks(void *mem, struct plan *plan, const struct queue_round *
   for (size_t f = 0; f < n; f++) params[f] = array_of(fields[f]);
   if (end == QUEUE_RENEW) params[n++] = arena_printf(mem, "%d", round->lease_ms);
   if (end == QUEUE_RELEASE) params[n++] = NULL;
+  found = plan->n;
   add_step(mem, plan, end == QUEUE_DONE ? PLACE_DONE : failures ? PLACE_FAILED : PLACE_RENEW, params, n, true);
-  return plan->n - 1;
+  if (end == QUEUE_DONE || failures) add_step(mem, plan, PLACE_NEXT, NULL, 0, false);
+  return found;
 }
 
 static bool holds(const struct json *ids, const char *id) {
@@ -310,7 +332,8 @@ bool queue_clean(struct conn *c, void *mem, int seconds, const struct wait *w, s
   const char *param = arena_printf(mem, "%d", seconds);
   struct flight f;
 
-  add_step(mem, &plan, PLACE_CLEAN, &param, 1, true);
+  add_step(mem, &plan, PLACE_CLEAN, &param, 1, false);
+  add_step(mem, &plan, PLACE_NEXT, NULL, 0, false);
   return flight_run(c, mem, &plan, w, &f, e);
 }
 
@@ -319,6 +342,7 @@ bool queue_pass(struct conn *c, void *mem, const struct queue_want *wants, size_
   const char *param = skipping(mem, wants, n);
   struct flight f;
 
-  add_step(mem, &plan, PLACE_PASS, &param, 1, true);
+  add_step(mem, &plan, PLACE_PASS, &param, 1, false);
+  add_step(mem, &plan, PLACE_NEXT, NULL, 0, false);
   return flight_run(c, mem, &plan, w, &f, e);
 }

@@ -10,14 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The next item of a key whose first has had its end is due. Its row may just be locked by a runner that puts it off;
- * then this waits for that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed
- * keep their time. */
-#define QUEUE_NEXT_OF(ended)                                                                                           \
+/* Items of keys have had their end: of the rows `from` (id, hook, key) this tells QUEUE_NEXT, in the same transaction. */
+#define QUEUE_ENDED(from)                                                                                              \
+  "(select pg_catalog.set_config('writ.ended', coalesce(json_agg(json_build_array(hook, key)) "                        \
+  "filter (where key is not null), '[]')::text, true) from " from ")"
+/* The first of each such key is due. A statement of its own behind the ends: it sees whatever was put off behind them, as
+ * who puts off locks what is ahead (queue.c). The row may just be locked by a runner that puts it off; then this waits for
+ * that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed keep their time. */
+#define QUEUE_NEXT                                                                                                     \
   "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "  \
-  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null "                                     \
-  "and a.id <> all (array(select id from " ended ")) order by a.id + 0 limit 1) as id from " ended " e "                  \
-  "where e.key is not null) x where o.id = x.id and o.owner is null"
+  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null order by a.id + 0 limit 1) as id "    \
+  "from (select distinct v ->> 0 as hook, v ->> 1 as key from "                                                        \
+  "json_array_elements(current_setting('writ.ended')::json) as t(v)) e) x where o.id = x.id and o.owner is null"
 
 struct queue_item {
   const char *id;     /* a number */

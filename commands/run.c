@@ -227,20 +227,21 @@ static bool is_handled(const struct command_set *set) {
   return false;
 }
 
-/* Ahead of what is called outside of the transaction: a repeat calls nobody. */
+/* Ahead of what is called outside of the transaction: a repeat calls nobody. A program is not run by two at once either. */
 static bool look_up_key(struct run *r, bool *found) {
   *found = false;
-  return !r->call->key || !(hooks_there(r, 0, r->set->nentries) || is_handled(r->set)) ||
+  if (r->call->key && !r->call->dry_run && is_handled(r->set))
+    return keyed_hold(r, r->set->entries[0].command->datasource, found);
+  return !r->call->key || !hooks_there(r, 0, r->set->nentries) ||
          idempotency_find(r, r->set->entries[0].command->datasource, found);
 }
 
-/* What came about outside of a transaction is kept behind it. Had the same been asked twice at once, the first answer
- * counts. */
+/* What came about outside of a transaction is kept behind it, unless it was with its after-hooks. */
 static bool keep_answer(struct run *r) {
   struct str *answer;
   bool stored;
 
-  if (!r->call->key || r->call->dry_run || !is_handled(r->set)) return true;
+  if (!r->call->key || r->call->dry_run || r->kept || !is_handled(r->set)) return true;
   answer = str_new(r->mem, 1024);
   result_put(answer, r->set);
   return idempotency_store(r, r->set->entries[0].command->datasource, answer->p, answer->len, &stored);
@@ -263,6 +264,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   r.mutation = mutation_of(mem, call);
   ok = can_be_dry(&r) && check_key(&r) && look_up_key(&r, &found) &&
        (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)));
+  keyed_release(&r);
   report->retries = r.retries;
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
   else if (ok) result_put(answer, set);

@@ -195,7 +195,9 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   while (next == NEXT_AGAIN);
   wait_end(r);
   r->report->retries = r->retries;
-  if (next == NEXT_DONE && !r->stored && r->set->outbox_step != SIZE_MAX) outbox_deliver(r, datasource, &r->items);
+  /* Of a lost COMMIT that came through nothing more is known than that. */
+  if (next == NEXT_DONE && !r->report->replayed && r->set->outbox_step != SIZE_MAX)
+    outbox_deliver(r, datasource, r->stored ? &(struct step_result){0} : &r->items);
   return next == NEXT_DONE;
 }
 

@@ -1,6 +1,7 @@
 """Clients send requests with an Idempotency-Key, each again and again until it is answered 200, while everything between
-them and the disk is killed, cut and restarted at random. At the end each key was applied exactly once, and who asked
-again was given the same answer.
+them and the disk is killed, cut and restarted at random. At the end each key was applied exactly once, who asked
+again was given the same answer, and the after-hooks were told of each key, of an account in the order of its payments,
+and of nothing that was rolled back.
 
 It knows only what a client knows, and what the tables hold.
 """
@@ -18,6 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import harness  # noqa: E402
+import webhook  # noqa: E402
 
 # No unique constraint on key: what is done twice is there twice.
 SCHEMA = """
@@ -35,13 +37,22 @@ commands:
     allow: [anonymous]
     sql: insert into ledger (key, part) values (:key, :part) returning id, key
     returns: one
-  pay: { allow: [anonymous], sql: update account set balance = balance + 1 where id = :id returning id, returns: one }
+    hooks: { after: { booked: { url: "HOOK/booked", attempts: 100 } } }
+  pay:
+    allow: [anonymous]
+    sql: update account set balance = balance + 1 where id = :id returning id, balance
+    returns: one
+    hooks: { after: { paid: { url: "HOOK/paid", key: [account, $args.id], attempts: 100 } } }
+  refuse: { allow: [anonymous], check: select false }
   again: { allow: [anonymous], sql: select count(*) as n from ledger where id = :id, returns: one }
 """
 
+LEASE_MS = 1000
+EMPTY_S = 120  # for the outbox to be empty, when the faults are over
 PATIENCE_S = 180  # for one key, however many tries it takes
 SENT_TWICE = 0.2  # the share of keys that are asked for once more when they are done
 AT_ONCE = 0.1  # the share of keys that two clients send at the same time
+REFUSED = 0.1  # the share of keys ahead of which something is sent that is rolled back: nobody may be told of it
 
 
 class Tally:
@@ -97,6 +108,8 @@ class Clients:
             except IndexError:
                 return
             account = chance.randrange(1, 9)
+            if chance.random() < REFUSED:
+                self.send_refused(key, account)
             if chance.random() < AT_ONCE:
                 other = threading.Thread(target=self.until_answered, args=(key, account, chance.random()), daemon=True)
                 other.start()
@@ -137,6 +150,17 @@ class Clients:
             self.tally.complain(f"{key}: {answer}")
         return answer
 
+    def send_refused(self, key, account):
+        body = body_of(f"refused {key}", account)
+        body["commands"].append({"command": "refuse"})
+        self.tally.count("requests to be rolled back")
+        try:
+            answer = self.site.client.command("transactional_command_set", body)
+        except (OSError, ValueError, AssertionError):
+            return
+        if answer.status < 400:
+            self.tally.complain(f"{key}: not refused: {answer}")
+
     def keep(self, key, answer, replay):
         replayed = answer.header("idempotent-replay") == "true"
         with self.tally.lock:
@@ -152,13 +176,15 @@ class Clients:
 class Faults:
     """What may go wrong, one at a time."""
 
-    def __init__(self, cluster, site, proxy, seed):
-        self.cluster, self.site, self.proxy = cluster, site, proxy
+    def __init__(self, cluster, site, proxy, hook, seed):
+        self.cluster, self.site, self.proxy, self.hook = cluster, site, proxy, hook
         self.chance = random.Random(f"{seed} faults")
         self.counts = collections.Counter()
         self.kinds = [(self.kill_worker, 6), (self.kill_backend, 2), (self.terminate_backend, 4), (self.cut, 4),
                       (self.cut_at_commit, 8), (self.cut_answers, 6), (self.stop_worker, 3), (self.restart_postgres, 1),
-                      (self.crash_postgres, 1), (self.reload, 2), (self.restart_writd, 1)]
+                      (self.crash_postgres, 1), (self.reload, 2), (self.restart_writd, 1), (self.kill_runner, 4),
+                      (self.stop_runner, 2), (self.kill_nginx_worker, 3), (self.stop_postgres, 2),
+                      (self.kill_hook_server, 3)]
 
     def one(self):
         kinds, weights = zip(*self.kinds)
@@ -166,12 +192,12 @@ class Faults:
         fault()
         self.counts[fault.__name__.replace("_", " ")] += 1
 
-    def worker(self):
-        workers = self.site.writ.workers()
-        return self.chance.choice(workers) if workers else None
+    def one_of(self, runners):
+        """A worker's pid, or a runner's."""
+        pids = [pid for pid in self.site.writ.workers() if is_runner(pid) == runners]
+        return self.chance.choice(pids) if pids else None
 
-    def signal_worker(self, number):
-        pid = self.worker()
+    def signal(self, pid, number):
         if pid:
             try:
                 os.kill(pid, number)
@@ -179,18 +205,41 @@ class Faults:
                 return None
         return pid
 
+    def stop_for(self, pid, seconds):
+        """As a machine that swaps: it goes on a little later, with what it was about to do."""
+        pid = self.signal(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        self.signal(pid, signal.SIGCONT)
+
     def kill_worker(self):
-        self.signal_worker(signal.SIGKILL)
+        self.signal(self.one_of(runners=False), signal.SIGKILL)
+
+    def kill_runner(self):
+        self.signal(self.one_of(runners=True), signal.SIGKILL)
 
     def stop_worker(self):
-        """As a machine that swaps: it goes on a little later, with what it was about to do."""
-        pid = self.signal_worker(signal.SIGSTOP)
-        time.sleep(self.chance.random() / 2)
-        if pid:
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
+        self.stop_for(self.one_of(runners=False), self.chance.random() / 2)
+
+    def stop_runner(self):
+        """For longer than its lease: others have taken over when it goes on."""
+        self.stop_for(self.one_of(runners=True), 1.5 * LEASE_MS / 1000)
+
+    def kill_nginx_worker(self):
+        pids = self.site.nginx.children()
+        self.signal(self.chance.choice(pids) if pids else None, signal.SIGKILL)
+
+    def stop_postgres(self):
+        """All of it: nobody is refused, and nobody gets an answer."""
+        pids = [self.cluster.pid, *self.cluster.children()]
+        for pid in pids:
+            self.signal(pid, signal.SIGSTOP)
+        time.sleep(1)
+        for pid in pids:
+            self.signal(pid, signal.SIGCONT)
+
+    def kill_hook_server(self):
+        self.hook.kill()
+        self.hook.start()
 
     def backends(self):
         try:
@@ -251,6 +300,39 @@ class Faults:
         harness.wait_until(there, "PostgreSQL to be back", 60)
 
 
+def is_runner(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as name:
+            return name.read().strip() == "writd runner"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def judge_hooks(tally, database, hook):
+    """What the service was told, against what the tables say. Of one account the first telling of each payment is in the
+    order of its balances: they wait for each other's rows."""
+    wanted = {(key, part) for key, part in database.execute("select key, part from ledger")}
+    booked, paid, ids = collections.Counter(), collections.defaultdict(list), set()
+    for request in hook.received():
+        body = request.json
+        ids.add(request.id)
+        if request["path"] == "/booked":
+            booked[body["args"]["key"], body["args"]["part"]] += 1
+        elif body["result"]["balance"] not in paid[body["args"]["id"]]:
+            paid[body["args"]["id"]].append(body["result"]["balance"])
+    untold, untrue = sorted(wanted - set(booked)), sorted(set(booked) - wanted)
+    for name, found in (("not told of", untold), ("told of, and not there", untrue)):
+        if found:
+            tally.complain(f"{name}: {found[:5]} ...")
+    for account, balance in database.execute("select id, balance from account"):
+        if paid[account] != list(range(1, balance + 1)):
+            tally.complain(f"account {account} has {balance} and was told of so: {paid[account][:50]} ...")
+    if len(ids) != len(wanted) * 3 // 2:
+        tally.complain(f"{len(ids)} items were told, of {len(wanted) * 3 // 2}")
+    return {"not told": len(untold), "told of what was rolled back": len(untrue),
+            "told again": len(hook.received()) - len(ids)}
+
+
 def judge(tally, database, requests):
     """What the tables say. {name: number}, with lost and doubled among them."""
     rows = dict(((key, part), n) for key, part, n in
@@ -270,15 +352,25 @@ def judge(tally, database, requests):
     return {"lost": len(lost), "doubled": len(doubled)}
 
 
+def wait_for_outbox(tally, database):
+    try:
+        harness.wait_until(lambda: not database.one("select count(*) from writ.outbox"), "an empty outbox",
+                           EMPTY_S * harness.PATIENCE)
+    except TimeoutError:
+        left = database.execute("select id, hook, key, attempts, held, due - now(), last_answer from writ.outbox limit 5")
+        tally.complain(f"still in the outbox after {EMPTY_S} s: {left}")
+
+
 def run(requests, faults, seed, threads=12, say=print):
     """All of it, on servers of its own. Gives what went wrong, as a list of texts."""
     begun = time.monotonic()
-    with harness.Postgres(restart_after_crash="on") as cluster:
+    with harness.Postgres(restart_after_crash="on") as cluster, webhook.Webhook() as hook:
         database = harness.Database(cluster, "exactly_once", SCHEMA)
         with harness.Proxy(cluster) as proxy, harness.Site(
-                database, MANIFEST, workers=4, datasources={"default": proxy.conninfo(database.name)},
+                database, MANIFEST.replace("HOOK", hook.url("")), workers=4, runners=2,
+                runner={"lease_ms": LEASE_MS, "poll_ms": 200}, datasources={"default": proxy.conninfo(database.name)},
                 timeout_ms=10000, max_requests=500, log_level="warn") as site:
-            clients, trouble = Clients(site, requests, threads, seed), Faults(cluster, site, proxy, seed)
+            clients, trouble = Clients(site, requests, threads, seed), Faults(cluster, site, proxy, hook, seed)
             clients.start()
             try:
                 for number in range(1, faults + 1):
@@ -294,6 +386,8 @@ def run(requests, faults, seed, threads=12, say=print):
                 for thread in clients.threads:
                     thread.join(60)
             verdict = judge(clients.tally, database, requests)
+            wait_for_outbox(clients.tally, database)
+            verdict.update(judge_hooks(clients.tally, database, hook))
             log = site.writ.log()
     say(f"{requests} keyed requests through {faults} faults in {time.monotonic() - begun:.0f} s (--seed {seed}): "
         + ", ".join(f"{n} {name}" for name, n in verdict.items()))

@@ -81,6 +81,12 @@ def hook():
         yield server
 
 
+@pytest.fixture(scope="module")
+def proxy(postgres):
+    with harness.Proxy(postgres) as proxy:
+        yield proxy
+
+
 @pytest.fixture
 def site(database, hook):
     database.execute("truncate writ.outbox")
@@ -180,6 +186,46 @@ def test_once_for_a_key(site, database, hook):
     assert len(hook.received("/told")) == 1 and len(hook.received("/sure")) == 1
     (request,) = hook.received("/told")
     assert request.json["result"] == answers[0].result
+
+
+def test_of_a_keyed_handler(site, database, hook):
+    """Items and key are one transaction: where the key cannot be kept nobody is told, and where it is nobody is told again."""
+    hook.answer("/outside", body='{"result": {"id": 1}}')
+    key = {"Idempotency-Key": "handled"}
+    database.execute("alter table writ.idempotency add constraint full_up check (key <> 'handled') not valid")
+    try:
+        assert site.client.command("outside", {"name": "a"}, headers=key).status == 500
+        assert rows(database) == 0
+    finally:
+        database.execute("alter table writ.idempotency drop constraint full_up")
+    answers = [site.client.command("outside", {"name": "a"}, headers=key) for _ in range(2)]
+    assert answers[0].status == 200 and answers[1].body == answers[0].body
+    assert [answer.header("idempotent-replay") for answer in answers] == [None, "true"]
+    empty(database)
+    assert len(hook.received("/went")) == 1 and len(hook.received("/outside")) == 2
+
+
+@pytest.mark.parametrize("command", ["outside", "sure"])
+def test_keyed_and_the_commit_is_lost(site, database, hook, proxy, command):
+    """It came through, and its answer did not: told once, by the runners where it was to be told before the answer."""
+    hook.answer("/outside", body='{"result": {"id": 1}}')
+    path = {"outside": "/went", "sure": "/sure"}[command]
+    database.execute("truncate writ.idempotency")
+    with Site(database, manifest(hook), workers=1, datasources={
+            "default": {"conninfo": proxy.conninfo(database.name), "prepared": False}}) as cut:
+        assert cut.client.command(command, {"name": "a"}, headers={"Idempotency-Key": "warm"}).status == 200
+        hook.wait(path)
+        cut.client.command("plain_pet", {"name": "a"}, headers={"Prefer": "tx=rollback"})  # the last word is ROLLBACK now
+        proxy.ask("rule", way="to_client", match="COMMIT", action="cut")
+        answer = cut.client.command(command, {"name": "a"}, headers={"Idempotency-Key": "cut"})
+        proxy.ask("clear")
+        assert answer.status == 200 and answer.header("idempotent-replay") is None
+        assert answer.header("writ-after") == ("pending" if command == "sure" else None)
+        hook.wait(path, 2)
+        empty(database)
+        again = cut.client.command(command, {"name": "a"}, headers={"Idempotency-Key": "cut"})
+        assert again.body == answer.body and again.header("idempotent-replay") == "true"
+    assert len(hook.received(path)) == 2
 
 
 def test_old_keys_are_cleaned_away(site, database):
@@ -355,6 +401,33 @@ def test_keys_among_several_runners(database, hook):
 SECRET, OLD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
+def test_put_off_while_the_one_ahead_comes_to_its_end(database, hook):
+    """One runner ends an item and has not committed it; another puts off the next of its key, which the first could not
+    see yet. Nobody else would make that due."""
+    database.execute("truncate writ.outbox")
+    (hook.folder / "received").write_text("")
+    database.execute("create function gate() returns trigger language plpgsql security definer as "
+                     "$$begin perform pg_advisory_xact_lock_shared(4711); return null; end$$; "
+                     "create trigger gate after delete on writ.outbox for each row execute function gate()")
+    ends = ("select count(*) from pg_stat_activity where usename = 'writ' and wait_event = 'advisory' "
+            "and datname = current_database()")
+    try:
+        with database.connect() as mine, Site(database, manifest(hook), runners=3, runner=FAST["runner"]) as site:
+            pet = site.client.command("plain_pet", {"name": "a"}).result["id"]
+            mine.execute("select pg_advisory_lock(4711)")
+            site.client.command("name_pet", {"id": pet, "name": "first"})
+            wait_until(lambda: database.one(ends), "an end that is not committed")
+            site.client.command("name_pet", {"id": pet, "name": "second"})
+            wait_until(lambda: database.one("select due > created from writ.outbox where payload like '%second%'"),
+                       "another runner to put it off")
+            mine.execute("select pg_advisory_unlock(4711)")
+            hook.wait("/named", 2)
+            empty(database)
+    finally:
+        database.execute("drop trigger gate on writ.outbox; drop function gate()")
+    assert [request.json["args"]["name"] for request in hook.received("/named")] == ["first", "second"]
+
+
 def test_signed_and_keys_rotated(database, hook, monkeypatch):
     more = "secrets: [$env.NEW_SECRET, $env.OLD_SECRET], config: { a: 1 }"
     text = manifest(hook).replace("told: { url", f"told: {{ {more}, url")
@@ -492,6 +565,18 @@ def test_two_runners_do_not_claim_the_same(database, hook):
         empty(database, 60)
     ids = [request.id for request in hook.received("/told")[before:]]
     assert len(ids) == 300 and len(set(ids)) == 300
+
+
+def test_large_payloads_come_in_several_rounds(database, hook):
+    """All at once they could be more than PostgreSQL can put into one value: then none would ever come."""
+    database.execute("truncate writ.outbox")
+    database.execute("insert into writ.outbox (mutation, hook, payload) select gen_random_uuid(), 'add_pet.told', "
+                     "'{\"x\": \"' || repeat('x', 9000000) || '\"}' from generate_series(1, 3)")
+    leased = "select count(owner), count(distinct owner) from writ.outbox"
+    hook.answer("/told", seconds=4)
+    with Site(database, manifest(hook), runners=1, runner={"poll_ms": 50, "lease_ms": 20000}):
+        wait_until(lambda: database.execute(leased) == [(3, 2)], "a claim of two and one of one", 30)
+    database.execute("truncate writ.outbox")
 
 
 def test_sync(site, database, hook):

@@ -521,6 +521,42 @@ def test_keyed_handler_is_answered_once(site, service):
     assert site.client.command("sign_up", {"name": "other"}, headers=key).code == "IDEMPOTENCY_MISMATCH"
 
 
+def test_keyed_handler_at_once(site, service):
+    """Who comes second waits for the first, and gets its answer: the program runs once."""
+    service.at("/sign_up", lambda request: time.sleep(0.5) or {"result": 1})
+    key, answers = {"Idempotency-Key": "k-at-once"}, []
+    service.forget()
+
+    def ask():
+        answers.append(Client(site.nginx.socket).command("sign_up", {"name": "tom"}, headers=key))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(service.calls("/sign_up")) == 1
+    assert [answer.result for answer in answers] == [1, 1]
+    assert sorted(answer.header("idempotent-replay") or "" for answer in answers) == ["", "true"]
+
+
+def test_keyed_handler_that_takes_long(site, service):
+    """Longer than the second may wait."""
+    done = threading.Event()
+    service.at("/sign_up", lambda request: done.wait(20) and {"result": 1})
+    key, first = {"Idempotency-Key": "k-long"}, []
+    service.forget()
+    thread = threading.Thread(target=lambda: first.append(
+        Client(site.nginx.socket).command("sign_up", {"name": "tom"}, headers=key)))
+    thread.start()
+    wait_until(lambda: service.calls("/sign_up"), "the first call")
+    assert site.client.command("sign_up", {"name": "tom"}, headers=key).code == "IDEMPOTENCY_CONFLICT"
+    done.set()
+    thread.join()
+    assert first[0].result == 1 and len(service.calls("/sign_up")) == 1
+    assert site.client.command("sign_up", {"name": "tom"}, headers=key).header("idempotent-replay") == "true"
+
+
 def test_what_a_keyed_handler_ran_is_done_once_though_it_failed(site, service):
     """It dies behind its first set; the repeat runs it again from the start."""
     told = []
