@@ -417,7 +417,8 @@ def test_a_self_relation_with_one_field(do):
     assert do("step", where={"name": "b"}, select=select)["next"] is None
     do("createStep", data={"name": "c", "next": {"connect": {"name": "b"}}})
     assert do("step", where={"name": "a"}, select=select)["next"] == {"name": "b"}
-    assert do("updateStep", where={"name": "a"}, data={"next": {"update": {"name": "bb"}}}, select=select)["next"] == {"name": "bb"}
+    assert do("updateStep", where={"name": "a"}, data={"next": {"update": {"name": "bb"}}},
+              select=select)["next"] == {"name": "bb"}
     do("deleteStep", where={"name": "bb"})
     assert do("step", where={"name": "c"}, select=select)["next"] is None
 
