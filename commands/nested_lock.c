@@ -132,6 +132,21 @@ static void want_name(struct locks *l, const struct model *m, const struct where
   quote_element(l->names, name->p);
 }
 
+static bool connects(const struct nested_data *d, const struct nested_op *op) {
+  return op->kind == NESTED_CONNECT || op->kind == NESTED_CONNECT_OR_CREATE || op->kind == NESTED_SET ||
+         (op->kind == NESTED_UPSERT && d->create);
+}
+
+/* A child that moves leaves its old parent: where the link stands with that one, its row is written. */
+static void want_old_parent(struct locks *l, const struct field *f, const struct where_unique *where) {
+  const struct field *back = field_there(f)->field;
+  struct route route = {.where = where};
+
+  if (field_there(f)->list || link_is_there(link_of(f)) || !is_literal(where)) return; /* what is no list is declared */
+  route = longer(l, &route, back);
+  want_route(l, &route);
+}
+
 static void want_all(struct locks *l, const struct nested_data *d, const struct route *route);
 
 static void want_below(struct locks *l, struct nested_op *op, const struct route *route) {
@@ -151,7 +166,10 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
     struct nested_op *op = &d->ops[i];
     const struct model *m = field_there(op->field)->model;
 
-    for (size_t j = 0; j < op->nwheres; j++) want(l, m, &op->wheres[j]);
+    for (size_t j = 0; j < op->nwheres; j++) {
+      want(l, m, &op->wheres[j]);
+      if (connects(d, op)) want_old_parent(l, op->field, &op->wheres[j]);
+    }
     if (op->nwheres && op->create) want_name(l, m, op->wheres, op->create);
     if (route->where && !d->create && changes_children(op)) {
       struct route children = longer(l, route, op->field);

@@ -33,6 +33,9 @@ type Count { id: Int! @id }
 type Key { id: ID! @id(strategy: NONE) }
 type Chicken { id: ID! @id  egg: Egg! @relation(link: INLINE) }
 type Egg { id: ID! @id  chicken: Chicken! }
+type Step { id: ID! @id  name: String! @unique  next: Step }
+type Cup { id: ID! @id  name: String! @unique  lid: Lid @relation(link: INLINE) }
+type Lid { id: ID! @id  name: String! @unique  cup: Cup }
 """
 
 MANIFEST = """
@@ -61,7 +64,7 @@ commands:
 """
 
 TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bill", "Line", "Mark", "Count", "Key",
-          "Chicken", "Egg",
+          "Chicken", "Egg", "Step", "Cup", "Lid",
           "_Follows", "_Likes"]
 
 
@@ -407,6 +410,19 @@ def test_without_back_fields(do):
     assert do("person", where={"name": "a"}, select="{ home { title } likes { title } }") == {"home": None, "likes": []}
 
 
+def test_a_self_relation_with_one_field(do):
+    """It is seen from one side only."""
+    select = "{ name next { name } }"
+    assert do("createStep", data={"name": "a", "next": {"create": {"name": "b"}}}, select=select)["next"] == {"name": "b"}
+    assert do("step", where={"name": "b"}, select=select)["next"] is None
+    do("createStep", data={"name": "c", "next": {"connect": {"name": "b"}}})
+    assert do("step", where={"name": "a"}, select=select)["next"] == {"name": "b"}
+    assert do("updateStep", where={"name": "a"}, data={"next": {"update": {"name": "bb"}}},
+              select=select)["next"] == {"name": "bb"}
+    do("deleteStep", where={"name": "bb"})
+    assert do("step", where={"name": "c"}, select=select)["next"] is None
+
+
 def test_composite_keys(do, fail, database):
     do("createBill", data={"id": "b", "lines": {"create": [{"no": 1, "text": "x"},
                                                            {"no": 2, "marks": {"create": {"name": "m"}}}]}})
@@ -715,6 +731,23 @@ def test_opposite_orders(site, do, database):
     assert "deadlock" not in site.database.postgres.log_since(mark)
     assert database.execute('select min(age), max(age) from "Person"') == [(8, 8)]
     assert rows(database, "Toy") == 8 * 18
+
+
+def test_one_to_one_at_once(site, do, database):
+    """Each lid is on one cup, each cup has one lid, and nobody gets an error for it."""
+    for i in range(4):
+        do("createCup", data={"name": f"c{i}", "lid": {"create": {"name": f"l{i}"}}})
+
+    def requests(client):
+        for i in range(12):
+            cup, lid = f"c{(client + i) % 4}", f"l{i * client % 4}"
+            yield ("updateCup", {"where": {"name": cup}, "data": {"lid": {"connect": {"name": lid}}}}) if client % 3 else \
+                ("updateLid", {"where": {"name": lid}, "data": {"cup": {"connect": {"name": cup}}}})
+            if client == 1:
+                yield "updateCup", {"where": {"name": cup}, "data": {"lid": {"create": {"name": f"new{i}"}}}}
+    all_well(together(site, 4, requests))  # links move while others wait for them: a deadlock can be, and is run again
+    assert database.one('select count(distinct lid) = count(lid) from "Cup"')
+    assert rows(database, "Lid") == 16
 
 
 def test_opposite_ways(site, do, database):
