@@ -15,7 +15,7 @@ enum { KEY_OUTBOX = 0x7fffff00 };
 
 /* How the rows are given. One row needs no arrays; a payload with no more than one whole result in it (nearly all) needs
  * no building of pieces: each spares the server some 20 us. */
-enum shape_bits { SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_SYNC = 4 };
+enum shape_bits { SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_SYNC = 4, SHAPE_KEYED = 8 };
 
 /* A worker's lease on what it tries itself: the hook's timeout and some time to write down what came of it. */
 enum { SYNC_LEASE_MORE_MS = 5000 };
@@ -332,6 +332,7 @@ static struct item *collect(const struct compiler *k, const struct command_set *
       item->key = told_key(k->mem, use->keys[h]);
       if (!is_simple(&item->payload) || (item->key && !is_simple_key(item->key))) *shape |= SHAPE_PIECES;
       if (item->hook->sync) *shape |= SHAPE_SYNC;
+      if (item->key) *shape |= SHAPE_KEYED;
     }
   }
   if (*n > 1) *shape |= SHAPE_SEVERAL;
@@ -390,6 +391,11 @@ static const char sync_end[] =
 static const char insert[] = "insert into writ.outbox (mutation, hook, key, payload) select $1::uuid, hook, k, p from (";
 static const char insert_end[] = ") w order by o";
 
+/* One row without a key, nearly always all there is: half of the work. */
+static const char plain_insert[] =
+    "insert into writ.outbox (mutation, hook, payload) values ($1::uuid, $2::text, "
+    "$3::text || coalesce(pg_catalog.current_setting($4::text), '') || coalesce($5::text, ''))";
+
 static char *statement_text(const void *mem, unsigned shape) {
   struct str *s = str_new(mem, 1024);
 
@@ -400,12 +406,28 @@ static char *statement_text(const void *mem, unsigned shape) {
   return s->p;
 }
 
+/* The parameters of rows behind $1, in the order of the statement. */
+static unsigned put_params(void *mem, const struct row *rows, size_t n, unsigned shape, const char **params) {
+  unsigned count = 0;
+
+  if (shape) {
+    for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = field(mem, rows, n, f * sizeof(const char *));
+    return count;
+  }
+  params[count++] = rows->hook;
+  params[count++] = rows->head;
+  params[count++] = rows->slot;
+  params[count++] = rows->tail;
+  return count;
+}
+
 static struct statement statement_for(struct compiler *k, unsigned shape) {
   uint32_t id = KEY_OUTBOX + shape;
   struct statement s;
 
   if (variants_find(k->variants, &id, sizeof id, &s)) return s;
-  return variants_add(k->variants, k->mem, &id, sizeof id, statement_text(k->mem, shape));
+  return variants_add(k->variants, k->mem, &id, sizeof id,
+                                          shape ? statement_text(k->mem, shape) : arena_strdup(k->mem, plain_insert));
 }
 
 void outbox_compile(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan) {
@@ -424,7 +446,7 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   rows = arena_array(k->mem, struct row, count);
   for (size_t i = 0; i < count; i++) rows[i] = row_of(k->mem, &items[i], shape);
   params[n++] = k->mutation;
-  for (size_t f = 0; f < ROW_FIELDS; f++) params[n++] = field(k->mem, rows, count, f * sizeof(const char *));
+  n += put_params(k->mem, rows, count, shape, params + n);
   if (shape & SHAPE_SYNC) params[n++] = set->outbox_owner = k->mutation;
   for (size_t i = 0; i < count; i++) set->outbox_sync += items[i].hook->sync;
   set->outbox_step = plan->n;

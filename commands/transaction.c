@@ -144,6 +144,8 @@ bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum
   if (!mutex_open(r, datasource, first, end, plan)) return false;
   if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
   keyed_close(r, plan);
+  /* A session that waits for the disk anyway need not be told. */
+  plan->durable = plan->durable && !conn_is_durable(r->engine->sources[datasource].conn);
   return true;
 }
 

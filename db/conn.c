@@ -141,7 +141,7 @@ static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
   PQsetNoticeReceiver(c->pg, drop_notice, NULL);
   if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) return refused(c, e);
   c->cancel = PQgetCancel(c->pg);
-  c->direct = false;
+  c->direct = c->durable = false;
   c->doomed = false;
   memset(c->prepared, 0, sizeof c->prepared);
   memset(c->sent, 0, sizeof c->sent);
@@ -171,7 +171,10 @@ static bool is_direct(struct conn *c, const PGresult *told) {
 static bool settle_session(struct conn *c, const struct wait *w, struct err *e) {
   static const char sql[] = "select set_config('statement_timeout', $1, false), "
                             "set_config('lock_timeout', coalesce($2, current_setting('lock_timeout')), false), "
-                            "pg_backend_pid(), inet_client_addr(), set_config('jit', 'off', false)";
+                            "pg_backend_pid(), inet_client_addr(), set_config('jit', 'off', false), "
+                            /* What is not off is held fast: a reload of PostgreSQL must not change it behind our back. */
+                            "case when current_setting('synchronous_commit') <> 'off' then "
+                            "set_config('synchronous_commit', current_setting('synchronous_commit'), false) end";
   const char *statement = arena_printf(e->mem, "%d", c->options.statement_timeout_ms);
   const char *lock = arena_printf(e->mem, "%d", c->options.lock_timeout_ms);
   const char *params[] = {statement, c->options.lock_timeout_ms ? lock : NULL};
@@ -183,9 +186,12 @@ static bool settle_session(struct conn *c, const struct wait *w, struct err *e) 
     return false;
   }
   c->direct = is_direct(c, result);
+  c->durable = !PQgetisnull(result, 0, 5);
   PQclear(result);
   return true;
 }
+
+bool conn_is_durable(const struct conn *c) { return c->pg && c->options.prepared && c->durable; }
 
 bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) {
   bool caller_gone = false;

@@ -39,6 +39,8 @@ struct conn *conn_new(const void *mem, const struct conn_options *options, struc
 /* Makes sure that there is a live connection: one that died while idle is replaced silently. *fresh: a new one was made,
  * and nothing is prepared on it. False: DATABASE_UNAVAILABLE or TIMEOUT. */
 bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) __attribute__((warn_unused_result));
+/* Does each COMMIT wait for the disk, without being told so? False behind a pooler: nobody knows. */
+bool conn_is_durable(const struct conn *c);
 void conn_close(struct conn *c);
 /* Closes it when it has been unused for idle_ms (0: never mind), or its buffers have grown. */
 void conn_tidy(struct conn *c, int64_t idle_ms);

@@ -15,6 +15,7 @@ struct conn {
   PGcancel *cancel;
   bool direct;            /* a unix socket of the server's own, no pooler or tunnel between: then end of file tells the truth, as
                            * all that the server had sent has been read */
+  bool durable;           /* synchronous_commit is not off, for as long as the session lasts */
   bool doomed;            /* close instead of using it again */
   enum cancelled cancelled; /* a cancel request was sent in this flight */
   int64_t give_up_ms;     /* with cancelled: stop waiting for the end of the flight */
