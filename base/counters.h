@@ -23,7 +23,7 @@ struct counters {
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
   uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners */
-  uint32_t handler;         /* 1: an inside worker in a handler, or waiting (commands/crowd.c); cleared when it has ended */
+  uint32_t handler;         /* 1: an inside worker in a handler, or waiting (engine/crowd.c); cleared when it has ended */
   uint32_t waiting;         /* 1: this worker waits for a lock that another request holds */
   /* By pool; written by the supervisor. A slot may change its pool at a reload, counters must not. */
   uint64_t starts[COUNTERS_POOLS], crashes[COUNTERS_POOLS];

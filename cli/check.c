@@ -2,10 +2,10 @@
 #include "cli/cli.h"
 
 #include "base/problems.h"
-#include "commands/config.h"
-#include "commands/engine.h"
-#include "commands/manifest.h"
-#include "commands/module.h"
+#include "engine/engine.h"
+#include "engine/module.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <grp.h>
 #include <pwd.h>

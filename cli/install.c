@@ -3,8 +3,8 @@
 
 #include "base/arena.h"
 #include "cli/install_sql.h"
-#include "commands/config.h"
 #include "db/catalog.h"
+#include "manifest/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,9 +4,9 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
-#include "commands/config.h"
-#include "commands/jobs.h"
-#include "commands/manifest.h"
+#include "jobs/jobs.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -6,11 +6,11 @@
 #include "base/json.h"
 #include "base/problems.h"
 #include "base/str.h"
-#include "commands/config.h"
-#include "commands/engine.h"
-#include "commands/idempotency.h"
-#include "commands/manifest.h"
 #include "commands/set.h"
+#include "engine/engine.h"
+#include "engine/idempotency.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +80,7 @@ bool cli_prepare(void *mem, const struct options *o, struct call *call, struct e
   command = set_admit(manifest, o->name, caller, e);
   if (!command || !check_claims(mem, o, config, e) || !read_arguments(mem, o, config, &args, e)) return false;
   if (!read_key(mem, o, command, args, call->invocation, e)) return false;
-  call->set = set_decode(mem, call->engine, command, args, caller, e);
+  call->set = set_decode(mem, manifest, command, args, caller, e);
   return call->set != NULL;
 }
 

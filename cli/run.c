@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/str.h"
-#include "commands/engine.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 

@@ -4,8 +4,17 @@
 #ifndef WRIT_COMMANDS_LOCKS_H
 #define WRIT_COMMANDS_LOCKS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #define LOCK_KEYS "2003986805"    /* Idempotency-Key: keyed.c */
 #define LOCK_MUTEXES "2003986806" /* mutex.c */
 #define LOCK_OUTBOX "2003986807"  /* keys of after-hooks while a runner claims: queue.c */
+
+/* A lock that a call up the chain holds already: what is not to be taken again. */
+struct mutex_held {
+  size_t datasource;
+  int32_t lock; /* hashtext of the name */
+};
 
 #endif

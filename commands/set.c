@@ -4,16 +4,15 @@
 
 #include "base/arena.h"
 #include "base/str.h"
-#include "commands/config.h"
-#include "commands/engine.h"
+#include "commands/caller.h"
 #include "commands/tree.h"
+#include "manifest/config.h"
 
 #include <stdint.h>
 #include <string.h>
 
 struct decoder {
   void *mem;
-  const struct engine *engine;
   const struct manifest *manifest;
   const struct caller *caller;
   struct command_set *set;
@@ -259,7 +258,7 @@ static void settle(struct decoder *d, struct expr *x) {
 
 /* A composite may stand for many statements, and a set for many composites. */
 static bool has_room(struct decoder *d) {
-  int most = engine_config(d->engine)->max_commands;
+  int most = d->manifest->config->max_commands;
   return d->set->nstatements < (size_t)most ||
          err_set(d->e, TOO_MANY_COMMANDS, "A request takes at most %d commands, those inside composites included.", most);
 }
@@ -323,7 +322,7 @@ static const struct json *claims_literal(struct decoder *d) {
   const char *text = caller_claims(d->mem, d->caller);
   const struct json *claims;
 
-  return json_read(d->mem, text, strlen(text), (unsigned)engine_config(d->engine)->max_depth, &claims, d->e) ? claims : NULL;
+  return json_read(d->mem, text, strlen(text), (unsigned)d->manifest->config->max_depth, &claims, d->e) ? claims : NULL;
 }
 
 static const struct expr *given_value(struct decoder *d, const struct use *use, int from) {
@@ -549,7 +548,7 @@ static bool add_element(struct decoder *d, const struct json *element, const str
 }
 
 static bool decode_elements(struct decoder *d, const struct json *commands) {
-  const struct config *config = engine_config(d->engine);
+  const struct config *config = d->manifest->config;
   const struct command **admitted;
 
   if (!commands || commands->kind != JSON_ARRAY) {
@@ -596,10 +595,10 @@ static bool decode_single(struct decoder *d, const struct command *command, cons
   return false;
 }
 
-struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
+struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e) {
   struct command_set *set = arena_new(mem, struct command_set);
-  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e,
+  struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
                       .references_left = REFERENCE_BYTES};
   bool ok;
 
@@ -612,9 +611,9 @@ struct command_set *set_decode(void *mem, const struct engine *engine, const str
   return ok ? set : NULL;
 }
 
-bool set_decode_again(void *mem, const struct engine *engine, struct command_set *set, const struct caller *caller,
+bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,
                       struct err *e) {
-  struct decoder d = {.mem = mem, .engine = engine, .manifest = engine_manifest(engine), .caller = caller, .set = set, .e = e,
+  struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
                       .references_left = REFERENCE_BYTES, .again = true, .nodes_before = set->nnodes};
 
   set->nentries = set->nnodes = set->nstatements = set->nuses = 0;

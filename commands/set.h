@@ -10,7 +10,6 @@
 
 struct caller;
 struct command;
-struct engine;
 struct json;
 struct manifest;
 
@@ -22,12 +21,12 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
 /* Makes a set of one command and its arguments object; for a built-in set command, of what `args` holds (commands,
  * isolation, ...), each named command admitted before anything else is looked at. All references are bound, names and
  * limits checked; types are checked when the set is compiled. NULL: *e, with index and path. */
-struct command_set *set_decode(void *mem, const struct engine *engine, const struct command *command,
+struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e);
 
 /* Binds all arguments of a set once more, with what hooks have put in their place (use.changed); nodes stay the same.
  * False: a reference finds nothing any more. */
-bool set_decode_again(void *mem, const struct engine *engine, struct command_set *set, const struct caller *caller,
+bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,
                       struct err *e) __attribute__((warn_unused_result));
 
 /* For the log line: "add_user", or "transactional_command_set(unique_username,add_user,...)" cut at 200 bytes. */

@@ -6,8 +6,8 @@
 #define WRIT_COMMANDS_TREE_H
 
 #include "base/json.h"
-#include "commands/manifest.h"
 #include "commands/set.h"
+#include "manifest/manifest.h"
 
 struct node;
 

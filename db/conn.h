@@ -4,6 +4,7 @@
 #define WRIT_DB_CONN_H
 
 #include "base/err.h"
+#include "base/wait.h"
 #include "db/statement.h"
 
 #include <stdbool.h>
@@ -19,12 +20,6 @@ struct conn_options {
   bool prepared;        /* keep named prepared statements; false: behind a pooler that shares sessions */
   /* For a session that is ours alone (prepared): a backstop for when the worker is gone; 0: the server's own. */
   int statement_timeout_ms, lock_timeout_ms;
-};
-
-/* What a wait may be ended by, other than PostgreSQL. */
-struct wait {
-  int64_t deadline_ms; /* clock_ms */
-  int caller_fd;       /* hang-up ends the wait; -1: none */
 };
 
 /* Is this a connection string or URI by libpq's grammar? What is not would be quoted in libpq's errors, password and all. */

@@ -1,4 +1,4 @@
-/* A plan: what one transaction will do, as data. commands/compile.c makes it, db/flight.c runs it in one network round
+/* A plan: what one transaction will do, as data. compile/compile.c makes it, db/flight.c runs it in one network round
  * trip, `writ explain` prints it. */
 #ifndef WRIT_DB_PLAN_H
 #define WRIT_DB_PLAN_H
@@ -30,7 +30,7 @@ struct step {
   unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list; MEMBER_NONE: nobody's */
   const char *argument; /* of the member's command, which this step is about; NULL: none */
   const char *path;    /* the same as a place within the arguments: JSON pointer, /data/cities/create/0; NULL: none */
-  const struct nested_subject *subject; /* of a mutation of a model: what an error is about (commands/nested.h); NULL: none */
+  const struct nested_subject *subject; /* of a mutation of a model: what an error is about (nested/nested.h); NULL: none */
   const char *purpose; /* for people: "add_user", "reference user.id is there" */
 };
 

@@ -2,9 +2,9 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/problems.h"
-#include "commands/config.h"
 #include "fcgi/setup.h"
 #include "fcgi/supervise.h"
+#include "manifest/config.h"
 
 #include <fcntl.h>
 #include <getopt.h>

@@ -4,10 +4,10 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/user.h"
-#include "commands/config.h"
-#include "commands/courier.h"
 #include "fcgi/child.h"
 #include "fcgi/setup.h"
+#include "jobs/courier.h"
+#include "manifest/config.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -3,8 +3,8 @@
 
 #include "base/arena.h"
 #include "base/problems.h"
-#include "commands/config.h"
-#include "commands/manifest.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <grp.h>
 #include <pwd.h>

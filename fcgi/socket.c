@@ -3,7 +3,7 @@
 #include "fcgi/socket.h"
 
 #include "base/arena.h"
-#include "commands/config.h"
+#include "manifest/config.h"
 
 #include <errno.h>
 #include <grp.h>

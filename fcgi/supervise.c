@@ -7,12 +7,12 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/problems.h"
-#include "commands/call_token.h"
-#include "commands/config.h"
+#include "engine/call_token.h"
 #include "fcgi/runner.h"
 #include "fcgi/setup.h"
 #include "fcgi/socket.h"
 #include "fcgi/worker.h"
+#include "manifest/config.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -7,12 +7,12 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/user.h"
-#include "commands/config.h"
 #include "fcgi/child.h"
 #include "fcgi/reply_write.h"
 #include "fcgi/request_read.h"
 #include "fcgi/setup.h"
 #include "handlers/handler.h"
+#include "manifest/config.h"
 
 #include <errno.h>
 #include <malloc.h>

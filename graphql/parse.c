@@ -2,8 +2,8 @@
 #include "graphql/parse.h"
 
 #include "base/arena.h"
-#include "graphql/inside.h"
 #include "graphql/grammar.h"
+#include "graphql/inside.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,13 +6,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "commands/call_token.h"
-#include "commands/config.h"
-#include "commands/idempotency.h"
-#include "commands/manifest.h"
 #include "commands/set.h"
+#include "engine/call_token.h"
+#include "engine/idempotency.h"
 #include "handlers/answer.h"
 #include "handlers/headers.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <string.h>
 
@@ -220,7 +220,7 @@ static bool decode(struct call *call, struct invocation *invocation, struct comm
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
   if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
   if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
-  *set = set_decode(call->request->mem, engine, call->command, args, &call->caller, e);
+  *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
 }
 

@@ -6,12 +6,12 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "commands/config.h"
 #include "handlers/answer.h"
 #include "handlers/command.h"
 #include "handlers/headers.h"
 #include "handlers/health.h"
 #include "handlers/metrics.h"
+#include "manifest/config.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #define WRIT_HANDLERS_HANDLER_H
 
 #include "base/err.h"
-#include "commands/engine.h"
+#include "engine/engine.h"
 
 #include <stdbool.h>
 #include <stddef.h>

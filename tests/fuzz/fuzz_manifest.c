@@ -2,8 +2,8 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/problems.h"
-#include "commands/config.h"
-#include "commands/manifest.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <stdint.h>
 #include <stdlib.h>

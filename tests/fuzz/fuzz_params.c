@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/problems.h"
 #include "base/str.h"
-#include "commands/config.h"
-#include "commands/manifest.h"
 #include "handlers/handler.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <stdint.h>
 #include <stdlib.h>

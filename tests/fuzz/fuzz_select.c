@@ -6,10 +6,10 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/problems.h"
-#include "commands/config.h"
-#include "commands/manifest.h"
-#include "commands/query.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 #include "model/read.h"
+#include "query/query.h"
 
 #include <stdint.h>
 #include <stdlib.h>

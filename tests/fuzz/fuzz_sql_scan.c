@@ -2,7 +2,7 @@
  * must read the same again, and must not break out of a statement that it is put into. */
 #include "base/arena.h"
 #include "base/str.h"
-#include "commands/sql_scan.h"
+#include "manifest/sql_scan.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "commands/call_token.h"
+#include "engine/call_token.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

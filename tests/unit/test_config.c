@@ -2,7 +2,7 @@
 #include "base/arena.h"
 #include "base/problems.h"
 #include "base/str.h"
-#include "commands/config.h"
+#include "manifest/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

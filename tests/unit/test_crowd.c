@@ -1,6 +1,6 @@
 /* Places in handlers: never more are taken than there are, by processes that race for them; none is lost. */
 #include "base/counters.h"
-#include "commands/crowd.h"
+#include "engine/crowd.h"
 
 #include <sched.h>
 #include <setjmp.h>

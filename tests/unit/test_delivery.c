@@ -1,4 +1,4 @@
-/* commands/delivery: pauses, what an answer means, and what is kept of it. */
+/* jobs/delivery: pauses, what an answer means, and what is kept of it. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "commands/delivery.h"
+#include "jobs/delivery.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* commands/http against a server of its own: a process that listens on two unix sockets and on the loopback, with a process
+/* services/http against a server of its own: a process that listens on two unix sockets and on the loopback, with a process
  * for each connection. What it does with a request stands in the request's path. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "commands/http.h"
+#include "services/http.h"
 
 #include <arpa/inet.h>
 #include <dlfcn.h>

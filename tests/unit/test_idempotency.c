@@ -2,8 +2,8 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "commands/caller.h"
-#include "commands/idempotency.h"
-#include "commands/manifest.h"
+#include "engine/idempotency.h"
+#include "manifest/manifest.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

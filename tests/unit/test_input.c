@@ -1,7 +1,7 @@
-/* Values of models' fields: commands/input.c against the table in docs/queries.md, "Values in the request". */
+/* Values of models' fields: compile/input.c against the table in docs/queries.md, "Values in the request". */
 #include "base/arena.h"
 #include "base/json.h"
-#include "commands/input.h"
+#include "compile/input.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
 #include "base/json.h"
 #include "base/problems.h"
 #include "base/str.h"
-#include "commands/config.h"
-#include "commands/manifest.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
-/* JSON values as parameters: commands/param.c against the table in docs/protocol.md, "JSON value to parameter type". */
+/* JSON values as parameters: compile/param.c against the table in docs/protocol.md, "JSON value to parameter type". */
 #include "base/arena.h"
 #include "base/json.h"
-#include "commands/param.h"
 #include "commands/tree.h"
+#include "compile/param.h"
 #include "db/catalog.h"
 
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* commands/signature: the vector that the Standard Webhooks libraries are tested with, keys in rotation, what is none. */
+/* services/signature: the vector that the Standard Webhooks libraries are tested with, keys in rotation, what is none. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
-#include "commands/signature.h"
+#include "services/signature.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* The :name scanner: what is a parameter and what only looks like one, the shape of statements, and what is refused. */
 #include "base/arena.h"
 #include "base/str.h"
-#include "commands/sql_scan.h"
+#include "manifest/sql_scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

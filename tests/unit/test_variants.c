@@ -1,6 +1,6 @@
 /* The bounded cache of statements. */
 #include "base/arena.h"
-#include "commands/variants.h"
+#include "compile/variants.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* The YAML reader: kinds of scalars, lines, and everything that it refuses. */
 #include "base/arena.h"
+#include "base/nearest.h"
 #include "base/problems.h"
 #include "base/str.h"
-#include "commands/yaml.h"
+#include "manifest/yaml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -272,15 +273,15 @@ static void test_nearest(void **state) {
   (void)state;
 
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    const char *near = yaml_nearest(cases[i][0], names);
+    const char *near = nearest(cases[i][0], names);
     if (!cases[i][1] && near) fail_msg("%s: %s", cases[i][0], near);
     if (cases[i][1] && (!near || strcmp(near, cases[i][1]) != 0)) fail_msg("%s: %s", cases[i][0], near ? near : "none");
   }
   memset(big, 'a', sizeof big - 1);
   big[sizeof big - 1] = '\0';
   const char *const long_names[] = {big, NULL};
-  assert_null(yaml_nearest(big, names));
-  assert_null(yaml_nearest("aaa", long_names));
+  assert_null(nearest(big, names));
+  assert_null(nearest("aaa", long_names));
 }
 
 int main(void) {

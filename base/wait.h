@@ -1,0 +1,13 @@
+/* What bounds any waiting for others. */
+#ifndef WRIT_BASE_WAIT_H
+#define WRIT_BASE_WAIT_H
+
+#include <stdint.h>
+
+/* What ends a wait, other than what is waited for. */
+struct wait {
+  int64_t deadline_ms; /* clock_ms */
+  int caller_fd;       /* hang-up ends the wait; -1: none */
+};
+
+#endif

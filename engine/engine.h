@@ -1,0 +1,86 @@
+/* The engine of one worker (or of the tool writ): configuration, manifest, one connection for each datasource, what
+ * PostgreSQL said of each command's statement, and the prepared variants. A front end decodes a request into a command set
+ * (commands/set.h) and gives it to engine_run. */
+#ifndef WRIT_ENGINE_ENGINE_H
+#define WRIT_ENGINE_ENGINE_H
+
+#include "base/err.h"
+#include "commands/caller.h"
+#include "db/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct call_token;
+struct command;
+struct command_set;
+struct config;
+struct counters;
+struct counters_page;
+struct engine;
+struct idempotency;
+struct manifest;
+struct mutex_held;
+struct problems;
+struct str;
+
+/* One call of the engine. */
+struct invocation {
+  const struct caller *caller;
+  const char *request_id;
+  const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
+  bool dry_run;
+  const struct idempotency *key; /* NULL: none */
+  const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
+  size_t nheld;
+  int64_t deadline_ms; /* clock_ms */
+  int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
+};
+
+/* What happened, for the log line and the counters. */
+struct report {
+  int64_t postgres_us;
+  int64_t hook_us, handler_us; /* of hooks asked together: the longest */
+  uint64_t rows;
+  unsigned flights, retries, hooks, handlers;
+  bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
+  bool replayed; /* the answer is a stored one */
+};
+
+/* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
+struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
+                          struct counters *counters);
+/* Of a worker: the counters of all workers of one writd, who bound together how many of them wait for locks and how many are in
+ * handlers; counters are one's own of this page. And the secret of call tokens (CALL_SECRET_BYTES). */
+void engine_share(struct engine *engine, struct counters_page *page, const unsigned char *call_secret);
+/* A call token that came with a request (call_token_read). False: FORBIDDEN. */
+bool engine_token(const struct engine *engine, const void *mem, const char *text, struct call_token *out, struct err *e)
+    __attribute__((warn_unused_result));
+void engine_free(struct engine *engine); /* closes connections */
+
+const struct config *engine_config(const struct engine *engine);
+const struct manifest *engine_manifest(const struct engine *engine);
+
+/* Loads the modules of the manifest; what is wrong with one is told in the log. Without it they are loaded by the first call. */
+void engine_load_modules(struct engine *engine);
+/* Connects where needed and describes every command. False: DATABASE_UNAVAILABLE, or what is missing (writ install). */
+bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
+/* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
+void engine_check(struct engine *engine, struct problems *p);
+/* fd: a datagram socket on which a byte wakes the runners that deliver after-hooks; borrowed. */
+void engine_wakes(struct engine *engine, int fd);
+/* Behind an answer: wakes the runners when there is something to deliver. */
+void engine_wake(struct engine *engine);
+/* Between requests: closes connections idle for too long, replaces those that have grown. */
+void engine_tidy(struct engine *engine);
+
+/* Runs a set; its answer as JSON text ({"result": ...} or {"results": [...]}) is appended to *answer. False: *e, and nothing
+ * changed, except e->committed. mem: the request's arena. */
+bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
+                struct str *answer, struct report *report, struct err *e) __attribute__((warn_unused_result));
+/* What engine_run would send, for people: BEGIN, settings, each statement with its parameters, COMMIT, round trips. */
+bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
+                    struct str *text, struct err *e) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,115 @@
+/* What PostgreSQL has against the commands of a manifest: writ check. */
+#include "engine/engine_inside.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/problems.h"
+#include "base/str.h"
+#include "manifest/config.h"
+#include "model/check.h"
+
+#include <string.h>
+
+enum { TIMEOUT_MS = 5000 };
+
+static void check_roles(struct engine *engine, const struct command *c, struct problems *p, void *mem) {
+  const struct shape *shape = &engine->shapes[c->id];
+  unsigned char *modes = arena_array(mem, unsigned char, c->sql.nnames + 1);
+  const char **params = arena_array(mem, const char *, c->sql.nnames + 1);
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  size_t nroles = engine->manifest->nroles ? c->nallow : 1;
+
+  if (c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
+  for (size_t i = 0; i < nroles; i++) {
+    struct str *sql = str_new(mem, 1024);
+    struct err e;
+    struct flight f;
+    struct step step = {.params = params, .nparams = (unsigned)c->sql.nnames, .gives = GIVES_NOTHING};
+    struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
+                        .steps = &step, .n = 1};
+    bool fresh;
+
+    err_init(&e, mem);
+    if (engine->manifest->nroles && !c->permission.as_login) manifest_role(engine->manifest, c->allow[i], &plan.role);
+    /* EXPLAIN plans and checks privileges, and runs nothing; but planning computes what is constant, and the user is '' and
+     * the arguments are null here: a value that does not fit (class 22) says nothing against the command. */
+    str_printf(sql, "explain %s", wrap_command(mem, c, shape, engine->config, modes, false));
+    step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
+    if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
+        (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
+      problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name,
+                   plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
+  }
+}
+
+/* The login role's rights on writ's own tables. What needs them is refused at run time, and all else works: a warning,
+ * unless the manifest itself asks for it. */
+static void check_tables(struct engine *engine, size_t datasource, struct problems *p, void *mem) {
+  static const char sql[] =
+      "select current_user || ' may not use ' || string_agg('writ.' || c.relname, ', ' order by c.relname)"
+      " from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace and c.relkind in ('r', 'p')"
+      " and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')"
+      " and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))";
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  struct step step = {.statement = variants_text(engine->variants, mem, sql), .gives = GIVES_TEXT, .member = MEMBER_NONE};
+  struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
+                      .steps = &step, .n = 1};
+  struct flight f;
+  struct err e;
+  bool needed = false;
+
+  err_init(&e, mem);
+  if (!flight_run(engine->sources[datasource].conn, mem, &plan, &w, &f, &e) || !f.results[0].text) return;
+  for (size_t i = 0; i < engine->manifest->ncommands; i++) {
+    const struct command *c = engine->manifest->commands[i];
+    needed |= c->datasource == datasource && c->needs_key;
+  }
+  (needed ? problems_add : problems_warn)(p, engine->config->file, engine->config->datasources[datasource].line,
+                                          "datasource %s: %s: run `writ install`, with --grant for that role",
+                                          engine->config->datasources[datasource].name, f.results[0].text);
+}
+
+static void check_model(struct engine *engine, struct problems *p, void *mem) {
+  const struct manifest *m = engine->manifest;
+  struct conn *conn = engine->sources[m->model_datasource].conn;
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  const struct db_tables *tables;
+  struct err e;
+  bool fresh;
+
+  err_init(&e, mem);
+  if (!conn_open(conn, &w, &fresh, &e) || !model_tables(conn, mem, m->model, &tables, &w, &e))
+    problems_add(p, m->model->file, 0, "%s", e.log_detail ? e.log_detail : e.message);
+  else model_check(m->model, tables, p);
+}
+
+void engine_check(struct engine *engine, struct problems *p) {
+  const struct manifest *m = engine->manifest;
+  void *mem = talloc_new(engine);
+  struct err e;
+
+  err_init(&e, mem);
+  log_set_level((enum log_level)0); /* what is out of order is told below, with its place */
+  if (!engine_ready(engine, &e)) {
+    problems_add(p, engine->config->file, 0, "%s", e.log_detail ? e.log_detail : e.message);
+    talloc_free(mem);
+    return;
+  }
+  for (size_t i = 0; i < engine->config->ndatasources; i++) check_tables(engine, i, p, mem);
+  for (size_t i = 0; i < m->ncommands; i++) {
+    const struct command *c = m->commands[i];
+    const struct shape *shape = &engine->shapes[i];
+
+    if (!shapes_apply(c)) continue;
+    if (shape->unlocked && shape->d.ok)
+      problems_warn(p, m->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
+                    "make it one plain SELECT or EXISTS, take a mutex:, or write lock: none", c->name);
+    if (shape->d.ok) check_roles(engine, c, p, mem);
+    else
+      problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
+  }
+  if (m->model) check_model(engine, p, mem);
+  log_set_level(engine->config->log_level);
+  talloc_free(mem);
+}

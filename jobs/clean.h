@@ -1,0 +1,16 @@
+/* What is old and of no more use: the runners delete it, a little at a time. */
+#ifndef WRIT_JOBS_CLEAN_H
+#define WRIT_JOBS_CLEAN_H
+
+#include "db/conn.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CLEAN_BATCH = 1000 };
+
+/* Deletes some of the answers of keyed requests that are older than hours, CLEAN_BATCH at most; *gone: how many. */
+bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e)
+    __attribute__((warn_unused_result));
+
+#endif

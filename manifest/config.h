@@ -1,0 +1,64 @@
+/* writ.yaml: how writd runs. One table (config.c) gives each key its name, type, unit, default, limits and help;
+ * `writ check --print`, writ.yaml(5) and the option check in make check walk it. */
+#ifndef WRIT_MANIFEST_CONFIG_H
+#define WRIT_MANIFEST_CONFIG_H
+
+#include "base/log.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct problems;
+
+struct listener {
+  const char *socket;        /* path of the unix socket */
+  const char *owner, *group; /* names; NULL: as the process */
+  int mode;                  /* 0660 */
+  int backlog;               /* 1024 */
+};
+
+struct datasource {
+  const char *name;
+  const char *conninfo; /* libpq's; secrets through its service and passfile */
+  bool prepared;        /* false behind a pooler that cannot keep them (PgBouncer's transaction mode) */
+  int line;
+};
+
+struct config {
+  bool environment_optional; /* of who only checks: $env.NAME of a manifest need not be set, that is a warning */
+  const char *file;
+  const char *manifest; /* path, made absolute against file's folder */
+  const char *user, *group; /* workers run as; needed when writd starts as root */
+  struct listener border, inside;
+  struct datasource *datasources;
+  size_t ndatasources; /* the first is the default one */
+  int workers, inside_workers;
+  int runners;            /* processes that deliver after-hooks */
+  int runner_deliveries;  /* at once, of each runner on each datasource */
+  int runner_lease_ms, runner_poll_ms;
+  int runner_keep_dead_s; /* dead letters; 0: for good */
+  int max_requests;       /* a worker ends after so many; 0: never */
+  int timeout_ms;         /* a request's deadline */
+  int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */
+  int idempotency_wait_ms; /* for another request with the same key */
+  int idempotency_hours;   /* how long keys are kept */
+  int mutex_wait_ms;       /* for a mutex that another request holds */
+  int waiting_workers;     /* of a pool, that may wait for either; 0: half of it */
+  int drain_ms;           /* SIGTERM and reload: how long requests in work may take before SIGKILL */
+  int slow_ms;            /* log a request at warn above it; 0: never */
+  int retries;            /* of serialization failures and deadlocks */
+  int idle_connection_s;  /* close a connection unused for so long; 0: keep */
+  enum log_level log_level;
+  int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int calls_deep;         /* handlers called by handlers */
+};
+
+/* Reads file. NULL when *p got errors; all are reported at once. Relative paths are relative to the file's folder. */
+struct config *config_load(const void *mem, const char *file, struct problems *p);
+/* Effective values as YAML, each with its help as a comment: `writ check --print`. */
+void config_print(FILE *out, const struct config *c);
+/* Names of all keys, dotted, NULL at the end: for the option check (`writ check --keys`). */
+const char *const *config_keys(void);
+
+#endif

@@ -1,0 +1,298 @@
+/* Nested mutations: the roots, and the frame around what they do. */
+#include "nested/nested_inside.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "query/select.h"
+
+#include <string.h>
+
+/* ---- the frame ---- */
+
+unsigned slot_take(struct planner *p) { return ++p->last_slot; }
+void slot_give_back(struct planner *p, unsigned to) { p->last_slot = to; }
+
+static void see_keys(struct planner *p, const struct model *m) {
+  for (size_t i = 0; i < m->nlinks; i++)
+    for (int side = 0; side < 2; side++) p->deferrable |= m->links[i].relation->sides[side].foreign_key.deferrable;
+}
+
+bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject,
+               const char *purpose) {
+  struct step step;
+
+  if (!sql_end(b, p->k, p->owner, &step, p->e)) return false;
+  step.path = path && *path ? path : NULL;
+  step.subject = subject;
+  step.purpose = purpose;
+  if (subject && subject->removes) see_keys(p, subject->model);
+  compile_step(p->k, p->plan, step);
+  return true;
+}
+
+const struct nested_subject *subject_of(struct planner *p, const struct model *m, const struct key *unless) {
+  struct nested_subject *s = arena_new(p->mem, struct nested_subject);
+
+  *s = (struct nested_subject){.model = m, .unless = unless};
+  return s;
+}
+
+bool value_error(struct planner *p, const char *field, const struct model *m, const char *path) {
+  struct input_place at = {.mem = p->mem, .path = path};
+  return place_reason(at, p->e, "The field %s of %s", field, m->name);
+}
+
+bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
+                bool scalars_only, const char *path) {
+  sql_add(b, " and ");
+  return where_put(b, m, alias, filter, scalars_only, (struct input_place){.mem = p->mem, .path = path}, p->e);
+}
+
+/* ---- keys ---- */
+
+bool is_drawn(const struct nested_value *v) {
+  return !v->value &&
+         (v->field->source == SOURCE_CUID || v->field->source == SOURCE_SEQUENCE || v->field->source == SOURCE_UUID7);
+}
+
+const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
+  for (size_t i = 0; i < p->ndrawn; i++)
+    if (p->drawn[i].model == m) return &p->drawn[i];
+  return NULL;
+}
+
+static size_t draw(struct planner *p, const struct model *m, const struct field *f) {
+  struct drawn *drawn = (struct drawn *)drawn_for(p, m);
+
+  if (!drawn) {
+    arena_grow(p->mem, p->drawn, p->ndrawn);
+    drawn = &p->drawn[p->ndrawn++];
+    *drawn = (struct drawn){.model = m, .field = f, .slot = slot_take(p)};
+  }
+  return ++drawn->n;
+}
+
+/* Depth first, in the order of the input, the parent before its children: answers sorted by key are in this order. */
+void draw_keys(struct planner *p, struct nested_data *d) {
+  for (size_t i = 0; d && i < d->nvalues; i++)
+    if (is_drawn(&d->values[i])) d->draw = draw(p, d->model, d->values[i].field);
+  for (size_t i = 0; d && i < d->nops; i++) {
+    draw_keys(p, d->ops[i].update);
+    draw_keys(p, d->ops[i].create);
+  }
+}
+
+/* c, the number in 12 digits of base 36, 12 random digits: each of a byte of a random uuid that has no fixed bits. */
+#define DIGITS "'0123456789abcdefghijklmnopqrstuvwxyz'"
+#define CUID                                                                                                                \
+  "'c' || (select string_agg(substr(" DIGITS ", (writ_d.n / d.p % 36)::integer + 1, 1), '' order by d.p desc) from "        \
+  "unnest('{1,36,1296,46656,1679616,60466176,2176782336,78364164096,2821109907456,101559956668416,3656158440062976,"        \
+  "131621703842267136}'::bigint[]) as d(p)) || (select string_agg(substr(" DIGITS                                           \
+  ", get_byte(r.b, i) % 36 + 1, 1), '') from "                                                                              \
+  "(select uuid_send(gen_random_uuid()) as b, writ_d.n offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) " \
+  "as i)"
+/* RFC 9562, section 5.7: milliseconds, version, a counter, random bits. */
+#define UUID7                                                                                                               \
+  "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * "         \
+  "1000)::bigint "                                                                                                          \
+  "+ writ_d.o / 4096), 12, '0') || '7' || lpad(to_hex(writ_d.o % 4096), 3, '0') from 1 for 16)"
+
+static void put_draw(struct planner *p, struct sql_build *b, const struct drawn *drawn) {
+  const char *key = drawn->field->source == SOURCE_CUID ? CUID : drawn->field->source == SOURCE_UUID7 ? UUID7 : "writ_d.n";
+  const char *next = drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql;
+
+  put_set_slot(b, drawn->slot);
+  sql_printf(b,
+             "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, $%u::bigint) as "
+             "o offset 0) "
+             "as writ_d), true)",
+             key, next, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
+}
+
+bool plan_draws(struct planner *p) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  if (!p->ndrawn) return true;
+  for (size_t i = 0; i < p->ndrawn; i++) {
+    sql_add(b, i ? ", " : "select ");
+    put_draw(p, b, &p->drawn[i]);
+  }
+  return plan_step(p, b, NULL, NULL, "keys");
+}
+
+/* ---- answers ---- */
+
+struct answer_rows {
+  const struct model *model;
+  unsigned slot;
+};
+
+static bool put_answer_rows(struct sql_build *b, const char *alias, const void *data, struct err *e) {
+  const struct answer_rows *a = data;
+
+  (void)e;
+  put_among(b, alias, a->model->key->columns, a->model->key->ncolumns, (struct rows){.slot = a->slot});
+  return true;
+}
+
+/* The node in the slot, as it is now. */
+static bool plan_answer(struct planner *p, const struct nested_root *root, unsigned slot) {
+  struct input_place at = {.mem = p->mem, .path = "/select"};
+  const struct selection *s = select_read(p->mem, root->model, node_argument(p->node, "select"), at, p->e);
+  struct answer_rows rows = {root->model, slot};
+  struct step step;
+
+  if (!s || !select_step(p->k, p->node, p->owner, s, put_answer_rows, &rows, &step, p->e)) return false;
+  ((struct node *)p->node)->step = compile_step(p->k, p->plan, step);
+  return true;
+}
+
+/* What a statement that ends in a count gives; the text so far is its WITH list. */
+static bool plan_count(struct planner *p, struct sql_build *b, const char *count, const struct nested_subject *subject) {
+  sql_result_begin(b, p->node, p->k->config);
+  sql_printf(b, "json_build_object('count', %s)", count);
+  sql_result_end(b);
+  if (!plan_step(p, b, NULL, subject, p->node->command->name)) return false;
+  ((struct node *)p->node)->step = p->plan->n - 1;
+  p->plan->steps[p->plan->n - 1].gives = GIVES_TEXT;
+  return true;
+}
+
+/* ---- roots ---- */
+
+static bool root_create(struct planner *p, const struct nested_root *root) {
+  unsigned slot = slot_take(p);
+  return plan_create(p, root->create, (struct birth){.result = slot}) && plan_answer(p, root, slot);
+}
+
+static bool root_update(struct planner *p, const struct nested_root *root) {
+  unsigned slot = slot_take(p);
+  return plan_find(p, root->model, root->where, slot, 0) && plan_update(p, root->update, slot) && plan_answer(p, root, slot);
+}
+
+static bool root_upsert(struct planner *p, const struct nested_root *root) {
+  unsigned slot = slot_take(p), none = slot_take(p);
+  const struct key *unless = where_is_carried(root->where, root->create) ? root->where->key : NULL;
+
+  return plan_find(p, root->model, root->where, slot, none) && plan_update(p, root->update, slot) &&
+         plan_create(p, root->create, (struct birth){.guard = none, .also = slot, .unless = unless}) &&
+         plan_answer(p, root, slot);
+}
+
+static bool root_delete(struct planner *p, const struct nested_root *root) {
+  unsigned slot = slot_take(p);
+  return plan_find(p, root->model, root->where, slot, 0) && plan_answer(p, root, slot) &&
+         plan_delete(p, root->model, slot, "/where");
+}
+
+static bool root_update_many(struct planner *p, const struct nested_root *root) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+  bool any = root->update->nvalues > 0;
+
+  sql_add(b, "with writ_i as (");
+  if (any)
+    sql_printf(b, "update %s as %s", root->model->table_sql, alias);
+  else
+    sql_printf(b, "select 1 from %s as %s", root->model->table_sql, alias);
+  if (any && !put_assignments(p, b, alias, root->update)) return false;
+  sql_add(b, " where true");
+  if (!put_filter(p, b, root->model, alias, root->filter, false, "/where")) return false;
+  sql_add(b, any ? " returning 1) " : ") ");
+  return plan_count(p, b, "(select count(*) from writ_i)", subject_of(p, root->model, NULL));
+}
+
+static bool plan_all(struct planner *p, const struct nested_root *root, unsigned slot) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  sql_add(b, "coalesce((select array_agg(writ_u.v)::text from (select ");
+  put_key(b, alias, root->model);
+  sql_printf(b, " as k from %s as %s where true", root->model->table_sql, alias);
+  if (!put_filter(p, b, root->model, alias, root->filter, false, "/where")) return false;
+  sql_add(b, " order by ");
+  sql_columns(b, alias, root->model->key->columns, root->model->key->ncolumns);
+  sql_add(b, " for update) as writ_k, lateral unnest(writ_k.k) as writ_u(v)), ''), true)");
+  return plan_step(p, b, NULL, NULL, arena_printf(p->mem, "find %s", root->model->plural));
+}
+
+static bool root_delete_many(struct planner *p, const struct nested_root *root) {
+  struct sql_build *b = sql_begin(p->mem);
+  unsigned slot = slot_take(p), matched = slot_take(p);
+  const char *count;
+
+  /* A cascade into the model itself adds to the rows: the count is of those that matched. */
+  if (!plan_all(p, root, slot)) return false;
+  sql_add(b, "select ");
+  put_set_slot(b, matched);
+  sql_printf(b, "coalesce(cardinality(nullif(pg_catalog.current_setting($%u::text, true), '')::text[]), 0)::text, true)",
+             sql_param(b, slot_name(b->mem, slot)));
+  if (!plan_step(p, b, NULL, NULL, "count") || !plan_delete(p, root->model, slot, NULL)) return false;
+  b = sql_begin(p->mem);
+  count = arena_printf(p->mem, "pg_catalog.current_setting($%u::text, true)::bigint / %zu",
+                       sql_param(b, slot_name(b->mem, matched)), root->model->key->ncolumns);
+  return plan_count(p, b, count, NULL);
+}
+
+/* ---- all ---- */
+
+static bool (*const roots[])(struct planner *p, const struct nested_root *root) = {
+    [ROOT_CREATE] = root_create, [ROOT_UPDATE] = root_update,           [ROOT_UPSERT] = root_upsert,
+    [ROOT_DELETE] = root_delete, [ROOT_UPDATE_MANY] = root_update_many, [ROOT_DELETE_MANY] = root_delete_many,
+};
+
+/* Keys that wait to be looked at until COMMIT are looked at now, so that an error has its place. */
+static bool plan_constraints(struct planner *p, const struct nested_root *root, const char *when) {
+  struct sql_build *b = sql_begin(p->mem);
+  struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
+
+  *subject = (struct nested_subject){.model = root->model, .removes = true};
+  sql_printf(b, "set constraints all %s", when);
+  return plan_step(p, b, NULL, subject, "constraints");
+}
+
+static bool read_root(struct planner *p, struct nested_root *root) {
+  static const int kinds[] = {[OPERATION_CREATE] = ROOT_CREATE,           [OPERATION_UPDATE] = ROOT_UPDATE,
+                              [OPERATION_UPSERT] = ROOT_UPSERT,           [OPERATION_DELETE] = ROOT_DELETE,
+                              [OPERATION_UPDATE_MANY] = ROOT_UPDATE_MANY, [OPERATION_DELETE_MANY] = ROOT_DELETE_MANY};
+  const struct command *c = p->node->command;
+  struct nested_input input = {0};
+
+  *root = (struct nested_root){.kind = kinds[c->operation], .model = c->model};
+  for (size_t i = 0; i < c->nargs; i++) {
+    const struct expr *x = p->node->args[i];
+    if (!x || expr_is_null(x)) continue;
+    if (strcmp(c->args[i].name, "data") == 0)
+      input.data = x;
+    else if (strcmp(c->args[i].name, "where") == 0)
+      input.where = x;
+    else if (strcmp(c->args[i].name, "create") == 0)
+      input.create = x;
+    else if (strcmp(c->args[i].name, "update") == 0)
+      input.update = x;
+  }
+  return nested_read(p->mem, &input, root, p->e);
+}
+
+static size_t steps_that_remove(const struct planner *p) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < p->plan->n; i++) n += p->plan->steps[i].subject && p->plan->steps[i].subject->removes;
+  return n;
+}
+
+bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e) {
+  struct planner p = {.k = k, .mem = k->mem, .plan = plan, .node = set->nodes[owner], .owner = owner, .e = e};
+  struct nested_root root;
+
+  if (!read_root(&p, &root) || !plan_allowed(&p, &root)) return false;
+  /* An earlier mutation of this transaction has ended the waiting. */
+  if (steps_that_remove(&p) && !plan_constraints(&p, &root, "deferred")) return false;
+  if (!plan_locks(&p, &root)) return false;
+  draw_keys(&p, root.update);
+  draw_keys(&p, root.create);
+  if (!plan_draws(&p) || !roots[root.kind](&p, &root)) return false;
+  return !p.deferrable || plan_constraints(&p, &root, "immediate");
+}

@@ -1,0 +1,101 @@
+/* What PostgreSQL's errors mean to those who see the data model. */
+#include "nested/nested_inside.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+
+#include <string.h>
+
+/* Is it the key? columns: "email" or "a, b", in quotes where PostgreSQL wants them. */
+static bool is_key(const void *mem, const struct key *key, const char *columns) {
+  struct str *plain = str_new(mem, 64), *quoted = str_new(mem, 64);
+
+  for (size_t i = 0; i < key->ncolumns; i++) {
+    str_printf(plain, "%s%s", i ? ", " : "", key->columns[i]->name);
+    str_printf(quoted, "%s%s", i ? ", " : "", key->columns[i]->sql);
+  }
+  return strcmp(plain->p, columns) == 0 || strcmp(quoted->p, columns) == 0;
+}
+
+static const struct key *violated(const struct model *m, const struct err *e) {
+  if (!e->key || !e->table || strcmp(e->table, m->table) != 0) return NULL;
+  for (size_t i = 0; i < m->nkeys; i++)
+    if (is_key(e->mem, &m->keys[i], e->key)) return &m->keys[i];
+  return NULL;
+}
+
+/* Is it the columns of a link that are unique, or the link's table? */
+static bool is_link(const struct model *m, const struct err *e) {
+  for (size_t i = 0; i < m->nlinks && e->table; i++) {
+    const struct relation *r = m->links[i].relation;
+    if (r->storage == LINK_TABLE && strcmp(r->table, e->table) == 0) return true;
+  }
+  return e->key && e->table && !violated(m, e);
+}
+
+static void become(struct err *e, enum err_code code, int prisma_code, const char *message) {
+  e->code = code;
+  e->status = err_status(code);
+  e->prisma_code = prisma_code;
+  e->message = message;
+}
+
+static const char *given(const struct nested_data *d, const struct field *f) {
+  for (size_t i = 0; i < d->nvalues; i++)
+    if (d->values[i].field == f && d->values[i].value) return d->values[i].value->literal->text;
+  return NULL;
+}
+
+/* Which row of a batch has the value, which PostgreSQL shows as it writes it: the last one, as the first of two is no
+ * violation. NULL: that cannot be told. */
+static const char *path_in_batch(const struct nested_subject *s, const struct err *e) {
+  const struct key *key = violated(s->model, e);
+
+  if (!key || key->ncolumns != 1 || !e->key_value) return NULL;
+  for (size_t i = s->nbatch; i-- > 0;) {
+    const char *text = given(s->batch[i]->create, key->fields[0]);
+    if (text && strcmp(text, e->key_value) == 0) return s->batch[i]->path;
+  }
+  return NULL;
+}
+
+const char *nested_error_path(const struct step *step, const struct err *e) {
+  const struct nested_subject *s = step->subject;
+  const char *path = s && s->nbatch ? path_in_batch(s, e) : NULL;
+
+  if (s && e->item >= 0 && (size_t)e->item < s->npaths) path = s->paths[e->item];
+  return path ? path : step->path;
+}
+
+static void explain_unique(const struct model *m, struct err *e) {
+  const struct key *key = violated(m, e);
+
+  if (!key && is_link(m, e)) {
+    become(e, ERR_REQUIRED_RELATION, 3042, arena_printf(e->mem, "A relation of %s would be broken.", m->name));
+    return;
+  }
+  become(
+      e, ERR_UNIQUE_VIOLATION, 3010,
+      key ? arena_printf(e->mem, "A unique constraint would be violated on %s. Details: Field name = %s", m->name, key->name)
+          : arena_printf(e->mem, "A unique constraint would be violated on %s.", m->name));
+}
+
+void nested_explain_error(const struct step *step, struct err *e) {
+  const struct nested_subject *s = step->subject;
+
+  if (!s) return;
+  if (strcmp(e->sqlstate, "23505") == 0)
+    explain_unique(s->model, e);
+  else if (strcmp(e->sqlstate, "23503") == 0 && s->removes)
+    become(e, ERR_REQUIRED_RELATION, 3042,
+           arena_printf(e->mem, "A required relation of %s would be broken.", s->model->name));
+  else if (strcmp(e->sqlstate, "23503") == 0)
+    become(e, ERR_FOREIGN_KEY_VIOLATION, 3011,
+           arena_printf(e->mem, "A node that %s is linked to does not exist.", s->model->name));
+}
+
+bool nested_lost_race(const struct step *step, const struct err *e) {
+  const struct nested_subject *s = step->subject;
+
+  return s && s->unless && strcmp(e->sqlstate, "23505") == 0 && violated(s->model, e) == s->unless;
+}

@@ -1,0 +1,118 @@
+/* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c
+ * (many at once), nested_ops.c (what is done to a parent's children), nested_delete.c,
+ * nested_lock.c, nested_allow.c, nested_error.c.
+ *
+ * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot
+ * of a branch that is not taken is empty. Each statement that names a slot's rows does nothing when it is empty. */
+#ifndef WRIT_NESTED_NESTED_INSIDE_H
+#define WRIT_NESTED_NESTED_INSIDE_H
+
+#include "nested/nested.h"
+#include "nested/nested_sql.h"
+#include "nested/nested_tree.h"
+
+/* The keys that are drawn for one model. */
+struct drawn {
+  const struct model *model;
+  const struct field *field;
+  unsigned slot;
+  size_t n;
+};
+
+struct planner {
+  struct compiler *k;
+  void *mem;
+  struct plan *plan;
+  const struct node *node;
+  size_t owner;
+  struct err *e;
+  unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
+  struct drawn *drawn;
+  size_t ndrawn;
+  const char *lock_root;   /* the root's row is not locked yet: this does it where it is found; NULL: it is */
+  bool deferrable;         /* a foreign key in play may be deferred */
+};
+
+/* What an error of a step is about; a step's subject. */
+struct nested_subject {
+  const struct model *model;  /* whose rows it writes */
+  const struct key *unless;   /* it makes a row unless there is one with this key's value: if there is one by then, that is a
+                               * lost race */
+  const struct nested_op *const *batch; /* it makes many rows: each of these creates one */
+  size_t nbatch;
+  const char *const *paths;      /* by err.item */
+  size_t npaths;
+  bool removes;               /* rows go away: what still points to them is in the way */
+};
+
+/* The row to be made: what it depends on, who asks for it. Slots; 0: none. */
+struct birth {
+  unsigned guard;          /* made where this is filled */
+  unsigned parent;         /* link is in the row: to the row in this slot */
+  struct link link;        /* seen from the parent; with parent */
+  unsigned also;           /* gets its key, and keeps what it has where no row is made */
+  unsigned result;         /* gets its key, or is emptied */
+  const struct key *unless;
+};
+
+/* nested.c */
+unsigned slot_take(struct planner *p);
+void slot_give_back(struct planner *p, unsigned to); /* all that were taken after it; 0: all */
+/* Adds the finished statement. */
+bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject,
+               const char *purpose);
+const struct nested_subject *subject_of(struct planner *p, const struct model *m, const struct key *unless);
+/* "takes a string, not a number" becomes a sentence. False. */
+bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
+const struct drawn *drawn_for(const struct planner *p, const struct model *m);
+void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
+bool plan_draws(struct planner *p);
+bool is_drawn(const struct nested_value *v);
+
+/* " and ..." of a filter over the alias. */
+bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
+                bool scalars_only, const char *path);
+
+/* nested_rows.c */
+bool plan_create(struct planner *p, const struct nested_data *d, struct birth birth);
+/* The row (or rows) in the slot: scalars and nested operations. */
+bool plan_update(struct planner *p, const struct nested_data *d, unsigned slot);
+/* set ...: false with nothing to set, and *e untouched, or with *e filled. */
+bool put_assignments(struct planner *p, struct sql_build *b, const char *alias, const struct nested_data *d);
+bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct nested_value *v);
+const char *now_sql(const void *mem, const struct column *column, const char *time);
+
+/* nested_batch.c: how many operations from ops[first] on can be one statement; then that statement. */
+size_t batch_length(const struct nested_data *d, size_t first);
+bool is_batch(const struct nested_op *op, size_t n); /* of so many, or with creates below */
+bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent);
+/* Can the rows of all these wheres be found by one statement? Then that statement: their keys into the slot, but for
+ * those that the parent is linked to; 3039 for one that is not there. */
+bool can_find_all(const struct where_unique *const *wheres, size_t n);
+bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
+                   unsigned slot);
+
+/* nested_ops.c */
+bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent);
+/* Of a to-one whose link is in the parent, which is yet to be made: the child's key into result. */
+bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guard, unsigned result);
+/* Is it such a one? */
+bool op_comes_before(const struct nested_data *d, const struct nested_op *op);
+/* The root's row into the slot. none: a slot that is filled where there is no such row; 0: that is an error, 3039. */
+bool plan_find(struct planner *p, const struct model *m, const struct where_unique *where, unsigned slot, unsigned none);
+const char *text_3039(struct planner *p, const struct model *m, const struct where_unique *where);
+const char *text_3042(struct planner *p, const struct relation *r);
+
+/* nested_delete.c: the rows in the slot, with all that section 6 of the rules says: cascades, checks. */
+bool plan_delete(struct planner *p, const struct model *m, unsigned slot, const char *path);
+
+/* nested_allow.c. False: FORBIDDEN. */
+bool plan_allowed(struct planner *p, const struct nested_root *root);
+
+/* nested_lock.c */
+bool plan_locks(struct planner *p, const struct nested_root *root);
+/* Does the row to be made have the value that the where looks for? */
+bool where_is_carried(const struct where_unique *where, const struct nested_data *create);
+bool plan_lock_children(struct planner *p, struct link l, unsigned parent, const char *path);
+
+#endif

@@ -1,0 +1,602 @@
+/* What is done to the children of a row: one function an operation. The checks and their order: docs/nested.md. */
+#include "nested/nested_inside.h"
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/str.h"
+
+#include <string.h>
+
+/* An operation on the children of the row in a slot. */
+struct act {
+  const struct nested_op *op;
+  struct link link;
+  unsigned parent;
+  bool in_create; /* the parent was just made: it has no links of its own yet */
+};
+
+static const struct model *child_model(const struct act *a) { return link_there(a->link)->model; }
+
+/* ---- texts ---- */
+
+const char *text_3039(struct planner *p, const struct model *m, const struct where_unique *where) {
+  return arena_printf(p->mem, "No node of %s was found for %s.", m->name, where->given);
+}
+
+const char *text_3042(struct planner *p, const struct relation *r) {
+  const char *a = r->sides[0].model->name, *b = r->sides[1].model->name;
+  bool sorted = strcmp(a, b) <= 0;
+
+  return arena_printf(p->mem, "This would break the required relation %s between %s and %s.", r->name, sorted ? a : b,
+                      sorted ? b : a);
+}
+
+static const char *text_3041(struct planner *p, const struct act *a) {
+  const char *parent = link_here(a->link)->model->name, *child = child_model(a)->name;
+
+  if (!a->op->nwheres)
+    return arena_printf(p->mem, "The relation %s has no node of %s connected to this node of %s.", a->link.relation->name,
+                        child, parent);
+  return arena_printf(p->mem, "The relation %s does not connect this node of %s to the node of %s for %s.",
+                      a->link.relation->name, parent, child, a->op->wheres->given);
+}
+
+static const char *purpose(struct planner *p, const struct act *a, const char *what) {
+  return arena_printf(p->mem, "%s.%s: %s", link_here(a->link)->model->name, a->op->field->name, what);
+}
+
+/* ---- finding the child ---- */
+
+/* Text of type text over the one row that is sought: the alias's. */
+typedef void put_found(struct planner *p, struct sql_build *b, const struct act *a, const char *alias);
+
+static void put_key_text(struct sql_build *b, const char *alias, const struct model *m) {
+  put_key(b, alias, m);
+  sql_add(b, "::text");
+}
+
+static bool put_condition(struct planner *p, struct sql_build *b, const struct act *a, const char *alias,
+                          const struct where_unique *where) {
+  if (!where) {
+    put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+    return true;
+  }
+  return where_unique_put(b, where, alias, p->e);
+}
+
+/* (select <found> from C where ...): NULL when there is none. */
+static bool put_child(struct planner *p, struct sql_build *b, const struct act *a, const struct where_unique *where,
+                      put_found *found) {
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "(select ");
+  found(p, b, a, alias);
+  sql_printf(b, " from %s as %s where ", child_model(a)->table_sql, alias);
+  if (!put_condition(p, b, a, alias, where)) return false;
+  sql_add(b, ")");
+  return true;
+}
+
+static void found_any(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  (void)p;
+  put_key_text(b, alias, child_model(a));
+}
+
+static void found_mine(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  sql_add(b, "case when ");
+  put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+  sql_add(b, " then ");
+  put_key_text(b, alias, child_model(a));
+  sql_add(b, " else ");
+  put_fail(b, 3041, text_3041(p, a));
+  sql_add(b, " end");
+}
+
+/* When a connect is refused (docs/nested.md, "Links that are there already"). */
+enum refused { NEVER, ALWAYS, CHILD_HAS_PARENT, PARENT_HAS_CHILD };
+
+static enum refused connect_refused(const struct act *a) {
+  const struct relation_side *here = link_here(a->link), *there = link_there(a->link);
+
+  if (here->required && there->required) return ALWAYS;
+  if (here->required && !there->list) return CHILD_HAS_PARENT;
+  return !here->list && there->required && !a->in_create ? PARENT_HAS_CHILD : NEVER;
+}
+
+static void put_refused(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  enum refused refused = connect_refused(a);
+
+  sql_add(b, " when ");
+  if (refused == CHILD_HAS_PARENT) put_has_parent(b, a->link, alias);
+  else if (refused == PARENT_HAS_CHILD) put_has_child(b, a->link, (struct rows){.slot = a->parent});
+  else sql_add(b, refused == ALWAYS ? "true" : "false");
+  sql_add(b, " then ");
+  put_fail(b, 3042, text_3042(p, a->link.relation));
+}
+
+/* '' when it is the parent's already. */
+static void found_to_connect(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  bool asks = a->parent || connect_refused(a) != NEVER;
+
+  if (asks) sql_add(b, "case");
+  if (a->parent) {
+    sql_add(b, " when ");
+    put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+    sql_add(b, " then ''");
+  }
+  if (connect_refused(a) != NEVER) put_refused(p, b, a, alias);
+  if (asks) sql_add(b, " else ");
+  put_key_text(b, alias, child_model(a));
+  if (asks) sql_add(b, " end");
+}
+
+static void put_case(struct sql_build *b, unsigned guard) {
+  if (!guard) return;
+  sql_add(b, "case when ");
+  put_filled(b, guard);
+  sql_add(b, " then ");
+}
+
+static void put_case_end(struct sql_build *b, unsigned guard) {
+  if (guard) sql_add(b, " else '' end");
+}
+
+/* The child of a where (NULL: the one child of a to-one) into the slot; where there is none, that is an error. */
+static bool plan_child(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found,
+                       unsigned guard, unsigned slot) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  put_case(b, guard);
+  sql_add(b, "coalesce(");
+  if (!put_child(p, b, a, where, found)) return false;
+  sql_add(b, ", ");
+  if (where)
+    put_fail(b, 3039, text_3039(p, child_model(a), where));
+  else
+    put_fail(b, 3041, text_3041(p, a));
+  sql_add(b, ")");
+  put_case_end(b, guard);
+  sql_add(b, ", true)");
+  return plan_step(p, b, where ? where->at.path : a->op->path, NULL, purpose(p, a, "find"));
+}
+
+/* The same where it is no error: then none is filled, with the parent's key where there is a parent. */
+static bool plan_perhaps(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found,
+                         unsigned guard, unsigned slot, unsigned none) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  sql_add(b, "coalesce(nullif(k, 'none'), ''), true), ");
+  put_set_slot(b, none);
+  sql_add(b, "case when k = 'none' then ");
+  if (a->parent)
+    sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, a->parent)));
+  else
+    sql_add(b, "'{}'");
+  sql_add(b, " else '' end, true) from (select ");
+  put_case(b, guard);
+  sql_add(b, "coalesce(");
+  if (!put_child(p, b, a, where, found)) return false;
+  sql_add(b, ", 'none')");
+  put_case_end(b, guard);
+  sql_add(b, " as k offset 0) as writ_k");
+  return plan_step(p, b, where ? where->at.path : a->op->path, NULL, purpose(p, a, "look for it"));
+}
+
+bool plan_find(struct planner *p, const struct model *m, const struct where_unique *where, unsigned slot, unsigned none) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  sql_add(b, none ? "coalesce(k, ''), true), " : "k, true)");
+  if (none) {
+    put_set_slot(b, none);
+    sql_add(b, "case when k is null then '{}' else '' end, true)");
+  }
+  sql_add(b, " from (select coalesce((select ");
+  put_key_text(b, alias, m);
+  sql_printf(b, " from %s as %s where ", m->table_sql, alias);
+  if (!where_unique_put(b, where, alias, p->e)) return false;
+  if (p->lock_root) sql_add(b, p->lock_root);
+  sql_add(b, "), ");
+  if (none)
+    sql_add(b, "null");
+  else
+    put_fail(b, 3039, text_3039(p, m, where));
+  sql_add(b, ") as k offset 0) as writ_k");
+  return plan_step(p, b, where->at.path, NULL, arena_printf(p->mem, "find %s", m->name));
+}
+
+/* ---- checks and links ---- */
+
+/* Refuses where the parent's slot is filled and the condition (NULL: always) is true. */
+static bool plan_refuse(struct planner *p, const struct act *a, bool if_child) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  sql_add(b, "select case when ");
+  put_filled(b, a->parent);
+  if (if_child) {
+    sql_add(b, " and ");
+    put_has_child(b, a->link, (struct rows){.slot = a->parent});
+  }
+  sql_add(b, " then ");
+  put_fail(b, 3042, text_3042(p, a->link.relation));
+  sql_add(b, " end");
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "required relation"));
+}
+
+static bool plan_unlink_parent(struct planner *p, const struct act *a, unsigned guard) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  return !put_unlink_parents(b, a->link, a->parent, guard == a->parent ? 0 : guard) ||
+         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "unlink the old child"));
+}
+
+static bool plan_link(struct planner *p, const struct act *a, unsigned child) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  put_link(b, a->link, a->parent, child);
+  return plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "link"));
+}
+
+/* A child that goes away from another parent; a link in the child itself is overwritten. */
+static bool plan_leave(struct planner *p, const struct act *a, unsigned child) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  if (link_there(a->link)->list || link_is_there(a->link)) return true;
+  return !put_unlink_children(b, a->link, child, 0) ||
+         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "leave the old parent"));
+}
+
+/* Links the row in the child's slot, which is empty when nothing is to be done. */
+static bool plan_attach(struct planner *p, const struct act *a, unsigned child) {
+  bool replaces = !link_here(a->link)->list && !a->in_create && !link_is_here(a->link) && !link_there(a->link)->required;
+
+  return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) && plan_link(p, a, child);
+}
+
+/* Of an upsert or connectOrCreate: that its row is there by now is a lost race, if the row would be found by its
+ * where. */
+static const struct key *unless_of(const struct nested_op *op) {
+  return op->nwheres && where_is_carried(op->wheres, op->create) ? op->wheres->key : NULL;
+}
+
+/* ---- operations ---- */
+
+/* Ahead of a create in an update (section 5.1): what becomes of the old child of a to-one. */
+static bool plan_make_room(struct planner *p, const struct act *a) {
+  const struct relation_side *here = link_here(a->link), *there = link_there(a->link);
+
+  if (a->in_create || here->list) return true;
+  if (there->required) return plan_refuse(p, a, !here->required);
+  return link_is_here(a->link) || plan_unlink_parent(p, a, a->parent);
+}
+
+/* unless: of an upsert or connectOrCreate, the key that its where names. */
+static bool plan_create_child(struct planner *p, const struct act *a, const struct nested_data *d,
+                              const struct key *unless) {
+  unsigned top = p->last_slot;
+  struct birth birth = {.guard = a->parent, .unless = unless};
+
+  if (!plan_make_room(p, a)) return false;
+  if (link_is_there(a->link)) {
+    birth.parent = a->parent;
+    birth.link = a->link;
+  } else {
+    birth.result = slot_take(p);
+  }
+  if (!plan_create(p, d, birth) || (birth.result && !plan_link(p, a, birth.result))) return false;
+  slot_give_back(p, top);
+  return true;
+}
+
+static bool plan_connect_one(struct planner *p, const struct act *a, const struct where_unique *where) {
+  unsigned top = p->last_slot, child = slot_take(p);
+
+  if (!plan_child(p, a, where, found_to_connect, a->parent, child) || !plan_attach(p, a, child)) return false;
+  slot_give_back(p, top);
+  return true;
+}
+
+/* Of a list: its children may have any parent before, so nothing is refused. */
+static bool plan_connect_all(struct planner *p, const struct act *a, const struct where_unique *const *wheres, size_t n) {
+  unsigned top = p->last_slot, children = slot_take(p);
+
+  if (!can_find_all(wheres, n) || !link_here(a->link)->list) {
+    slot_give_back(p, top);
+    for (size_t i = 0; i < n; i++)
+      if (!plan_connect_one(p, a, wheres[i])) return false;
+    return true;
+  }
+  if (!plan_find_all(p, a->link, wheres, n, a->parent, children) || !plan_attach(p, a, children)) return false;
+  slot_give_back(p, top);
+  return true;
+}
+
+static bool plan_connects(struct planner *p, const struct act *a, const struct nested_op *ops, size_t n) {
+  const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, n);
+
+  for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
+  return plan_connect_all(p, a, wheres, n);
+}
+
+static bool op_create(struct planner *p, const struct act *a) { return plan_create_child(p, a, a->op->create, NULL); }
+static bool op_connect(struct planner *p, const struct act *a) { return plan_connects(p, a, a->op, 1); }
+
+/* Of a row that was named by a reference, or found in a create: its children could not be locked ahead. */
+static bool plan_lock_own(struct planner *p, const struct act *a) {
+  return a->op->locked || plan_lock_children(p, a->link, a->parent, a->op->path);
+}
+
+/* The child by its where, which must be this parent's, or the one child. */
+static bool plan_own_child(struct planner *p, const struct act *a, unsigned slot) {
+  if (!a->op->nwheres) return plan_lock_own(p, a) && plan_child(p, a, NULL, found_any, a->parent, slot);
+  return plan_child(p, a, a->op->wheres, found_mine, a->parent, slot);
+}
+
+static bool op_update(struct planner *p, const struct act *a) {
+  unsigned child = slot_take(p);
+  return plan_own_child(p, a, child) && plan_update(p, a->op->update, child);
+}
+
+static bool op_delete(struct planner *p, const struct act *a) {
+  unsigned child = slot_take(p);
+  return plan_own_child(p, a, child) && plan_delete(p, child_model(a), child, a->op->path);
+}
+
+/* 'none' also for a row that is another parent's: it is not touched. */
+static void found_mine_or_none(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  (void)p;
+  sql_add(b, "case when ");
+  put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+  sql_add(b, " then ");
+  put_key_text(b, alias, child_model(a));
+  sql_add(b, " end");
+}
+
+/* In an update: only what is this parent's already is updated. */
+static bool op_upsert_own(struct planner *p, const struct act *a) {
+  unsigned child = slot_take(p), none = slot_take(p);
+  const struct where_unique *where = a->op->nwheres ? a->op->wheres : NULL;
+  struct act create = *a;
+
+  create.parent = none;
+  return (where || plan_lock_own(p, a)) &&
+         plan_perhaps(p, a, where, where ? found_mine_or_none : found_any, a->parent, child, none) &&
+         plan_update(p, a->op->update, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
+}
+
+/* In a create: found anywhere, it is updated and connected. */
+static bool op_upsert_any(struct planner *p, const struct act *a) {
+  unsigned child = slot_take(p), none = slot_take(p), found = slot_take(p);
+  struct act create = *a;
+
+  create.parent = none;
+  return plan_perhaps(p, a, a->op->wheres, found_any, a->parent, found, none) &&
+         plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) &&
+         plan_update(p, a->op->update, found) && plan_attach(p, a, child) &&
+         plan_create_child(p, &create, a->op->create, unless_of(a->op));
+}
+
+static bool op_upsert(struct planner *p, const struct act *a) {
+  return a->in_create ? op_upsert_any(p, a) : op_upsert_own(p, a);
+}
+
+static bool op_connect_or_create(struct planner *p, const struct act *a) {
+  unsigned child = slot_take(p), none = slot_take(p);
+  struct act create = *a;
+
+  create.parent = none;
+  return plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) && plan_attach(p, a, child) &&
+         plan_create_child(p, &create, a->op->create, unless_of(a->op));
+}
+
+static bool plan_unlink_own(struct planner *p, const struct act *a, unsigned child) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  return !put_unlink_pair(b, a->link, a->parent, child) ||
+         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "unlink"));
+}
+
+static bool op_disconnect(struct planner *p, const struct act *a) {
+  unsigned child = slot_take(p);
+
+  if (link_there(a->link)->required) return plan_refuse(p, a, false);
+  return plan_own_child(p, a, child) && plan_unlink_own(p, a, child);
+}
+
+/* ---- set ---- */
+
+static bool seen_before(const struct nested_op *op, size_t i) {
+  for (size_t j = 0; j < i; j++)
+    if (op->wheres[j].key == op->wheres[i].key) return true;
+  return false;
+}
+
+static bool all_literal(const struct nested_op *op, const struct key *key) {
+  for (size_t i = 0; i < op->nwheres; i++)
+    if (op->wheres[i].key == key && (op->wheres[i].values[0]->kind != EXPR_LITERAL || op->wheres[i].values[0]->was_result))
+      return false;
+  return true;
+}
+
+/* The values of all wheres with this key of one column: one parameter where that can be. */
+static const struct expr *values_of(struct planner *p, const struct nested_op *op, const struct key *key) {
+  struct expr *x = arena_new(p->mem, struct expr);
+  struct json *list = arena_new(p->mem, struct json), *texts = arena_array(p->mem, struct json, op->nwheres);
+  struct expr *items = arena_array(p->mem, struct expr, op->nwheres);
+  size_t n = 0;
+
+  for (size_t i = 0; i < op->nwheres; i++) {
+    if (op->wheres[i].key != key) continue;
+    items[n] = *op->wheres[i].values[0];
+    if (items[n].kind == EXPR_LITERAL) texts[n] = *items[n].literal;
+    n++;
+  }
+  *list = (struct json){.kind = JSON_ARRAY, .len = n, .items = texts};
+  if (all_literal(op, key))
+    *x = (struct expr){.kind = EXPR_LITERAL, .literal = list};
+  else
+    *x = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = n};
+  return x;
+}
+
+/* Is the alias's row one of those that set names? */
+static bool put_named(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
+  const struct nested_op *op = a->op;
+
+  sql_add(b, "((false");
+  for (size_t i = 0; i < op->nwheres; i++) {
+    const struct key *key = op->wheres[i].key;
+
+    if (key->ncolumns == 1 && seen_before(op, i)) continue;
+    sql_add(b, " or ");
+    if (key->ncolumns > 1) {
+      if (!where_unique_put(b, &op->wheres[i], alias, p->e)) return false;
+      continue;
+    }
+    sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
+    if (!sql_input_list(b, values_of(p, op, key), key->columns[0], p->e))
+      return value_error(p, key->name, child_model(a), op->wheres[i].at.path);
+    sql_add(b, ")");
+  }
+  sql_add(b, ") is true)");
+  return true;
+}
+
+/* exists (a child of the parent's that is not named) */
+static bool plan_check_named(struct planner *p, const struct act *a) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+
+  sql_printf(b, "select case when exists (select from %s as %s where ", child_model(a)->table_sql, alias);
+  put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+  sql_add(b, " and not ");
+  if (!put_named(p, b, a, alias)) return false;
+  sql_add(b, ") then ");
+  put_fail(b, 3042, text_3042(p, a->link.relation));
+  sql_add(b, " end");
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "required relation"));
+}
+
+/* Those that are not named, into a slot: they are unlinked by pairs. */
+static bool plan_unnamed(struct planner *p, const struct act *a, unsigned slot) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  sql_add(b, "coalesce((select array_agg(writ_u.v)::text from ");
+  sql_printf(b, "%s as %s, lateral unnest(", child_model(a)->table_sql, alias);
+  put_key(b, alias, child_model(a));
+  sql_add(b, ") as writ_u(v) where ");
+  put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+  sql_add(b, " and not ");
+  if (!put_named(p, b, a, alias)) return false;
+  sql_add(b, "), ''), true)");
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "those not named"));
+}
+
+static bool op_set(struct planner *p, const struct act *a) {
+  const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, a->op->nwheres + 1);
+  unsigned unnamed = slot_take(p);
+
+  for (size_t i = 0; i < a->op->nwheres; i++) wheres[i] = &a->op->wheres[i];
+  if (!plan_connect_all(p, a, wheres, a->op->nwheres)) return false;
+  if (link_there(a->link)->required) return plan_check_named(p, a);
+  return plan_unnamed(p, a, unnamed) && plan_unlink_own(p, a, unnamed);
+}
+
+/* ---- many ---- */
+
+static bool op_update_many(struct planner *p, const struct act *a) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+
+  if (!a->op->update->nvalues) return true;
+  sql_printf(b, "update %s as %s", child_model(a)->table_sql, alias);
+  if (!put_assignments(p, b, alias, a->op->update)) return false;
+  sql_add(b, " where ");
+  put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+  return put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path)) &&
+         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "update many"));
+}
+
+static bool op_delete_many(struct planner *p, const struct act *a) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+  unsigned children = slot_take(p);
+
+  sql_add(b, "select ");
+  put_set_slot(b, children);
+  sql_printf(b, "coalesce((select array_agg(writ_u.v)::text from %s as %s, lateral unnest(", child_model(a)->table_sql,
+             alias);
+  put_key(b, alias, child_model(a));
+  sql_add(b, ") as writ_u(v) where ");
+  put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
+  if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, a->op->path)) return false;
+  sql_add(b, "), ''), true)");
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "find many")) &&
+         plan_delete(p, child_model(a), children, a->op->path);
+}
+
+/* ---- all of a node's ---- */
+
+typedef bool run_op(struct planner *p, const struct act *a);
+
+static run_op *const runs[] = {
+    [NESTED_CREATE] = op_create,
+    [NESTED_UPDATE] = op_update,
+    [NESTED_UPSERT] = op_upsert,
+    [NESTED_DELETE] = op_delete,
+    [NESTED_CONNECT] = op_connect,
+    [NESTED_CONNECT_OR_CREATE] = op_connect_or_create,
+    [NESTED_SET] = op_set,
+    [NESTED_DISCONNECT] = op_disconnect,
+    [NESTED_UPDATE_MANY] = op_update_many,
+    [NESTED_DELETE_MANY] = op_delete_many,
+};
+
+bool op_comes_before(const struct nested_data *d, const struct nested_op *op) {
+  return d->create && field_holds_link(op->field);
+}
+
+static bool plan_group(struct planner *p, const struct act *a, size_t n) {
+  if (is_batch(a->op, n)) return plan_batch(p, a->op, n, a->parent);
+  return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
+}
+
+bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
+  for (size_t i = 0, n; i < d->nops; i += n) {
+    struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create};
+    unsigned top = p->last_slot;
+
+    n = batch_length(d, i);
+    if (op_comes_before(d, a.op)) continue;
+    if (!plan_group(p, &a, n)) return false;
+    slot_give_back(p, top);
+  }
+  return true;
+}
+
+/* ---- ahead of the parent ---- */
+
+bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guard, unsigned result) {
+  struct act a = {.op = op, .link = link_of(op->field), .in_create = true};
+  unsigned top = p->last_slot, none;
+  bool ok;
+
+  if (op->kind == NESTED_CREATE) return plan_create(p, op->create, (struct birth){.guard = guard, .result = result});
+  if (op->kind == NESTED_CONNECT)
+    return plan_child(p, &a, op->wheres, found_to_connect, guard, result) && plan_leave(p, &a, result);
+  none = slot_take(p);
+  ok = plan_perhaps(p, &a, op->wheres, found_to_connect, guard, result, none) &&
+       (op->kind != NESTED_UPSERT || plan_update(p, op->update, result)) && plan_leave(p, &a, result) &&
+       plan_create(p, op->create, (struct birth){.guard = none, .also = result, .unless = unless_of(op)});
+  slot_give_back(p, top);
+  return ok;
+}

@@ -1,0 +1,40 @@
+/* What a selection is, for select.c (reads it), select_sql.c (makes SQL of it) and connection.c. */
+#ifndef WRIT_QUERY_SELECT_INSIDE_H
+#define WRIT_QUERY_SELECT_INSIDE_H
+
+#include "query/select.h"
+
+struct selected {
+  const char *alias;                /* a GraphQL name of at most SELECT_ALIAS_BYTES */
+  bool is_typename;                 /* __typename: the model's name; field NULL */
+  const struct field *field;
+  const struct selection *selection; /* of a relation */
+  struct list list;                 /* of a list of nodes */
+};
+
+struct selection {
+  const struct model *model;
+  struct selected *items;
+  size_t nitems; /* at least 1 */
+};
+
+struct graphql_selection;
+
+/* One selection being read. */
+struct select_reader {
+  void *mem;
+  size_t nfields; /* of the whole */
+  unsigned depth;
+  struct err *e;
+};
+
+bool select_is_text(const struct expr *value);  /* GraphQL, not a tree */
+bool select_is_name(const char *text);          /* fit for a name in the answer */
+bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at,
+                  const struct graphql_selection **out);
+const struct selection *select_text(struct select_reader *r, const struct model *m, const struct graphql_selection *g,
+                                    struct input_place at);
+const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value,
+                                    struct input_place at);
+
+#endif
