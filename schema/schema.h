@@ -30,12 +30,19 @@ enum gql_kind {
   GQL_NON_NULL,
 };
 
+/* Where something is written, for messages. file NULL: nowhere, writ made it. */
+struct gql_place {
+  const char *file;
+  int line;
+};
+
 /* A value that may be given: an argument, or a field of an input. */
 struct gql_input {
   const char *name, *description;           /* description or NULL; so everywhere */
   const struct gql_type *type;
   const struct graphql_value *default_value; /* NULL: none */
   const char *deprecated;                   /* the reason; NULL: it is not */
+  struct gql_place place;
 };
 
 struct gql_field {
@@ -46,13 +53,16 @@ struct gql_field {
   const char *deprecated;
   const struct command *command; /* of a root type: what it runs; NULL elsewhere */
   const struct field *field;     /* of a model's type: the data model's; NULL elsewhere */
+  struct gql_place place;
 };
 
 struct gql_enum_value {
   const char *name, *description, *deprecated;
+  struct gql_place place;
 };
 
-/* A named type, or a list or non-null of one. Wrapped types are interned: the same wrapping is the same pointer. */
+/* A named type, or a list or non-null of one. Wrapped types are interned: the same wrapping is the same pointer, for those
+ * that the schema itself has. */
 struct gql_type {
   enum gql_kind kind;
   const char *name, *description;        /* name NULL: LIST, NON_NULL */
@@ -71,6 +81,9 @@ struct gql_type {
   const struct model *model;             /* OBJECT: rows of it; NULL: of no model */
   size_t index;                          /* of a named type, in the schema's list */
   bool built_in;                         /* Int, Float, String, Boolean, ID, and the types of introspection */
+  struct gql_place place;
+  const struct gql_type *list, *non_null; /* of this; NULL: the schema has none */
+  const unsigned *by_name;               /* indices into fields, inputs or values, sorted by name */
 };
 
 struct gql_directive {
@@ -80,20 +93,25 @@ struct gql_directive {
   const char *const *locations;          /* "FIELD", ... */
   size_t nlocations;
   bool repeatable;
+  struct gql_place place;
 };
 
 struct schema {
   const struct manifest *manifest;       /* NULL: made of definitions alone */
-  const struct gql_type *query, *mutation; /* NULL: there is none */
+  const char *description;
+  const struct gql_type *query, *mutation, *subscription; /* NULL: there is none; query is always there */
   const struct gql_type *const *types;   /* the named ones: built-in ones first, then in a stable order */
   size_t ntypes;
   const struct gql_directive *directives; /* include, skip, deprecated, specifiedBy first */
   size_t ndirectives;
+  const struct gql_type *meta;           /* an object, not in types, whose fields are __schema, __type and __typename */
+  const unsigned *buckets;               /* schema_type's own */
+  size_t nbuckets;
 };
 
 /* Of definitions alone (a text in SDL, parsed), whose names must all be there and fit each other; extensions are applied. A
- * schema { } says which the root types are; without one they are Query and Mutation. Problems go to *p with file and line;
- * NULL then. */
+ * schema { } says which the root types are; without one they are Query, Mutation and Subscription. Problems go to *p with
+ * file and line; NULL then. The document must live as long as the schema. */
 const struct schema *schema_read(const void *mem, const char *file, const struct graphql_document *document, struct problems *p);
 
 /* Of a manifest: its data model's types, the commands that they make, and the fields of type Mutation and type Query of the
@@ -101,16 +119,22 @@ const struct schema *schema_read(const void *mem, const char *file, const struct
  * without a data model and a schema file: then commands are not reached by GraphQL, and the result is NULL without a problem. */
 const struct schema *schema_make(const void *mem, const struct manifest *manifest, struct problems *p);
 
-/* By name (a hash table); NULL: none. */
+/* By name; NULL: none. Types by a hash table, fields, fields of an input and values by halving, the others one by one. */
 const struct gql_type *schema_type(const struct schema *s, const char *name);
 const struct gql_directive *schema_directive(const struct schema *s, const char *name);
-const struct gql_field *schema_field(const struct gql_type *t, const char *name);
-const struct gql_input *schema_input(const struct gql_input *list, size_t n, const char *name);
+const struct gql_field *schema_field(const struct gql_type *t, const char *name); /* OBJECT, INTERFACE; others have none */
+const struct gql_field *schema_meta_field(const struct schema *s, const char *name); /* __schema, __type, __typename */
+const struct gql_input *schema_input_field(const struct gql_type *t, const char *name); /* INPUT */
+const struct gql_enum_value *schema_value(const struct gql_type *t, const char *name);  /* ENUM */
+const struct gql_input *schema_input(const struct gql_input *list, size_t n, const char *name); /* an argument */
 
 bool gql_is_input(const struct gql_type *t);     /* may a variable or an argument be of it? */
 bool gql_is_leaf(const struct gql_type *t);      /* SCALAR or ENUM, wrapped or not */
 bool gql_is_composite(const struct gql_type *t); /* OBJECT, INTERFACE, UNION, wrapped or not */
 const struct gql_type *gql_named(const struct gql_type *t); /* without its wrappings */
+bool gql_is_required(const struct gql_input *i); /* non-null and without a default */
+bool gql_is_possible(const struct gql_type *abstract, const struct gql_type *object); /* a member, an implementation, itself */
+bool gql_is_subtype(const struct gql_type *t, const struct gql_type *of); /* section 3.6.1, IsValidImplementationFieldType */
 const char *gql_type_text(const void *mem, const struct gql_type *t); /* "[User!]!" */
 
 /* What a caller sees: the root fields whose commands it may call, the types that can be reached from them, and (NULL caller:
