@@ -43,6 +43,7 @@ struct nested_subject {
   const char *const *paths;      /* by err.item */
   size_t npaths;
   bool removes;               /* rows go away: what still points to them is in the way */
+  bool no_wait;            /* it locks what it can have at once */
 };
 
 /* The row to be made: what it depends on, who asks for it. Slots; 0: none. */
