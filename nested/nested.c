@@ -82,14 +82,15 @@ void draw_keys(struct planner *p, struct nested_data *d) {
   }
 }
 
-/* c, the number in 12 digits of base 36, 12 random digits: each of a byte of a random uuid that has no fixed bits. */
+/* c, the number in 12 digits of base 36, 12 random digits: each of a byte of a random uuid that has no fixed bits. What is
+ * random asks for the row, or it would be made once for all of them. */
 #define DIGITS "'0123456789abcdefghijklmnopqrstuvwxyz'"
 #define CUID                                                                                                                \
   "'c' || (select string_agg(substr(" DIGITS ", (writ_d.n / d.p % 36)::integer + 1, 1), '' order by d.p desc) from "        \
   "unnest('{1,36,1296,46656,1679616,60466176,2176782336,78364164096,2821109907456,101559956668416,3656158440062976,"        \
   "131621703842267136}'::bigint[]) as d(p)) || (select string_agg(substr(" DIGITS                                           \
   ", get_byte(r.b, i) % 36 + 1, 1), '') from "                                                                              \
-  "(select uuid_send(gen_random_uuid()) as b, writ_d.n offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) " \
+  "(select uuid_send(gen_random_uuid()) as b where writ_d.n is not null offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) " \
   "as i)"
 /* RFC 9562, section 5.7: milliseconds, version, a counter, random bits. */
 #define UUID7                                                                                                               \
