@@ -171,6 +171,8 @@ def reset(database):
     database.execute("""insert into "Tag" select 't' || n, 't' || n from generate_series(10, 99) n""")
     database.execute("""insert into "User" select 'x' || n, 'x' || n, 1 from generate_series(1, 10000) n""")
     database.execute("""insert into "Article" select 'x' || n, 'x', 'x' || 1 + n % 10000 from generate_series(1, 20000) n""")
+    database.execute("""insert into "_UserTags" select 't' || 10 + n % 90, 'x' || 1 + n % 10000 from generate_series(1, 20000) n
+                     on conflict do nothing""")
     database.execute('vacuum analyze "User", "Article", "_UserTags", "Tag"')
     database.execute("checkpoint")
 

@@ -82,30 +82,23 @@ void draw_keys(struct planner *p, struct nested_data *d) {
   }
 }
 
-/* c, the number in 12 digits of base 36, 12 random digits: each of a byte of a random uuid that has no fixed bits. What is
- * random asks for the row, or it would be made once for all of them. */
-#define DIGITS "'0123456789abcdefghijklmnopqrstuvwxyz'"
-#define CUID                                                                                                                \
-  "'c' || (select string_agg(substr(" DIGITS ", (writ_d.n / d.p % 36)::integer + 1, 1), '' order by d.p desc) from "        \
-  "unnest('{1,36,1296,46656,1679616,60466176,2176782336,78364164096,2821109907456,101559956668416,3656158440062976,"        \
-  "131621703842267136}'::bigint[]) as d(p)) || (select string_agg(substr(" DIGITS                                           \
-  ", get_byte(r.b, i) % 36 + 1, 1), '') from "                                                                              \
-  "(select uuid_send(gen_random_uuid()) as b where writ_d.n is not null offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) " \
-  "as i)"
+/* c, the number in 12 digits, 12 random ones: the last group of a random uuid. */
+#define CUID "'c' || lpad(to_hex(writ_d.n), 12, '0') || right(gen_random_uuid()::text, 12)"
 /* RFC 9562, section 5.7: milliseconds, version, a counter, random bits. */
 #define UUID7                                                                                                               \
   "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * "         \
   "1000)::bigint "                                                                                                          \
   "+ writ_d.o / 4096), 12, '0') || '7' || lpad(to_hex(writ_d.o % 4096), 3, '0') from 1 for 16)"
 
+/* How many: in a SELECT of its own, so that PostgreSQL does not plan anew for each number. */
 static void put_draw(struct planner *p, struct sql_build *b, const struct drawn *drawn) {
   const char *key = drawn->field->source == SOURCE_CUID ? CUID : drawn->field->source == SOURCE_UUID7 ? UUID7 : "writ_d.n";
   const char *next = drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql;
 
   put_set_slot(b, drawn->slot);
   sql_printf(b,
-             "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, $%u::bigint) as "
-             "o offset 0) "
+             "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, (select $%u::bigint)) "
+             "as o offset 0) "
              "as writ_d), true)",
              key, next, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
 }
@@ -132,7 +125,7 @@ static bool put_answer_rows(struct sql_build *b, const char *alias, const void *
   const struct answer_rows *a = data;
 
   (void)e;
-  put_among(b, alias, a->model->key->columns, a->model->key->ncolumns, (struct rows){.slot = a->slot});
+  put_among(b, alias, a->model->key->columns, a->model->key->ncolumns, (struct rows){.row = put_one_row(b, a->slot)});
   return true;
 }
 
