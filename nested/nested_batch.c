@@ -152,13 +152,17 @@ static bool put_parents(struct planner *p, struct sql_build *b, const struct lev
   return true;
 }
 
+static bool is_drawn_ahead(const struct planner *p, const struct nested_data *d, const struct nested_value *v) {
+  return is_drawn(v) && drawn_for(p, d->model)->ahead;
+}
+
 static bool put_rows(struct planner *p, struct sql_build *b, const struct level *l) {
   const struct nested_data *d = l->ops[0]->create;
   size_t columns = 0;
 
   sql_add(b, " from unnest(");
   for (size_t i = 0; i < d->nvalues; i++) {
-    if (!d->values[i].value && !is_drawn(&d->values[i])) continue; /* an expression, the same for each */
+    if (!d->values[i].value && !is_drawn_ahead(p, d, &d->values[i])) continue; /* an expression, the same for each */
     if (columns++) sql_add(b, ", ");
     if (!d->values[i].value)
       put_own_draws(p, b, l);
@@ -200,8 +204,10 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
     const struct nested_value *v = &d->values[i];
 
     if (i) sql_add(b, ", ");
-    if (v->value || is_drawn(v))
+    if (v->value || is_drawn_ahead(p, d, v))
       sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
+    else if (is_drawn(v))
+      put_new_key(b, v->field, "writ_u.o");
     else if (!put_new_value(p, b, d, v))
       return false;
   }

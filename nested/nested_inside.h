@@ -11,12 +11,15 @@
 #include "nested/nested_sql.h"
 #include "nested/nested_tree.h"
 
-/* The keys that are drawn for one model. */
+/* The keys that are drawn for one model: by the one statement that makes all of its rows, unless their children ask for them
+ * or other statements make some too; then ahead, into a slot. */
 struct drawn {
   const struct model *model;
   const struct field *field;
   unsigned slot;
   size_t n;
+  unsigned group;             /* of the rows that were first */
+  bool ahead;
 };
 
 struct planner {
@@ -29,6 +32,7 @@ struct planner {
   unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
   struct drawn *drawn;
   size_t ndrawn;
+  unsigned groups; /* rows that are made together have one number */
   const char *lock_root;   /* the root's row is not locked yet: this does it where it is found; NULL: it is */
   bool deferrable;         /* a foreign key in play may be deferred */
 };
@@ -66,6 +70,8 @@ const struct nested_subject *subject_of(struct planner *p, const struct model *m
 /* "takes a string, not a number" becomes a sentence. False. */
 bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
 const struct drawn *drawn_for(const struct planner *p, const struct model *m);
+/* In the place of a value: a key of f; place: of the row in its statement, an expression. */
+void put_new_key(struct sql_build *b, const struct field *f, const char *place);
 void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
 bool plan_draws(struct planner *p);
 bool is_drawn(const struct nested_value *v);

@@ -525,8 +525,19 @@ def test_one_round_trip(site, do):
     text = harness.writ("explain", "-c", site.writ.file, "createPerson",
                         '{"data": {"name": "a", "pets": {"create": [{"name": "x"}, {"name": "y"}]}}}').stdout
     assert "1 round trip" in text
-    # begin, caller, keys, the person, both pets, answer, commit
-    assert len(re.findall(r"^ *\d+  --", text, re.M)) == 7, text
+    # begin, caller, the person, both pets, answer, commit
+    assert len(re.findall(r"^ *\d+  --", text, re.M)) == 6, text
+    text = harness.writ("explain", "-c", site.writ.file, "createPerson", '{"data": {"name": "a", "staff": {"create": {"name": "x"}}}}').stdout
+    assert "-- keys" in text  # two statements make persons: the boss's key comes first
+
+
+def test_generated_keys(do):
+    """In the order in which they were made, and not to be guessed from each other."""
+    made = do("createPerson", data={"name": "a", "staff": {"create": [{"name": f"s{i}"} for i in range(9)]}},
+              select="{ id staff(orderBy: name_ASC) { id } }")
+    keys = [made["id"], *(row["id"] for row in made["staff"])]
+    assert keys == sorted(keys) and all(re.fullmatch("c[0-9a-z]{24}", key) for key in keys)
+    assert len({key[13:] for key in keys}) == 10
 
 
 def test_large_trees(do, database):
