@@ -168,7 +168,7 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
     const struct model *m = field_there(op->field)->model;
 
     for (size_t j = 0; j < op->nwheres; j++) {
-      want(l, m, &op->wheres[j]);
+      if (!connects_newborn(d->create, op)) want(l, m, &op->wheres[j]);
       if (connects(d, op)) want_old_parent(l, op->field, &op->wheres[j]);
     }
     if (op->nwheres && op->create) want_name(l, m, op->wheres, op->create);

@@ -3,6 +3,7 @@ operation does to links is the matrix of test_nested.py."""
 
 import collections
 import concurrent.futures
+import contextlib
 import random
 import re
 import threading
@@ -69,10 +70,20 @@ TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bil
 
 
 @pytest.fixture(scope="module")
-def site(database):
+def tables(database):
     harness.create_tables(database, MODEL)
-    with harness.Site(database, MANIFEST, workers=1, inside_workers=8, files={"schema.graphql": MODEL}) as site:
-        yield site
+
+
+@pytest.fixture(scope="module", params=["PostgreSQL", "PgBouncer"])
+def site(database, tables, request):
+    """Behind PgBouncer nothing is prepared, and each transaction may be in another session."""
+    with contextlib.ExitStack() as stack:
+        options = {}
+        if request.param == "PgBouncer":
+            bouncer = stack.enter_context(harness.PgBouncer(database.postgres, default_pool_size=6))
+            options["datasources"] = {"default": {"conninfo": bouncer.conninfo(database.name), "prepared": False}}
+        yield stack.enter_context(harness.Site(database, MANIFEST, workers=1, inside_workers=8, files={"schema.graphql": MODEL},
+                                               **options))
 
 
 @pytest.fixture(autouse=True)
