@@ -21,7 +21,8 @@ struct options {
   const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
   size_t nschemas;
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role, *user, *claims, *key; /* run, explain */
+  const char *role;                       /* run, explain, schema print; NULL: not given */
+  const char *user, *claims, *key;        /* run, explain */
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */

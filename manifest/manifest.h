@@ -172,6 +172,9 @@ struct manifest {
   size_t nroles;
   const struct datamodel *model; /* NULL: there is no schema: */
   size_t model_datasource; /* index into config.datasources */
+  bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
+  const char *const *introspection;
+  size_t nintrospection;
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };

@@ -214,6 +214,7 @@ const struct relation *model_relation(const struct datamodel *d, const char *nam
 const struct relation_side *field_there(const struct field *f);
 const struct relation_side *field_here(const struct field *f);
 bool field_holds_link(const struct field *f);
+bool field_is_number(const struct field *f); /* one that can be counted up: no list */
 
 const char *scalar_name(enum scalar s);     /* "DateTime" */
 const char *scalar_type_sql(enum scalar s); /* "timestamp with time zone"; ENUM: NULL */

@@ -30,6 +30,15 @@ enum gql_kind {
   GQL_NON_NULL,
 };
 
+/* What a type that was made of a model is for. */
+enum gql_use {
+  GQL_USE_OTHER,
+  GQL_USE_NODE,   /* OBJECT: a row */
+  GQL_USE_CREATE, /* INPUT: values for a new row */
+  GQL_USE_UPDATE, /* INPUT: for one that is there */
+  GQL_USE_NESTED, /* INPUT: operations of a relation that leads to the model: create, connect ... */
+};
+
 /* Where something is written, for messages. file NULL: nowhere, writ made it. */
 struct gql_place {
   const char *file;
@@ -42,6 +51,9 @@ struct gql_input {
   const struct gql_type *type;
   const struct graphql_value *default_value; /* NULL: none */
   const char *deprecated;                   /* the reason; NULL: it is not */
+  const struct field *field;     /* of a model's create or update (enum gql_use): what is written; NULL elsewhere */
+  const char *change;            /* in an update, age_increment: "increment", where /command has age: {increment: ...} */
+  const struct command *command; /* of operations nested in a relation: what a caller must be allowed to call; NULL: nothing */
   struct gql_place place;
 };
 
@@ -78,7 +90,8 @@ struct gql_type {
   const struct gql_type *const *possible;   /* UNION: its members; INTERFACE: objects that implement it */
   size_t npossible;
   const char *specified_by;              /* SCALAR: a URL; NULL: none */
-  const struct model *model;             /* OBJECT: rows of it; NULL: of no model */
+  const struct model *model;             /* that it was made of, for .use; NULL: of none */
+  enum gql_use use;
   size_t index;                          /* of a named type, in the schema's list */
   bool built_in;                         /* Int, Float, String, Boolean, ID, and the types of introspection */
   struct gql_place place;
@@ -137,11 +150,15 @@ bool gql_is_possible(const struct gql_type *abstract, const struct gql_type *obj
 bool gql_is_subtype(const struct gql_type *t, const struct gql_type *of); /* section 3.6.1, IsValidImplementationFieldType */
 const char *gql_type_text(const void *mem, const struct gql_type *t); /* "[User!]!" */
 
-/* What a caller sees: the root fields whose commands it may call, the types that can be reached from them, and (NULL caller:
- * the inside) everything. Made once for a role; cached by the caller of this. */
+/* What a caller sees: the root fields whose commands its role may call, the types that can be reached from them, and of the
+ * inputs what it may give; inside, or of a schema without a manifest: everything. Made once for a role and kept by who made
+ * it. The questions are answered yes when v is NULL; meta fields and __typename are not asked about here. */
 struct schema_view;
 const struct schema_view *schema_view_new(const void *mem, const struct schema *s, const char *role, bool inside);
 bool view_has_type(const struct schema_view *v, const struct gql_type *t);
 bool view_has_field(const struct schema_view *v, const struct gql_type *parent, const struct gql_field *f);
+bool view_has_argument(const struct schema_view *v, const struct gql_input *argument);
+bool view_has_input(const struct schema_view *v, const struct gql_type *parent, const struct gql_input *input);
+bool view_introspects(const struct schema_view *v); /* may it ask for __schema and __type? */
 
 #endif
