@@ -41,6 +41,7 @@ int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
+int cli_persist(void *mem, const struct options *o); /* schema persist */
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

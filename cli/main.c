@@ -35,9 +35,11 @@ static const struct subcommand subcommands[] = {
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
      "look at after-hooks that wait or failed for good, try them again or drop them"},
-    {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE),
-     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [FILE]",
-     "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it"},
+    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE),
+     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [FILE]\n"
+     "  schema persist FILE...",
+     "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it;\n"
+     "      store GraphQL documents"},
 };
 
 static const struct option long_options[] = {

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 2, /* of schema writ: sql/install */
+  VERSION_WANTED = 6, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 
