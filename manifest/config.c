@@ -119,6 +119,8 @@ static const struct row rows[] = {
     {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in one result of many.", AT(max_rows)},
     {"limits.result_bytes", NUMBER, "bytes", "1048576", 1, MAX_ANSWER_BYTES, false,
      "Longest result of one command; times limits.commands at most 200 MB.", AT(max_result_bytes)},
+    {"limits.calls_deep", NUMBER, "handlers", "8", 1, 100, false, "Deepest chain of handlers that call handlers.",
+     AT(calls_deep)},
     {"graphql.documents", DOCUMENTS, NULL, "any", 0, 0, false,
      "Which GraphQL documents run: any, or those known by writ schema persist.", AT(graphql_known_only)},
     {"graphql.depth", NUMBER, "levels", "25", 0, 1000, false, "Deepest nesting of fields in a document; 0 is no limit.",
@@ -137,8 +139,6 @@ static const struct row rows[] = {
      "Most documents that clients have stored by their hash; 0 is no such storing.", AT(graphql_stored_documents)},
     {"graphql.stored_days", NUMBER, "days", "30", 1, 3660, false, "Those unused for so long are deleted.",
      AT(graphql_stored_days)},
-    {"limits.calls_deep", NUMBER, "handlers", "8", 1, 100, false, "Deepest chain of handlers that call handlers.",
-     AT(calls_deep)},
 #undef AT
 };
 enum { NROWS = sizeof rows / sizeof *rows };
