@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "commands/caller.h"
 #include "db/plan.h"
+#include "manifest/manifest.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@ struct command_set;
 struct config;
 struct counters;
 struct counters_page;
+struct description;
 struct engine;
 struct idempotency;
 struct manifest;
@@ -70,6 +72,9 @@ void engine_load_modules(struct engine *engine);
 bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
 /* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
 void engine_check(struct engine *engine, struct problems *p);
+/* What PostgreSQL says of a command's statement, once engine_check has been through, and what its results are. False: nothing, as
+ * it has no statement of its own, or one that does not prepare. */
+bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns);
 /* fd: a datagram socket on which a byte wakes the runners that deliver after-hooks; borrowed. */
 void engine_wakes(struct engine *engine, int fd);
 /* Behind an answer: wakes the runners when there is something to deliver. */
