@@ -160,6 +160,8 @@ bool document_validate(void *mem, const struct schema_view *view, const struct s
     operation_names(&v);
     valid_fragment_names(&v);
     walk_parts(&v);
+  }
+  if (v.nparts && !gql_errors_full(errors)) { /* else there may be parts that have not been walked */
     valid_fragment_cycles(&v);
     check_operations(&v);
     if (valid_limits(&v)) valid_merge(&v);

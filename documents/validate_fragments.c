@@ -86,10 +86,15 @@ static void report_cycle(struct validator *v, const struct level *levels, size_t
     gql_error_also(v->errors, levels[i].part->spreads[levels[i].next - 1].node->pos);
 }
 
+/* Of several of one name, which is a mistake of its own, one keeps the marks of all. */
+static struct part *marks(const struct validator *v, const struct part *fragment) {
+  return (struct part *)names_thing(&v->fragments, fragment->def->name);
+}
+
 static struct level *enter(struct validator *v, struct level *levels, size_t *n, struct part *part) {
   arena_grow(v->mem, levels, *n);
-  part->visited = part->on_path = true;
-  part->path_place = *n;
+  marks(v, part)->visited = marks(v, part)->on_path = true;
+  marks(v, part)->path_place = *n;
   levels[(*n)++] = (struct level){part, 0};
   return levels;
 }
@@ -102,7 +107,7 @@ static struct level *search(struct validator *v, struct level *levels, struct pa
     struct level *level = &levels[n - 1];
     struct part *next;
     if (level->next == level->part->nspreads) {
-      level->part->on_path = false;
+      marks(v, level->part)->on_path = false;
       v->ordered[v->nordered++] = level->part;
       n--;
       continue;
@@ -119,7 +124,8 @@ void valid_fragment_cycles(struct validator *v) {
 
   v->ordered = arena_array(v->mem, struct part *, v->nparts + 1);
   for (size_t i = 0; i < v->nparts; i++)
-    if (v->parts[i].def->kind == GRAPHQL_DEF_FRAGMENT && !v->parts[i].visited) levels = search(v, levels, &v->parts[i]);
+    if (v->parts[i].def->kind == GRAPHQL_DEF_FRAGMENT && !marks(v, &v->parts[i])->visited)
+      levels = search(v, levels, &v->parts[i]);
 }
 
 /* ---- what an operation reaches ------------------------------------------------------------------------------------- */
@@ -143,10 +149,6 @@ bool valid_reach(struct validator *v, const struct part *operation, struct part 
   }
 }
 
-static bool used_name(const struct validator *v, const struct part *fragment) {
-  return ((const struct part *)names_thing(&v->fragments, fragment->def->name))->used;
-}
-
 /* From all operations at once: each fragment is looked at once. Of several of one name the last is what a spread means. */
 void valid_fragment_uses(struct validator *v) {
   struct part **waiting = arena_array(v->mem, struct part *, v->nparts + 1);
@@ -164,7 +166,7 @@ void valid_fragment_uses(struct validator *v) {
     }
   }
   for (size_t i = 0; i < v->nparts; i++)
-    if (v->parts[i].def->kind == GRAPHQL_DEF_FRAGMENT && !used_name(v, &v->parts[i]))
+    if (v->parts[i].def->kind == GRAPHQL_DEF_FRAGMENT && !marks(v, &v->parts[i])->used)
       BROKEN(v, "NoUnusedFragments", v->parts[i].def->pos, "Fragment \"%s\" is never used.",
              gql_error_cut(v->mem, v->parts[i].def->name));
 }

@@ -317,7 +317,6 @@ void valid_merge(struct validator *v) {
 
   for (size_t i = 0; i < v->nparts; i++) {
     struct set *set = set_new(&m, SHAPES | NAMES, 1);
-    if (!v->parts[i].scope) return; /* the walk ended before it, with too many errors */
     set->scopes[set->n++] = v->parts[i].scope;
     look_at(&m, set);
   }
