@@ -21,7 +21,8 @@ struct options {
   const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
   size_t nschemas;
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role, *user, *claims, *key; /* run, explain */
+  const char *role;                       /* run, explain, schema print; NULL: not given */
+  const char *user, *claims, *key;        /* run, explain */
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
@@ -40,6 +41,7 @@ int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
+int cli_persist(void *mem, const struct options *o); /* schema persist */
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

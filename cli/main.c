@@ -35,9 +35,11 @@ static const struct subcommand subcommands[] = {
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
      "look at after-hooks that wait or failed for good, try them again or drop them"},
-    {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA),
-     "schema ddl|apply|introspect|check [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [FILE]",
-     "print or create the tables of a data model, write one from tables, hold one against them"},
+    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE),
+     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [FILE]\n"
+     "  schema persist FILE...",
+     "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it;\n"
+     "      store GraphQL documents"},
 };
 
 static const struct option long_options[] = {
@@ -69,7 +71,7 @@ static void print_help(FILE *out) {
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
                "      --json               jobs list, jobs show: as JSON\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
-               "      --role ROLE          run, explain: the caller's role (anonymous)\n"
+               "      --role ROLE          run, explain: the caller's role (anonymous); schema print: what it sees (all)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
                "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
@@ -149,7 +151,7 @@ static int run_subcommand(struct options *o, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  struct options o = {.config_file = WRIT_CONFIG_FILE, .role = "anonymous"};
+  struct options o = {.config_file = WRIT_CONFIG_FILE};
   int option;
 
   arena_init();

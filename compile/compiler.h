@@ -20,6 +20,7 @@ struct compiler {
   struct variants *variants;
   const char *mutation;       /* its UUID */
   bool keep;                  /* all results in settings: the answer is put together on the server */
+  bool numbers_as_text;       /* BigInt and Decimal of models are strings in the answer */
   bool guarding;              /* a handler's permissions alone: its after-hooks are written when it has answered */
 };
 

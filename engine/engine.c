@@ -5,12 +5,13 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "engine/call_token.h"
+#include "engine/module.h"
 
 #include <string.h>
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 2, /* of schema writ: sql/install */
+  VERSION_WANTED = 6, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 

@@ -258,7 +258,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
 
   *report = (struct report){0};
   if (!set->nentries) {
-    result_put(answer, set);
+    if (!call->results_apart) result_put(answer, set);
     return true;
   }
   r.mutation = mutation_of(mem, call);
@@ -267,7 +267,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   keyed_release(&r);
   report->retries = r.retries;
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
-  else if (ok) result_put(answer, set);
+  else if (ok && !call->results_apart) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
   return ok;
 }

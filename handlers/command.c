@@ -75,7 +75,7 @@ static bool take_token(struct call *call, struct err *e) {
 }
 
 /* Who calls, by what nginx said. */
-static bool identify(struct call *call, struct err *e) {
+bool command_identify(struct call *call, struct err *e) {
   static const char not_text[] = "It must be UTF-8 without control characters.";
   const struct request *r = call->request;
 
@@ -103,7 +103,7 @@ static bool identify(struct call *call, struct err *e) {
 /* ---- header fields ---- */
 
 /* Fields of the protocol whose feature is not built yet: refused, never ignored. */
-static bool check_unbuilt(const struct request *r, struct err *e) {
+bool command_check_headers(const struct request *r, struct err *e) {
   const struct {
     const char *name, *value;
   } unbuilt[] = {
@@ -193,7 +193,7 @@ static bool take_if_match(struct call *call, const struct json **args, struct er
 /* ---- all of it ---- */
 
 /* Not for a dry run, which leaves nothing behind that could be repeated. */
-static bool read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
+bool command_read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
   const struct request *r = call->request;
   const char *key = NULL;
 
@@ -204,44 +204,53 @@ static bool read_key(struct call *call, struct invocation *invocation, const str
   return true;
 }
 
-/* What a call is part of. */
-static void join(struct invocation *invocation, const struct call_token *token) {
-  invocation->token = token;
-  invocation->held = token->held;
-  invocation->nheld = token->nheld;
-  if (token->deadline_ms < invocation->deadline_ms) invocation->deadline_ms = token->deadline_ms;
+struct invocation command_invocation(const struct call *call) {
+  const struct request *r = call->request;
+  const struct call_token *token = call->token;
+  struct invocation invocation = {
+      .caller = &call->caller,
+      .request_id = call->request_id,
+      .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
+      .deadline_ms = r->received_us / 1000 + engine_config(call->site->engine)->timeout_ms,
+      .caller_fd = r->caller_fd,
+  };
+
+  if (!token) return invocation;
+  invocation.token = token;
+  invocation.held = token->held;
+  invocation.nheld = token->nheld;
+  if (token->deadline_ms < invocation.deadline_ms) invocation.deadline_ms = token->deadline_ms;
+  return invocation;
 }
 
 static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
-  if (!identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
-  if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
+  if (!call->command || !command_check_headers(call->request, e) || !check_media(call->request, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !command_read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
+}
+
+void command_answer_headers(struct call *call, const struct invocation *invocation) {
+  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
+  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
+  if (invocation->dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
 }
 
 bool command_run(struct call *call, struct err *e) {
   const struct request *r = call->request;
   struct engine *engine = call->site->engine;
   struct command_set *set;
-  struct invocation invocation = {
-      .caller = &call->caller,
-      .request_id = call->request_id,
-      .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
-      .deadline_ms = r->received_us / 1000 + engine_config(engine)->timeout_ms,
-      .caller_fd = r->caller_fd,
-  };
+  struct invocation invocation;
 
+  if (!command_identify(call, e)) return false;
+  invocation = command_invocation(call);
   if (!decode(call, &invocation, &set, e)) return false;
-  if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
-  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
-  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
-  if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
+  command_answer_headers(call, &invocation);
   return true;
 }

@@ -9,4 +9,20 @@ call_step command_find;
 /* The rest of the judgement, then the engine. */
 call_step command_run;
 
+/* What commands have in common, however a request names them (graphql.c). */
+
+struct json;
+
+/* Who calls: fills call->caller and call->token. */
+call_step command_identify;
+/* Refuses header fields whose feature is not there. */
+bool command_check_headers(const struct request *r, struct err *e) __attribute__((warn_unused_result));
+/* When it is known who calls. */
+struct invocation command_invocation(const struct call *call);
+/* Idempotency-Key. args: what a repeat must have in common, beside call->command. */
+bool command_read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e)
+    __attribute__((warn_unused_result));
+/* Header fields of a call that went well. */
+void command_answer_headers(struct call *call, const struct invocation *invocation);
+
 #endif

@@ -51,6 +51,11 @@ struct config {
   int idle_connection_s;  /* close a connection unused for so long; 0: keep */
   enum log_level log_level;
   int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int graphql_depth, graphql_fields, graphql_aliases, graphql_complexity; /* of a document; 0: no limit */
+  int graphql_cache_documents, graphql_cache_bytes; /* of each worker */
+  bool graphql_known_only;      /* documents that `writ schema persist` has stored, and no others */
+  int graphql_stored_documents; /* that clients may have stored; 0: none */
+  int graphql_stored_days;      /* without use */
   int calls_deep;         /* handlers called by handlers */
 };
 

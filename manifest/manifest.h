@@ -12,6 +12,7 @@
 
 struct config;
 struct datamodel;
+struct graphql_definition;
 struct json;
 struct model;
 struct problems;
@@ -151,10 +152,17 @@ struct command {
   enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
   size_t nmutexes;
+  const char *file;             /* where it is written */
   bool needs_key;               /* a request that names it must have an Idempotency-Key */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
   const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
+};
+
+/* What a schema file has besides a data model: for schema/. */
+struct schema_text {
+  const char *file;
+  const struct graphql_definition *definitions;
 };
 
 struct role_map {
@@ -171,7 +179,12 @@ struct manifest {
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
   const struct datamodel *model; /* NULL: there is no schema: */
+  const struct schema_text *schema_texts; /* of schema:, and of that of mutations: */
+  size_t nschema_texts;
   size_t model_datasource; /* index into config.datasources */
+  bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
+  const char *const *introspection;
+  size_t nintrospection;
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };

@@ -35,6 +35,9 @@ struct manifest_reader {
   const struct config *config;
   struct manifest *manifest;
   struct problems *problems;
+  const char *file; /* that is being read; paths in it are relative to it */
+  const char *more_file; /* of mutations:, and its commands:; NULL: none */
+  const struct yaml *more_commands;
   struct draft *drafts; /* one for each of manifest->commands */
   size_t ndrafts;
   bool too_deep; /* told already */
@@ -54,6 +57,9 @@ bool manifest_need_mapping(struct manifest_reader *r, const char *where, const s
 bool manifest_is_role(const char *text);
 /* Is the role in roles:, where there is one? */
 bool manifest_has_role(const struct manifest *m, const char *role);
+/* A list of roles. where, key: for messages. */
+void manifest_read_roles(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value,
+                         const char *const **out, size_t *n);
 /* A whole number, or true or false. False: a problem, and *out is left alone. */
 bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
                      int *out);
@@ -84,8 +90,15 @@ bool manifest_permission_uses(const struct command *c, const char *name);
 /* Gives each an id among the commands: the last thing that is done. */
 void manifest_add_permissions(struct manifest_reader *r);
 
-/* manifest_schema.c: schema:, and the data model that it names. */
+/* manifest_schema.c: schema:, and the data model that it names; a schema file that has no data model; a path, which is relative
+ * to r->file. */
 void manifest_read_schema(struct manifest_reader *r, const struct yaml *node);
+void manifest_add_schema(struct manifest_reader *r, const char *file);
+const char *manifest_path(struct manifest_reader *r, const char *file);
+
+/* manifest_mutations.c: mutations: (its commands are left in r->more_commands) and graphql:. */
+void manifest_read_mutations(struct manifest_reader *r, const struct yaml *node);
+void manifest_read_graphql(struct manifest_reader *r, const struct yaml *node);
 
 /* manifest_models.c: models:, who may do what with which model; node NULL: there is none. Adds the commands of all models of
  * the data model, with manifest_add_command; there is room for manifest_models_room of them. */
