@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 2, /* of schema writ: sql/install */
+  VERSION_WANTED = 4, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 

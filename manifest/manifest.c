@@ -188,6 +188,7 @@ static struct manifest *read_tree(const void *mem, const struct config *config, 
   r.manifest = arena_new(mem, struct manifest);
   r.manifest->file = config->manifest;
   r.manifest->config = config;
+  r.manifest->state_rules = "{}";
   if (root) read_root(&r, root);
   talloc_free(r.drafts);
   return p->errors == errors ? r.manifest : NULL;

@@ -170,6 +170,7 @@ struct manifest {
   size_t nconstraints;
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
+  const char *state_rules; /* what the functions of writ.state are to know of config and manifest: JSON */
   const struct datamodel *model; /* NULL: there is no schema: */
   size_t model_datasource; /* index into config.datasources */
   const unsigned *buckets; /* by name: manifest_command's own */
