@@ -17,6 +17,7 @@ struct counters {
   uint64_t deliveries, delivery_failures, dead_letters, lost_leases; /* of after-hooks */
   uint64_t hooks_passed, hooks_refused, hooks_failed;
   uint64_t handlers_done, handlers_refused, handlers_failed, handlers_busy;
+  uint64_t state_events, state_events_lost; /* of mutations; too many or too late */
   uint64_t replays;         /* answers that were stored ones */
   uint64_t request_us, postgres_us, hook_us, handler_us; /* sums */
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/tell.h"
+#include "db/post.h"
 #include "engine/call_token.h"
 #include "engine/module.h"
 
@@ -33,6 +34,13 @@ struct conn *engine_second(struct engine *engine, size_t datasource) {
     source->seconds[source->nseconds++] = new_connection(engine, datasource);
   }
   return source->seconds[source->held];
+}
+
+struct conn *engine_teller(struct engine *engine, size_t datasource) {
+  struct source *source = &engine->sources[datasource];
+
+  if (!source->teller) source->teller = new_connection(engine, datasource);
+  return source->teller;
 }
 
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
@@ -96,6 +104,8 @@ void engine_tidy(struct engine *engine) {
 
   for (size_t i = 0; i < engine->config->ndatasources; i++) {
     conn_tidy(engine->sources[i].conn, idle_ms);
+    if (engine->sources[i].teller && !post_take(engine->sources[i].teller, engine, NULL, NULL))
+      conn_tidy(engine->sources[i].teller, idle_ms);
     for (size_t j = 0; j < engine->sources[i].nseconds; j++) conn_tidy(engine->sources[i].seconds[j], idle_ms);
   }
 }

@@ -24,6 +24,7 @@ struct manifest;
 struct mutex_held;
 struct problems;
 struct str;
+struct watch;
 
 /* One call of the engine. */
 struct invocation {
@@ -32,6 +33,8 @@ struct invocation {
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
+  const char *mutation;          /* its UUID; NULL: that of the token, or a new one */
+  struct watch *watch;           /* who keeps its state (engine/watch.h); NULL: none is kept */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
   int64_t deadline_ms; /* clock_ms */

@@ -28,6 +28,10 @@ static struct call_token token_for(const struct run *r, const struct held *held)
                              .key = r->call->key ? r->call->key->key : NULL, .held = held->list, .nheld = held->n};
 
   token.caller.inside = true;
+  if (r->call->watch) {
+    token.state = (unsigned)r->call->watch->datasource + 1;
+    token.attempt = r->call->watch->attempt;
+  }
   return token;
 }
 
@@ -125,7 +129,8 @@ static bool run_module(struct run *r, struct node *node, const struct held *held
   struct invocation inside = *r->call;
   struct str *args = str_new(r->mem, 256);
   int64_t begun_us = clock_us();
-  bool ok;
+  struct watch *watch = r->call->watch;
+  bool part = watch && watch->part, ok;
 
   inside.caller = &token.caller;
   inside.token = &token;
@@ -133,7 +138,9 @@ static bool run_module(struct run *r, struct node *node, const struct held *held
   inside.held = token.held;
   inside.nheld = token.nheld;
   arguments_write(args, r->set, node->command, node->args, true);
+  if (watch) watch->part = true;
   ok = module_run(r->engine, r->mem, node->command, args->p, args->len, &inside, r->report, &node->text, &node->len, r->e);
+  if (watch) watch->part = part;
   r->report->handler_us += clock_us() - begun_us;
   r->report->handlers++;
   count(r, ok);

@@ -145,13 +145,21 @@ static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation is
   return r->e->status < 500 ? hooks_blamed(r) : false;
 }
 
+/* Whoever keeps the state of the mutation is told what is about to run. */
+static bool watch_begin(struct run *r, size_t first, size_t end) {
+  struct watch *w = r->call->watch;
+
+  if (w) w->attempt = w->attempts_before + 1;
+  return !w || w->part || w->begin(w, r, first, end);
+}
+
 /* Entry i, as a transaction or a handler of its own; the steps of a mutation in their order. */
 static bool run_entry(struct run *r, size_t i) {
   const struct command *c = r->set->entries[i].command;
 
   r->looked_again = r->session_renewed = false;
   r->retries = 0;
-  if (!resolve_entry(r, i) || !ask_hooks(r, i, i + 1, c->isolation)) return false;
+  if (!resolve_entry(r, i) || !watch_begin(r, i, i + 1) || !ask_hooks(r, i, i + 1, c->isolation)) return false;
   return c->kind == COMMAND_HANDLER ? handler_run(r, i) && outbox_write(r, i) : transaction_run(r, c->datasource, c->isolation, i, i + 1);
 }
 
@@ -177,7 +185,7 @@ static bool run_together(struct run *r) {
 
   if ((handler || hooks_there(r, 0, r->set->nentries)) && !judge(r, 0, r->set->nentries, r->set->isolation)) return false;
   if (handler) return run_entry(r, 0);
-  return ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
+  return watch_begin(r, 0, r->set->nentries) && ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
          transaction_run(r, c->datasource, r->set->isolation, 0, r->set->nentries);
 }
 
@@ -197,6 +205,7 @@ static bool can_be_dry(struct run *r) {
 static const char *mutation_of(void *mem, const struct invocation *call) {
   char *made;
 
+  if (call->mutation) return call->mutation;
   if (call->token && call->token->mutation) return call->token->mutation;
   made = arena_array(mem, char, 37);
   clock_uuid7(made);
@@ -263,11 +272,12 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   }
   r.mutation = mutation_of(mem, call);
   ok = can_be_dry(&r) && check_key(&r) && look_up_key(&r, &found) &&
-       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)));
+       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)) || r.stored);
   keyed_release(&r);
   report->retries = r.retries;
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
   else if (ok) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
+  if (call->watch) call->watch->end(call->watch, &r, ok ? answer : NULL);
   return ok;
 }

@@ -140,10 +140,12 @@ bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum
   if (!transaction_begin(r, datasource, isolation, plan)) return false;
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
   if (r->guarding) return compile_entries(k, r->set, first, end, plan, fault, r->e);
+  if (r->call->watch) r->call->watch->open(r->call->watch, r, plan);
   keyed_open(r, plan);
   if (!mutex_open(r, datasource, first, end, plan)) return false;
   if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
   keyed_close(r, plan);
+  if (r->call->watch && !r->call->watch->part) r->call->watch->close(r->call->watch, r, first, end, plan);
   /* A session that waits for the disk anyway need not be told. */
   plan->durable = plan->durable && !conn_is_durable(r->engine->sources[datasource].conn);
   return true;
@@ -155,6 +157,19 @@ static enum next judge(struct run *r, size_t datasource, const struct plan *plan
   if (next == NEXT_OTHER && !r->guarding) next = mutex_judge(r, datasource, plan, f);
   if (next == NEXT_OTHER) next = try_again(r, plan, f) ? NEXT_AGAIN : NEXT_OTHER;
   return next;
+}
+
+/* With whoever keeps the state of the mutation listening to what is dispatched in it. */
+static bool fly_plan(struct run *r, struct conn *c, const struct plan *plan, struct flight *f) {
+  struct watch *w = r->call->watch;
+  bool ok;
+
+  if (!w) return flight_run(c, r->mem, plan, &r->wait, f, r->e);
+  w->attempt = w->attempts_before + r->retries + 1;
+  conn_listen(c, w->listener);
+  ok = flight_run(c, r->mem, plan, &r->wait, f, r->e);
+  conn_listen(c, NULL);
+  return ok;
 }
 
 /* One try. NEXT_DONE: it is committed, or answered already. */
@@ -175,7 +190,7 @@ static enum next fly(struct run *r, size_t datasource, enum isolation isolation,
     return NEXT_AGAIN;
   }
   started_us = clock_us();
-  ok = flight_run(engine->sources[datasource].conn, r->mem, &plan, &r->wait, &f, r->e);
+  ok = fly_plan(r, engine->sources[datasource].conn, &plan, &f);
   r->report->postgres_us += clock_us() - started_us;
   r->report->flights++;
   if (ok) {

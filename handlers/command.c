@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/uuid.h"
 #include "commands/set.h"
+#include "commands/tree.h"
 #include "engine/call_token.h"
 #include "engine/idempotency.h"
 #include "handlers/answer.h"
@@ -14,6 +16,7 @@
 #include "handlers/identity.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "mutations/keeper.h"
 
 #include <string.h>
 
@@ -67,17 +70,20 @@ static bool identify(struct call *call, struct err *e) {
 
 /* ---- header fields ---- */
 
-/* Fields of the protocol whose feature is not built yet: refused, never ignored. */
-static bool check_unbuilt(const struct request *r, struct err *e) {
-  const struct {
-    const char *name, *value;
-  } unbuilt[] = {
-      {"Mutation-Id", r->mutation_id},
-  };
+static bool check_key(const struct request *r, struct err *e) {
+  return !r->idempotency_key_repeated || err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
+}
 
-  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
-  for (size_t i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
-    if (unbuilt[i].value) return err_set(e, NOT_IMPLEMENTED, "The header %s is not supported.", unbuilt[i].name);
+/* Mutation-Id: by what name the state of the mutation can be read. */
+static bool read_mutation_id(const struct request *r, struct invocation *invocation, struct err *e) {
+  unsigned char uuid[UUID_BYTES];
+  char text[37];
+
+  if (!r->mutation_id) return true;
+  if (!uuid_read(r->mutation_id, uuid)) return err_set(e, BAD_REQUEST, "Mutation-Id takes one UUID.");
+  if (invocation->dry_run) return err_set(e, BAD_REQUEST, "A dry run leaves nothing behind, so it takes no Mutation-Id.");
+  uuid_write(uuid, text);
+  invocation->mutation = arena_strdup(r->mem, text);
   return true;
 }
 
@@ -177,13 +183,26 @@ static void join(struct invocation *invocation, const struct call_token *token) 
   if (token->deadline_ms < invocation->deadline_ms) invocation->deadline_ms = token->deadline_ms;
 }
 
+/* Who keeps the state: this request for a mutation of its own; for one that it is part of it only passes on events. */
+static struct watch *watch_of(struct call *call, const struct invocation *invocation, const struct command_set *set) {
+  struct engine *engine = call->site->engine;
+  const struct call_token *token = call->token;
+  void *mem = call->request->mem;
+
+  if (invocation->mutation)
+    return keeper_new(engine, mem, &call->caller, set, invocation->mutation,
+                      set->nentries ? set->entries[0].command->datasource : 0);
+  if (!token || !token->state || !token->mutation || token->state > engine_config(engine)->ndatasources || invocation->dry_run) return NULL;
+  return keeper_part(engine, mem, token->mutation, token->state - 1, token->attempt);
+}
+
 static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
   if (!identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
-  if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
+  if (!call->command || !check_key(call->request, e) || !read_mutation_id(call->request, invocation, e) || !check_media(call->request, e)) return false;
   if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
@@ -204,6 +223,7 @@ bool command_run(struct call *call, struct err *e) {
   if (!decode(call, &invocation, &set, e)) return false;
   if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
+  invocation.watch = watch_of(call, &invocation, set);
   if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
   if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
   if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");

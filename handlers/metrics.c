@@ -40,6 +40,8 @@ static const struct row {
     {"writ_retries_total", "", AT(retries),
      "Transactions run again after a serialization failure or a deadlock."},
     {"writ_replays_total", "", AT(replays), "Answers to an Idempotency-Key that were given again."},
+    {"writ_state_events_total", "", AT(state_events), "Events written to states of mutations."},
+    {"writ_state_events_lost_total", "", AT(state_events_lost), "Events of states that came too fast, or could not be written."},
     {"writ_flights_total", "", AT(flights), "Network round trips that carried a transaction."},
     {"writ_cancels_total", "", AT(cancels), "Transactions cancelled: deadline passed or caller gone."},
     {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), "Connections lost while committing."},

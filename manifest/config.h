@@ -51,6 +51,8 @@ struct config {
   int idle_connection_s;  /* close a connection unused for so long; 0: keep */
   enum log_level log_level;
   int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int state_events, state_changes, event_bytes; /* of a mutation's state */
+  int state_hours;        /* how long it is kept when the mutation has ended */
   int calls_deep;         /* handlers called by handlers */
 };
 

@@ -3,9 +3,10 @@
 
 #include "base/arena.h"
 #include "base/str.h"
-#include "compile/compiler.h"
+#include "engine/engine_inside.h"
 #include "engine/idempotency.h"
-#include "manifest/manifest.h"
+
+#include <string.h>
 
 static const char new_sql[] =
     "select writ.state_new($1::uuid, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint)::text";
@@ -20,6 +21,31 @@ static void put(struct compiler *k, struct plan *plan, const char *sql, const ch
 }
 
 const char *state_caller(const void *mem, const struct caller *caller) { return idempotency_caller(mem, caller); }
+
+static bool is_taken(const struct state_step *steps, size_t n, const char *id) {
+  for (size_t i = 0; i < n; i++)
+    if (strcmp(steps[i].id, id) == 0) return true;
+  return false;
+}
+
+/* "add_user", and "add_user.3" where the fourth entry is one more of them. */
+static struct state_step step_of(void *mem, const struct state_step *before, size_t i, const char *id, const struct command *c) {
+  if (is_taken(before, i, id)) id = arena_printf(mem, "%s.%zu", id, i);
+  return (struct state_step){.id = id, .title = c->title, .description = c->description};
+}
+
+const struct state_step *state_steps(void *mem, const struct command_set *set, size_t *n) {
+  struct state_step *steps;
+
+  *n = set->each_alone && set->nentries ? set->nentries : 1;
+  steps = arena_array(mem, struct state_step, *n);
+  for (size_t i = 0; set->each_alone && i < set->nentries; i++) {
+    const struct entry *entry = &set->entries[i];
+    steps[i] = step_of(mem, steps, i, entry->as ? entry->as : entry->command->name, entry->command);
+  }
+  if (!set->each_alone || !set->nentries) steps[0] = step_of(mem, steps, 0, set->command->name, set->command);
+  return steps;
+}
 
 static const char *steps_json(void *mem, const struct state_step *steps, size_t n) {
   struct str *out = str_new(mem, 256);
@@ -43,7 +69,7 @@ void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, 
   params[0] = mutation;
   params[1] = caller;
   params[2] = steps_json(k->mem, steps, n);
-  params[3] = k->manifest->state_rules;
+  params[3] = k->manifest->state.text;
   params[4] = lasts_ms ? arena_printf(k->mem, "%lld", (long long)lasts_ms) : NULL;
   put(k, plan, new_sql, params, 5, "begin the state");
 }
@@ -55,7 +81,7 @@ static const char **event_params(struct compiler *k, const char *mutation, unsig
   params[1] = arena_printf(k->mem, "%u", attempt);
   params[2] = name;
   params[3] = payload;
-  params[4] = k->manifest->state_rules;
+  params[4] = k->manifest->state.text;
   return params;
 }
 
@@ -73,12 +99,12 @@ void state_put_settle(struct compiler *k, struct plan *plan, const char *mutatio
   const char **params = arena_array(k->mem, const char *, 2);
 
   params[0] = mutation;
-  params[1] = k->manifest->state_rules;
+  params[1] = k->manifest->state.text;
   put(k, plan, settle_sql, params, 2, "state: what was committed");
 }
 
 void state_dispatch(struct run *r, const char *name, const char *payload) {
-  (void)r;
-  (void)name;
-  (void)payload;
+  struct watch *w = r->call->watch;
+
+  if (w) w->event(w, name, payload ? payload : "null", true);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct caller;
+struct command_set;
 struct compiler;
 struct plan;
 struct run;
@@ -18,6 +19,9 @@ struct state_step {
 
 /* Who may read it, as a bytea literal: a digest of role and user, or of the claims' subject; NULL: whoever knows the UUID. */
 const char *state_caller(const void *mem, const struct caller *caller);
+
+/* The steps of a set, known ahead: one for each transaction, called as its result is, or by its command. */
+const struct state_step *state_steps(void *mem, const struct command_set *set, size_t *n);
 
 /* Adds the step that makes the state of a mutation: pending, its steps known ahead. A UUID that was used before fails it with
  * 23505. lasts_ms: how long the process has that keeps it; then readers are told that it was lost. 0: it goes on by itself. */

@@ -76,7 +76,9 @@ declare
 begin
   case name
   when 'MUTATION_COMPLETED' then
-    return jsonb_build_object('status', 'complete', 'progress', 1, 'result', body -> 'result');
+    -- Of an answer: {"result": ...} or {"results": [...]}. Without one the result is not known.
+    return '{"status": "complete", "progress": 1}'::jsonb || case when body ?| '{result,results}'
+      then jsonb_build_object('result', coalesce(body -> 'result', body -> 'results')) else '{}' end;
   when 'MUTATION_ERROR' then
     return jsonb_build_object('status', 'error', 'error', body -> 'error');
   when 'MUTATION_CANCELLED' then
@@ -238,15 +240,22 @@ create function writ.state_settle(mutation uuid, rules jsonb) returns boolean
 language plpgsql volatile as $$
 declare
   s writ.state;
+  version_was bigint;
   version_now bigint;
 begin
   select * into s from writ.state t where t.mutation = state_settle.mutation for update;
+  version_was := s.version;
   version_now := writ.state_event(mutation, 1, null, null, rules);
-  if s.lease < clock_timestamp() then
+  select * into s from writ.state t where t.mutation = state_settle.mutation;
+  if s.ended is not null or s.lease is null or s.lease > clock_timestamp() then
+  elsif not exists (select from jsonb_array_elements(s.state -> 'steps') as x (step) where step ->> 'status' <> 'finished') then
+    -- All was committed; only its result was not told any more.
+    version_now := writ.state_event(mutation, 1, 'MUTATION_COMPLETED', '{}', rules);
+  else
     version_now := writ.state_event(mutation, 1, 'MUTATION_ERROR', '{"error": {"code": "MUTATION_LOST", "status": 500, "retryable": true,
       "detail": "The process that ran it has ended; what was not committed by then was rolled back."}}', rules);
   end if;
-  return version_now is distinct from s.version;
+  return version_now is distinct from version_was;
 end $$;
 
 revoke all on all tables in schema writ from public;
