@@ -47,7 +47,7 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
 
-  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1,
+  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1, .background_fd = -1,
                             .tell_fd = -1};
   engine->sources = arena_array(engine, struct source, config->ndatasources);
   engine->shapes = arena_array(engine, struct shape, manifest->ncommands);
@@ -87,12 +87,17 @@ void engine_load_modules(struct engine *engine) {
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
 
-void engine_wakes(struct engine *engine, int fd) { engine->wake_fd = fd; }
+void engine_wakes(struct engine *engine, int after_fd, int background_fd) {
+  engine->wake_fd = after_fd;
+  engine->background_fd = background_fd;
+}
 
 /* A full socket means that they have been told already. */
 void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-  engine->wake = false;
+  if (engine->wake_background && engine->background_fd >= 0)
+    (void)send(engine->background_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  engine->wake = engine->wake_background = false;
 }
 
 void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }

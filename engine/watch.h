@@ -25,8 +25,11 @@ struct watch {
   void (*close)(struct watch *w, struct run *r, size_t first, size_t end, struct plan *plan);
   /* All is over. answer: what is answered; NULL: it has failed, *r->e. */
   void (*end)(struct watch *w, struct run *r, const struct str *answer);
-  /* An event for those who follow. payload: JSON text; whole false: it was too long to be passed on. Never fails, hardly waits. */
+  /* An event of the application's for those who follow. payload: JSON text; whole false: it was too long to be passed on. Never
+   * fails, hardly waits. */
   void (*event)(struct watch *w, const char *name, const char *payload, bool whole);
+  /* One of writ's own, the same way. payload NULL: none. */
+  void (*tell)(struct watch *w, const char *name, const char *payload);
 };
 
 #endif

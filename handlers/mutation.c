@@ -7,8 +7,9 @@
 #include "base/uuid.h"
 #include "base/wait.h"
 #include "handlers/answer.h"
+#include "handlers/background.h"
+#include "handlers/command.h"
 #include "handlers/headers.h"
-#include "handlers/identity.h"
 #include "manifest/config.h"
 #include "mutations/state_read.h"
 
@@ -39,18 +40,13 @@ static void show(struct call *call, const struct state_row *row) {
   else str_add(call->answer->body, row->text);
 }
 
-static bool cancel(struct call *call, const struct state_row *row, const struct wait *w, struct err *e) {
-  if (!state_cancel(call->site->engine, call->request->mem, call->name, row, w, e)) return false;
-  call->answer->status = 202;
-  str_add(call->answer->body, "{\"mutation\":");
-  str_json(call->answer->body, call->name);
-  str_add(call->answer->body, ",\"state\":");
-  str_json(call->answer->body, arena_printf(call->request->mem, "%s/mutation/%s", call->request->prefix, call->name));
-  str_char(call->answer->body, '}');
+static bool cancel(struct call *call, const struct state_row *row, struct err *e) {
+  if (!state_cancel(call->site->engine, call->request->mem, &call->caller, call->name, row, e)) return false;
+  background_answer(call, call->name);
   return true;
 }
 
-bool mutation_run(struct call *call, struct err *e) {
+bool mutation_state(struct call *call, struct err *e) {
   const struct request *r = call->request;
   struct engine *engine = call->site->engine;
   struct wait w = {.deadline_ms = r->received_us / 1000 + engine_config(engine)->timeout_ms, .caller_fd = r->caller_fd};
@@ -58,9 +54,9 @@ bool mutation_run(struct call *call, struct err *e) {
   struct state_row row;
   bool ok;
 
-  if (!identity_read(r, call->request_id, (unsigned)engine_config(engine)->max_depth, &call->caller, e)) return false;
+  if (!command_identify(call, e)) return false;
   ok = state_read(engine, r->mem, &call->caller, call->name, &w, &row, e);
-  if (ok && strcmp(r->method, "DELETE") == 0) ok = cancel(call, &row, &w, e);
+  if (ok && strcmp(r->method, "DELETE") == 0) ok = cancel(call, &row, e);
   else if (ok) show(call, &row);
   call->report.postgres_us += clock_us() - started_us;
   return ok;

@@ -7,6 +7,6 @@
 /* Is it a UUID? NOT_FOUND. */
 call_step mutation_find;
 /* GET and HEAD: the state; DELETE: 202. */
-call_step mutation_run;
+call_step mutation_state;
 
 #endif

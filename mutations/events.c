@@ -119,7 +119,7 @@ static bool send_first(struct events *q) {
   return true;
 }
 
-static void pump(struct events *q) {
+void events_pump(struct events *q) {
   if (q->given_up || !connect(q)) return;
   take(q);
   while (q->n && q->posted < POSTED_MAX && may_send(q))
@@ -133,12 +133,11 @@ bool events_finish(struct events *q, int wait_ms) {
     unsigned n = q->dropped;
     q->dropped = 0;
     q->lost += n;
-    if (q->n == QUEUE_MAX) q->n--; /* the last of what came too fast gives way to being told of it */
     events_tell(q, *(q->attempt ? q->attempt : &(unsigned){1}), "EVENTS_DROPPED", arena_printf(q, "{\"count\":%u}", n));
   }
   q->finishing = true;
   while (!q->given_up && (q->n || q->posted) && clock_ms() < until_ms) {
-    pump(q);
+    events_pump(q);
     if (q->posted) post_wait(q->conn, until_ms);
     take(q);
   }
@@ -166,6 +165,7 @@ static bool make_room(struct events *q, unsigned attempt, const char *name) {
 void events_tell(struct events *q, unsigned attempt, const char *name, const char *payload) {
   struct event event = {.mem = talloc_new(q), .attempt = attempt};
 
+  if (q->n == QUEUE_MAX) talloc_free(q->queue[--q->n].mem); /* what came last of too many gives way */
   event.name = arena_strdup(event.mem, name);
   event.payload = payload ? arena_strdup(event.mem, payload) : NULL;
   q->queue[q->n++] = event;
@@ -221,7 +221,7 @@ void events_dispatch(struct events *q, unsigned attempt, const char *name, const
 
   if (q->given_up || !make_room(q, attempt, name)) {
     q->dropped++;
-    if (!q->given_up) pump(q);
+    if (!q->given_up) events_pump(q);
     return;
   }
   scratch = talloc_new(q);
@@ -229,7 +229,7 @@ void events_dispatch(struct events *q, unsigned attempt, const char *name, const
   if (why) events_tell(q, attempt, "EVENT_REFUSED", refusal(scratch, name, why));
   else events_tell(q, attempt, name, payload);
   talloc_free(scratch);
-  pump(q);
+  events_pump(q);
 }
 
 /* ---- beside a flight ---- */
@@ -244,7 +244,7 @@ static int fd_of(void *data) {
   return q->conn && !q->given_up ? post_fd(q->conn) : -1;
 }
 
-static void on_ready(void *data) { pump(data); }
+static void on_ready(void *data) { events_pump(data); }
 
 const struct conn_listener *events_listener(struct events *q, const unsigned *attempt) {
   q->attempt = attempt;

@@ -15,8 +15,10 @@ struct events *events_new(struct engine *engine, const void *mem, const char *mu
 /* One of the application's: held against the manifest first; what it has against it becomes the event EVENT_REFUSED. payload: JSON
  * text; whole false: it was too long. */
 void events_dispatch(struct events *q, unsigned attempt, const char *name, const char *payload, bool whole);
-/* One of writ's own. */
+/* One of writ's own. It is sent by the next of these functions. */
 void events_tell(struct events *q, unsigned attempt, const char *name, const char *payload);
+/* Sends what may be sent, takes what was answered; does not wait. */
+void events_pump(struct events *q);
 /* Was there any, so that what comes must go the same way to come behind them? */
 bool events_used(const struct events *q);
 /* Waits until all are written, for a bounded time. False: some may be lost. */

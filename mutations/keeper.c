@@ -9,7 +9,7 @@
 #include "engine/engine_inside.h"
 #include "engine/idempotency.h"
 #include "mutations/events.h"
-#include "mutations/state.h"
+#include "mutations/mutation_inside.h"
 
 #include <string.h>
 
@@ -91,7 +91,7 @@ static bool explain(struct keeper *k, struct run *r) {
     struct err e;
 
     /* The same request once more, with a key: it gets its answer. */
-    if (r->call->key && idempotency_find(r, r->set->entries[0].command->datasource, &found) && found) return false;
+    if (r->call->key && idempotency_find(r, r->set->entries[0].datasource, &found) && found) return false;
     err_init(&e, r->mem);
     err_set(&e, MUTATION_EXISTS, "There is a mutation with this Mutation-Id already.");
     *r->e = e;
@@ -156,7 +156,7 @@ static void close_plan(struct watch *w, struct run *r, size_t first, size_t end,
   struct compiler c = transaction_compiler(r);
 
   (void)end;
-  if (!k->begun || r->set->entries[first].command->datasource != w->datasource) return;
+  if (!k->begun || r->set->entries[first].datasource != w->datasource) return;
   state_put_mark(&c, plan, k->mutation, w->attempts_before + r->retries + 1, "TRANSACTION_COMPLETED", step_payload(k, k->step, NULL, NULL));
   k->marked = true;
 }
@@ -183,6 +183,11 @@ static void end(struct watch *w, struct run *r, const struct str *answer) {
   }
 }
 
+static void tell_own(struct watch *w, const char *name, const char *payload) {
+  events_tell(keeper_of(w)->events, w->attempt, name, payload);
+  events_pump(keeper_of(w)->events);
+}
+
 static void event(struct watch *w, const char *name, const char *payload, bool whole) {
   struct keeper *k = keeper_of(w);
 
@@ -200,7 +205,7 @@ static struct keeper *new_keeper(struct engine *engine, void *mem, const char *m
   k->mutation = mutation;
   k->events = events_new(engine, mem, mutation, datasource);
   k->watch = (struct watch){.datasource = datasource, .attempt = 1, .begin = begin, .open = open_plan, .close = close_plan, .end = end,
-                            .event = event};
+                            .event = event, .tell = tell_own};
   k->watch.listener = events_listener(k->events, &k->watch.attempt);
   return k;
 }
@@ -211,7 +216,8 @@ struct watch *keeper_new(struct engine *engine, void *mem, const struct caller *
 
   k->caller = state_caller(mem, caller);
   k->set = set;
-  k->steps = state_steps(mem, set, &k->nsteps);
+  k->nsteps = mutation_steps(set);
+  k->steps = mutation_state_steps(mem, set);
   return &k->watch;
 }
 

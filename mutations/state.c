@@ -22,31 +22,6 @@ static void put(struct compiler *k, struct plan *plan, const char *sql, const ch
 
 const char *state_caller(const void *mem, const struct caller *caller) { return idempotency_caller(mem, caller); }
 
-static bool is_taken(const struct state_step *steps, size_t n, const char *id) {
-  for (size_t i = 0; i < n; i++)
-    if (strcmp(steps[i].id, id) == 0) return true;
-  return false;
-}
-
-/* "add_user", and "add_user.3" where the fourth entry is one more of them. */
-static struct state_step step_of(void *mem, const struct state_step *before, size_t i, const char *id, const struct command *c) {
-  if (is_taken(before, i, id)) id = arena_printf(mem, "%s.%zu", id, i);
-  return (struct state_step){.id = id, .title = c->title, .description = c->description};
-}
-
-const struct state_step *state_steps(void *mem, const struct command_set *set, size_t *n) {
-  struct state_step *steps;
-
-  *n = set->each_alone && set->nentries ? set->nentries : 1;
-  steps = arena_array(mem, struct state_step, *n);
-  for (size_t i = 0; set->each_alone && i < set->nentries; i++) {
-    const struct entry *entry = &set->entries[i];
-    steps[i] = step_of(mem, steps, i, entry->as ? entry->as : entry->command->name, entry->command);
-  }
-  if (!set->each_alone || !set->nentries) steps[0] = step_of(mem, steps, 0, set->command->name, set->command);
-  return steps;
-}
-
 static const char *steps_json(void *mem, const struct state_step *steps, size_t n) {
   struct str *out = str_new(mem, 256);
 
@@ -106,5 +81,5 @@ void state_put_settle(struct compiler *k, struct plan *plan, const char *mutatio
 void state_dispatch(struct run *r, const char *name, const char *payload) {
   struct watch *w = r->call->watch;
 
-  if (w) w->event(w, name, payload ? payload : "null", true);
+  if (w) w->tell(w, name, payload);
 }

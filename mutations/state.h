@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 struct caller;
-struct command_set;
 struct compiler;
 struct plan;
 struct run;
@@ -19,9 +18,6 @@ struct state_step {
 
 /* Who may read it, as a bytea literal: a digest of role and user, or of the claims' subject; NULL: whoever knows the UUID. */
 const char *state_caller(const void *mem, const struct caller *caller);
-
-/* The steps of a set, known ahead: one for each transaction, called as its result is, or by its command. */
-const struct state_step *state_steps(void *mem, const struct command_set *set, size_t *n);
 
 /* Adds the step that makes the state of a mutation: pending, its steps known ahead. A UUID that was used before fails it with
  * 23505. lasts_ms: how long the process has that keeps it; then readers are told that it was lost. 0: it goes on by itself. */
@@ -38,8 +34,8 @@ void state_put_mark(struct compiler *k, struct plan *plan, const char *mutation,
 /* Adds the step that takes in such marks. */
 void state_put_settle(struct compiler *k, struct plan *plan, const char *mutation);
 
-/* An event of the mutation that the run is, or is part of, at once, on a connection of its own: visible to others now. Never
- * fails nor delays it; nothing is done where no state is kept. payload: JSON text or NULL. */
+/* An event of writ's own about the mutation that the run is, or is part of, at once, on a connection of its own: visible to others
+ * now. Never fails nor delays it; nothing is done where no state is kept. payload: JSON text or NULL. */
 void state_dispatch(struct run *r, const char *name, const char *payload);
 
 #endif

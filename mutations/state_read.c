@@ -2,8 +2,7 @@
 
 #include "base/arena.h"
 #include "db/catalog.h"
-#include "engine/engine_inside.h"
-#include "mutations/state.h"
+#include "mutations/mutation_inside.h"
 
 #include <string.h>
 
@@ -14,9 +13,6 @@ static const char read_sql[] =
     " where m.mutation = s.mutation and m.at < clock_timestamp() - interval '5 s') then 'u' else '-' end"
     " || ' ' || coalesce(encode(s.caller, 'hex'), '-') || ' ' || s.state::text from writ.state s where s.mutation = $1::uuid";
 static const char settle_sql[] = "select writ.state_settle($1::uuid, $2::jsonb)::text";
-static const char cancel_sql[] =
-    "with asked as (insert into writ.mutation_cancel (mutation) select id from writ.mutation where id = $1::uuid and ended is null"
-    " on conflict do nothing returning 1) select count(*)::text from asked";
 
 /* *text NULL: it is not there. */
 static bool look(struct engine *engine, void *mem, size_t datasource, const char *mutation, const struct wait *w, char **text,
@@ -73,12 +69,9 @@ bool state_read(struct engine *engine, void *mem, const struct caller *caller, c
   return reached ? err_set(e, NOT_FOUND, "There is no such mutation.") : false;
 }
 
-bool state_cancel(struct engine *engine, void *mem, const char *mutation, const struct state_row *row, const struct wait *w,
+bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,
                   struct err *e) {
-  char *n;
-
   if (row->ended) return err_set(e, MUTATION_OVER, "The mutation has ended.");
   if (!row->durable) return err_set(e, NOT_CANCELLABLE, "The mutation runs within a request: whoever sent that can end it.");
-  if (!catalog_value(engine->sources[row->datasource].conn, mem, cancel_sql, 1, &mutation, &n, w, e)) return false;
-  return true;
+  return mutation_cancel(engine, mem, mutation, caller, e);
 }

@@ -22,8 +22,9 @@ struct state_row {
  * False: NOT_FOUND (also where it may not), DATABASE_UNAVAILABLE. What a process has left behind that died is told first. */
 bool state_read(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct wait *w,
                 struct state_row *row, struct err *e) __attribute__((warn_unused_result));
-/* Asks it to stop before its next step. False: MUTATION_OVER, NOT_CANCELLABLE, DATABASE_UNAVAILABLE. */
-bool state_cancel(struct engine *engine, void *mem, const char *mutation, const struct state_row *row, const struct wait *w,
+/* Asks it to stop before its next step: for who made it, and the inside. False: NOT_FOUND, MUTATION_OVER, NOT_CANCELLABLE,
+ * DATABASE_UNAVAILABLE. */
+bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,
                   struct err *e) __attribute__((warn_unused_result));
 
 #endif

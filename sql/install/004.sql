@@ -88,9 +88,10 @@ begin
     return '{}';
   end case;
 
-  select min(o) - 1 into i from jsonb_array_elements(steps) with ordinality as x (s, o)
+  select o - 1 into i from jsonb_array_elements(steps) with ordinality as x (s, o)
    where case when body ? 'step' then s -> 'id' = body -> 'step'
-              else name = 'PROGRESS_UPDATE' and s ->> 'status' = 'processing' end;
+              else name = 'PROGRESS_UPDATE' and s ->> 'status' in ('processing', 'pending') end
+   order by s ->> 'status' = 'processing' desc, o limit 1;
   step := coalesce(steps -> i, '{}');
   case name
   when 'TRANSACTION_CREATED' then
@@ -109,15 +110,14 @@ begin
       return '{}';
     end if;
     value := round(least(greatest(value, 0), 1), 4);
-    step := step || jsonb_build_object('current', trim_scale(value));
+    step := step || jsonb_build_object('status', 'processing', 'current', trim_scale(value));
   end case;
   if i is not null then
     steps := jsonb_set(steps, array[i::text], step);
   end if;
   select count(*) filter (where s ->> 'status' = 'finished') into finished from jsonb_array_elements(steps) as x (s);
   return jsonb_build_object('steps', steps,
-                            'progress', trim_scale(round((finished + coalesce(value, 0)) / greatest(n, 1), 4))) ||
-         case when name = 'TRANSACTION_CREATED' then '{"status": "running"}'::jsonb else '{}'::jsonb end;
+                            'progress', trim_scale(round((finished + coalesce(value, 0)) / greatest(n, 1), 4)));
 end $$;
 
 -- Applies one event to a state whose row is locked: the core's reducer, then the manifest's for this name, then its catch-all. A
@@ -136,6 +136,9 @@ declare
   fault text;
 begin
   s.state := s.state || writ.state_core(s.state, name, payload);
+  if s.state ->> 'status' = 'pending' and name <> 'REDUCER_FAILED' then -- it is at work, or who could tell of it?
+    s.state := s.state || '{"status": "running"}';
+  end if;
   s.state := jsonb_set(s.state, '{events}', (s.state -> 'events') || event);
   while jsonb_array_length(s.state -> 'events') > coalesce((rules ->> 'events')::integer, 50) loop
     s.state := s.state #- '{events,0}';

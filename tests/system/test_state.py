@@ -166,7 +166,7 @@ def test_a_command_and_its_state(site):
     assert answer.result == {"one": 1}
     state = state_of(site, mutation)
     assert (state["uuid"], state["status"], state["progress"], state["result"]) == (mutation, "complete", 1, {"one": 1})
-    assert state["steps"] == [{"id": "one", "status": "finished"}]
+    assert state["steps"] == [{"id": "one", "title": "one", "status": "finished"}]
     assert names(state) == ["TRANSACTION_CREATED", "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
     assert {event["attempt"] for event in state["events"]} == {1} and "error" not in state
 
@@ -187,7 +187,7 @@ def test_an_execute_set_has_a_step_for_each(site, database):
     answer = site.client.command("execute_command_set", body, headers={"Mutation-Id": mutation})
     state = state_of(site, mutation)
     assert [(s["id"], s.get("title"), s["status"]) for s in state["steps"]] == [
-        ("line", "Add a line", "finished"), ("one", None, "finished"), ("one.2", None, "finished")]
+        ("line", "Add a line", "finished"), ("1", "one", "finished"), ("2", "one", "finished")]
     assert state["result"] == answer.json["results"] and state["progress"] == 1
     mutation = new()
     body["commands"][1] = {"command": "refuse"}

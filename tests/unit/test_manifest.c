@@ -523,7 +523,7 @@ static void test_refused(void **state) {
         "7: c: nothing_like: there is no command of this name; define it"}},
       {HEAD "  c: { commands: [ transactional_command_set: , execute_command_set: { commands: [] } ] }\n",
        {"7: c: transactional_command_set: a set cannot be part", "7: c: execute_command_set: a set cannot be part"}},
-      {HEAD "  c: { commands: [ dispatch_event: ] }\n", {"7: c: dispatch_event: there is no command of this name"}},
+      {HEAD "  c: { commands: [ dispatch: ] }\n", {"7: c: dispatch: there is no command of this name"}},
       {HEAD "  c:\n    commands:\n      - one: { a: 1, k: 2 }\n",
        {"9: c: one: one has no argument k; there are a, j", "9: c: one: argument j is missing"}},
       {HEAD "  c: { commands: [ del: { a: 1 } ] }\n", {"7: c: del: del has no argument a; there are none"}},
