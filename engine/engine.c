@@ -4,7 +4,9 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/tell.h"
 #include "engine/call_token.h"
+#include "engine/module.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -37,7 +39,8 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
 
-  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1};
+  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1,
+                            .tell_fd = -1};
   engine->sources = arena_array(engine, struct source, config->ndatasources);
   engine->shapes = arena_array(engine, struct shape, manifest->ncommands);
   engine->shape_mem = arena_array(engine, void *, manifest->ncommands);
@@ -83,6 +86,10 @@ void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   engine->wake = false;
 }
+
+void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }
+
+void engine_tell(const struct engine *engine, const char *mutation) { tell_streamer(engine->tell_fd, mutation); }
 
 void engine_tidy(struct engine *engine) {
   int64_t idle_ms = (int64_t)engine->config->idle_connection_s * 1000;

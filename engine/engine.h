@@ -72,6 +72,10 @@ void engine_check(struct engine *engine, struct problems *p);
 void engine_wakes(struct engine *engine, int fd);
 /* Behind an answer: wakes the runners when there is something to deliver. */
 void engine_wake(struct engine *engine);
+/* fd: of the streamer's pipe (base/tell.h), on which it is told what has changed; borrowed. */
+void engine_tells(struct engine *engine, int fd);
+/* The state of a mutation was changed, by a transaction that has ended; NULL: the log of events has new positions. */
+void engine_tell(const struct engine *engine, const char *mutation);
 /* Between requests: closes connections idle for too long, replaces those that have grown. */
 void engine_tidy(struct engine *engine);
 

@@ -36,6 +36,7 @@ struct engine {
   struct counters_page *page;         /* of all workers; NULL: there are no others */
   const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
   int wake_fd;             /* of the runners; -1: none */
+  int tell_fd;             /* of the streamer; -1: none */
   bool wake;               /* there is work for them since they were woken last */
 };
 

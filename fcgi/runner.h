@@ -11,6 +11,7 @@ struct setup;
 struct runner_start {
   const struct setup *setup;
   int wake_fd; /* -1: none */
+  int tell_fd; /* of the streamer; -1: none */
   pid_t supervisor;
   struct counters_page *page;
   struct counters *own;

@@ -7,6 +7,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/problems.h"
+#include "base/tell.h"
 #include "engine/call_token.h"
 #include "fcgi/runner.h"
 #include "fcgi/setup.h"
@@ -59,6 +60,7 @@ struct supervisor {
   struct setup *setup;
   struct bound_socket sockets[LISTENERS];
   int wake[2]; /* runners read [0], workers write [1]; datagrams, so that none is in two pieces */
+  int tell[2]; /* the streamer reads [0], workers and runners write [1] */
   struct counters_page *page;
   struct slot *slots;
   unsigned nslots;
@@ -91,6 +93,7 @@ static void be_worker(struct supervisor *s, unsigned index) {
       .supervisor = s->pid,
       .signals = s->workers_mask,
       .wake_fd = s->wake[1],
+      .tell_fd = s->tell[1],
       .page = s->page,
       .call_secret = s->call_secret,
       .own = &s->page->slot[index],
@@ -104,7 +107,13 @@ static void be_worker(struct supervisor *s, unsigned index) {
 static void be_runner(struct supervisor *s, unsigned index) __attribute__((noreturn));
 static void be_runner(struct supervisor *s, unsigned index) {
   struct runner_start start = {
-      .setup = s->setup, .wake_fd = s->wake[0], .supervisor = s->pid, .page = s->page, .own = &s->page->slot[index]};
+      .setup = s->setup,
+      .wake_fd = s->wake[0],
+      .tell_fd = s->tell[1],
+      .supervisor = s->pid,
+      .page = s->page,
+      .own = &s->page->slot[index],
+  };
 
   for (int p = 0; p < LISTENERS; p++)
     if (s->sockets[p].fd >= 0) close(s->sockets[p].fd);
@@ -513,11 +522,13 @@ static bool open_sockets(struct supervisor *s) {
   return true;
 }
 
-/* Without it the runners look by themselves, a little later. */
+/* Without these runners and streamer look by themselves, a little later. */
 static void open_wake(struct supervisor *s) {
   s->wake[0] = s->wake[1] = -1;
   if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->wake) < 0)
     log_line(LOG_WARN, "socket", "reason=\"no socket to wake runners: %s\"", strerror(errno));
+  s->tell[0] = s->tell[1] = -1;
+  if (!tell_open(s->tell)) log_line(LOG_WARN, "socket", "reason=\"no pipe to the streamer: %s\"", strerror(errno));
 }
 
 /* Twice the workers: old and new ones of a reload stand side by side. Twice that: a reload may ask for more. */

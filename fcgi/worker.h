@@ -19,6 +19,7 @@ struct worker_start {
   struct counters_page *page;
   const unsigned char *call_secret; /* CALL_SECRET_BYTES */
   int wake_fd; /* of the runners; -1: none */
+  int tell_fd; /* of the streamer; -1: none */
   struct counters *own;
 };
 

@@ -11,6 +11,7 @@
 #include "engine/idempotency.h"
 #include "handlers/answer.h"
 #include "handlers/headers.h"
+#include "handlers/identity.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
 
@@ -38,31 +39,11 @@ bool command_find(struct call *call, struct err *e) {
   return true;
 }
 
-/* ---- the border ---- */
-
-/* A parameter that the web server made and that cannot be used: 400, as what it is made of (a name in a certificate, a
- * user of a password file) is the caller's. The operator is told too. */
-static bool refuse_identity(struct call *call, const char *parameter, const char *reason, struct err *e) {
-  log_line(LOG_WARN, "identity", "id=%s parameter=%s reason=%s", call->request_id, parameter,
-           log_quoted(call->request->mem, reason));
-  return err_set(e, BAD_REQUEST, "The web server passed %s that cannot be used: %s", parameter, reason);
-}
-
-static bool check_claims(struct call *call, const char *claims, struct err *e) {
-  const struct json *root;
-  struct err why;
-
-  err_init(&why, call->request->mem);
-  if (!json_read(call->request->mem, claims, strlen(claims), (unsigned)engine_config(call->site->engine)->max_depth,
-                 &root, &why))
-    return refuse_identity(call, "WRIT_CLAIMS", why.message, e);
-  if (root->kind != JSON_OBJECT) return refuse_identity(call, "WRIT_CLAIMS", "It must be a JSON object.", e);
-  return true;
-}
-
 static bool is_given(const char *s) {
   return s && s[0];
 }
+
+/* ---- the border ---- */
 
 /* A handler's own call: it is made for the caller of that handler. */
 static bool take_token(struct call *call, struct err *e) {
@@ -74,30 +55,14 @@ static bool take_token(struct call *call, struct err *e) {
   return true;
 }
 
-/* Who calls, by what nginx said. */
+/* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
+ * client could have brought it, were nginx so configured. */
 static bool identify(struct call *call, struct err *e) {
-  static const char not_text[] = "It must be UTF-8 without control characters.";
   const struct request *r = call->request;
 
-  if (r->identity_repeated) {
-    err_set(e, INTERNAL, "The web server is not configured as it should be.");
-    e->log_detail =
-        "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS, WRIT_CALL or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
+  if (!identity_read(r, call->request_id, (unsigned)engine_config(call->site->engine)->max_depth, &call->caller, e))
     return false;
-  }
-  if (is_given(r->role) && !headers_is_text(r->role)) return refuse_identity(call, "WRIT_ROLE", not_text, e);
-  if (is_given(r->user) && !headers_is_text(r->user)) return refuse_identity(call, "WRIT_USER", not_text, e);
-  if (is_given(r->claims) && !check_claims(call, r->claims, e)) return false;
-  /* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
-   * client could have brought it, were nginx so configured. */
-  if (r->inside && is_given(r->call_token)) return take_token(call, e);
-  call->caller = (struct caller){
-      .role = is_given(r->role) ? r->role : "anonymous",
-      .user = is_given(r->user) ? r->user : NULL,
-      .claims = is_given(r->claims) ? r->claims : NULL,
-      .inside = r->inside,
-  };
-  return true;
+  return !r->inside || !is_given(r->call_token) || take_token(call, e);
 }
 
 /* ---- header fields ---- */
