@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/append.h"
 #include "engine/outbox.h"
 #include "jobs/delivery.h"
 
@@ -105,9 +106,10 @@ static bool write_items(struct run *r, size_t datasource, size_t entry, struct f
     if (!transaction_begin(r, datasource, ISOLATION_DEFAULT, &plan) || !source_ready(r->engine, datasource, &r->wait, r->e))
       return false;
     outbox_compile(&k, r->set, entry, entry + 1, &plan);
+    append_compile(&k, r->set, entry, entry + 1, &plan);
     keyed_keep(r, &plan);
     if (flight_run(r->engine->sources[datasource].conn, r->mem, &plan, &r->wait, f, r->e)) return true;
-    f->results[r->set->outbox_step] = (struct step_result){0}; /* not what was rolled back */
+    if (r->set->outbox_step != SIZE_MAX) f->results[r->set->outbox_step] = (struct step_result){0}; /* not what was rolled back */
     if (keyed_was_kept(r, datasource, f)) return true;
     if (again || !f->was_lost || (f->state != TXN_ROLLED_BACK && !r->kept)) return false;
   }
@@ -118,13 +120,14 @@ bool outbox_write(struct run *r, size_t entry) {
   struct flight f;
   const char *why;
 
-  if (r->call->dry_run || !has_hooks(r, entry)) return true;
+  if (r->call->dry_run || !(has_hooks(r, entry) || append_is_needed(r->set, entry))) return true;
   if (write_items(r, c->datasource, entry, &f)) {
-    outbox_deliver(r, c->datasource, &f.results[r->set->outbox_step]);
+    r->engine->appended |= r->set->events_step != SIZE_MAX;
+    if (r->set->outbox_step != SIZE_MAX) outbox_deliver(r, c->datasource, &f.results[r->set->outbox_step]);
     return true;
   }
   why = r->e->log_detail ? r->e->log_detail : r->e->message;
-  err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but what its after-hooks are to be told could not be stored.", c->name);
+  err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but its events, or what its after-hooks are to be told, could not be stored.", c->name);
   r->e->log_detail = why;
   return false;
 }

@@ -2,6 +2,7 @@
 #include "engine/engine_inside.h"
 
 #include "base/arena.h"
+#include "base/counters.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/tell.h"
@@ -85,6 +86,8 @@ void engine_wakes(struct engine *engine, int fd) { engine->wake_fd = fd; }
 void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   engine->wake = false;
+  if (engine->appended && engine->page) bell_ring(&engine->page->appended);
+  engine->appended = false;
 }
 
 void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }

@@ -29,6 +29,7 @@ struct str;
 struct invocation {
   const struct caller *caller;
   const char *request_id;
+  const char *traceparent;       /* a valid one; NULL: none */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
@@ -70,7 +71,7 @@ bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unus
 void engine_check(struct engine *engine, struct problems *p);
 /* fd: a datagram socket on which a byte wakes the runners that deliver after-hooks; borrowed. */
 void engine_wakes(struct engine *engine, int fd);
-/* Behind an answer: wakes the runners when there is something to deliver. */
+/* Behind an answer: wakes the runners when there is something to deliver, and the sequencer when there are events. */
 void engine_wake(struct engine *engine);
 /* fd: of the streamer's pipe (base/tell.h), on which it is told what has changed; borrowed. */
 void engine_tells(struct engine *engine, int fd);

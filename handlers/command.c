@@ -193,9 +193,11 @@ bool command_run(struct call *call, struct err *e) {
   const struct request *r = call->request;
   struct engine *engine = call->site->engine;
   struct command_set *set;
+  char trace[33];
   struct invocation invocation = {
       .caller = &call->caller,
       .request_id = call->request_id,
+      .traceparent = headers_trace_id(r->traceparent, trace) ? r->traceparent : NULL,
       .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
       .deadline_ms = r->received_us / 1000 + engine_config(engine)->timeout_ms,
       .caller_fd = r->caller_fd,

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "handlers/answer.h"
 #include "handlers/command.h"
+#include "handlers/events.h"
 #include "handlers/headers.h"
 #include "handlers/health.h"
 #include "handlers/metrics.h"
@@ -29,6 +30,7 @@ static const char *const get[] = {"GET", "HEAD", NULL};
 
 static const struct route routes[] = {
     {"/command/", post, "POST", false, command_find, command_run},
+    {"/events", get, "GET, HEAD", false, NULL, events_show},
     {"/healthz", get, "GET, HEAD", true, NULL, health_alive},
     {"/readyz", get, "GET, HEAD", true, NULL, health_ready},
     {"/metrics", get, "GET, HEAD", true, NULL, metrics_show},

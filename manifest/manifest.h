@@ -3,6 +3,7 @@
 #define WRIT_MANIFEST_MANIFEST_H
 
 #include "db/plan.h"
+#include "manifest/event.h"
 #include "manifest/mutex.h"
 #include "manifest/service.h"
 #include "manifest/sql_scan.h"
@@ -147,6 +148,8 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct domain_event *events; /* appended to the log in its transaction */
+  size_t nevents;
   const struct model *model;    /* MUTATION, QUERY */
   enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
@@ -170,6 +173,10 @@ struct manifest {
   size_t nconstraints;
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
+  const char *const *event_readers; /* roles that may read the event log over the border */
+  size_t nevent_readers;
+  const struct projection *projections;
+  size_t nprojections;
   const struct datamodel *model; /* NULL: there is no schema: */
   size_t model_datasource; /* index into config.datasources */
   const unsigned *buckets; /* by name: manifest_command's own */
