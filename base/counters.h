@@ -19,6 +19,7 @@ struct counters {
   uint64_t deliveries, delivery_failures, dead_letters, lost_leases; /* of after-hooks */
   uint64_t hooks_passed, hooks_refused, hooks_failed;
   uint64_t handlers_done, handlers_refused, handlers_failed, handlers_busy;
+  uint64_t events_cleaned;
   uint64_t events, event_rounds, events_waited_ms; /* that got positions; in so many rounds; the oldest of each had waited */
   uint64_t replays;         /* answers that were stored ones */
   uint64_t request_us, postgres_us, hook_us, handler_us; /* sums */

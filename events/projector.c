@@ -117,7 +117,7 @@ bool projection_round(struct conn *c, void *mem, const struct projection *p, int
   steps[PLACE_CALL].as_login = false;
   plan.role = p->role;
   if (!flight_run(c, mem, &plan, w, &f, e)) {
-    round->at_fault = !f.was_lost && !f.raised_by_server && f.state == TXN_ROLLED_BACK && f.failed_step >= PLACE_READ &&
+    round->at_fault = !f.was_lost && !f.raised_by_server && f.state != TXN_UNKNOWN && f.failed_step >= PLACE_READ &&
                       e->code != ERR_DATABASE_UNAVAILABLE;
     return false;
   }

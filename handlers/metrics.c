@@ -63,6 +63,7 @@ static const struct row {
     {"writ_worker_crashes_total", "{pool=\"runner\"}", AT(crashes[2]), NULL},
     {"writ_worker_crashes_total", "{pool=\"events\"}", AT(crashes[3]), NULL},
     {"writ_events_total", "", AT(events), "Events that were given their positions in the log, by this writd."},
+    {"writ_events_cleaned_total", "", AT(events_cleaned), "Old events deleted from the log."},
     {"writ_event_rounds_total", "", AT(event_rounds), "Rounds of the sequencer in which there were some."},
     {"writ_deliveries_total", "{end=\"done\"}", AT(deliveries), "After-hooks tried, by how it ended."},
     {"writ_deliveries_total", "{end=\"failed\"}", AT(delivery_failures), NULL},
