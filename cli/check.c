@@ -4,6 +4,7 @@
 #include "base/problems.h"
 #include "engine/engine.h"
 #include "engine/module.h"
+#include "events/check.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
 
@@ -33,6 +34,11 @@ static size_t count_commands(const struct manifest *m) {
   return n;
 }
 
+static void check_database(struct engine *engine, struct problems *p) {
+  engine_check(engine, p);
+  events_check(engine, p);
+}
+
 int cli_check(void *mem, const struct options *o) {
   struct options checking = *o;
   struct problems p;
@@ -48,7 +54,7 @@ int cli_check(void *mem, const struct options *o) {
   }
   problems_init(&p, mem);
   try_modules(config, manifest, &p);
-  if (!o->offline) engine_check(engine_new(mem, config, manifest, NULL), &p);
+  if (!o->offline) check_database(engine_new(mem, config, manifest, NULL), &p);
   problems_print(&p);
   if (p.errors) return 1;
   printf("%s: %zu commands, no errors%s\n", manifest->file, count_commands(manifest), o->offline ? " (database not asked)" : "");

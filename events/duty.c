@@ -26,7 +26,7 @@ enum {
   STAND_MAX_MS = 60000, /* the same for a projection that stands at an event */
 };
 
-static bool has_events(const struct manifest *m, size_t datasource) {
+bool duty_has_log(const struct manifest *m, size_t datasource) {
   for (size_t i = 0; i < m->ncommands; i++)
     if (m->commands[i]->nevents && m->commands[i]->datasource == datasource) return true;
   for (size_t i = 0; i < m->nprojections; i++)
@@ -37,7 +37,7 @@ static bool has_events(const struct manifest *m, size_t datasource) {
 static size_t sequencers(const struct config *config, const struct manifest *m) {
   size_t n = 0;
 
-  for (size_t i = 0; i < config->ndatasources; i++) n += has_events(m, i);
+  for (size_t i = 0; i < config->ndatasources; i++) n += duty_has_log(m, i);
   return n;
 }
 
@@ -219,7 +219,7 @@ void duty_run(void *mem, const struct duty_start *start, size_t i) {
     project(&p);
   }
   for (;; datasource++)
-    if (has_events(start->manifest, datasource) && i-- == 0) break;
+    if (duty_has_log(start->manifest, datasource) && i-- == 0) break;
   begin(&d, mem, start, datasource, 2 * ROUND_MS);
   sequence(&d);
 }

@@ -3,6 +3,7 @@
 #ifndef WRIT_EVENTS_DUTY_H
 #define WRIT_EVENTS_DUTY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct config;
@@ -18,6 +19,8 @@ struct duty_start {
   int tell_fd; /* of the streamer; -1: none */
 };
 
+/* Has a datasource (index into config.datasources) an event log: commands that append to it, or projections? */
+bool duty_has_log(const struct manifest *manifest, size_t datasource);
 /* How many there are; on a machine without runners: none. */
 size_t duties(const struct config *config, const struct manifest *manifest);
 /* Does number i of them. mem: the process's. */

@@ -295,3 +295,54 @@ def test_events_are_kept_without_a_setting(site, database):
     clean_now(site)
     time.sleep(1)
     assert kept(database) == (1, 10, 0)
+
+
+# ---- writ check
+
+
+def checked(database, manifest):
+    folder = harness.workspace().folder("check")
+    (folder / "manifest.yaml").write_text(manifest)
+    (folder / "writ.yaml").write_text(harness.settings_text(harness.settings_for(database, folder)))
+    done = harness.writ("check", "-c", folder / "writ.yaml", check=False)
+    return done.returncode, done.stdout
+
+
+def test_check(database, empty):
+    code, out = checked(database, MANIFEST)
+    assert code == 0 and "no errors" in out and "warning" not in out
+    wrong = MANIFEST.replace("public.see,", "public.never,").replace("reset: forget", "reset: forget_it").replace(
+        "truncate: [picky]", "truncate: [nowhere]").replace("events: [told], truncate", "events: [tolled], truncate").replace(
+        "payload: $args.text", "payload: $result.txt")
+    code, out = checked(database, wrong)
+    assert code == 1
+    for text in ('function public.never(jsonb) does not exist', "forget_it() does not exist", 'there is no table "nowhere"',
+                 "no command appends events named tolled", "note: events: noted: the result has no column txt"):
+        assert text in out, out
+    code, out = checked(database, MANIFEST.replace("role: painter", "role: pg_monitor").replace("truncate: [public.seen]",
+                                                                                                "truncate: [painted]"))
+    assert code == 1 and "as database role pg_monitor" in out and 'may not truncate "painted"' in out
+
+
+@pytest.mark.parametrize("text, says", [
+    ("projections: { p: {} }", "function: is missing"), ("projections: { p: { function: 'a b' } }", "is no name such as schema.name"),
+    ("projections: { p: { function: f, reset: g, truncate: [t] } }", "only one of reset: and truncate:"),
+    ("projections: { p: { function: f, events: [] } }", "a list of 1 to"), ("projections: { p: { function: f, batch: 0 } }", "batch"),
+    ("projections: { p: { function: f, datasource: nowhere } }", "nowhere is not in writ.yaml"),
+    ("projections: { p: { functon: f } }", "did you mean function?"), ("projections: { 'a b': { function: f } }", "a projection's name"),
+    ("event_log: { readers: me }", "a list of roles"), ("event_log: { reader: [me] }", "did you mean readers?"),
+    ("event_log: { readers: [me, me] }", "stands here twice"),
+    ("commands: { c: { sql: select 1 as one, events: [] } }", "a list of 1 to"),
+    ("commands: { c: { sql: select 1 as one, events: [{ payload: 1 }] } }", "name: is missing"),
+    ("commands: { c: { sql: select 1 as one, events: [{ name: 1x }] } }", "an event's name"),
+    ("commands: { c: { sql: select 1 as one, events: [{ name: x, kay: 1 }] } }", "did you mean key?"),
+    ("commands: { c: { sql: select 1 as one, returns: one, events: [{ name: x, key: $args.no }] } }", "no"),
+    ("commands: { c: { sql: select 1 as one, returns: one, events: [{ name: x, key: $claims.no }] } }", "there are result, caller"),
+])
+def test_what_is_wrong_in_a_manifest(text, says):
+    folder = harness.workspace().folder("wrong")
+    (folder / "manifest.yaml").write_text("specVersion: 1\n" + text + ("" if "commands" in text else
+                                                                      "\ncommands: { c: { sql: select 1 as one } }") + "\n")
+    (folder / "writ.yaml").write_text("datasources: { default: dbname=nothing }\n")
+    done = harness.writ("check", "--offline", "-c", folder / "writ.yaml", check=False)
+    assert done.returncode == 1 and says in done.stdout, done.stdout
