@@ -382,6 +382,7 @@ static int time_left(const struct courier *c) {
     const struct source *s = &c->sources[i];
     if (s->next_ms < due) due = s->next_ms;
     if (s->nparcels && s->renew_ms < due && !s->pause_ms) due = s->renew_ms;
+    if (s->tidy_ms < due && !s->pause_ms) due = s->tidy_ms;
   }
   left = due - clock_ms();
   return left < 0 ? 0 : left > TIDY_MS ? TIDY_MS : (int)left;
