@@ -33,6 +33,7 @@ struct watch;
 struct invocation {
   const struct caller *caller;
   const char *request_id;
+  const char *traceparent;       /* a valid one; NULL: none */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
@@ -84,7 +85,7 @@ void engine_check(struct engine *engine, struct problems *p);
 bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns);
 /* Datagram sockets on which a byte wakes the runners: those that deliver after-hooks, and those that run mutations; borrowed. */
 void engine_wakes(struct engine *engine, int after_fd, int background_fd);
-/* Behind an answer: wakes the runners when there is something to deliver. */
+/* Behind an answer: wakes the runners when there is something to deliver, and the sequencer when there are events. */
 void engine_wake(struct engine *engine);
 /* fd: of the streamer's pipe (base/tell.h), on which it is told what has changed; borrowed. */
 void engine_tells(struct engine *engine, int fd);

@@ -64,7 +64,7 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
   if (!flight_run(engine->sources[datasource].conn, mem, &plan, &w, &f, &e) || !f.results[0].text) return;
   for (size_t i = 0; i < engine->manifest->ncommands; i++) {
     const struct command *c = engine->manifest->commands[i];
-    needed |= c->datasource == datasource && c->needs_key;
+    needed |= c->datasource == datasource && (c->needs_key || c->nevents);
   }
   (needed ? problems_add : problems_warn)(p, engine->config->file, engine->config->datasources[datasource].line,
                                           "datasource %s: %s: run `writ install`, with --grant for that role",

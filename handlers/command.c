@@ -178,9 +178,11 @@ bool command_read_key(struct call *call, struct invocation *invocation, const st
 struct invocation command_invocation(const struct call *call) {
   const struct request *r = call->request;
   const struct call_token *token = call->token;
+  char trace[33];
   struct invocation invocation = {
       .caller = &call->caller,
       .request_id = call->request_id,
+      .traceparent = headers_trace_id(r->traceparent, trace) ? r->traceparent : NULL,
       .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
       .deadline_ms = r->received_us / 1000 + engine_config(call->site->engine)->timeout_ms,
       .caller_fd = r->caller_fd,

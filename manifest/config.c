@@ -116,6 +116,8 @@ static const struct row rows[] = {
      AT(idempotency_hours)},
     {"state_hours", NUMBER, "hours", "168", 1, 24 * 366, false, "How long the state of a mutation is kept behind its end.",
      AT(state_hours)},
+    {"event_log.keep_hours", NUMBER, "hours", "0", 0, 100 * 24 * 366, false,
+     "Events older than that are deleted, when all projections and named readers have seen them; 0 is never.", AT(event_keep_hours)},
     {"mutex_wait_ms", NUMBER, "ms", "5000", 0, HOUR_MS, false, "How long a request waits for its mutexes.",
      AT(mutex_wait_ms)},
     {"waiting_workers", NUMBER, "processes", "0", 0, 1024, false,

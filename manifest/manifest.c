@@ -185,8 +185,8 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "mutations", "graphql", "commands",
-                                     NULL};
+  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "mutations", "graphql",
+                                     "event_log", "projections", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
@@ -214,6 +214,8 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   part = yaml_get(root, "commands");
   if (!part && !r->manifest->model && !r->more_commands) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
+  if ((part = yaml_get(root, "event_log"))) manifest_read_event_log(r, part);
+  if ((part = yaml_get(root, "projections"))) manifest_read_projections(r, part);
   manifest_read_models(r, yaml_get(root, "models"));
   index_commands(r->mem, r->manifest);
   composite_link(r);

@@ -3,6 +3,7 @@
 #define WRIT_MANIFEST_MANIFEST_H
 
 #include "db/plan.h"
+#include "manifest/event.h"
 #include "manifest/mutex.h"
 #include "manifest/service.h"
 #include "manifest/sql_scan.h"
@@ -148,6 +149,8 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct domain_event *events; /* appended to the log in its transaction */
+  size_t nevents;
   const struct model *model;    /* MUTATION, QUERY */
   enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
@@ -200,6 +203,10 @@ struct manifest {
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
   struct state_rules state;
+  const char *const *event_readers; /* roles that may read the event log over the border */
+  size_t nevent_readers;
+  const struct projection *projections;
+  size_t nprojections;
   const struct datamodel *model; /* NULL: there is no schema: */
   const struct schema_text *schema_texts; /* of schema:, and of that of mutations: */
   size_t nschema_texts;

@@ -299,6 +299,7 @@ static const struct command_key {
     {"idempotency", OF_ALL, read_idempotency},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
+    {"events", OF_ALL, NULL},
     {"module", OF_HANDLER, manifest_read_module},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
@@ -356,9 +357,11 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
 static void read_behind_args(struct manifest_reader *r, struct draft *d) {
   const struct command *c = d->command;
   const struct yaml *mutex = yaml_get(d->node, "mutex"), *hooks = yaml_get(d->node, "hooks");
+  const struct yaml *events = yaml_get(d->node, "events");
 
   if (mutex) mutex_read(r, d, mutex);
   if (hooks) manifest_read_hooks(r, d, hooks);
+  if (events) manifest_read_events(r, d, events);
   if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
     manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write "
                    "returns: none");

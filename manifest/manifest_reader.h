@@ -76,12 +76,20 @@ void manifest_read_statement(struct manifest_reader *r, struct draft *d, const s
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* manifest_events.c: events: of a command (once its arguments are known), event_log:, projections:. */
+void manifest_read_events(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+void manifest_read_event_log(struct manifest_reader *r, const struct yaml *node);
+void manifest_read_projections(struct manifest_reader *r, const struct yaml *node);
+
 /* manifest_module.c. */
 void manifest_read_module(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
 /* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
 void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
                    struct template *out);
+/* The same with $caller.role, $caller.user and $caller.claims.NAME (RESULT: member 1), which are null where there is none. */
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                               struct template *out);
 /* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
  * command's arguments are known, what each has its values from. */
 void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);
