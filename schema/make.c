@@ -3,11 +3,13 @@
 #include "schema/schema.h"
 
 #include "base/arena.h"
+#include "base/problems.h"
 #include "base/str.h"
 #include "graphql/parse.h"
 #include "manifest/manifest.h"
 #include "model/names.h"
 #include "schema/builder.h"
+#include "schema/commands.h"
 #include "schema/derive.h"
 
 #include <limits.h>
@@ -78,21 +80,64 @@ static const struct graphql_document *parse_derived(const void *mem, const struc
   return document;
 }
 
+static bool is_root(const struct graphql_definition *d) {
+  return d->kind == GRAPHQL_DEF_TYPE && (strcmp(d->name, "Query") == 0 || strcmp(d->name, "Mutation") == 0);
+}
+
+/* The roots are there already, so a file's own add to them. */
+static const struct graphql_document *own_document(const void *mem, const struct graphql_definition *first) {
+  struct graphql_document *document = arena_new(mem, struct graphql_document);
+  const struct graphql_definition **end = &document->definitions;
+
+  for (const struct graphql_definition *d = first; d; d = d->next) {
+    struct graphql_definition *copy = arena_new(mem, struct graphql_definition);
+
+    *copy = *d;
+    copy->extend = d->extend || is_root(d);
+    *end = copy;
+    end = &copy->next;
+  }
+  *end = NULL;
+  return document;
+}
+
+static bool has_mutations(const struct manifest *m) {
+  bool any = m->model && m->model->nmodels;
+
+  for (size_t i = 0; i < m->nschema_texts; i++)
+    for (const struct graphql_definition *d = m->schema_texts[i].definitions; d; d = d->next)
+      any = any || (is_root(d) && d->name[0] == 'M');
+  return any;
+}
+
+static struct schema_source *list_sources(const void *mem, const struct manifest *m, const struct graphql_document *derived) {
+  struct schema_source *sources = arena_array(mem, struct schema_source, m->nschema_texts + 2);
+
+  sources[0] = *schema_builtin(mem);
+  sources[1].document = derived;
+  for (size_t i = 0; i < m->nschema_texts; i++)
+    sources[i + 2] = (struct schema_source){.file = m->schema_texts[i].file,
+                                            .document = own_document(mem, m->schema_texts[i].definitions)};
+  return sources;
+}
+
 const struct schema *schema_make(const void *mem, const struct manifest *manifest, struct problems *p) {
   struct derive derived = {.mem = mem, .model = manifest->model, .out = str_new(mem, 65536)};
-  struct schema_source sources[] = {*schema_builtin(mem), {.file = NULL}};
+  size_t errors = p->errors;
   struct schema *s;
 
-  if (!manifest->model) return NULL;
-  derived.mutations = manifest->model->nmodels > 0;
+  if (!manifest->model && !manifest->nschema_texts) return NULL;
+  derived.mutations = has_mutations(manifest);
   derive_write(&derived);
-  sources[1].document = parse_derived(mem, derived.out);
-  s = CHANGEABLE(struct schema, schema_build(mem, sources, 2, p));
+  s = CHANGEABLE(struct schema, schema_build(mem, list_sources(mem, manifest, parse_derived(mem, derived.out)),
+                                             manifest->nschema_texts + 2, p));
+  talloc_free(derived.out);
   if (!s) return NULL;
   s->manifest = manifest;
   for (size_t i = 0; i < derived.ntypes; i++)
     tie_type(CHANGEABLE(struct gql_type, schema_type(s, derived.types[i].name)), &derived.types[i], manifest);
   tie_root(s->query, manifest);
   tie_root(s->mutation, manifest);
-  return s;
+  commands_check(s, p);
+  return p->errors == errors ? s : NULL;
 }

@@ -70,12 +70,12 @@ static void declare_meta(struct schema_builder *b, const struct schema_source *s
   add_part(b, &b->meta, source, def);
 }
 
-/* The first of its name. The specification's own scalars may be declared again, which says nothing new. */
+/* The first of its name. Scalars that are there already may be declared again, as older files do; it says nothing new. */
 static void declare(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def) {
   const struct gql_type *other = schema_type(b->out, def->name);
   struct gql_type *t;
 
-  if (other && other->built_in && other->kind == GQL_SCALAR && def->kind == GRAPHQL_DEF_SCALAR) return;
+  if (other && !other->place.file && other->kind == GQL_SCALAR && def->kind == GRAPHQL_DEF_SCALAR) return;
   if (other) {
     builder_wrong(b, builder_place(source, def->name_pos), "%s is defined already, %s; keep one, or take another name",
                   def->name, place_text(b, other->place));

@@ -9,11 +9,17 @@
 
 #include "base/arena.h"
 #include "base/problems.h"
+#include "base/str.h"
 #include "graphql/parse.h"
-#include "schema/schema.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
+#include "model/model.h"
+#include "schema/introspect.h"
+#include "schema/print.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct schema *read_text(void *mem, const char *text, struct problems *p) {
   const struct graphql_document *document;
@@ -256,6 +262,422 @@ static void what_is_odd_is_taken(void **state) {
   }
 }
 
+/* ---- of a manifest ---- */
+
+struct folder {
+  void *mem;
+  char path[64];
+  struct problems problems;
+  struct config config;
+  struct datasource source;
+};
+
+static void write_file(struct folder *f, const char *name, const char *text) {
+  FILE *file = fopen(arena_printf(f->mem, "%s/%s", f->path, name), "w");
+
+  assert_non_null(file);
+  assert_true(fputs(text, file) >= 0);
+  assert_int_equal(fclose(file), 0);
+}
+
+/* NULL sdl: the file is not written; NULL more: no mutations: */
+static const struct schema *make(struct folder *f, const char *manifest, const char *sdl, const char *more, const char *more_sdl) {
+  const struct manifest *m;
+
+  f->mem = arena_request(NULL);
+  strcpy(f->path, "/tmp/writ-test-schema-XXXXXX");
+  assert_non_null(mkdtemp(f->path));
+  write_file(f, "manifest.yaml", arena_printf(f->mem, "specVersion: 1\n%s", manifest));
+  if (sdl) write_file(f, "schema.graphql", sdl);
+  if (more) write_file(f, "more.yaml", more);
+  if (more_sdl) write_file(f, "more.graphql", more_sdl);
+  f->source = (struct datasource){.name = "main"};
+  f->config = (struct config){.manifest = arena_printf(f->mem, "%s/manifest.yaml", f->path), .datasources = &f->source,
+                              .ndatasources = 1};
+  problems_init(&f->problems, f->mem);
+  m = manifest_load(f->mem, &f->config, &f->problems);
+  return m ? schema_make(f->mem, m, &f->problems) : NULL;
+}
+
+static void done(struct folder *f) {
+  static const char *const names[] = {"manifest.yaml", "schema.graphql", "more.yaml", "more.graphql", NULL};
+
+  for (const char *const *name = names; *name; name++) unlink(arena_printf(f->mem, "%s/%s", f->path, *name));
+  rmdir(f->path);
+  talloc_free(f->mem);
+}
+
+static const struct schema *must_make(struct folder *f, const char *manifest, const char *sdl) {
+  const struct schema *s = make(f, manifest, sdl, NULL, NULL);
+
+  if (!s) fail_msg("%s: line %d: %s", f->problems.items[0].file, f->problems.items[0].line, f->problems.items[0].text);
+  return s;
+}
+
+static const char *printed(const void *mem, const struct schema *s, const struct schema_view *v) {
+  struct str *text = str_new(mem, 4096);
+
+  schema_print(text, s, v);
+  return text->p;
+}
+
+/* What is printed is read back, and printed the same. */
+static void check_round_trip(void *mem, const struct schema *s, const struct schema_view *v) {
+  const char *once = printed(mem, s, v);
+  const struct schema *again = must_read(mem, once);
+
+  assert_string_equal(printed(mem, again, NULL), once);
+}
+
+static void printing_is_read_back(void **state) {
+  static const char *const texts[] = {
+      "type Query { a: Int }",
+      "\"all\" schema { query: Q } type Q { a(\"x\" b: [Int!] = [1, 2], c: String = \"a\\\"b\"): Q! } type Mutation { a: Int }",
+      "\"\"\"\nlines\n  of\n\ntext \\\"\"\"x\"\"\"\ntype Query implements I & J { a: Int @deprecated b: Int @deprecated(reason: \"x\\ny\") }\n"
+      "interface I implements J { a: Int } interface J { a: Int } union U = Query | T type T { u: U! }",
+      "type Query { a(x: In = {e: A, l: [null, {l: []}]}): S } input In { e: E = B, l: [In], f: Float = 1.50 }\n"
+      "enum E { A \"b\" B @deprecated } scalar S @specifiedBy(url: \"http://a/b\")",
+      "directive @d(a: E = A, \"b\" b: Boolean!) repeatable on FIELD | QUERY\ntype Query { a: Int } enum E { A }",
+  };
+
+  (void)state;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    void *mem = arena_request(NULL);
+
+    check_round_trip(mem, must_read(mem, texts[i]), NULL);
+    talloc_free(mem);
+  }
+}
+
+#define MODEL                                                                                                             \
+  "type User { id: ID! @id email: String! @unique age: Int no: Int @db(name: \"n\") tags: [String!]! role: Role! @default(value: A)\n" \
+  "  pets: [Pet!]! best: Toy createdAt: DateTime @createdAt }\n"                                                           \
+  "type Pet { id: Int! @id owner: User! toys: [Toy!]! @relation(name: \"T\") }\n"                                          \
+  "type Toy { name: String! @id(strategy: NONE) pet: Pet @relation(name: \"T\") }\n"                                       \
+  "type Line @id(fields: [\"pet\", \"no\"]) { pet: Pet! no: Int! big: BigInt }\n"                                          \
+  "type Number { id: Int! @id } enum Role { A B }\n"
+#define WITH_MODEL "schema: { file: schema.graphql }\n"
+
+static const struct gql_input *input_of(const struct schema *s, const char *type, const char *name) {
+  const struct gql_type *t = schema_type(s, type);
+
+  if (!t) fail_msg("there is no %s", type);
+  return schema_input_field(t, name);
+}
+
+static const char *type_of_input(void *mem, const struct schema *s, const char *type, const char *name) {
+  const struct gql_input *input = input_of(s, type, name);
+
+  return input ? gql_type_text(mem, input->type) : NULL;
+}
+
+static void models_make_types(void **state) {
+  struct folder f;
+  const struct schema *s = must_make(&f, WITH_MODEL, MODEL);
+  const struct gql_field *field;
+
+  (void)state;
+#define TYPE_IS(type, name, text) assert_string_equal(type_of_input(f.mem, s, type, name), text)
+#define NOT_IN(type, name) assert_null(input_of(s, type, name))
+  TYPE_IS("UserCreateInput", "email", "String!");
+  TYPE_IS("UserCreateInput", "id", "ID");
+  TYPE_IS("UserCreateInput", "role", "Role");
+  TYPE_IS("UserCreateInput", "tags", "UserCreatetagsInput");
+  TYPE_IS("UserCreateInput", "pets", "PetCreateManyWithoutOwnerInput");
+  TYPE_IS("UserCreateInput", "best", "ToyCreateOneInput");
+  NOT_IN("UserCreateInput", "createdAt");
+  NOT_IN("UserCreateInput", "age_increment");
+  TYPE_IS("UserUpdateInput", "email", "String");
+  TYPE_IS("UserUpdateInput", "age_increment", "Int");
+  TYPE_IS("UserUpdateInput", "best", "ToyUpdateOneInput");
+  NOT_IN("UserUpdateInput", "id");
+  TYPE_IS("PetCreateInput", "owner", "UserCreateOneWithoutPetsInput!");
+  NOT_IN("PetCreateInput", "id");
+  NOT_IN("PetCreateWithoutOwnerInput", "owner");
+  TYPE_IS("PetUpdateInput", "owner", "UserUpdateOneRequiredWithoutPetsInput");
+  NOT_IN("UserUpdateOneRequiredWithoutPetsInput", "delete");
+  TYPE_IS("ToyUpdateOneInput", "delete", "Boolean");
+  TYPE_IS("ToyUpdateOneInput", "upsert", "ToyUpsertNestedInput");
+  TYPE_IS("PetUpdateManyWithoutOwnerInput", "deleteMany", "[PetScalarWhereInput!]");
+  TYPE_IS("PetUpdateManyWithoutOwnerInput", "update", "[PetUpdateWithWhereUniqueWithoutOwnerInput!]");
+  TYPE_IS("PetCreateManyWithoutOwnerInput", "connectOrCreate", "[PetCreateOrConnectWithoutOwnerInput!]");
+  NOT_IN("PetCreateManyWithoutOwnerInput", "set");
+  NOT_IN("PetUpdateManyWithoutOwnerInput", "updateMany"); /* a pet has no scalar that could be updated */
+  TYPE_IS("LineWhereUniqueInput", "pet_no", "LineWherepet_noInput");
+  TYPE_IS("LineWherepet_noInput", "pet", "Int!");
+  TYPE_IS("LineUpdateManyMutationInput", "big_multiply", "BigInt");
+  TYPE_IS("UserWhereInput", "pets_every", "PetWhereInput");
+  TYPE_IS("UserWhereInput", "AND", "[UserWhereInput!]");
+  TYPE_IS("UserWhereInput", "role_in", "[Role!]");
+  NOT_IN("UserWhereInput", "tags");
+  NOT_IN("UserScalarWhereInput", "pets_every");
+#undef TYPE_IS
+#undef NOT_IN
+  assert_null(schema_type(s, "NumberCreateInput"));
+  assert_null(schema_type(s, "PetUpdateManyMutationInput"));
+  assert_null(schema_field(s->mutation, "updateNumber"));
+  assert_int_equal(schema_field(s->mutation, "createNumber")->nargs, 0);
+  field = schema_field(s->query, "usersConnection");
+  assert_string_equal(gql_type_text(f.mem, field->type), "UserConnection!");
+  assert_ptr_equal(field->command, manifest_command(s->manifest, "usersConnection"));
+  assert_string_equal(gql_type_text(f.mem, schema_field(schema_type(s, "User"), "pets")->type), "[Pet!]!");
+  check_round_trip(f.mem, s, NULL);
+  done(&f);
+}
+
+static void parts_are_tied_to_the_model(void **state) {
+  struct folder f;
+  const struct schema *s = must_make(&f, WITH_MODEL, MODEL);
+  const struct model *user = &s->manifest->model->models[0];
+
+  (void)state;
+  assert_ptr_equal(schema_type(s, "User")->model, user);
+  assert_int_equal(schema_type(s, "User")->use, GQL_USE_NODE);
+  assert_ptr_equal(schema_field(schema_type(s, "User"), "email")->field, model_field(user, "email"));
+  assert_int_equal(schema_type(s, "UserUpdateWithoutPetsDataInput")->use, GQL_USE_UPDATE);
+  assert_ptr_equal(input_of(s, "UserUpdateInput", "age_divide")->field, model_field(user, "age"));
+  assert_string_equal(input_of(s, "UserUpdateInput", "age_divide")->change, "divide");
+  assert_null(input_of(s, "UserUpdateInput", "age")->change);
+  assert_int_equal(schema_type(s, "PetCreateManyWithoutOwnerInput")->use, GQL_USE_NESTED);
+  assert_ptr_equal(input_of(s, "PetUpdateManyWithoutOwnerInput", "connectOrCreate")->command,
+                   manifest_command(s->manifest, "createPet"));
+  assert_ptr_equal(input_of(s, "PetUpdateManyWithoutOwnerInput", "deleteMany")->command,
+                   manifest_command(s->manifest, "deleteManyPets"));
+  assert_null(input_of(s, "PetUpdateManyWithoutOwnerInput", "set")->command);
+  done(&f);
+}
+
+static void roles_see_what_they_may_call(void **state) {
+  struct folder f;
+  const struct schema *s = must_make(&f, WITH_MODEL "graphql: { introspection: [reader] }\nmodels:\n  User: { create: { allow: [writer] }, query: { allow: [reader] } }\n",
+                                     MODEL);
+  const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false), *reader = schema_view_new(f.mem, s, "reader", false),
+                           *nobody = schema_view_new(f.mem, s, NULL, false), *inside = schema_view_new(f.mem, s, "writer", true);
+  const struct gql_type *pets = schema_type(s, "PetCreateManyWithoutOwnerInput");
+
+  (void)state;
+  assert_true(view_has_field(writer, s->mutation, schema_field(s->mutation, "createUser")));
+  assert_false(view_has_field(writer, s->mutation, schema_field(s->mutation, "deleteUser")));
+  assert_true(view_has_field(inside, s->mutation, schema_field(s->mutation, "deleteUser")));
+  assert_false(view_has_field(writer, s->query, schema_field(s->query, "user")));
+  assert_true(view_has_field(reader, s->query, schema_field(s->query, "user")));
+  /* a query that stands in for others */
+  assert_true(view_has_field(writer, s->query, schema_field(s->query, "_")));
+  assert_false(view_has_field(reader, s->query, schema_field(s->query, "_")));
+  assert_false(view_has_field(inside, s->query, schema_field(s->query, "_")));
+  assert_false(view_has_type(reader, s->mutation));
+  assert_false(view_has_type(reader, schema_type(s, "UserCreateInput")));
+  assert_true(view_has_type(writer, schema_type(s, "UserCreateInput")));
+  assert_true(view_has_type(writer, schema_type(s, "Pet"))); /* by the fields of User */
+  assert_false(view_has_type(writer, schema_type(s, "UserUpdateInput")));
+  /* to nest a create takes what the create takes */
+  assert_false(view_has_input(writer, pets, schema_input_field(pets, "create")));
+  assert_true(view_has_input(writer, pets, schema_input_field(pets, "connect")));
+  assert_true(view_has_input(inside, pets, schema_input_field(pets, "create")));
+  assert_false(view_has_type(writer, schema_type(s, "PetCreateWithoutOwnerInput")));
+  assert_true(view_introspects(reader) && view_introspects(inside) && !view_introspects(writer));
+  check_round_trip(f.mem, s, writer);
+  check_round_trip(f.mem, s, reader);
+  assert_string_equal(printed(f.mem, s, nobody), "type Query {\n  \"\"\"There is no query; a schema must have one. Always null.\"\"\"\n  _: Boolean\n}\n");
+  done(&f);
+}
+
+/* ---- type Mutation, type Query ---- */
+
+#define COMMANDS                                                                                                         \
+  "commands:\n"                                                                                                         \
+  "  one: { sql: 'select :a::int as a', returns: one, args: { a: int } }\n"                                             \
+  "  maybe: { sql: 'select 1 as a', returns: optional, allow: [writer] }\n"                                             \
+  "  rows: { sql: 'select 1 as a', returns: many }\n"                                                                   \
+  "  deleted: { sql: 'delete from t where a = :a', returns: count, args: { a: { type: int, default: 3 } } }\n"          \
+  "  none: { sql: 'select 1 as a', returns: none }\n"                                                                   \
+  "  ok: { check: 'true' }\n"                                                                                           \
+  "  both: { args: { a: int }, commands: [{ one: { a: $args.a }, as: x }], result: { a: $x.a } }\n"
+
+static void commands_are_fields(void **state) {
+  struct folder f;
+  const struct schema_view *v;
+  const struct schema *s;
+
+  (void)state;
+  s = must_make(&f, WITH_MODEL COMMANDS,
+                MODEL "type Mutation { one(a: Int!): A! maybe: A deleted(a: Int): Int! none: Boolean ok: Boolean! both(a: Int! = 3): B! }\n"
+                "type Query { rows: [A!]! } type A { a: Int u: User } type B { a: Int }\n"
+                "interface I { a: Int } extend type A implements I @x directive @x on OBJECT\n");
+  assert_ptr_equal(schema_field(s->mutation, "one")->command, manifest_command(s->manifest, "one"));
+  assert_non_null(schema_field(s->mutation, "createUser"));
+  v = schema_view_new(f.mem, s, "writer", false);
+  assert_true(view_has_field(v, s->mutation, schema_field(s->mutation, "maybe")));
+  assert_true(view_has_type(v, schema_type(s, "User")) && view_has_type(v, schema_type(s, "I")));
+  assert_false(view_has_type(v, schema_type(s, "B")));
+  check_round_trip(f.mem, s, NULL);
+  check_round_trip(f.mem, s, v);
+  done(&f);
+}
+
+static void a_schema_needs_no_model(void **state) {
+  struct folder f;
+  const struct schema *s = must_make(&f, WITH_MODEL COMMANDS, "type Mutation { ok: Boolean }");
+
+  (void)state;
+  assert_int_equal(s->mutation->nfields, 1);
+  assert_string_equal(s->query->fields[0].name, "_");
+  done(&f);
+  assert_null(make(&f, COMMANDS, NULL, NULL, NULL));
+  assert_int_equal(f.problems.errors, 0);
+  done(&f);
+}
+
+static void mutations_have_a_file_of_their_own(void **state) {
+  struct folder f;
+  const struct schema *s =
+      make(&f, WITH_MODEL "mutations: { file: more.yaml }\n" COMMANDS, MODEL "type Mutation { ok: Boolean }",
+           "specVersion: 1\nschema: { file: ./more.graphql }\ncommands:\n  more: { sql: 'select 1 as a', returns: one }\n",
+           "scalar DateTime type Mutation { more: More! } type More { a: Int user: User }");
+
+  (void)state;
+  if (!s) fail_msg("%s", f.problems.items[0].text);
+  assert_ptr_equal(schema_field(s->mutation, "more")->command, manifest_command(s->manifest, "more"));
+  assert_non_null(schema_field(s->mutation, "ok"));
+  assert_string_equal(manifest_command(s->manifest, "more")->file, arena_printf(f.mem, "%s/more.yaml", f.path));
+  done(&f);
+}
+
+static const struct misfit {
+  const char *sdl;
+  int line;
+  const char *says;
+} misfits[] = {
+    {"type Mutation {\non: Int }", 2, "Mutation.on: there is no command of this name"},
+    {"type Mutation {\nmaybe2: A } type A { a: Int }", 2, "did you mean maybe?"},
+    {"type Mutation {\nexecute_command_set: Int }", 2, "is a set of commands"},
+    {"type Query {\ndeleted: Int }", 2, "the command changes data"},
+    {"type Mutation { createUser: Int }", 1, "Mutation.createUser is there twice"},
+    {"type Mutation { one: A! } type A { a: Int }", 1, "needs the argument a"},
+    {"type Mutation { one(\na: Int): A! } type A { a: Int }", 2, "a may be left out here"},
+    {"type Mutation { one(a: Int!,\nb: Int): A! } type A { a: Int }", 2, "has no argument b"},
+    {"type Mutation { one(a: Int!): [A] } type A { a: Int }", 1, "gives one row"},
+    {"type Mutation { one(a: Int!): Int }", 1, "take a type that has fields"},
+    {"type Mutation { maybe: A! } type A { a: Int }", 1, "write it without !"},
+    {"type Mutation { rows: A } type A { a: Int }", 1, "write it in [ ]"},
+    {"type Mutation { rows: [[A]] } type A { a: Int }", 1, "without [ ]"},
+    {"type Mutation { deleted: String }", 1, "write Int!"},
+    {"type Mutation { none: Boolean! }", 1, "write it without !"},
+    {"type Mutation { ok: Int }", 1, "write Boolean!"},
+    {"type Mutation { both(a: Int!): A! } type A { a: Int\nb: Int }", 1, "A has a field b, but result: of the command"},
+    {"type Mutation { ok: Boolean }\ntype UserEdge { a: Int } extend type Query { rows: [UserEdge] }", 2, "UserEdge is defined already, by writ"},
+    {"type Mutation { ok: Boolean }\ninput UserCreateInput { a: Int }", 2, "UserCreateInput is defined already, by writ"},
+    {"type Mutation { ok: Boolean\nb: Nothing }", 2, "there is no type Nothing"},
+};
+
+static void misfits_are_told(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof misfits / sizeof *misfits; i++) {
+    struct folder f;
+    const char *text = arena_printf(NULL, "%s\n" MODEL, misfits[i].sdl);
+
+    if (make(&f, WITH_MODEL COMMANDS, text, NULL, NULL)) fail_msg("taken: %s", misfits[i].sdl);
+    if (f.problems.items[0].line != misfits[i].line || !strstr(f.problems.items[0].text, misfits[i].says))
+      fail_msg("%s: line %d: %s", misfits[i].sdl, f.problems.items[0].line, f.problems.items[0].text);
+    if (f.problems.errors != 1) fail_msg("%s: also: %s", misfits[i].sdl, f.problems.items[1].text);
+    assert_string_equal(f.problems.items[0].file, arena_printf(f.mem, "%s/schema.graphql", f.path));
+    talloc_free((void *)text);
+    done(&f);
+  }
+}
+
+static const struct bad_file {
+  const char *manifest, *more;
+  const char *file;
+  int line;
+  const char *says;
+} bad_files[] = {
+    {"mutations: {}\ncommands: {}", NULL, "manifest.yaml", 2, "mutations: file: is missing"},
+    {"mutations: { file: no.yaml }\ncommands: {}", NULL, "no.yaml", 0, "No such file"},
+    {"mutations: { file: more.yaml }", "commands: { a: { sql: select 1 as b } }", "more.yaml", 1, "specVersion"},
+    {"mutations: { file: more.yaml }", "specVersion: 1\nx: 1\ncommands: { a: { sql: select 1 as b } }", "more.yaml", 2, "unknown key x"},
+    {"mutations: { file: more.yaml }", "specVersion: 1\ncommands:\n  a: { sql: 3 }", "more.yaml", 3, "a: sql"},
+    {"mutations: { file: more.yaml }", "specVersion: 1\ncommands:\n  a: { commands: [{ b: {} }] }", "more.yaml", 3, "a"},
+    {"mutations: { file: more.yaml }\ncommands:\n  a: { sql: select 1 as b }", "specVersion: 1\ncommands:\n  a: { sql: select 1 as b }",
+     "more.yaml", 3, "has a command of this name"},
+    {"mutations: { file: more.yaml }\ncommands: {}", "specVersion: 1\nschema: { file: none.graphql }\ncommands: {}", "none.graphql", 0,
+     "cannot read it"},
+    {"graphql: { introspection: all }\ncommands: {}", NULL, "manifest.yaml", 2, "must be a list of roles"},
+    {"graphql: { depth: 3 }\ncommands: {}", NULL, "manifest.yaml", 2, "unknown key depth"},
+};
+
+static void bad_files_are_told(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
+    struct folder f;
+
+    if (make(&f, bad_files[i].manifest, NULL, bad_files[i].more, NULL)) fail_msg("taken: %s", bad_files[i].manifest);
+    if (!f.problems.n) fail_msg("no word on %s", bad_files[i].manifest);
+    if (f.problems.items[0].line != bad_files[i].line || !strstr(f.problems.items[0].text, bad_files[i].says))
+      fail_msg("%s: line %d: %s", bad_files[i].manifest, f.problems.items[0].line, f.problems.items[0].text);
+    assert_string_equal(f.problems.items[0].file, arena_printf(f.mem, "%s/%s", f.path, bad_files[i].file));
+    done(&f);
+  }
+}
+
+/* ---- introspection ---- */
+
+static const char *introspected(void *mem, const struct schema *s, const struct schema_view *v, const char *query) {
+  const struct graphql_selection *field;
+  struct str *out = str_new(mem, 256);
+  struct err e;
+
+  err_init(&e, mem);
+  if (!graphql_parse_selections(mem, query, strlen(query), &graphql_limits_default, &field, &e)) fail_msg("%s", e.message);
+  introspect_put(out, s, v, field);
+  return out->p;
+}
+
+static void introspection_answers(void **state) {
+  void *mem = arena_request(NULL);
+  const struct schema *s = must_read(mem, "\"q\" type Query { a(b: [E!] = [A], c: Int @deprecated): T @deprecated(reason: \"x\") b: U }\n"
+                                          "enum E { A B @deprecated } type T implements I { i: Int } interface I { i: Int }\n"
+                                          "union U = T input In { a: Int = 3 } scalar S @specifiedBy(url: \"u\")");
+
+  (void)state;
+#define ANSWER(query, text) assert_string_equal(introspected(mem, s, NULL, query), text)
+  ANSWER("{ __schema { q: queryType { name kind } mutationType { name } __typename description } }",
+         "{\"q\":{\"name\":\"Query\",\"kind\":\"OBJECT\"},\"mutationType\":null,\"__typename\":\"__Schema\",\"description\":null}");
+  ANSWER("{ __type(name: \"None\") { name } }", "null");
+  ANSWER("{ __type(name: \"Query\") { description fields { name } enumValues { name } inputFields { name } possibleTypes { name } } }",
+         "{\"description\":\"q\",\"fields\":[{\"name\":\"b\"}],\"enumValues\":null,\"inputFields\":null,\"possibleTypes\":null}");
+  ANSWER("{ __type(name: \"Query\") { fields(includeDeprecated: true) { name isDeprecated deprecationReason args { name } } } }",
+         "{\"fields\":[{\"name\":\"a\",\"isDeprecated\":true,\"deprecationReason\":\"x\",\"args\":[{\"name\":\"b\"}]},"
+         "{\"name\":\"b\",\"isDeprecated\":false,\"deprecationReason\":null,\"args\":[]}]}");
+  ANSWER("{ __type(name: \"Query\") { fields(includeDeprecated: true) { args(includeDeprecated: true) { defaultValue "
+         "type { kind name ofType { kind ofType { name } } } } type { name } } } }",
+         "{\"fields\":[{\"args\":[{\"defaultValue\":\"[A]\",\"type\":{\"kind\":\"LIST\",\"name\":null,\"ofType\":{\"kind\":\"NON_NULL\","
+         "\"ofType\":{\"name\":\"E\"}}}},{\"defaultValue\":null,\"type\":{\"kind\":\"SCALAR\",\"name\":\"Int\",\"ofType\":null}}],"
+         "\"type\":{\"name\":\"T\"}},{\"args\":[],\"type\":{\"name\":\"U\"}}]}");
+  ANSWER("{ __type(name: \"E\") { enumValues { name } fields { name } } }", "{\"enumValues\":[{\"name\":\"A\"}],\"fields\":null}");
+  ANSWER("{ __type(name: \"I\") { possibleTypes { name } interfaces { name } } }", "{\"possibleTypes\":[{\"name\":\"T\"}],\"interfaces\":[]}");
+  ANSWER("{ __type(name: \"T\") { interfaces { name } } }", "{\"interfaces\":[{\"name\":\"I\"}]}");
+  ANSWER("{ __type(name: \"S\") { specifiedByURL kind } }", "{\"specifiedByURL\":\"u\",\"kind\":\"SCALAR\"}");
+  ANSWER("{ __type(name: \"In\") { inputFields { name defaultValue __typename } } }",
+         "{\"inputFields\":[{\"name\":\"a\",\"defaultValue\":\"3\",\"__typename\":\"__InputValue\"}]}");
+#undef ANSWER
+  talloc_free(mem);
+}
+
+static void introspection_keeps_to_the_view(void **state) {
+  struct folder f;
+  const struct schema *s = must_make(&f, WITH_MODEL "models: { User: { create: { allow: [writer] } } }\n", MODEL);
+  const struct schema_view *v = schema_view_new(f.mem, s, "writer", false);
+
+  (void)state;
+  assert_string_equal(introspected(f.mem, s, v, "{ __schema { mutationType { fields { name } } queryType { fields { name } } } }"),
+                      "{\"mutationType\":{\"fields\":[{\"name\":\"createUser\"}]},\"queryType\":{\"fields\":[{\"name\":\"_\"}]}}");
+  assert_string_equal(introspected(f.mem, s, v, "{ __type(name: \"UserUpdateInput\") { name } }"), "null");
+  assert_string_equal(introspected(f.mem, s, v, "{ __type(name: \"PetCreateManyWithoutOwnerInput\") { inputFields { name } } }"),
+                      "{\"inputFields\":[{\"name\":\"connect\"}]}");
+  done(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(types_are_found_by_name),
@@ -266,6 +688,17 @@ int main(void) {
       cmocka_unit_test(every_schema_has_introspection),
       cmocka_unit_test(bad_definitions_are_refused),
       cmocka_unit_test(what_is_odd_is_taken),
+      cmocka_unit_test(printing_is_read_back),
+      cmocka_unit_test(models_make_types),
+      cmocka_unit_test(parts_are_tied_to_the_model),
+      cmocka_unit_test(roles_see_what_they_may_call),
+      cmocka_unit_test(commands_are_fields),
+      cmocka_unit_test(a_schema_needs_no_model),
+      cmocka_unit_test(mutations_have_a_file_of_their_own),
+      cmocka_unit_test(misfits_are_told),
+      cmocka_unit_test(bad_files_are_told),
+      cmocka_unit_test(introspection_answers),
+      cmocka_unit_test(introspection_keeps_to_the_view),
   };
   return cmocka_run_group_tests_name("schema", tests, NULL, NULL);
 }
