@@ -14,6 +14,7 @@ struct config;
 struct datamodel;
 struct json;
 struct model;
+struct model_rules;
 struct problems;
 
 enum command_kind {
@@ -171,6 +172,8 @@ struct manifest {
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
   const struct datamodel *model; /* NULL: there is no schema: */
+  struct model_rules *model_rules; /* by model->id: who may write its fields (model_rules.h); NULL: nothing is said */
+  bool asks_nested;        /* a mutation of some model has before-hooks or mutexes */
   size_t model_datasource; /* index into config.datasources */
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;

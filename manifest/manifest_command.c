@@ -25,28 +25,7 @@ static void read_description(struct manifest_reader *r, struct draft *d, const s
 }
 
 void manifest_read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
-  struct command *c = d->command;
-  const char **roles;
-
-  if (value->json.kind != JSON_ARRAY) {
-    manifest_wrong(r, value->line, c->name, "allow: must be a list of roles, as in [anonymous, admin]");
-    return;
-  }
-  roles = arena_array(r->mem, const char *, value->json.len + 1);
-  for (size_t i = 0; i < value->json.len; i++) {
-    const struct yaml *item = &value->nodes[i];
-    const char *role = manifest_text(r, c->name, "allow", item);
-    if (!role) continue;
-    if (!manifest_is_role(role))
-      manifest_wrong(r, item->line, c->name, "allow: a role has no blanks and 1 to %d bytes", MANIFEST_ROLE_BYTES);
-    else if (manifest_is_in(role, roles))
-      manifest_wrong(r, item->line, c->name, "allow: %s stands here twice; remove one", role);
-    else if (!manifest_has_role(r->manifest, role))
-      manifest_wrong(r, item->line, c->name, "allow: role %s is not in roles:; map it there to a role of the database",
-                     role);
-    roles[c->nallow++] = role;
-  }
-  c->allow = roles;
+  manifest_read_roles(r, d->command->name, "allow", value, &d->command->allow, &d->command->nallow);
 }
 
 static void read_datasource(struct manifest_reader *r, struct draft *d, const struct yaml *value) {

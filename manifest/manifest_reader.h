@@ -54,6 +54,9 @@ bool manifest_need_mapping(struct manifest_reader *r, const char *where, const s
 bool manifest_is_role(const char *text);
 /* Is the role in roles:, where there is one? */
 bool manifest_has_role(const struct manifest *m, const char *role);
+/* A list of roles. where, key: for messages. */
+void manifest_read_roles(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value,
+                         const char *const **out, size_t *n);
 /* A whole number, or true or false. False: a problem, and *out is left alone. */
 bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
                      int *out);

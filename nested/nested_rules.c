@@ -1,0 +1,582 @@
+/* Rules of models for what is nested: permission queries before and after, and what after-hooks are told. A nested operation
+ * obeys those of the command that it would be; of an upsert, those of the branch that is taken as well.
+ *
+ * What all operations of one command have in common is judged by one statement over a list of them. What depends on the input
+ * alone comes ahead of the first write; what depends on the branch that is taken, or on a row that only the server knows,
+ * comes where that is known, behind the row's lock and ahead of its write. The results that permissions after: and
+ * after-hooks want are collected in one setting for each command, and looked at when everything is written. */
+#include "nested/nested_inside.h"
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "commands/caller.h"
+#include "compile/param.h"
+#include "query/select.h"
+
+#include <string.h>
+
+/* One operation, or a branch of one. */
+struct part {
+  const struct command *command;
+  const struct expr *where, *data, *create, *update; /* NULL: not given */
+  const char *path;
+  bool judged;        /* ahead of all writes */
+  size_t index;       /* among those of its command that are kept, from 1; 0: it is not yet */
+};
+
+struct parts {
+  struct part **list;
+  size_t n;
+};
+
+/* ---- who has rules ---- */
+
+static size_t first_permission(const struct command *c) { return c->nbefore && c->before[0]->kind == COMMAND_VERSION; }
+static bool is_judged_before(const struct command *c) { return c->nbefore > first_permission(c); }
+static bool is_kept(const struct command *c) { return c->nafter || c->nafter_hooks; }
+
+bool rules_keep_result(const struct nested_data *d) {
+  return (d->part && is_kept(d->part->command)) || (d->also && is_kept(d->also->command));
+}
+
+static struct part *part_of(struct planner *p, const char *name, struct part given) {
+  const struct command *c = name && p->k->manifest ? manifest_command(p->k->manifest, name) : NULL;
+  struct part *part;
+
+  if (!c || (!is_judged_before(c) && !is_kept(c))) return NULL;
+  part = arena_new(p->mem, struct part);
+  *part = given;
+  part->command = c;
+  return part;
+}
+
+static const struct expr *member(struct planner *p, const struct expr *x, const char *name) {
+  return x ? expr_member(p->mem, x, name) : NULL;
+}
+
+static void find_in(struct planner *p, struct nested_data *d);
+
+static void find_op(struct planner *p, struct nested_op *op) {
+  const struct model *m = field_there(op->field)->model;
+  const struct expr *x = op->input, *where = member(p, x, "where");
+
+  switch (op->kind) {
+  case NESTED_CREATE:
+    op->create->part = part_of(p, m->mutation.create, (struct part){.data = x, .path = op->path});
+    break;
+  case NESTED_CONNECT_OR_CREATE:
+    op->create->part = part_of(p, m->mutation.create, (struct part){.data = member(p, x, "create"), .path = op->path});
+    break;
+  case NESTED_UPDATE:
+    op->update->part = part_of(p, m->mutation.update,
+                               (struct part){.where = op->nwheres ? where : NULL,
+                                             .data = op->nwheres ? member(p, x, "data") : x, .path = op->path});
+    break;
+  case NESTED_UPSERT:
+    if (!op->nwheres) where = NULL;
+    op->part = part_of(p, m->mutation.upsert, (struct part){.where = where, .create = member(p, x, "create"),
+                                                            .update = member(p, x, "update"), .path = op->path});
+    op->update->part = part_of(p, m->mutation.update, (struct part){.where = where, .data = member(p, x, "update"),
+                                                                    .path = op->path});
+    op->create->part = part_of(p, m->mutation.create, (struct part){.data = member(p, x, "create"), .path = op->path});
+    op->update->also = op->create->also = op->part;
+    break;
+  case NESTED_DELETE:
+    op->part = part_of(p, m->mutation.delete, (struct part){.where = op->nwheres ? x : NULL, .path = op->path});
+    break;
+  case NESTED_UPDATE_MANY:
+    op->part = part_of(p, m->mutation.update_many, (struct part){.where = where, .data = member(p, x, "data"),
+                                                                 .path = op->path});
+    break;
+  case NESTED_DELETE_MANY:
+    op->part = part_of(p, m->mutation.delete_many, (struct part){.where = x, .path = op->path});
+    break;
+  default: break;
+  }
+  find_in(p, op->update);
+  find_in(p, op->create);
+}
+
+static void find_in(struct planner *p, struct nested_data *d) {
+  for (size_t i = 0; d && i < d->nops; i++) find_op(p, &d->ops[i]);
+}
+
+void rules_find(struct planner *p, struct nested_root *root) {
+  const struct expr *where = node_argument(p->node, "where");
+
+  if (root->kind == ROOT_UPSERT) {
+    root->update->part = part_of(p, root->model->mutation.update,
+                                 (struct part){.where = where, .data = node_argument(p->node, "update"), .path = "/update"});
+    root->create->part = part_of(p, root->model->mutation.create,
+                                 (struct part){.data = node_argument(p->node, "create"), .path = "/create"});
+  }
+  find_in(p, root->update);
+  find_in(p, root->create);
+}
+
+/* ---- what a permission sees ---- */
+
+static struct expr argument_of(const struct part *part, const char *name) {
+  static const struct expr none = {.kind = EXPR_LITERAL, .literal = &json_null};
+  const struct expr *x = strcmp(name, "where") == 0    ? part->where
+                         : strcmp(name, "data") == 0   ? part->data
+                         : strcmp(name, "create") == 0 ? part->create
+                         : strcmp(name, "update") == 0 ? part->update
+                                                       : NULL;
+
+  return x ? *x : none;
+}
+
+/* All arguments of its command. */
+static struct expr part_object(struct planner *p, const struct part *part) {
+  const struct command *c = part->command;
+  struct expr *items = arena_array(p->mem, struct expr, c->nargs + 1);
+  const char **keys = arena_array(p->mem, const char *, c->nargs + 1);
+
+  for (size_t i = 0; i < c->nargs; i++) {
+    keys[i] = c->args[i].name;
+    items[i] = argument_of(part, keys[i]);
+  }
+  return (struct expr){.kind = EXPR_OBJECT, .items = items, .keys = keys, .n = c->nargs};
+}
+
+static const struct expr *part_array(struct planner *p, const struct parts *parts) {
+  struct expr *items = arena_array(p->mem, struct expr, parts->n + 1), *x = arena_new(p->mem, struct expr);
+
+  for (size_t i = 0; i < parts->n; i++) items[i] = part_object(p, parts->list[i]);
+  *x = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = parts->n};
+  return x;
+}
+
+/* Any value as an expression of type json; one text, whether it holds references or not. */
+static void put_json(struct sql_build *b, const struct expr *x) {
+  struct str *s = str_new(b->mem, 512);
+
+  wrap_put_build(s, sql_param(b, param_pieces(b->mem, x)));
+  sql_printf(b, "(%s)::json", s->p);
+}
+
+/* One permission's values: of the alias writ_n, whose v holds the arguments and r the result. */
+struct values {
+  struct planner *p;
+  struct sql_build *b;
+  const struct command *permission;
+};
+
+static void put_value(struct str *s, unsigned i, void *data) {
+  struct values *v = data;
+  const struct caller *caller = v->p->k->caller;
+  int from = v->permission->permission.from[i];
+
+  switch (from) {
+  case GIVEN_RESULT: str_add(s, "writ_n.r"); break;
+  case GIVEN_CLAIMS: str_printf(s, "($%u::jsonb)", sql_param(v->b, caller_claims(v->b->mem, caller))); break;
+  case GIVEN_ROLE: str_printf(s, "($%u::text)", sql_param(v->b, caller->role)); break;
+  case GIVEN_USER: str_printf(s, "($%u::text)", sql_param(v->b, caller->user)); break;
+  default:
+    str_add(s, "(nullif(writ_n.v -> ");
+    str_sql_literal(s, v->permission->permission.of->args[from].name);
+    str_add(s, ", 'null'))");
+  }
+}
+
+static bool put_condition(struct planner *p, struct sql_build *b, const struct command *permission) {
+  const struct shape *shape = &p->k->shapes[permission->id];
+  struct values v = {p, b, permission};
+
+  if (!shape->d.ok) {
+    err_set(p->e, INTERNAL, "The command \"%s\" is out of order; the server's log tells why.", permission->name);
+    p->e->log_detail = arena_strdup(p->e->mem, shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message);
+    return false;
+  }
+  sql_add(b, "select case when (");
+  wrap_put_condition(b->text, permission, shape->unlocked, put_value, &v);
+  sql_add(b, "\n) then 'true' else writ.fail('PERMISSION_DENIED/0/' || writ_n.o - 1, ");
+  str_sql_literal(b->text, permission->error.message);
+  sql_printf(b, ", %d) end", permission->error.status);
+  return true;
+}
+
+static const struct nested_subject *places(struct planner *p, const struct parts *parts) {
+  struct nested_subject *s = arena_new(p->mem, struct nested_subject);
+  const char **paths = arena_array(p->mem, const char *, parts->n + 1);
+
+  for (size_t i = 0; i < parts->n; i++) paths[i] = parts->list[i]->path;
+  *s = (struct nested_subject){.model = parts->list[0]->command->model, .paths = paths, .npaths = parts->n};
+  return s;
+}
+
+static bool finish(struct planner *p, struct sql_build *b, const struct command *permission, const struct parts *parts) {
+  if (!plan_step(p, b, parts->list[0]->path, places(p, parts), arena_printf(p->mem, "permission %s", permission->name)))
+    return false;
+  p->plan->steps[p->plan->n - 1].as_login = permission->permission.as_login;
+  return true;
+}
+
+/* ---- the key of a row, as a where names it ---- */
+
+static void put_key_value(struct sql_build *b, const char *alias, const struct key *key, const struct column *const *columns);
+
+static void put_field_value(struct sql_build *b, const char *alias, const struct field *f, const struct column *const *columns) {
+  if (f->relation) put_key_value(b, alias, field_there(f)->model->key, columns);
+  else sql_printf(b, "to_jsonb(%s.%s)", alias, columns[0]->sql);
+}
+
+static void put_key_value(struct sql_build *b, const char *alias, const struct key *key, const struct column *const *columns) {
+  if (key->nfields == 1) {
+    put_field_value(b, alias, key->fields[0], columns);
+    return;
+  }
+  sql_add(b, "jsonb_build_object(");
+  for (size_t i = 0; i < key->nfields; i++) {
+    if (i) sql_add(b, ", ");
+    str_sql_literal(b->text, key->fields[i]->name);
+    sql_add(b, ", ");
+    put_field_value(b, alias, key->fields[i], columns);
+    columns += key->fields[i]->relation ? field_here(key->fields[i])->ncolumns : 1;
+  }
+  sql_add(b, ")");
+}
+
+static void put_where(struct sql_build *b, const char *alias, const struct model *m) {
+  sql_add(b, "jsonb_build_object(");
+  str_sql_literal(b->text, m->key->name);
+  sql_add(b, ", ");
+  put_key_value(b, alias, m->key, m->key->columns);
+  sql_add(b, ")");
+}
+
+/* What the server alone knows of the arguments: of a row without a where its key; of a link, what becomes of it. */
+struct overlay {
+  bool where;
+  const struct field *back; /* of the row's model; NULL: no link, or one that it does not see */
+  unsigned parent;          /* it is connected to the row in this slot; 0: disconnected */
+};
+
+static void put_overlay(struct sql_build *b, const char *alias, const struct model *m, const struct overlay *o) {
+  const char *parent = o->back && o->parent ? sql_alias(b) : NULL;
+
+  if (!o->where) {
+    sql_add(b, "'{}'::jsonb");
+    return;
+  }
+  sql_add(b, "jsonb_build_object('where', ");
+  put_where(b, alias, m);
+  if (o->back) {
+    const struct model *other = field_there(o->back)->model;
+
+    sql_add(b, ", 'data', jsonb_build_object(");
+    str_sql_literal(b->text, o->back->name);
+    if (parent) {
+      sql_add(b, ", jsonb_build_object('connect', (select ");
+      put_where(b, parent, other);
+      sql_printf(b, " from %s as %s where ", other->table_sql, parent);
+      put_among(b, parent, other->key->columns, other->key->ncolumns, (struct rows){.slot = o->parent});
+      sql_add(b, "))");
+    } else {
+      sql_add(b, ", '{\"disconnect\": true}'::jsonb");
+    }
+    sql_add(b, ")");
+  }
+  sql_add(b, ")");
+}
+
+/* ---- before ---- */
+
+/* By what was given. guard: judged where it is filled; 0: in any case. */
+static bool judge_given(struct planner *p, const struct parts *parts, unsigned guard) {
+  const struct command *c = parts->list[0]->command;
+
+  for (size_t i = first_permission(c); i < c->nbefore; i++) {
+    struct sql_build *b = sql_begin(p->mem);
+
+    if (!put_condition(p, b, c->before[i])) return false;
+    sql_add(b, " from jsonb_array_elements(");
+    put_json(b, part_array(p, parts));
+    sql_add(b, "::jsonb) with ordinality as writ_n(v, o)");
+    put_if_filled(b, " where ", guard);
+    if (!finish(p, b, c->before[i], parts)) return false;
+  }
+  return true;
+}
+
+/* For each of the rows in the slot. */
+static bool judge_rows(struct planner *p, struct part *part, const struct model *m, unsigned slot, const struct overlay *o) {
+  const struct command *c = part->command;
+  struct parts parts = {&part, 1};
+
+  for (size_t i = first_permission(c); i < c->nbefore; i++) {
+    struct sql_build *b = sql_begin(p->mem);
+    struct expr given = part_object(p, part);
+    const char *alias = sql_alias(b);
+
+    if (!put_condition(p, b, c->before[i])) return false;
+    sql_printf(b, " from %s as %s, lateral (select ", m->table_sql, alias);
+    put_json(b, &given);
+    sql_add(b, "::jsonb || ");
+    put_overlay(b, alias, m, o);
+    sql_add(b, " as v, 1 as o offset 0) as writ_n where ");
+    put_among(b, alias, m->key->columns, m->key->ncolumns, (struct rows){.slot = slot});
+    if (!finish(p, b, c->before[i], &parts)) return false;
+  }
+  return true;
+}
+
+static bool is_due(const struct part *part) { return part && !part->judged && is_judged_before(part->command); }
+
+bool rules_judge(struct planner *p, struct part *part, unsigned guard) {
+  struct parts parts = {&part, 1};
+  return !is_due(part) || judge_given(p, &parts, guard);
+}
+
+bool rules_judge_row(struct planner *p, struct part *part, unsigned slot) {
+  static const struct overlay where = {.where = true};
+
+  if (!is_due(part) || part->where) return rules_judge(p, part, slot);
+  return judge_rows(p, part, part->command->model, slot, &where);
+}
+
+static void collect(struct planner *p, struct parts *all, struct part *part) {
+  if (!is_due(part)) return;
+  arena_grow(p->mem, all->list, all->n);
+  all->list[all->n++] = part;
+}
+
+/* All of one command by one statement for each of its permissions, in the order of the input. */
+static bool judge_all(struct planner *p, struct parts *all, unsigned guard) {
+  for (size_t i = 0; i < all->n; i++) {
+    struct parts alike = {arena_array(p->mem, struct part *, all->n), 0};
+
+    if (all->list[i]->judged) continue;
+    for (size_t j = i; j < all->n; j++) {
+      if (all->list[j]->command != all->list[i]->command) continue;
+      all->list[j]->judged = true;
+      alike.list[alike.n++] = all->list[j];
+    }
+    if (!judge_given(p, &alike, guard)) return false;
+  }
+  return true;
+}
+
+/* Those of which it is certain that they run, and whose arguments were given. */
+static void collect_certain(struct planner *p, struct parts *all, const struct nested_data *d) {
+  for (size_t i = 0; d && i < d->nops; i++) {
+    const struct nested_op *op = &d->ops[i];
+    bool named = op->nwheres > 0;
+
+    if (op->kind != NESTED_DELETE || named) collect(p, all, op->part);
+    if (op->kind == NESTED_CREATE) collect(p, all, op->create->part);
+    if (op->kind == NESTED_UPDATE && named) collect(p, all, op->update->part);
+    if (op->kind == NESTED_CREATE) collect_certain(p, all, op->create);
+    if (op->kind == NESTED_UPDATE) collect_certain(p, all, op->update);
+  }
+}
+
+bool rules_judge_ahead(struct planner *p, const struct nested_root *root) {
+  struct parts all = {0};
+
+  if (root->kind == ROOT_UPSERT) return true;
+  collect_certain(p, &all, root->update);
+  collect_certain(p, &all, root->create);
+  return judge_all(p, &all, 0);
+}
+
+static void collect_creates(struct planner *p, struct parts *all, const struct nested_op *ops, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    collect(p, all, ops[i].create->part);
+    collect_creates(p, all, ops[i].create->ops, ops[i].create->nops);
+  }
+}
+
+bool rules_judge_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned guard) {
+  struct parts all = {0};
+
+  collect_creates(p, &all, ops, n);
+  return judge_all(p, &all, guard);
+}
+
+/* ---- results ---- */
+
+static struct nested_kept *kept_of(struct planner *p, const struct command *c) {
+  struct nested_ends *ends = p->node->ends;
+  struct nested_kept *kept;
+
+  for (size_t i = 0; ends && i < ends->n; i++)
+    if (ends->kept[i].command == c) return &ends->kept[i];
+  if (!ends) ends = ((struct node *)p->node)->ends = arena_new(p->mem, struct nested_ends);
+  arena_grow(p->mem, ends->kept, ends->n);
+  kept = &ends->kept[ends->n];
+  *kept = (struct nested_kept){.command = c, .setting = arena_printf(p->mem, "writ.k%zu_%zu", p->owner, ends->n)};
+  ends->n++;
+  return kept;
+}
+
+static size_t enlist(struct planner *p, struct part *part) {
+  struct nested_kept *kept = kept_of(p, part->command);
+
+  if (part->index) return part->index - 1;
+  arena_grow(p->mem, kept->parts, kept->n);
+  kept->parts[kept->n++] = part;
+  part->index = kept->n;
+  return kept->n - 1;
+}
+
+/* set_config(setting, what it holds, a comma, and text of JSON, or NULL, which follows */
+static void put_keep(struct planner *p, struct sql_build *b, const struct part *part) {
+  const char *setting = kept_of(p, part->command)->setting;
+  unsigned n = sql_param(b, setting);
+
+  sql_printf(b, "pg_catalog.set_config($%u::text, concat_ws(',', nullif(pg_catalog.current_setting($%u::text, true), ''), ", n, n);
+}
+
+static bool put_row_json(struct planner *p, struct sql_build *b, const struct model *m, const char *alias) {
+  const struct selection *s = select_read(p->mem, m, NULL, (struct input_place){.mem = p->mem, .path = ""}, p->e);
+  return s && select_put_node(b, p->k->config, s, alias, p->e);
+}
+
+static bool keep_rows(struct planner *p, struct part *part, const struct model *m, unsigned slot, const struct overlay *o) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias;
+
+  if (!part || !is_kept(part->command)) return true;
+  alias = sql_alias(b);
+  sql_add(b, "select ");
+  sql_printf(b, "case when ");
+  put_filled(b, slot);
+  sql_add(b, " then ");
+  enlist(p, part);
+  put_keep(p, b, part);
+  sql_printf(b, "(select string_agg(json_build_object('p', $%u::integer, 'v', ",
+             sql_param(b, arena_printf(p->mem, "%zu", part->index - 1)));
+  put_overlay(b, alias, m, o);
+  sql_add(b, ", 'r', ");
+  if (!put_row_json(p, b, m, alias)) return false;
+  sql_printf(b, ")::text, ',') from %s as %s where ", m->table_sql, alias);
+  put_among(b, alias, m->key->columns, m->key->ncolumns, (struct rows){.slot = slot});
+  sql_add(b, ")), true) end");
+  return plan_step(p, b, part->path, NULL, arena_printf(p->mem, "result of %s", part->command->name));
+}
+
+bool rules_keep(struct planner *p, struct part *part, unsigned slot) {
+  struct overlay o = {.where = part && !part->where && part->command->operation != OPERATION_CREATE &&
+                               part->command->operation != OPERATION_UPSERT};
+  return !part || keep_rows(p, part, part->command->model, slot, &o);
+}
+
+bool rules_keep_batch(struct planner *p, const struct nested_op *const *ops, size_t n, unsigned guard,
+                      void (*put_keys)(struct planner *p, struct sql_build *b, void *data), void *data) {
+  struct sql_build *b = sql_begin(p->mem);
+  struct part *first = ops[0]->create->part;
+  const struct model *m = ops[0]->create->model;
+  struct str *indexes = str_new(p->mem, 8 * n);
+  const char *alias = sql_alias(b);
+
+  if (!first || !is_kept(first->command)) return true;
+  for (size_t i = 0; i < n; i++) str_printf(indexes, "%s%zu", i ? "," : "{", enlist(p, ops[i]->create->part));
+  str_char(indexes, '}');
+  sql_add(b, "select ");
+  put_keep(p, b, first);
+  sql_add(b, "(select string_agg(json_build_object('p', writ_k.i, 'r', ");
+  if (!put_row_json(p, b, m, alias)) return false;
+  sql_add(b, ")::text, ',' order by writ_k.i) from unnest(");
+  put_keys(p, b, data);
+  sql_printf(b, ", $%u::integer[]) as writ_k(k, i), %s as %s where %s.%s = writ_k.k::%s)), true)", sql_param(b, indexes->p),
+             m->table_sql, alias, alias, m->key->columns[0]->sql, m->key->columns[0]->cast_sql);
+  put_if_filled(b, " where ", guard);
+  return plan_step(p, b, ops[0]->path, NULL, arena_printf(p->mem, "results of %s", first->command->name));
+}
+
+void rules_put_count(struct planner *p, struct sql_build *b, const struct nested_op *op, const char *count) {
+  const struct command *c = op->part ? op->part->command : NULL;
+
+  if (!c || !is_kept(c)) return;
+  enlist(p, op->part);
+  sql_add(b, ", ");
+  put_keep(p, b, op->part);
+  sql_printf(b, "json_build_object('p', $%u::integer, 'r', json_build_object('count', %s))::text), true)",
+             sql_param(b, arena_printf(p->mem, "%zu", op->part->index - 1)), count);
+}
+
+/* ---- links ---- */
+
+/* The rows of the model in the slot get or lose a link that they hold: an update of each. */
+static struct part *link_part(struct planner *p, const struct model *m, const char *path) {
+  return part_of(p, m->mutation.update, (struct part){.path = path});
+}
+
+bool rules_has_links(const struct planner *p, const struct model *m) {
+  return link_part((struct planner *)p, m, NULL) != NULL;
+}
+
+bool rules_link(struct planner *p, struct link l, unsigned slot, unsigned parent, const char *path, struct part **part) {
+  struct overlay o = {.where = true, .back = link_here(l)->field, .parent = parent};
+  const struct model *m = link_here(l)->model;
+
+  *part = link_part(p, m, path);
+  return !*part || judge_rows(p, *part, m, slot, &o);
+}
+
+bool rules_linked(struct planner *p, struct link l, unsigned slot, unsigned parent, struct part *part) {
+  struct overlay o = {.where = true, .back = link_here(l)->field, .parent = parent};
+  return keep_rows(p, part, link_here(l)->model, slot, &o);
+}
+
+/* ---- limits ---- */
+
+static long most_of(const struct planner *p, const char *name) {
+  const struct command *c = name && p->k->manifest ? manifest_command(p->k->manifest, name) : NULL;
+  return c ? c->max_affected : -1;
+}
+
+long rules_most(const struct planner *p, const struct nested_op *op) {
+  const struct model *m = field_there(op->field)->model;
+  return most_of(p, op->kind == NESTED_UPDATE_MANY ? m->mutation.update_many : m->mutation.delete_many);
+}
+
+void rules_put_limit(struct sql_build *b, const char *name, long most, const char *count) {
+  sql_printf(b, "case when %s > %ld then writ.fail('TOO_MANY_AFFECTED', ", count, most);
+  str_sql_literal(b->text, arena_printf(b->mem, "\"%s\" would change more than %ld rows.", name, most));
+  sql_printf(b, ", 422)::bigint else %s end", count);
+}
+
+/* ---- the end of the plan ---- */
+
+const struct expr *nested_kept_args(void *mem, const struct nested_kept *kept) {
+  struct planner p = {.mem = mem};
+  return part_array(&p, &(struct parts){(struct part **)kept->parts, kept->n});
+}
+
+void nested_put_kept(struct sql_build *b, const struct nested_kept *kept) {
+  sql_add(b, "(select coalesce(");
+  put_json(b, nested_kept_args(b->mem, kept));
+  sql_printf(b,
+             "::jsonb -> (x.r ->> 'p')::integer, '{}') || coalesce((x.r -> 'v')::jsonb, '{}') as v, (x.r ->> 'p')::integer + 1 as o, "
+             "(x.r -> 'r')::jsonb as r, x.r -> 'r' as told from json_array_elements(('[' || "
+             "nullif(pg_catalog.current_setting($%u::text, true), '') || ']')::json) as x(r) offset 0) as writ_n",
+             sql_param(b, kept->setting));
+}
+
+static bool end_one(struct planner *p, const struct nested_kept *kept) {
+  const struct command *c = kept->command;
+  struct parts parts = {(struct part **)kept->parts, kept->n};
+
+  for (size_t i = 0; i < c->nafter; i++) {
+    struct sql_build *b = sql_begin(p->mem);
+
+    if (!put_condition(p, b, c->after[i])) return false;
+    sql_add(b, " from ");
+    nested_put_kept(b, kept);
+    if (!finish(p, b, c->after[i], &parts)) return false;
+  }
+  return true;
+}
+
+bool nested_end(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e) {
+  struct planner p = {.k = k, .mem = k->mem, .plan = plan, .node = set->nodes[owner], .owner = owner, .e = e};
+  const struct nested_ends *ends = p.node->ends;
+
+  for (size_t i = 0; ends && i < ends->n; i++)
+    if (!end_one(&p, &ends->kept[i])) return false;
+  return true;
+}
