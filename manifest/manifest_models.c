@@ -152,6 +152,8 @@ static void add_commands(struct manifest_reader *r, const struct model *m, const
     struct draft *d = add_command(r, m, o);
     const struct yaml *operation = node ? yaml_get(node, operation_keys[o]) : NULL;
 
+    if (operation) d->command->line = operation->line;
+
     if (operation) read_operation(r, arena_printf(r->mem, "%s.%s", where, operation_keys[o]), operation, d);
     r->manifest->asks_nested |= d->command->nbefore_hooks || d->command->nmutexes;
   }

@@ -369,9 +369,14 @@ static bool plan_connect_all(struct planner *p, const struct act *a, const struc
 
 static bool plan_connects(struct planner *p, const struct act *a, const struct nested_op *ops, size_t n) {
   const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, n);
+  struct nested_op list = *ops;
+  struct act all = *a;
 
   for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
-  return plan_connect_all(p, a, wheres, n);
+  if (n == 1) return plan_connect_all(p, a, wheres, n);
+  list.path = arena_strndup(p->mem, ops->path, (size_t)(strrchr(ops->path, '/') - ops->path)); /* it is all of them */
+  all.op = &list;
+  return plan_connect_all(p, &all, wheres, n);
 }
 
 static bool op_create(struct planner *p, const struct act *a) { return plan_create_child(p, a, a->op->create, NULL); }
