@@ -187,6 +187,9 @@ struct manifest *manifest_load(const void *mem, const struct config *config, str
 /* As manifest_load, from text (fuzzing, tests). */
 struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
                                struct problems *p);
+/* The same over a data model that was read already, in place of a schema:. */
+struct manifest *manifest_read_over(const void *mem, const struct config *config, const struct datamodel *model,
+                                    const char *text, size_t len, struct problems *p);
 /* By name (a hash table), or NULL. */
 const struct command *manifest_command(const struct manifest *m, const char *name);
 /* The database role of a caller's role; false: there is a mapping and the role is not in it. *role NULL: login role. */
