@@ -20,6 +20,8 @@ type Badge { id: ID! @id  code: String! @unique  owner: String  user: User @rela
 type Item { id: ID! @id  name: String! @unique  editor: String  kind: String  rank: Int  team: Team  user: User }
 type Pin { id: ID! @id  name: String! @unique  post: Post }
 type Wall { id: ID! @id  name: String! @unique  pin: Pin }
+type Seat { id: ID! @id  name: String! @unique  guest: Guest }
+type Guest { id: ID! @id  name: String! @unique  seat: Seat @relation(link: INLINE) }
 type Told { id: ID! @id  name: String! @unique  box: Box }
 type Box { id: ID! @id  name: String! @unique  told: [Told] }
 type Version { id: ID! @id  name: String! @unique  n: Int  box: Box }
@@ -35,6 +37,11 @@ roles: { customer: rules_customer, admin: rules_admin }
 models:
   User: { create: ANY, update: ANY, upsert: ANY, delete: ANY }
   Team: { create: ANY, update: ANY }
+  Seat: { create: ANY, update: ANY }
+  Guest:
+    create: ANY
+    update: { allow: [customer, admin], permissions: { before: { stays: ":where ->> 'id' <> 'g1' or :data is null" },
+              after: { no_seat: "not (:where ->> 'id' = 'g3' and :data #> '{seat,connect,id}' = '\\\"s2\\\"')" } } }
   Pin: { create: ANY, update: ANY }
   Wall: { upsert: ANY }
   Box: { create: ANY, update: ANY, upsert: ANY }
@@ -98,7 +105,7 @@ commands:
     commands: [{ createItem: { data: $args.data } }]
 """.replace("ANY", "{ allow: [customer, admin] }").replace("MINE", MINE)
 
-TABLES = ["User", "Post", "Comment", "Card", "Team", "Badge", "Item", "Told", "Box", "Version", "Pin", "Wall"]
+TABLES = ["User", "Post", "Comment", "Card", "Team", "Badge", "Item", "Told", "Box", "Version", "Pin", "Wall", "Seat", "Guest"]
 ROLES = """
 do $$ begin
   create role rules_customer; create role rules_admin; grant rules_customer, rules_admin to writ;
@@ -259,6 +266,29 @@ def test_to_one(database, ask, rows, filled, operation, post, wanted):
         assert isinstance(ask("upsertWall", down), dict)
         database.execute("""insert into "Wall" (id, name, pin) values ('w', 'v', 'n')""")
         assert ask("upsertWall", down) == (DENIED, "/update/pin/update/post" + wanted)
+
+
+def test_links_that_others_lose(database, ask, rows):
+    """g1 sits on s1 and is to stay: nobody may take its place, from either side. What is linked to s2 is told at the end."""
+    database.execute("""insert into "Seat" (id, name) values ('s1', 's1'), ('s2', 's2');
+        insert into "Guest" (id, name, seat) values ('g1', 'g1', 's1'), ('g2', 'g2', null), ('g3', 'g3', null)""")
+
+    def seat(name, **operation):
+        return ask("updateSeat", {"where": {"name": name}, "data": {"guest": operation}})
+    assert seat("s1", create={"name": "n"}) == (DENIED, "/data/guest/create")
+    assert seat("s1", connect={"name": "g2"}) == (DENIED, "/data/guest/connect")
+    assert seat("s1", disconnect=True) == (DENIED, "/data/guest/disconnect")
+    assert seat("s2", connect={"name": "g1"}) == (DENIED, "/data/guest/connect")
+    assert seat("s2", connect={"name": "g3"}) == (DENIED, "/data/guest/connect")
+    assert ask("updateGuest", {"where": {"id": "g2"}, "data": {"seat": {"connect": {"id": "s1"}}}}) == \
+        (DENIED, "/data/seat/connect")  # g1 would lose it
+    assert ask("createGuest", {"data": {"name": "n", "seat": {"connect": {"id": "s1"}}}}) == (DENIED, "/data/seat/connect")
+    assert ask("createSeat", {"data": {"name": "s3", "guest": {"connect": {"id": "g1"}}}}) == (DENIED, "/data/guest/connect")
+    assert rows('select id, seat from "Guest" order by 1') == [("g1", "s1"), ("g2", None), ("g3", None)]
+    assert isinstance(seat("s1", connect={"name": "g1"}), dict)
+    assert isinstance(seat("s2", connect={"name": "g2"}), dict)
+    assert isinstance(seat("s2", disconnect=True), dict)
+    assert isinstance(seat("s2", create={"name": "new"}), dict)
 
 
 def test_three_levels_and_branches(ask, rows, filled):
