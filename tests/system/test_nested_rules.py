@@ -22,8 +22,9 @@ type Pin { id: ID! @id  name: String! @unique  post: Post }
 type Wall { id: ID! @id  name: String! @unique  pin: Pin }
 type Seat { id: ID! @id  name: String! @unique  guest: Guest }
 type Guest { id: ID! @id  name: String! @unique  seat: Seat @relation(link: INLINE) }
-type Told { id: ID! @id  name: String! @unique  box: Box }
+type Told { id: ID! @id  name: String! @unique  box: Box  hall: Hall }
 type Box { id: ID! @id  name: String! @unique  told: [Told] }
+type Hall { id: ID! @id  name: String! @unique  told: [Told] }
 type Version { id: ID! @id  name: String! @unique  n: Int  box: Box }
 """
 
@@ -71,7 +72,7 @@ models:
     deleteMany: ANY
   Card:
     create: ANY
-    update: { allow: [customer, admin], permissions: { before: { open: "exists (select from \\"Card\\" where id = :where ->> 'id' and state = 'open')" } } }
+    update: { allow: [customer, admin], permissions: { before: { open: "exists (select from \\"Team\\" where name = 'gate')" } } }
     upsert: ANY
   Badge:
     presets: { create: { owner: $claims.sub, user: $user } }
@@ -85,10 +86,11 @@ models:
     updateMany: ANY
   Told:
     create: { allow: [customer], mutex: "told:$args.data.name", hooks: { before: { ask: "HOOK/ask" }, after: { create: { url: "HOOK/create", key: [told, $result.name] } } } }
-    update: { allow: [customer], hooks: { before: { ask: "HOOK/update" }, after: { update: "HOOK/updated" } } }
+    update: { allow: [customer], hooks: { before: { ask: { url: "HOOK/update", changes: true } }, after: { update: "HOOK/updated" } } }
     upsert: { allow: [customer], hooks: { after: { upsert: "HOOK/upserted" } } }
     delete: { allow: [customer], hooks: { after: { delete: "HOOK/deleted" } } }
     deleteMany: { allow: [customer], hooks: { after: { many: "HOOK/many" } } }
+  Hall: { create: { allow: [customer], hooks: { before: { box: { url: "HOOK/box", changes: true } } } } }
   Version:
     create: ANY
     update: { allow: [customer], version: { sql: "select n from \\"Version\\" where id = :where ->> 'id'", required: true } }
@@ -105,7 +107,7 @@ commands:
     commands: [{ createItem: { data: $args.data } }]
 """.replace("ANY", "{ allow: [customer, admin] }").replace("MINE", MINE)
 
-TABLES = ["User", "Post", "Comment", "Card", "Team", "Badge", "Item", "Told", "Box", "Version", "Pin", "Wall", "Seat", "Guest"]
+TABLES = ["User", "Post", "Comment", "Card", "Team", "Badge", "Item", "Told", "Box", "Version", "Pin", "Wall", "Seat", "Guest", "Hall"]
 ROLES = """
 do $$ begin
   create role rules_customer; create role rules_admin; grant rules_customer, rules_admin to writ;
@@ -116,7 +118,7 @@ exception when duplicate_object then null; end $$;
 @pytest.fixture(scope="module")
 def service():
     with Service() as service:
-        for path in ("/ask", "/create", "/update", "/updated", "/upserted", "/deleted", "/many"):
+        for path in ("/ask", "/create", "/update", "/updated", "/upserted", "/deleted", "/many", "/box"):
             service.at(path, lambda request: None)
         yield service
 
@@ -415,26 +417,24 @@ def test_composites_write_what_they_say(site, rows, filled):
 
 
 def test_a_permission_holds_what_it_looks_at(site, database, ask, filled):
-    """The card is closed by another while it is looked at: the permission waits for that, and sees it."""
-    database.execute("""insert into "Card" (id, no, state, holder) values ('k1', 'k1', 'open', 'u1')""")
-    change = user(cards={"update": {"where": {"no": "k1"}, "data": {"no": "k2"}}})
-    change["data"]["cards"] = {"update": [{"where": {"id": "k1"}, "data": {"no": "k2"}}]}
-    with database.connect() as other, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        other.execute("begin")
-        other.execute("""update "Card" set state = 'closed' where id = 'k1'""")
-        answer = pool.submit(ask, "updateUser", change)
-        harness.wait_until(lambda: database.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock'"), "the wait")
-        other.execute("commit")
-        assert answer.result(30) == (DENIED, "/data/cards/update/0")
-    database.execute("""update "Card" set state = 'open'""")
-    with database.connect() as other:  # and the other way round: who closes it waits until it is changed
-        other.execute("begin")
-        other.execute("""select from "Card" for update""")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    """The gate is closed by another while it is looked at: the permission waits for that, and sees it."""
+    database.execute("""insert into "Card" (id, no, holder) values ('k1', 'k1', 'u1');
+        insert into "Team" (id, name) values ('t', 'gate')""")
+    change = user(cards={"update": [{"where": {"id": "k1"}, "data": {"state": "seen"}}]})
+
+    def behind(sql):
+        with database.connect() as other, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other.execute("begin")
+            other.execute(sql)
             answer = pool.submit(ask, "updateUser", change)
-            harness.wait_until(lambda: database.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock'"), "the wait")
+            harness.wait_until(lambda: database.execute("select 1 from pg_stat_activity where wait_event_type = 'Lock' "
+                                                        "and datname = current_database()"), "the wait")
             other.execute("commit")
-            assert isinstance(answer.result(30), dict)
+            return answer.result(30)
+    assert isinstance(behind("""update "Team" set name = 'gate'"""), dict)
+    assert behind("""update "Team" set name = 'closed'""") == (DENIED, "/data/cards/update/0")
+    database.execute("""update "Team" set name = 'gate'""")
+    assert behind("""delete from "Team" """) == (DENIED, "/data/cards/update/0")
 
 
 # ---- hooks, mutexes, versions ---------------------------------------------------------------------------------------------
@@ -459,11 +459,23 @@ def test_before_hooks(ask, rows, service):
         assert rows('select count(*) from "Box"') == [(1,)]
     finally:
         service.at("/ask", lambda request: None)
-    service.at("/ask", lambda request: {"args": {"data": {"name": "changed"}}})
+    change = {"where": {"name": "b"}, "data": {"told": {"update": [{"where": {"name": "x"}, "data": {"name": "x1"}}]}}}
+    service.at("/update", lambda request: {"args": {"data": {"name": "changed"}}})
     try:
-        assert ask("createBox", {"data": {"name": "d", "told": {"create": {"name": "v"}}}})[0] == "HANDLER_FAILED"
+        assert ask("updateBox", change)[0] == "HANDLER_FAILED"  # what is nested cannot be changed by a hook
+        assert ask("updateTold", {"where": {"name": "x"}, "data": {"name": "x1"}})["name"] == "changed"
     finally:
-        service.at("/ask", lambda request: None)
+        service.at("/update", lambda request: None)
+    assert rows('select name from "Told" order by 1') == [("changed",), ("y",)]
+
+
+def test_a_hook_of_the_whole_cannot_slip_in_what_was_not_asked(ask, rows, service):
+    """It may change the input; but what is nested was judged by its own hooks as it was."""
+    service.at("/box", lambda r: {"args": {"data": {"name": "b", "told": {"create": {"name": "unasked"}}}}})
+    assert ask("createHall", {"data": {"name": "h", "told": {"create": {"name": "asked"}}}})[0] == "HANDLER_FAILED"
+    service.at("/box", lambda r: {"args": {"data": {"name": "b", "told": {"create": {"name": "asked"}}}}})
+    assert ask("createHall", {"data": {"name": "h", "told": {"create": {"name": "asked"}}}})["name"] == "b"
+    assert rows('select name from "Told"') == [("asked",)]
 
 
 def test_after_hooks(ask, rows, service):
@@ -540,6 +552,9 @@ def test_statements(site):
     assert many.count("permission createPost.not_late") == 1
     plain = steps(20, "cards")
     assert "permission" not in plain and "results of" not in plain and plain.count("parse") == steps(2, "cards").count("parse")
+    text = explain(site, "updateUser", user(("create", {"title": "a"}), ("update", {"where": {"id": "b"}, "data": {"title": "c"}})))
+    first_write = min(text.index("-- create Post"), text.index("-- update Post"))
+    assert max(text.index("permission createPost.not_bad"), text.index("permission updatePost.mine")) < first_write
     text = explain(site, "updateUser", user(("upsert", {"where": {"id": "a"}, "update": {"title": "b"}, "create": {"title": "c"}})))
     order = [text.index(word) for word in ("upsertPost.upsert_ok", "updatePost.mine", "createPost.not_bad", "createPost.not_late")]
     assert order == sorted(order)
