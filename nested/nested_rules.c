@@ -175,6 +175,10 @@ static void put_value(struct str *s, unsigned i, void *data) {
   case GIVEN_ROLE: str_printf(s, "($%u::text)", sql_param(v->b, caller->role)); break;
   case GIVEN_USER: str_printf(s, "($%u::text)", sql_param(v->b, caller->user)); break;
   default:
+    if (!v->permission->permission.of->args[from].type) { /* version: what is nested has none */
+      str_add(s, "null");
+      return;
+    }
     str_add(s, "(nullif(writ_n.v -> ");
     str_sql_literal(s, v->permission->permission.of->args[from].name);
     str_add(s, ", 'null'))");
