@@ -1,6 +1,6 @@
 /* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c
  * (many at once), nested_ops.c (what is done to a parent's children), nested_delete.c,
- * nested_lock.c, nested_allow.c, nested_error.c.
+ * nested_lock.c, nested_allow.c, nested_rules.c and nested_results.c (what the manifest says of models), nested_error.c.
  *
  * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot
  * of a branch that is not taken is empty. Each statement that names a slot's rows does nothing when it is empty. */
@@ -109,7 +109,7 @@ bool plan_delete(struct planner *p, const struct model *m, unsigned slot, const 
 /* nested_allow.c. False: FORBIDDEN. */
 bool plan_allowed(struct planner *p, const struct nested_root *root);
 
-/* nested_rules.c. A part is NULL where there are no rules. All that add steps: false: *e. */
+/* nested_rules.c, nested_results.c. A part is NULL where there are no rules. All that add steps: false: *e. */
 /* Gives parts to all of a tree; then judges those ahead of the writes that can be. */
 void rules_find(struct planner *p, struct nested_root *root);
 bool rules_judge_ahead(struct planner *p, const struct nested_root *root);

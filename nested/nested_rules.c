@@ -3,48 +3,28 @@
  *
  * What all operations of one command have in common is judged by one statement over a list of them. What depends on the input
  * alone comes ahead of the first write; what depends on the branch that is taken, or on a row that only the server knows,
- * comes where that is known, behind the row's lock and ahead of its write. The results that permissions after: and
- * after-hooks want are collected in one setting for each command, and looked at when everything is written. */
-#include "nested/nested_inside.h"
+ * comes where that is known, behind the row's lock and ahead of its write. */
+#include "nested/nested_rules.h"
 
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "commands/caller.h"
 #include "compile/param.h"
-#include "query/select.h"
 
 #include <string.h>
-
-/* One operation, or a branch of one. */
-struct part {
-  const struct command *command;
-  const struct expr *where, *data, *create, *update; /* NULL: not given */
-  const char *path;
-  bool judged;        /* ahead of all writes */
-  size_t index;       /* among those of its command that are kept, from 1; 0: it is not yet */
-};
-
-struct parts {
-  struct part **list;
-  size_t n;
-};
 
 /* ---- who has rules ---- */
 
 static size_t first_permission(const struct command *c) { return c->nbefore && c->before[0]->kind == COMMAND_VERSION; }
 static bool is_judged_before(const struct command *c) { return c->nbefore > first_permission(c); }
-static bool is_kept(const struct command *c) { return c->nafter || c->nafter_hooks; }
-
-bool rules_keep_result(const struct nested_data *d) {
-  return (d->part && is_kept(d->part->command)) || (d->also && is_kept(d->also->command));
-}
+bool part_is_kept(const struct command *c) { return c->nafter || c->nafter_hooks; }
 
 static struct part *part_of(struct planner *p, const char *name, struct part given) {
   const struct command *c = name && p->k->manifest ? manifest_command(p->k->manifest, name) : NULL;
   struct part *part;
 
-  if (!c || (!is_judged_before(c) && !is_kept(c))) return NULL;
+  if (!c || (!is_judged_before(c) && !part_is_kept(c))) return NULL;
   part = arena_new(p->mem, struct part);
   *part = given;
   part->command = c;
@@ -141,7 +121,7 @@ static struct expr part_object(struct planner *p, const struct part *part) {
   return (struct expr){.kind = EXPR_OBJECT, .items = items, .keys = keys, .n = c->nargs};
 }
 
-static const struct expr *part_array(struct planner *p, const struct parts *parts) {
+const struct expr *parts_array(struct planner *p, const struct parts *parts) {
   struct expr *items = arena_array(p->mem, struct expr, parts->n + 1), *x = arena_new(p->mem, struct expr);
 
   for (size_t i = 0; i < parts->n; i++) items[i] = part_object(p, parts->list[i]);
@@ -150,7 +130,7 @@ static const struct expr *part_array(struct planner *p, const struct parts *part
 }
 
 /* Any value as an expression of type json; one text, whether it holds references or not. */
-static void put_json(struct sql_build *b, const struct expr *x) {
+void rules_put_json(struct sql_build *b, const struct expr *x) {
   struct str *s = str_new(b->mem, 512);
 
   wrap_put_build(s, sql_param(b, param_pieces(b->mem, x)));
@@ -185,7 +165,7 @@ static void put_value(struct str *s, unsigned i, void *data) {
   }
 }
 
-static bool put_condition(struct planner *p, struct sql_build *b, const struct command *permission) {
+bool rules_put_condition(struct planner *p, struct sql_build *b, const struct command *permission) {
   const struct shape *shape = &p->k->shapes[permission->id];
   struct values v = {p, b, permission};
 
@@ -211,7 +191,7 @@ static const struct nested_subject *places(struct planner *p, const struct parts
   return s;
 }
 
-static bool finish(struct planner *p, struct sql_build *b, const struct command *permission, const struct parts *parts) {
+bool rules_finish(struct planner *p, struct sql_build *b, const struct command *permission, const struct parts *parts) {
   if (!plan_step(p, b, parts->list[0]->path, places(p, parts), arena_printf(p->mem, "permission %s", permission->name)))
     return false;
   p->plan->steps[p->plan->n - 1].as_login = permission->permission.as_login;
@@ -251,14 +231,7 @@ static void put_where(struct sql_build *b, const char *alias, const struct model
   sql_add(b, ")");
 }
 
-/* What the server alone knows of the arguments: of a row without a where its key; of a link, what becomes of it. */
-struct overlay {
-  bool where;
-  const struct field *back; /* of the row's model; NULL: no link, or one that it does not see */
-  unsigned parent;          /* it is connected to the row in this slot; 0: disconnected */
-};
-
-static void put_overlay(struct sql_build *b, const char *alias, const struct model *m, const struct overlay *o) {
+void rules_put_overlay(struct sql_build *b, const char *alias, const struct model *m, const struct overlay *o) {
   const char *parent = o->back && o->parent ? sql_alias(b) : NULL;
 
   if (!o->where) {
@@ -295,12 +268,12 @@ static bool judge_given(struct planner *p, const struct parts *parts, unsigned g
   for (size_t i = first_permission(c); i < c->nbefore; i++) {
     struct sql_build *b = sql_begin(p->mem);
 
-    if (!put_condition(p, b, c->before[i])) return false;
+    if (!rules_put_condition(p, b, c->before[i])) return false;
     sql_add(b, " from jsonb_array_elements(");
-    put_json(b, part_array(p, parts));
+    rules_put_json(b, parts_array(p, parts));
     sql_add(b, "::jsonb) with ordinality as writ_n(v, o)");
     put_if_filled(b, " where ", guard);
-    if (!finish(p, b, c->before[i], parts)) return false;
+    if (!rules_finish(p, b, c->before[i], parts)) return false;
   }
   return true;
 }
@@ -315,14 +288,14 @@ static bool judge_rows(struct planner *p, struct part *part, const struct model 
     struct expr given = part_object(p, part);
     const char *alias = sql_alias(b);
 
-    if (!put_condition(p, b, c->before[i])) return false;
+    if (!rules_put_condition(p, b, c->before[i])) return false;
     sql_printf(b, " from %s as %s, lateral (select ", m->table_sql, alias);
-    put_json(b, &given);
+    rules_put_json(b, &given);
     sql_add(b, "::jsonb || ");
-    put_overlay(b, alias, m, o);
+    rules_put_overlay(b, alias, m, o);
     sql_add(b, " as v, 1 as o offset 0) as writ_n where ");
     put_among(b, alias, m->key->columns, m->key->ncolumns, (struct rows){.slot = slot});
-    if (!finish(p, b, c->before[i], &parts)) return false;
+    if (!rules_finish(p, b, c->before[i], &parts)) return false;
   }
   return true;
 }
@@ -400,108 +373,6 @@ bool rules_judge_batch(struct planner *p, const struct nested_op *ops, size_t n,
   return judge_all(p, &all, guard);
 }
 
-/* ---- results ---- */
-
-static struct nested_kept *kept_of(struct planner *p, const struct command *c) {
-  struct nested_ends *ends = p->node->ends;
-  struct nested_kept *kept;
-
-  for (size_t i = 0; ends && i < ends->n; i++)
-    if (ends->kept[i].command == c) return &ends->kept[i];
-  if (!ends) ends = ((struct node *)p->node)->ends = arena_new(p->mem, struct nested_ends);
-  arena_grow(p->mem, ends->kept, ends->n);
-  kept = &ends->kept[ends->n];
-  *kept = (struct nested_kept){.command = c, .setting = arena_printf(p->mem, "writ.k%zu_%zu", p->owner, ends->n)};
-  ends->n++;
-  return kept;
-}
-
-static size_t enlist(struct planner *p, struct part *part) {
-  struct nested_kept *kept = kept_of(p, part->command);
-
-  if (part->index) return part->index - 1;
-  arena_grow(p->mem, kept->parts, kept->n);
-  kept->parts[kept->n++] = part;
-  part->index = kept->n;
-  return kept->n - 1;
-}
-
-/* set_config(setting, what it holds, a comma, and text of JSON, or NULL, which follows */
-static void put_keep(struct planner *p, struct sql_build *b, const struct part *part) {
-  const char *setting = kept_of(p, part->command)->setting;
-  unsigned n = sql_param(b, setting);
-
-  sql_printf(b, "pg_catalog.set_config($%u::text, concat_ws(',', nullif(pg_catalog.current_setting($%u::text, true), ''), ", n, n);
-}
-
-static bool put_row_json(struct planner *p, struct sql_build *b, const struct model *m, const char *alias) {
-  const struct selection *s = select_read(p->mem, m, NULL, (struct input_place){.mem = p->mem, .path = ""}, p->e);
-  return s && select_put_node(b, p->k->config, s, alias, p->e);
-}
-
-static bool keep_rows(struct planner *p, struct part *part, const struct model *m, unsigned slot, const struct overlay *o) {
-  struct sql_build *b = sql_begin(p->mem);
-  const char *alias;
-
-  if (!part || !is_kept(part->command)) return true;
-  alias = sql_alias(b);
-  sql_add(b, "select ");
-  sql_printf(b, "case when ");
-  put_filled(b, slot);
-  sql_add(b, " then ");
-  enlist(p, part);
-  put_keep(p, b, part);
-  sql_printf(b, "(select string_agg(json_build_object('p', $%u::integer, 'v', ",
-             sql_param(b, arena_printf(p->mem, "%zu", part->index - 1)));
-  put_overlay(b, alias, m, o);
-  sql_add(b, ", 'r', ");
-  if (!put_row_json(p, b, m, alias)) return false;
-  sql_printf(b, ")::text, ',') from %s as %s where ", m->table_sql, alias);
-  put_among(b, alias, m->key->columns, m->key->ncolumns, (struct rows){.slot = slot});
-  sql_add(b, ")), true) end");
-  return plan_step(p, b, part->path, NULL, arena_printf(p->mem, "result of %s", part->command->name));
-}
-
-bool rules_keep(struct planner *p, struct part *part, unsigned slot) {
-  struct overlay o = {.where = part && !part->where && part->command->operation != OPERATION_CREATE &&
-                               part->command->operation != OPERATION_UPSERT};
-  return !part || keep_rows(p, part, part->command->model, slot, &o);
-}
-
-bool rules_keep_batch(struct planner *p, const struct nested_op *const *ops, size_t n, unsigned guard,
-                      void (*put_keys)(struct planner *p, struct sql_build *b, void *data), void *data) {
-  struct sql_build *b = sql_begin(p->mem);
-  struct part *first = ops[0]->create->part;
-  const struct model *m = ops[0]->create->model;
-  struct str *indexes = str_new(p->mem, 8 * n);
-  const char *alias = sql_alias(b);
-
-  if (!first || !is_kept(first->command)) return true;
-  for (size_t i = 0; i < n; i++) str_printf(indexes, "%s%zu", i ? "," : "{", enlist(p, ops[i]->create->part));
-  str_char(indexes, '}');
-  sql_add(b, "select ");
-  put_keep(p, b, first);
-  sql_add(b, "(select string_agg(json_build_object('p', writ_k.i, 'r', ");
-  if (!put_row_json(p, b, m, alias)) return false;
-  sql_add(b, ")::text, ',' order by writ_k.i) from unnest(");
-  put_keys(p, b, data);
-  sql_printf(b, ", $%u::integer[]) as writ_k(k, i), %s as %s where %s.%s = writ_k.k::%s)), true)", sql_param(b, indexes->p),
-             m->table_sql, alias, alias, m->key->columns[0]->sql, m->key->columns[0]->cast_sql);
-  put_if_filled(b, " where ", guard);
-  return plan_step(p, b, ops[0]->path, NULL, arena_printf(p->mem, "results of %s", first->command->name));
-}
-
-void rules_put_count(struct planner *p, struct sql_build *b, const struct nested_op *op, const char *count) {
-  const struct command *c = op->part ? op->part->command : NULL;
-
-  if (!c || !is_kept(c)) return;
-  enlist(p, op->part);
-  sql_add(b, ", ");
-  put_keep(p, b, op->part);
-  sql_printf(b, "json_build_object('p', $%u::integer, 'r', json_build_object('count', %s))::text), true)",
-             sql_param(b, arena_printf(p->mem, "%zu", op->part->index - 1)), count);
-}
-
 /* ---- links ---- */
 
 /* The rows of the model in the slot get or lose a link that they hold: an update of each. */
@@ -521,11 +392,6 @@ bool rules_link(struct planner *p, struct link l, unsigned slot, unsigned parent
   return !*part || judge_rows(p, *part, m, slot, &o);
 }
 
-bool rules_linked(struct planner *p, struct link l, unsigned slot, unsigned parent, struct part *part) {
-  struct overlay o = {.where = true, .back = link_here(l)->field, .parent = parent};
-  return keep_rows(p, part, link_here(l)->model, slot, &o);
-}
-
 /* ---- limits ---- */
 
 static long most_of(const struct planner *p, const char *name) {
@@ -542,45 +408,4 @@ void rules_put_limit(struct sql_build *b, const char *name, long most, const cha
   sql_printf(b, "case when %s > %ld then writ.fail('TOO_MANY_AFFECTED', ", count, most);
   str_sql_literal(b->text, arena_printf(b->mem, "\"%s\" would change more than %ld rows.", name, most));
   sql_printf(b, ", 422)::bigint else %s end", count);
-}
-
-/* ---- the end of the plan ---- */
-
-const struct expr *nested_kept_args(void *mem, const struct nested_kept *kept) {
-  struct planner p = {.mem = mem};
-  return part_array(&p, &(struct parts){(struct part **)kept->parts, kept->n});
-}
-
-void nested_put_kept(struct sql_build *b, const struct nested_kept *kept) {
-  sql_add(b, "(select coalesce(");
-  put_json(b, nested_kept_args(b->mem, kept));
-  sql_printf(b,
-             "::jsonb -> (x.r ->> 'p')::integer, '{}') || coalesce((x.r -> 'v')::jsonb, '{}') as v, (x.r ->> 'p')::integer + 1 as o, "
-             "(x.r -> 'r')::jsonb as r, x.r -> 'r' as told from json_array_elements(('[' || "
-             "nullif(pg_catalog.current_setting($%u::text, true), '') || ']')::json) as x(r) offset 0) as writ_n",
-             sql_param(b, kept->setting));
-}
-
-static bool end_one(struct planner *p, const struct nested_kept *kept) {
-  const struct command *c = kept->command;
-  struct parts parts = {(struct part **)kept->parts, kept->n};
-
-  for (size_t i = 0; i < c->nafter; i++) {
-    struct sql_build *b = sql_begin(p->mem);
-
-    if (!put_condition(p, b, c->after[i])) return false;
-    sql_add(b, " from ");
-    nested_put_kept(b, kept);
-    if (!finish(p, b, c->after[i], &parts)) return false;
-  }
-  return true;
-}
-
-bool nested_end(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e) {
-  struct planner p = {.k = k, .mem = k->mem, .plan = plan, .node = set->nodes[owner], .owner = owner, .e = e};
-  const struct nested_ends *ends = p.node->ends;
-
-  for (size_t i = 0; ends && i < ends->n; i++)
-    if (!end_one(&p, &ends->kept[i])) return false;
-  return true;
 }
