@@ -339,6 +339,20 @@ def test_of_whoever_nests_it(site, ask, filled):
     assert (answer.status, answer.code) == (403, DENIED), answer
 
 
+def test_values_that_are_references(site, database, rows):
+    """What an earlier command gave is judged as what it is."""
+    def both(name):
+        commands = [{"command": "createTeam", "as": "team", "args": {"data": {"name": name}}},
+                    {"command": "createUser", "args": {"data": {"name": name, "posts": {"create": [
+                        {"title": {"$ref": "team.name"}}, {"title": name + "!"}]}}}}]
+        answer = site.client.command("transactional_command_set", {"commands": commands}, role="customer", user="u1")
+        return (answer.code, answer.json["path"]) if answer.status != 200 else 200
+    assert both("good") == 200
+    assert both("bad") == (DENIED, "/commands/1/args/data/posts/create/0")
+    assert both("late") == (DENIED, "/commands/1/args/data/posts/create/0")
+    assert rows('select name from "Team"') == [("good",)]
+
+
 # ---- fields ---------------------------------------------------------------------------------------------------------------
 
 
@@ -476,6 +490,13 @@ def test_a_hook_of_the_whole_cannot_slip_in_what_was_not_asked(ask, rows, servic
     service.at("/box", lambda r: {"args": {"data": {"name": "b", "told": {"create": {"name": "asked"}}}}})
     assert ask("createHall", {"data": {"name": "h", "told": {"create": {"name": "asked"}}}})["name"] == "b"
     assert rows('select name from "Told"') == [("asked",)]
+
+
+def test_so_many_hooks_and_no_more(ask, service):
+    def box(n):
+        return ask("createBox", {"data": {"name": f"b{n}", "told": {"create": [{"name": f"{n}-{i}"} for i in range(n)]}}})
+    assert isinstance(box(100), dict) and len(told(service, "/ask")) == 100
+    assert box(101)[0] == "TOO_MANY_COMMANDS" and len(told(service, "/ask")) == 100
 
 
 def test_after_hooks(ask, rows, service):
