@@ -373,6 +373,7 @@ static bool plan_connects(struct planner *p, const struct act *a, const struct n
   struct act all = *a;
 
   for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
+  if (a->in_create && connects_newborn(true, ops)) return plan_connect_newborn(p, a->link, wheres, n, a->parent);
   if (n == 1) return plan_connect_all(p, a, wheres, n);
   list.path = arena_strndup(p->mem, ops->path, (size_t)(strrchr(ops->path, '/') - ops->path)); /* it is all of them */
   all.op = &list;
