@@ -22,7 +22,7 @@ enum {
   "select coalesce((select " more " from writ.mutation where id = $1::uuid and owner = $2::uuid and ended is null "   \
   "and step = $3::integer for no key update), writ.fail('LEASE_LOST', 'lost', 409))"
 static const char open_sql[] = LOCK_IF("case when exists (select from writ.mutation_cancel c where c.mutation = $1::uuid) "
-                                       "then writ.fail('CANCELLED', 'cancelled', 409) else '' end");
+                                       "then writ.fail('CANCEL_ASKED', 'cancelled', 409) else '' end");
 static const char lock_sql[] = LOCK_IF("''");
 
 /* Texts and names of settings take turns (result_pieces). */
@@ -210,7 +210,7 @@ static enum next judge_step(struct frame *frame, struct run *r, const struct fli
 
   if (f->was_lost || (f->failed_step != w->open && (f->failed_step < w->close || w->close == SIZE_MAX))) return NEXT_OTHER;
   if (f->failed_step == w->open && err_is_own(r->e, "LEASE_LOST")) w->stop = STOP_LOST;
-  else if (f->failed_step == w->open && err_is_own(r->e, "CANCELLED")) w->stop = STOP_CANCELLED;
+  else if (f->failed_step == w->open && err_is_own(r->e, "CANCEL_ASKED")) w->stop = STOP_CANCELLED;
   else if (f->raised_by_server) return NEXT_OTHER; /* as of any other step */
   else w->stop = STOP_OURS;
   return NEXT_REFUSED;
