@@ -154,7 +154,7 @@ static bool retry(struct jobs *j) {
 
   ids = ids_of(j, true, &n);
   if (!change(j, jobs_retry, &done, &missed)) return false;
-  if (n && !letters_retry(j->conn, j->mem, ids, n, j->manifest->state_rules, &rows, &j->wait, &j->e)) return false;
+  if (n && !letters_retry(j->conn, j->mem, ids, n, j->manifest->state.text, &rows, &j->wait, &j->e)) return false;
   for (size_t i = 0; n && i < rows->len; i++) printf("%s: once more as %s\n", rows->items[i].items[0].text, rows->items[i].items[1].text);
   printf("retried: %llu\n", (unsigned long long)(done + (n ? rows->len : 0)));
   return (!missed && (!n || rows->len == n)) || left_alone(j);

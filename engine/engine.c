@@ -2,9 +2,11 @@
 #include "engine/engine_inside.h"
 
 #include "base/arena.h"
+#include "base/counters.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/tell.h"
+#include "db/post.h"
 #include "engine/call_token.h"
 #include "engine/module.h"
 
@@ -12,7 +14,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 4, /* of schema writ: sql/install */
+  VERSION_WANTED = 6, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 
@@ -33,6 +35,13 @@ struct conn *engine_second(struct engine *engine, size_t datasource) {
     source->seconds[source->nseconds++] = new_connection(engine, datasource);
   }
   return source->seconds[source->held];
+}
+
+struct conn *engine_teller(struct engine *engine, size_t datasource) {
+  struct source *source = &engine->sources[datasource];
+
+  if (!source->teller) source->teller = new_connection(engine, datasource);
+  return source->teller;
 }
 
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
@@ -89,7 +98,8 @@ void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (engine->wake_background && engine->background_fd >= 0)
     (void)send(engine->background_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-  engine->wake = engine->wake_background = false;
+  if (engine->appended && engine->page) bell_ring(&engine->page->appended);
+  engine->wake = engine->wake_background = engine->appended = false;
 }
 
 void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }
@@ -101,6 +111,8 @@ void engine_tidy(struct engine *engine) {
 
   for (size_t i = 0; i < engine->config->ndatasources; i++) {
     conn_tidy(engine->sources[i].conn, idle_ms);
+    if (engine->sources[i].teller && !post_take(engine->sources[i].teller, engine, NULL, NULL))
+      conn_tidy(engine->sources[i].teller, idle_ms);
     for (size_t j = 0; j < engine->sources[i].nseconds; j++) conn_tidy(engine->sources[i].seconds[j], idle_ms);
   }
 }

@@ -11,6 +11,7 @@
 #include "db/flight.h"
 #include "engine/engine.h"
 #include "engine/entries.h"
+#include "engine/watch.h"
 #include "manifest/config.h"
 #include "services/http.h"
 
@@ -19,6 +20,7 @@ struct source {
   struct conn *conn;
   struct conn **seconds; /* to hold handlers' mutexes, made when needed: several where a module runs another */
   size_t nseconds, held; /* those that hold some are the first */
+  struct conn *teller;    /* for events of states (db/post.h), made when needed */
   bool described;
   void *mem; /* of the shapes that were described together */
 };
@@ -37,6 +39,7 @@ struct engine {
   const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
   int wake_fd, background_fd; /* of the runners: of after-hooks, of mutations; -1: none */
   int tell_fd;             /* of the streamer; -1: none */
+  bool appended;           /* events, since their sequencer was told last */
   bool wake, wake_background; /* there is work for them since they were woken last */
 };
 
@@ -110,6 +113,9 @@ bool source_ready(struct engine *engine, size_t index, const struct wait *w, str
 
 /* The connection, open or not, on which the next open transaction is to be held: source->held counts them. */
 struct conn *engine_second(struct engine *engine, size_t datasource);
+
+/* The connection, open or not, on which state events are posted. Not one of the seconds: those hold transactions. */
+struct conn *engine_teller(struct engine *engine, size_t datasource);
 
 /* shapes.c. Can PostgreSQL be asked about the command? */
 bool shapes_apply(const struct command *c);

@@ -30,6 +30,10 @@ static struct call_token token_for(struct run *r, const struct node *node, const
 
   if (frame) token.key = frame->inside_key(frame, r, node->entry);
   token.caller.inside = true;
+  if (r->call->watch) {
+    token.state = (unsigned)r->call->watch->datasource + 1;
+    token.attempt = r->call->watch->attempt;
+  }
   return token;
 }
 
@@ -127,7 +131,8 @@ static bool run_module(struct run *r, struct node *node, const struct held *held
   struct invocation inside = *r->call;
   struct str *args = str_new(r->mem, 256);
   int64_t begun_us = clock_us();
-  bool ok;
+  struct watch *watch = r->call->watch;
+  bool part = watch && watch->part, ok;
 
   inside.caller = &token.caller;
   inside.token = &token;
@@ -138,7 +143,9 @@ static bool run_module(struct run *r, struct node *node, const struct held *held
   inside.held = token.held;
   inside.nheld = token.nheld;
   arguments_write(args, r->set, node->command, node->args, true);
+  if (watch) watch->part = true;
   ok = module_run(r->engine, r->mem, node->command, args->p, args->len, &inside, r->report, &node->text, &node->len, r->e);
+  if (watch) watch->part = part;
   r->report->handler_us += clock_us() - begun_us;
   r->report->handlers++;
   count(r, ok);

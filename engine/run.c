@@ -68,6 +68,9 @@ static bool resolve_uses(struct run *r, size_t index) {
       if (use->args[a] && !resolve(r, (struct expr *)use->args[a], first)) return false;
     for (size_t h = 0; h < use->command->nafter_hooks; h++)
       if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
+    for (size_t i = 0; i < use->command->nevents; i++)
+      if ((use->event_keys[i] && !resolve(r, (struct expr *)use->event_keys[i], first)) ||
+          (use->event_payloads[i] && !resolve(r, (struct expr *)use->event_payloads[i], first))) return false;
     if (!resolve(r, (struct expr *)use->result, first)) return false;
   }
   return true;
@@ -146,6 +149,14 @@ static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation is
   return r->e->status < 500 ? hooks_blamed(r) : false;
 }
 
+/* Whoever keeps the state of the mutation is told what is about to run. */
+static bool watch_begin(struct run *r, size_t first, size_t end) {
+  struct watch *w = r->call->watch;
+
+  if (w) w->attempt = w->attempts_before + 1;
+  return !w || w->part || w->begin(w, r, first, end);
+}
+
 static bool run_handler(struct run *r, size_t i) {
   if (!handler_run(r, i)) return false;
   if (r->call->frame) result_settle(r->set, i, i + 1);
@@ -160,7 +171,7 @@ static bool run_entry(struct run *r, size_t i) {
 
   r->looked_again = r->session_renewed = false;
   r->retries = 0;
-  if (!may_begin(r, i) || !resolve_entry(r, i) || !ask_hooks(r, i, i + 1, entry->isolation)) return false;
+  if (!may_begin(r, i) || !resolve_entry(r, i) || !watch_begin(r, i, i + 1) || !ask_hooks(r, i, i + 1, entry->isolation)) return false;
   if (entry->command->kind == COMMAND_HANDLER) return run_handler(r, i);
   if (!transaction_run(r, entry->datasource, entry->isolation, i, i + 1)) return false;
   if (r->call->frame) result_settle(r->set, i, i + 1);
@@ -191,7 +202,7 @@ static bool run_together(struct run *r) {
 
   if ((handler || hooks_there(r, 0, r->set->nentries)) && !judge(r, 0, r->set->nentries, r->set->isolation)) return false;
   if (handler) return run_entry(r, 0);
-  return may_begin(r, 0) && ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
+  return may_begin(r, 0) && watch_begin(r, 0, r->set->nentries) && ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
          transaction_run(r, entry->datasource, r->set->isolation, 0, r->set->nentries);
 }
 
@@ -288,18 +299,19 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
 
   *report = (struct report){0};
   if (!set->nentries) {
-    result_put(answer, set);
+    if (!call->results_apart) result_put(answer, set);
     return true;
   }
   r.mutation = mutation_of(mem, call);
   ok = can_be_dry(&r) && check_key(&r) && check_end(&r) && look_up_key(&r, &found) &&
-       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)));
+       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)) || r.stored);
   keyed_release(&r);
   report->retries = r.retries;
   report->accepted = r.accepted;
   if (ok && r.accepted) return true;
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
-  else if (ok) result_put(answer, set);
+  else if (ok && !call->results_apart) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
+  if (call->watch) call->watch->end(call->watch, &r, ok ? answer : NULL);
   return ok;
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "model/check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +67,8 @@ const char *shapes_reason(const struct command *c, const struct shape *shape) {
   return arena_printf(e->mem, "%s, which is :%s; give its type in args:", e->log_detail, c->sql.names[n - 1]);
 }
 
-static void log_out_of_order(const struct engine *engine, const struct command *c, const struct shape *shape) {
-  log_line(LOG_ERROR, "command_out_of_order", "command=%s manifest=%s:%d reason=%s", c->name, engine->manifest->file, c->line,
+static void log_out_of_order(const struct command *c, const struct shape *shape) {
+  log_line(LOG_ERROR, "command_out_of_order", "command=%s manifest=%s:%d reason=%s", c->name, c->file, c->line,
            log_quoted(shape->d.error.mem, shapes_reason(c, shape)));
 }
 
@@ -113,6 +114,21 @@ static bool describe_unlocked(struct engine *engine, struct source *source, cons
   return describe_batch(engine, source, mem, &again, w, e);
 }
 
+/* How the keys of the data model's tables behave. The manifest is this process's own copy: nobody else sees it change. */
+static bool learn_model(struct engine *engine, size_t source_index, const struct wait *w, struct err *e) {
+  const struct manifest *m = engine->manifest;
+  const struct db_tables *tables;
+  void *mem;
+  bool ok;
+
+  if (!m->model || m->model_datasource != source_index) return true;
+  mem = talloc_new(engine);
+  ok = model_tables(engine->sources[source_index].conn, mem, m->model, &tables, w, e);
+  if (ok) model_learn((struct datamodel *)m->model, tables);
+  talloc_free(mem);
+  return ok;
+}
+
 /* All commands of a datasource in one go. */
 bool shapes_describe(struct engine *engine, size_t source_index, const struct wait *w, struct err *e) {
   struct source *source = &engine->sources[source_index];
@@ -122,13 +138,14 @@ bool shapes_describe(struct engine *engine, size_t source_index, const struct wa
 
   for (size_t i = 0; i < m->ncommands; i++)
     if (shapes_apply(m->commands[i]) && m->commands[i]->datasource == source_index) batch_add(&b, mem, m->commands[i], false);
-  if (!describe_batch(engine, source, mem, &b, w, e) || !describe_unlocked(engine, source, mem, &b, w, e)) {
+  if (!describe_batch(engine, source, mem, &b, w, e) || !describe_unlocked(engine, source, mem, &b, w, e) ||
+      !learn_model(engine, source_index, w, e)) {
     talloc_free(mem);
     return false;
   }
   for (size_t i = 0; i < b.n; i++) {
     const struct command *c = m->commands[b.ids[i]];
-    if (!finish_shape(mem, c, &engine->shapes[c->id])) log_out_of_order(engine, c, &engine->shapes[c->id]);
+    if (!finish_shape(mem, c, &engine->shapes[c->id])) log_out_of_order(c, &engine->shapes[c->id]);
   }
   source->mem = mem;
   source->described = true;
@@ -175,7 +192,7 @@ bool shapes_look_again(struct engine *engine, const struct command *c, const str
     talloc_free(mem);
     return false;
   }
-  if (!finish_shape(mem, c, &now) && shape->d.ok) log_out_of_order(engine, c, &now);
+  if (!finish_shape(mem, c, &now) && shape->d.ok) log_out_of_order(c, &now);
   changed = !same_shape(shape, &now);
   *shape = now;
   talloc_free(engine->shape_mem[c->id]);

@@ -91,8 +91,8 @@ bool background_repeat(struct call *call, size_t datasource, const char *mutatio
 bool background_run(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
-  struct mutation_run how = {.until_ms = invocation->deadline_ms, .forget = !invocation->mutation, .set = set,
-                             .answer = call->answer->body};
+  struct mutation_run how = {.until_ms = invocation->deadline_ms, .forget = !invocation->mutation,
+                             .no_state = !invocation->mutation, .set = set, .answer = call->answer->body};
   struct accepted accepted;
   struct report before;
 

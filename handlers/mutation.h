@@ -1,4 +1,4 @@
-/* /mutation/UUID: what was accepted to be run. */
+/* /mutation/UUID: the state of a mutation, and the wish that it stop. */
 #ifndef WRIT_HANDLERS_MUTATION_H
 #define WRIT_HANDLERS_MUTATION_H
 
@@ -6,7 +6,7 @@
 
 /* Is it a UUID? NOT_FOUND. */
 call_step mutation_find;
-/* DELETE: asks it to stop before its next step. */
-call_step mutation_stop;
+/* GET and HEAD: the state; DELETE: 202. */
+call_step mutation_state;
 
 #endif

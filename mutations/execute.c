@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "mutations/keeper.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ struct work {
   size_t open, close; /* places in the plan of the transaction in hand: the frame's steps are open and those from close on */
   bool lazy; /* the transaction that completes it does not wait for the disk */
   enum stop stop;
+  struct watch *watch; /* of its state; NULL: it has none */
 };
 
 static struct step own(struct work *w, const char *sql, const char *const *params, unsigned n, const char *purpose) {
@@ -143,6 +145,7 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
   if (w->how->until_ms && now >= w->how->until_ms) return stop_for(w, STOP_ASKED, "The request took too long; it goes on.");
   if (until > w->m->deadline_ms) until = w->m->deadline_ms;
   if (w->how->until_ms && until > w->how->until_ms) until = w->how->until_ms;
+  if (w->watch) w->watch->attempts_before = w->m->attempts;
   r->wait = (struct wait){.deadline_ms = until, .caller_fd = -1, .beat = beat, .data = w};
   if (mutation_steps(w->set) > 1 || c->kind == COMMAND_HANDLER) {
     struct str *payload = str_new(w->mem, 64);
@@ -474,6 +477,7 @@ static bool run_steps(struct work *w, struct str *answer, struct report *report)
                             .deadline_ms = clock_ms() + w->engine->config->timeout_ms};
 
   take_results(w);
+  if (!w->how->no_state) call.watch = w->watch = keeper_part(w->engine, w->mem, w->m->id, w->m->datasource, w->m->attempts + 1);
   return engine_run(w->engine, w->mem, w->set, &call, answer, report, w->e);
 }
 

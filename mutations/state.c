@@ -3,9 +3,10 @@
 
 #include "base/arena.h"
 #include "base/str.h"
-#include "compile/compiler.h"
+#include "engine/engine_inside.h"
 #include "engine/idempotency.h"
-#include "manifest/manifest.h"
+
+#include <string.h>
 
 static const char new_sql[] =
     "select writ.state_new($1::uuid, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint)::text";
@@ -43,7 +44,7 @@ void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, 
   params[0] = mutation;
   params[1] = caller;
   params[2] = steps_json(k->mem, steps, n);
-  params[3] = k->manifest->state_rules;
+  params[3] = k->manifest->state.text;
   params[4] = lasts_ms ? arena_printf(k->mem, "%lld", (long long)lasts_ms) : NULL;
   put(k, plan, new_sql, params, 5, "begin the state");
 }
@@ -55,7 +56,7 @@ static const char **event_params(struct compiler *k, const char *mutation, unsig
   params[1] = arena_printf(k->mem, "%u", attempt);
   params[2] = name;
   params[3] = payload;
-  params[4] = k->manifest->state_rules;
+  params[4] = k->manifest->state.text;
   return params;
 }
 
@@ -73,12 +74,12 @@ void state_put_settle(struct compiler *k, struct plan *plan, const char *mutatio
   const char **params = arena_array(k->mem, const char *, 2);
 
   params[0] = mutation;
-  params[1] = k->manifest->state_rules;
+  params[1] = k->manifest->state.text;
   put(k, plan, settle_sql, params, 2, "state: what was committed");
 }
 
 void state_dispatch(struct run *r, const char *name, const char *payload) {
-  (void)r;
-  (void)name;
-  (void)payload;
+  struct watch *w = r->call->watch;
+
+  if (w) w->tell(w, name, payload);
 }

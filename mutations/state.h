@@ -34,8 +34,8 @@ void state_put_mark(struct compiler *k, struct plan *plan, const char *mutation,
 /* Adds the step that takes in such marks. */
 void state_put_settle(struct compiler *k, struct plan *plan, const char *mutation);
 
-/* An event of the mutation that the run is, or is part of, at once, on a connection of its own: visible to others now. Never
- * fails nor delays it; nothing is done where no state is kept. payload: JSON text or NULL. */
+/* An event of writ's own about the mutation that the run is, or is part of, at once, on a connection of its own: visible to others
+ * now. Never fails nor delays it; nothing is done where no state is kept. payload: JSON text or NULL. */
 void state_dispatch(struct run *r, const char *name, const char *payload);
 
 #endif

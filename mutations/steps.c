@@ -23,7 +23,7 @@ struct state_step *mutation_state_steps(void *mem, const struct command_set *set
 
   for (size_t i = 0; i < n; i++) {
     const struct command *c = set->each_alone ? set->entries[i].command : set->command;
-    out[i] = (struct state_step){.id = mutation_step_id(mem, set, i), .title = c->name, .description = c->description};
+    out[i] = (struct state_step){.id = mutation_step_id(mem, set, i), .title = c->title ? c->title : c->name, .description = c->description};
   }
   return out;
 }

@@ -182,7 +182,7 @@ static const char *uuids(void *mem, const char *const *list, size_t n) {
 }
 
 bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
-  const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), engine->manifest->state_rules};
+  const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), engine->manifest->state.text};
   char *owner = arena_zero(mem, 37, "owner");
   const char *params[] = {arena_printf(mem, "%u", claim->most), owner, arena_printf(mem, "%d", engine->config->background_lease_ms)};
   struct step steps[3];

@@ -76,7 +76,9 @@ declare
 begin
   case name
   when 'MUTATION_COMPLETED' then
-    return jsonb_build_object('status', 'complete', 'progress', 1, 'result', body -> 'result');
+    -- Of an answer: {"result": ...} or {"results": [...]}. Without one the result is not known.
+    return '{"status": "complete", "progress": 1}'::jsonb || case when body ?| '{result,results}'
+      then jsonb_build_object('result', coalesce(body -> 'result', body -> 'results')) else '{}' end;
   when 'MUTATION_ERROR' then
     return jsonb_build_object('status', 'error', 'error', body -> 'error');
   when 'MUTATION_CANCELLED' then
@@ -86,9 +88,10 @@ begin
     return '{}';
   end case;
 
-  select min(o) - 1 into i from jsonb_array_elements(steps) with ordinality as x (s, o)
+  select o - 1 into i from jsonb_array_elements(steps) with ordinality as x (s, o)
    where case when body ? 'step' then s -> 'id' = body -> 'step'
-              else name = 'PROGRESS_UPDATE' and s ->> 'status' = 'processing' end;
+              else name = 'PROGRESS_UPDATE' and s ->> 'status' in ('processing', 'pending') end
+   order by s ->> 'status' = 'processing' desc, o limit 1;
   step := coalesce(steps -> i, '{}');
   case name
   when 'TRANSACTION_CREATED' then
@@ -107,15 +110,14 @@ begin
       return '{}';
     end if;
     value := round(least(greatest(value, 0), 1), 4);
-    step := step || jsonb_build_object('current', trim_scale(value));
+    step := step || jsonb_build_object('status', 'processing', 'current', trim_scale(value));
   end case;
   if i is not null then
     steps := jsonb_set(steps, array[i::text], step);
   end if;
   select count(*) filter (where s ->> 'status' = 'finished') into finished from jsonb_array_elements(steps) as x (s);
   return jsonb_build_object('steps', steps,
-                            'progress', trim_scale(round((finished + coalesce(value, 0)) / greatest(n, 1), 4))) ||
-         case when name = 'TRANSACTION_CREATED' then '{"status": "running"}'::jsonb else '{}'::jsonb end;
+                            'progress', trim_scale(round((finished + coalesce(value, 0)) / greatest(n, 1), 4)));
 end $$;
 
 -- Applies one event to a state whose row is locked: the core's reducer, then the manifest's for this name, then its catch-all. A
@@ -134,6 +136,9 @@ declare
   fault text;
 begin
   s.state := s.state || writ.state_core(s.state, name, payload);
+  if s.state ->> 'status' = 'pending' and name <> 'REDUCER_FAILED' then -- it is at work, or who could tell of it?
+    s.state := s.state || '{"status": "running"}';
+  end if;
   s.state := jsonb_set(s.state, '{events}', (s.state -> 'events') || event);
   while jsonb_array_length(s.state -> 'events') > coalesce((rules ->> 'events')::integer, 50) loop
     s.state := s.state #- '{events,0}';
@@ -238,15 +243,22 @@ create function writ.state_settle(mutation uuid, rules jsonb) returns boolean
 language plpgsql volatile as $$
 declare
   s writ.state;
+  version_was bigint;
   version_now bigint;
 begin
   select * into s from writ.state t where t.mutation = state_settle.mutation for update;
+  version_was := s.version;
   version_now := writ.state_event(mutation, 1, null, null, rules);
-  if s.lease < clock_timestamp() then
+  select * into s from writ.state t where t.mutation = state_settle.mutation;
+  if s.ended is not null or s.lease is null or s.lease > clock_timestamp() then
+  elsif not exists (select from jsonb_array_elements(s.state -> 'steps') as x (step) where step ->> 'status' <> 'finished') then
+    -- All was committed; only its result was not told any more.
+    version_now := writ.state_event(mutation, 1, 'MUTATION_COMPLETED', '{}', rules);
+  else
     version_now := writ.state_event(mutation, 1, 'MUTATION_ERROR', '{"error": {"code": "MUTATION_LOST", "status": 500, "retryable": true,
       "detail": "The process that ran it has ended; what was not committed by then was rolled back."}}', rules);
   end if;
-  return version_now is distinct from s.version;
+  return version_now is distinct from version_was;
 end $$;
 
 revoke all on all tables in schema writ from public;

@@ -249,7 +249,7 @@ static void test_headers(void **state) {
   f->request.idempotency_key = "a b";
   expect(f, 400, "BAD_REQUEST");
   f->request.idempotency_key = NULL;
-  f->request.mutation_id = "x";
+  f->request.mutation_id = "0198c5f0-7b1e-7c3d-9a4e-5f607182930";
   expect(f, 400, "BAD_REQUEST");
   f->request.mutation_id = NULL;
   f->request.if_match = "*";
