@@ -35,6 +35,7 @@ static bool is_plain(const struct nested_op *op) {
   if (op->kind != NESTED_CREATE || !op->field->list) return false;
   for (size_t i = 0; i < op->create->nvalues; i++) {
     const struct expr *x = op->create->values[i].value;
+    if (op->create->values[i].field->column->nlinks) return false; /* the link may say otherwise: nested_rows.c compares */
     if (x && (x->kind != EXPR_LITERAL || x->was_result)) return false;
   }
   for (size_t i = 0; i < op->create->nops; i++)

@@ -37,6 +37,12 @@ type Egg { id: ID! @id  chicken: Chicken! }
 type Step { id: ID! @id  name: String! @unique  next: Step }
 type Cup { id: ID! @id  name: String! @unique  lid: Lid @relation(link: INLINE) }
 type Lid { id: ID! @id  name: String! @unique  cup: Cup }
+type Company { id: Int! @id(strategy: NONE)  customers: [Customer]  orders: [Order] }
+type Customer @id(fields: ["company", "no"]) { company: Company!  no: Int!  orders: [Order] }
+type Order @id(fields: ["company", "no"]) { company: Company!  no: Int!  customer: Customer @db(names: ["company", "customer_no"]) }
+type Box @id(fields: ["room", "no"]) { room: Int!  no: Int!  items: [Item] @relation(name: "In")  spare: [Item] @relation(name: "For") }
+type Item @id(fields: ["room", "no"]) { room: Int!  no: Int!  box: Box @relation(name: "In") @db(names: ["room", "box_no"])
+  other: Box @relation(name: "For") @db(names: ["hall", "other_no"])  third: Box @db(names: ["hall", "third_no"]) }
 """
 
 MANIFEST = """
@@ -65,7 +71,7 @@ commands:
 """
 
 TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bill", "Line", "Mark", "Count", "Key",
-          "Chicken", "Egg", "Step", "Cup", "Lid",
+          "Chicken", "Egg", "Step", "Cup", "Lid", "Company", "Customer", "Order", "Box", "Item",
           "_Follows", "_Likes"]
 
 
@@ -450,6 +456,71 @@ def test_composite_keys(do, fail, database):
     assert do("deleteLine", where=line, select="{ no marks { name } }") == {"no": 1, "marks": [{"name": "m"}]}
     assert fail("deleteBill", where={"id": "b"}) == (3042, "/where", "REQUIRED_RELATION")
     assert do("deleteManyLines") == {"count": 1} and do("deleteBill", where={"id": "b"}) == {"id": "b"}
+
+
+@pytest.fixture
+def companies(do):
+    """1 and 2, each with a customer 7 and an order 1."""
+    for id in (1, 2):
+        do("createCompany", data={"id": id, "customers": {"create": {"no": 7}}, "orders": {"create": {"no": 1}}})
+
+
+def company(id):
+    return {"connect": {"id": id}}
+
+
+def customer(id):
+    return {"connect": {"company_no": {"company": id, "no": 7}}}
+
+
+SHARED = [  # the command, whose, data, and where it is that it asks for an order of one company with a customer of another
+    ("createOrder", None, {"company": company(1), "no": 5, "customer": customer(2)}, ""),
+    ("createOrder", None, {"company": {"create": {"id": 3}}, "no": 5, "customer": customer(2)}, ""),
+    ("updateOrder", (1, 1), {"customer": customer(2)}, "/customer/connect"),
+    ("updateOrder", (1, 1), {"customer": {"create": {"no": 8, "company": company(2)}}}, "/customer/create"),
+    ("updateOrder", (1, 1), {"company": company(2)}, "/company/connect"),
+    ("updateOrder", (1, 1), {"company": {"create": {"id": 3}}}, "/company/create"),
+    ("updateCompany", 2, {"orders": {"connect": {"company_no": {"company": 1, "no": 1}}}}, "/orders/connect"),
+    ("updateCompany", 2, {"orders": {"set": [{"company_no": {"company": 1, "no": 1}}, {"company_no": {"company": 2, "no": 1}}]}},
+     "/orders/set"),
+    ("updateCompany", 1, {"orders": {"create": [{"no": 5}, {"no": 6, "customer": customer(2)}]}}, "/orders/create/1"),
+    ("updateCustomer", (2, 7), {"orders": {"create": [{"no": 5, "company": company(2)}, {"no": 6, "company": company(1)}]}},
+     "/orders/create/1"),
+    ("updateCustomer", (2, 7), {"orders": {"connect": {"company_no": {"company": 1, "no": 1}}}}, "/orders/connect"),
+]
+
+
+@pytest.mark.parametrize("command, key, data, path", SHARED)
+def test_who_gives_a_column_must_agree(fail, database, companies, command, key, data, path):
+    """A column that the key and a link have, or a link in the key: no link leads to another row than it says, no key changes."""
+    where = {"id": key} if isinstance(key, int) else {"company_no": {"company": key[0], "no": key[1]}} if key else None
+    everything = 'select * from "Order" order by 1, 2'
+    before = [tuple(row) for row in database.execute(everything)]
+    assert fail(command, data=data, **({"where": where} if where else {})) == (None, "/data" + path, "BAD_ARGUMENT")
+    assert [tuple(row) for row in database.execute(everything)] == before
+    assert rows(database, "Company") == 2 and rows(database, "Customer") == 2
+
+
+def test_columns_of_several(do, fail, database, companies):
+    """They agree; a link goes without what others stand on."""
+    order = {"company_no": {"company": 1, "no": 1}}
+    assert do("updateOrder", where=order, data={"company": company(1), "customer": customer(1)}, select="{ customer { no } }") \
+        == {"customer": {"no": 7}}
+    assert do("updateOrder", where=order, data={"customer": {"disconnect": True}}, select="{ no company { id } customer { no } }") \
+        == {"no": 1, "company": {"id": 1}, "customer": None}
+    assert do("createOrder", data={"company": company(2), "no": 2, "customer": customer(2)}, select="{ customer { company { id } } }") \
+        == {"customer": {"company": {"id": 2}}}
+    for room in (1, 2):
+        do("createBox", data={"room": room, "no": 1, "items": {"create": [{"room": room, "no": 1}, {"room": room, "no": 2}]}})
+    one, two = ({"room_no": {"room": room, "no": 1}} for room in (1, 2))
+    assert fail("updateBox", where=one, data={"items": {"create": [{"room": 1, "no": 3}, {"room": 2, "no": 3}]}}) \
+        == (None, "/data/items/create/1", "BAD_ARGUMENT")
+    do("updateItem", where=one, data={"other": {"connect": one}})
+    assert do("updateItem", where=one, data={"other": {"connect": two}}, select="{ other { room } }") == {"other": {"room": 2}}
+    assert fail("updateItem", where=one, data={"third": {"connect": one}}) == (None, "/data/third/connect", "BAD_ARGUMENT")
+    do("updateItem", where=one, data={"third": {"connect": two}})
+    assert do("updateItem", where=one, data={"other": {"disconnect": True}}, select="{ other { no } third { room } }") \
+        == {"other": None, "third": {"room": 2}}
 
 
 def test_both_sides_required(do, fail, database):
