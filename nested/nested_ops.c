@@ -661,7 +661,7 @@ bool op_comes_before(const struct nested_data *d, const struct nested_op *op) {
 }
 
 static bool plan_group(struct planner *p, const struct act *a, size_t n) {
-  if (is_batch(a->op, n)) return plan_batch(p, a->op, n, a->parent);
+  if (is_batch(p, a->op, n)) return plan_batch(p, a->op, n, a->parent);
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
@@ -670,7 +670,7 @@ bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
     struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create};
     unsigned top = p->last_slot;
 
-    n = batch_length(d, i);
+    n = batch_length(p, d, i);
     if (op_comes_before(d, a.op)) continue;
     if (!plan_group(p, &a, n)) return false;
     slot_give_back(p, top);

@@ -7,6 +7,7 @@ import contextlib
 import random
 import re
 import threading
+import uuid
 
 import pytest
 
@@ -43,6 +44,10 @@ type Order @id(fields: ["company", "no"]) { company: Company!  no: Int!  custome
 type Box @id(fields: ["room", "no"]) { room: Int!  no: Int!  items: [Item] @relation(name: "In")  spare: [Item] @relation(name: "For") }
 type Item @id(fields: ["room", "no"]) { room: Int!  no: Int!  box: Box @relation(name: "In") @db(names: ["room", "box_no"])
   other: Box @relation(name: "For") @db(names: ["hall", "other_no"])  third: Box @db(names: ["hall", "third_no"]) }
+type Sack { id: ID! @id  grains: [Grain] }
+type Grain { id: ID! @id  n: Int  name: String @unique  at: DateTime @unique  code: UUID @unique  short: String @db(type: "varchar(5)")
+  sack: Sack  specks: [Speck] }
+type Speck { id: ID! @id  n: Int  at: DateTime @unique  grain: Grain }
 """
 
 MANIFEST = """
@@ -71,13 +76,18 @@ commands:
 """
 
 TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bill", "Line", "Mark", "Count", "Key",
-          "Chicken", "Egg", "Step", "Cup", "Lid", "Company", "Customer", "Order", "Box", "Item",
+          "Chicken", "Egg", "Step", "Cup", "Lid", "Company", "Customer", "Order", "Box", "Item", "Sack", "Grain", "Speck",
           "_Follows", "_Likes"]
 
 
 @pytest.fixture(scope="module")
 def tables(database):
     harness.create_tables(database, MODEL)
+    database.execute("""alter table "Grain" add constraint few check (n < 9), add constraint apart exclude (n with =);
+        alter table "Speck" add constraint few_specks check (n < 9);
+        create function no_five() returns trigger language plpgsql as $$
+          begin if new.n = 5 then raise exception 'no five'; end if; return new; end $$;
+        create trigger no_five before insert on "Speck" for each row execute function no_five()""")
 
 
 @pytest.fixture(scope="module", params=["PostgreSQL", "PgBouncer"])
@@ -260,6 +270,44 @@ def test_unique_violations(do, fail, database):
     assert fail("updatePerson", where={"name": "bob"}, data={"name": "ann"})[0] == 3010
     assert fail("updateManyPeople", data={"name": "same"})[0] == 3010
     assert sorted(row[0] for row in database.execute('select name from "Person"')) == ["ann", "bob"]
+
+
+SOME_CODE = "0198c0de-0000-7000-8000-00000000abcd"
+WRONG_ROWS = [  # rows of one statement, and what is said of which
+    ([{"at": "2017"}, {"at": "2016"}], "1", "UNIQUE_VIOLATION"),  # shown as 2016-01-01 00:00:00+00
+    ([{"code": SOME_CODE.upper()}, {"code": SOME_CODE[:-1] + "e"}], "0", "UNIQUE_VIOLATION"),
+    ([{"name": "x"}, {"name": "y"}, {"name": "x"}, {"name": "x"}], "2", "UNIQUE_VIOLATION"),
+    ([{"name": "x"}, {"name": "there"}, {"name": "there"}], "1", "UNIQUE_VIOLATION"),
+    ([{"n": 1}, {"n": 2}, {"n": 10}, {"n": 11}], "2", "CHECK_VIOLATION"),
+    ([{"n": 1}, {"n": 2}, {"n": 1}], "2", "EXCLUSION_VIOLATION"),
+    ([{"short": "fits"}, {"short": "too long"}], "1", "DATA_ERROR"),
+    ([{"n": 1, "specks": {"create": [{"n": 1}, {"n": 2}]}}, {"n": 2, "specks": {"create": [{"n": 3}, {"n": 9}]}}],
+     "1/specks/create/1", "CHECK_VIOLATION"),
+    ([{"n": 1, "specks": {"create": [{"n": 1}, {"n": 5}]}}, {"n": 2, "specks": {"create": {"n": 3}}}], "0/specks/create/1", "RAISED"),
+    ([{"n": 1, "specks": {"create": {"at": "2016"}}}, {"n": 2, "specks": {"create": {"at": "2016"}}}], "1/specks/create",
+     "UNIQUE_VIOLATION"),
+]
+
+
+@pytest.mark.parametrize("grains, place, code", WRONG_ROWS)
+def test_which_of_many(do, fail, database, grains, place, code):
+    """One statement makes all of the rows, but what is wrong with one of them is told of that one."""
+    do("createGrain", data={"name": "there", "at": "2016", "code": SOME_CODE})
+    assert fail("createSack", data={"grains": {"create": grains}})[1:] == ("/data/grains/create/" + place, code)
+    assert fail("createSack", data={"id": "s", "grains": {"create": grains}}, select="{ grains { specks { id } } }")[2] == code
+    assert (rows(database, "Sack"), rows(database, "Grain"), rows(database, "Speck")) == (0, 1, 0)
+
+
+def test_which_of_many_in_a_set(site, do, database):
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    answer = site.inside.set(("createSack", {"data": {"id": "a"}}, "a"),
+                             ("createSack", {"data": {"id": "b", "grains": {"create": [{"n": 1}, {"n": 10}]}}}),
+                             ("createSack", {"data": {"id": "a"}}), headers=key)
+    assert (answer.code, answer.json["path"], answer.json["index"]) == \
+        ("CHECK_VIOLATION", "/commands/1/args/data/grains/create/1", 1)
+    assert rows(database, "Sack") == 0
+    again = site.inside.set(("createSack", {"data": {"id": "a"}}), headers=key)
+    assert again.status == 200  # nothing of it was kept
 
 
 def test_names_of_a_unique_violation(site, do):
