@@ -590,17 +590,18 @@ static bool counts(const struct planner *p, const struct act *a) { return a->op-
 static bool op_update_many(struct planner *p, const struct act *a) {
   struct sql_build *b = sql_begin(p->mem);
   const char *alias = sql_alias(b);
+  bool any = a->op->update->nvalues > 0;
 
   if (!rules_judge(p, a->op->part, a->parent)) return false;
-  if (!a->op->update->nvalues) return true;
   if (counts(p, a)) sql_add(b, "with writ_i as (");
-  sql_printf(b, "update %s as %s", child_model(a)->table_sql, alias);
-  if (!put_assignments(p, b, alias, a->op->update)) return false;
+  sql_printf(b, any ? "update %s as %s" : "select 1 from %s as %s", child_model(a)->table_sql, alias);
+  if (any && !put_assignments(p, b, alias, a->op->update)) return false;
   sql_add(b, " where ");
   put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
   if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path))) return false;
+  if (!any && !counts(p, a)) return true; /* the filter has been looked at */
   if (counts(p, a)) {
-    sql_add(b, " returning 1) select ");
+    sql_add(b, any ? " returning 1) select " : ") select ");
     put_many(p, b, a);
     sql_add(b, " from (select count(*) as n from writ_i offset 0) as writ_c");
     put_if_filled(b, " where ", a->parent);

@@ -233,6 +233,8 @@ def test_updated_at(do):
     ("updatePet", {"where": {"name": "1"}, "data": {"owner": {"disconnect": True}}}, None, "/data/owner/disconnect"),
     ("upsertPerson", {"where": {"id": "1"}, "update": {}, "create": {"name": "x", "id": "c" * 26}}, 3007, "/create/id"),
     ("upsertPerson", {"where": {"id": "1"}, "update": {"name": None}, "create": {"name": "x"}}, 3020, "/update/name"),
+    ("updatePerson", {"where": {"id": "1"}, "data": {"staff": {"updateMany": {"where": {"nosuch": 1}, "data": {}}}}}, None,
+     "/data/staff/updateMany/where/nosuch"),
     ("updateManyPersons", {"data": {"staff": {"set": []}}}, None, "/data"),
     ("updateManyPersons", {"data": {"age": "x"}}, None, "/data/age"),
 ])
