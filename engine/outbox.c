@@ -45,6 +45,8 @@ static bool can_be_kept(const struct expr *result) {
   return !is_known(result) && verb != SQL_CALL && verb != SQL_MERGE;
 }
 
+static void put_text(struct str **s, struct str *tail, const struct expr *x);
+
 struct visitor {
   void (*visit)(const struct expr *result, void *data);
   void *data;
@@ -56,7 +58,7 @@ static void visit_kept(const struct expr *result, void *data) {
 }
 
 static bool is_told(const struct use *use, size_t first, size_t end) {
-  return use->command->nafter_hooks && use->entry >= first && use->entry < end;
+  return use->command->nafter_hooks && !use->nested && use->entry >= first && use->entry < end;
 }
 
 void outbox_each_result(const struct command_set *set, size_t first, size_t end,
@@ -148,6 +150,19 @@ static struct expr told_caller(void *mem, const struct plan *plan) {
                                literal_json(mem, plan->claims)};
 
   return object(mem, keys, items, 3);
+}
+
+const char outbox_purpose[] = "after-hooks";
+
+const char *outbox_tail(const struct compiler *k, const struct plan *plan) {
+  static const char *const keys[] = {"caller", "mutation", "request_id", "at"};
+  const struct expr items[] = {told_caller(k->mem, plan), literal_text(k->mem, k->mutation),
+                               literal_text(k->mem, plan->request_id), literal_text(k->mem, wall_clock(k->mem))};
+  const struct expr tail = object(k->mem, keys, items, sizeof items / sizeof *items);
+  struct str *s = str_new(k->mem, 256), *rest = s;
+
+  put_text(&rest, s, &tail);
+  return arena_printf(k->mem, ",%s", s->p + 1); /* behind other members */
 }
 
 /* The body of a delivery. */
@@ -374,7 +389,7 @@ static const char built_values[] =
     "'' order by n) from json_array_elements(x.key::json) with ordinality as t(e, n)) as k, " WRAP_BUILD("x.head") " as p";
 
 /* An index row has room for some 2700 bytes. */
-static const char short_key[] = "case when octet_length(k) > 200 then left(k, 40) || md5(k) else k end";
+static const char short_key[] = OUTBOX_SHORT_KEY;
 
 /* What is to be tried before the answer is leased to the worker, when no other item of its key is ahead of it. */
 static const char sync_insert[] =
@@ -454,7 +469,7 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   arena_grow(k->mem, plan->steps, plan->n);
   plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,
                                          .gives = shape & SHAPE_SYNC ? GIVES_TEXT : GIVES_NOTHING, .as_login = true,
-                                         .member = MEMBER_NONE, .purpose = "after-hooks"};
+                                         .member = MEMBER_NONE, .purpose = outbox_purpose};
 }
 
 void outbox_explain(struct err *e) {
