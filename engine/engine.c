@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "engine/call_token.h"
+#include "engine/module.h"
 
 #include <string.h>
 #include <sys/socket.h>

@@ -10,6 +10,7 @@
 #include "engine/crowd.h"
 #include "engine/engine_inside.h"
 #include "engine/idempotency.h"
+#include "engine/module.h"
 #include "engine/service_call.h"
 
 /* {"result": } around what a command may give. */
