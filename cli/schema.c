@@ -191,6 +191,11 @@ static bool takes_options(const struct action *action, const struct options *o) 
 }
 
 int cli_schema(void *mem, const struct options *o) {
+  if (strcmp(o->name, "persist") == 0) return takes_options(&(struct action){.name = "persist"}, o) ? cli_persist(mem, o) : 2;
+  if (o->noperands > 2) {
+    fprintf(stderr, "writ: schema %s takes one file\n", o->name);
+    return 2;
+  }
   for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
     struct schema_call call;
 
@@ -202,6 +207,6 @@ int cli_schema(void *mem, const struct options *o) {
     if (!takes_options(&actions[i], o)) return 2;
     return prepare(mem, o, &actions[i], &call) ? actions[i].run(mem, o, &call) : 1;
   }
-  fprintf(stderr, "writ: schema is followed by ddl, apply, introspect, check or print, not by %s\n", o->name);
+  fprintf(stderr, "writ: schema is followed by ddl, apply, introspect, check, print or persist, not by %s\n", o->name);
   return 2;
 }

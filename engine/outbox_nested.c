@@ -1,6 +1,7 @@
 /* Items of after-hooks of what is nested in mutations: only the server knows which of it was done, so it makes the rows, of the
  * results that it has kept (nested/nested.h). */
 #include "engine/outbox.h"
+#include "engine/told.h"
 
 #include "base/arena.h"
 #include "base/str.h"
@@ -54,7 +55,7 @@ static bool put_hook(struct compiler *k, struct command_set *set, size_t owner, 
   str_add(head, ",\"command\":");
   str_json(head, kept->command->name);
   str_add(head, ",\"args\":");
-  sql_printf(b, "insert into writ.outbox (mutation, hook, key, payload) select $%u::uuid, $%u::text, " OUTBOX_SHORT_KEY ", p from (select ",
+  sql_printf(b, "insert into writ.outbox (mutation, hook, key, payload) select $%u::uuid, $%u::text, " TOLD_SHORT("k") ", p from (select ",
              mutation, name);
   put_key(b, kept->command, hook);
   sql_printf(b, " as k, $%u::text || writ_n.v::text || ',\"result\":' || writ_n.told::text || $%u::text as p, o from ",

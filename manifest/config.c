@@ -22,6 +22,7 @@ enum type {
   NUMBER,        /* int */
   MODE,          /* int, octal */
   LEVEL,         /* enum log_level */
+  DOCUMENTS,     /* bool: any or known */
   DATASOURCES,   /* the whole mapping */
   OF_DATASOURCE, /* a key of one datasource: told here for help and manual, read by read_datasource */
 };
@@ -87,6 +88,22 @@ static const struct row rows[] = {
      "Longest pause between looks for work that nobody told of: repeats, other machines.", AT(runner_poll_ms)},
     {"runner.keep_dead_s", NUMBER, "s", "2592000", 0, 10 * 365 * 24 * 3600, false,
      "After-hooks that failed for good are deleted after so long; 0 is never.", AT(runner_keep_dead_s)},
+    {"background_runners", NUMBER, "processes", "1", 0, 64, false,
+     "Processes that run mutations in the background; 0 is none on this machine.", AT(background_runners)},
+    {"background.claims", NUMBER, "mutations", "50", 1, 1000, false,
+     "Most mutations that one of them takes at once; it runs them one after the other.", AT(background_claims)},
+    {"background.lease_ms", NUMBER, "ms", "10000", 1000, HOUR_MS, false,
+     "What a process that died was running is taken over by others after so long.", AT(background_lease_ms)},
+    {"background.poll_ms", NUMBER, "ms", "1000", 50, HOUR_MS, false,
+     "Longest pause between looks for mutations that nobody told of: repeats, other machines.", AT(background_poll_ms)},
+    {"background.attempts", NUMBER, "times", "15", 1, 1000, false,
+     "How often a step is tried while services or the database fail; then the mutation ends as a dead letter.",
+     AT(background_attempts)},
+    {"background.deadline_s", NUMBER, "s", "86400", 0, 10 * 365 * 24 * 3600, false,
+     "A mutation that has not ended so long after it was accepted is given up before its next step; 0 is never.",
+     AT(background_deadline_s)},
+    {"background.keep_s", NUMBER, "s", "604800", 0, 10 * 365 * 24 * 3600, false,
+     "Mutations that have ended are deleted after so long; 0 is never.", AT(background_keep_s)},
     {"max_requests", NUMBER, "requests", "100000", 0, 1000000000, false,
      "A worker is replaced after so many; 0 is never.", AT(max_requests)},
     {"timeout_ms", NUMBER, "ms", "30000", 1, HOUR_MS, false, "Deadline of a request, from its arrival to its answer.",
@@ -97,6 +114,10 @@ static const struct row rows[] = {
      "How long a request waits while another with its Idempotency-Key is running.", AT(idempotency_wait_ms)},
     {"idempotency_hours", NUMBER, "hours", "24", 1, 24 * 366, false, "How long the answer to an Idempotency-Key is kept.",
      AT(idempotency_hours)},
+    {"state_hours", NUMBER, "hours", "168", 1, 24 * 366, false, "How long the state of a mutation is kept behind its end.",
+     AT(state_hours)},
+    {"event_log.keep_hours", NUMBER, "hours", "0", 0, 100 * 24 * 366, false,
+     "Events older than that are deleted, when all projections and named readers have seen them; 0 is never.", AT(event_keep_hours)},
     {"mutex_wait_ms", NUMBER, "ms", "5000", 0, HOUR_MS, false, "How long a request waits for its mutexes.",
      AT(mutex_wait_ms)},
     {"waiting_workers", NUMBER, "processes", "0", 0, 1024, false,
@@ -118,8 +139,31 @@ static const struct row rows[] = {
     {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in one result of many.", AT(max_rows)},
     {"limits.result_bytes", NUMBER, "bytes", "1048576", 1, MAX_ANSWER_BYTES, false,
      "Longest result of one command; times limits.commands at most 200 MB.", AT(max_result_bytes)},
+    {"limits.state_events", NUMBER, "events", "50", 1, 1000, false, "Most events in the state of a mutation; the newest stay.",
+     AT(state_events)},
+    {"limits.state_changes", NUMBER, "changes", "200", 1, 10000, false,
+     "Most changes of a state that are kept for followers who come back; the newest stay.", AT(state_changes)},
+    {"limits.event_bytes", NUMBER, "bytes", "8192", 100, 65536, false, "Longest payload of a state event.", AT(event_bytes)},
     {"limits.calls_deep", NUMBER, "handlers", "8", 1, 100, false, "Deepest chain of handlers that call handlers.",
      AT(calls_deep)},
+    {"graphql.documents", DOCUMENTS, NULL, "any", 0, 0, false,
+     "Which GraphQL documents run: any, or those known by writ schema persist.", AT(graphql_known_only)},
+    {"graphql.depth", NUMBER, "levels", "25", 0, 1000, false, "Deepest nesting of fields in a document; 0 is no limit.",
+     AT(graphql_depth)},
+    {"graphql.fields", NUMBER, "fields", "2000", 0, 100000, false,
+     "Most fields in a document, fragments counted where they are used; 0 is no limit.", AT(graphql_fields)},
+    {"graphql.aliases", NUMBER, "fields", "200", 0, 100000, false, "Most fields with an alias; 0 is no limit.",
+     AT(graphql_aliases)},
+    {"graphql.complexity", NUMBER, "points", "500000", 0, 2000000000, false,
+     "A field is a point, ten times that within each list; 0 is no limit.", AT(graphql_complexity)},
+    {"graphql.cache_documents", NUMBER, "documents", "1000", 0, 100000, false,
+     "Documents that each worker keeps prepared.", AT(graphql_cache_documents)},
+    {"graphql.cache_bytes", NUMBER, "bytes", "16777216", 65536, 1 << 30, false, "Memory for those, about.",
+     AT(graphql_cache_bytes)},
+    {"graphql.stored_documents", NUMBER, "documents", "1000", 0, 100000, false,
+     "Most documents that clients have stored by their hash; 0 is no such storing.", AT(graphql_stored_documents)},
+    {"graphql.stored_days", NUMBER, "days", "30", 1, 3660, false, "Those unused for so long are deleted.",
+     AT(graphql_stored_days)},
 #undef AT
 };
 enum { NROWS = sizeof rows / sizeof *rows };
@@ -216,6 +260,9 @@ static const char *set_value(struct reader *r, const struct row *row, enum json_
   case LEVEL:
     if (kind == JSON_STRING && parse_level(text, field)) return NULL;
     return "one of error, warn, info, debug is needed";
+  case DOCUMENTS:
+    *(bool *)field = kind == JSON_STRING && strcmp(text, "known") == 0;
+    return kind == JSON_STRING && (strcmp(text, "known") == 0 || strcmp(text, "any") == 0) ? NULL : "any or known is needed";
   case DATASOURCES:
   case OF_DATASOURCE: break;
   }
@@ -487,6 +534,7 @@ static void print_value(FILE *out, const struct row *row, const struct config *c
   case NUMBER: fprintf(out, "%d", *(const int *)field); break;
   case MODE: fprintf(out, "\"%04o\"", (unsigned)*(const int *)field); break;
   case LEVEL: fputs(level_name(*(const enum log_level *)field), out); break;
+  case DOCUMENTS: fputs(*(const bool *)field ? "known" : "any", out); break;
   case DATASOURCES:
   case OF_DATASOURCE: break;
   }
