@@ -86,7 +86,7 @@ void engine_tidy(struct engine *engine);
  * changed, except e->committed. mem: the request's arena. */
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) __attribute__((warn_unused_result));
-/* Behind engine_run: the result of an entry as JSON text, in the request's memory. */
+/* Behind engine_run: the result of an entry as JSON text, for as long as the set is there. */
 void engine_result(const struct command_set *set, size_t entry, const char **text, size_t *len);
 /* What engine_run would send, for people: BEGIN, settings, each statement with its parameters, COMMIT, round trips. */
 bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
