@@ -26,7 +26,7 @@ struct options {
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
-  bool dead, json;                        /* jobs */
+  bool dead, json;                        /* jobs; json: schema print, too */
   const char *all_dead;                   /* jobs: of this hook; NULL: by id */
   const char *const *operands;            /* jobs: what to do, and ids */
   int noperands;
