@@ -4,6 +4,7 @@
 #include "base/problems.h"
 #include "engine/engine.h"
 #include "engine/module.h"
+#include "events/check.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
 #include "schema/fit.h"
@@ -47,6 +48,7 @@ static void check_all(void *mem, const struct config *config, const struct manif
   if (offline) return;
   engine = engine_new(mem, config, manifest, NULL);
   engine_check(engine, p);
+  events_check(engine, p);
   if (schema) schema_fit(schema, tell_shape, engine, p);
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct command_set;
 struct config;
@@ -26,7 +27,10 @@ struct options {
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
-  bool dead, json;                        /* jobs; json: schema print, too */
+  bool dead, json;                        /* jobs; json: schema print, events, projection too */
+  bool follow;                            /* events */
+  int64_t after, snapshot;                /* events; projection: -1 is none */
+  const char *event_name, *event_key;     /* events; NULL: all */
   const char *all_dead;                   /* jobs: of this hook; NULL: by id */
   const char *const *operands;            /* jobs: what to do, and ids */
   int noperands;
@@ -40,6 +44,8 @@ int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
+int cli_events(void *mem, const struct options *o);
+int cli_projection(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
 int cli_persist(void *mem, const struct options *o); /* schema persist */
 

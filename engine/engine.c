@@ -2,8 +2,11 @@
 #include "engine/engine_inside.h"
 
 #include "base/arena.h"
+#include "base/counters.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "base/tell.h"
+#include "db/post.h"
 #include "engine/call_token.h"
 #include "engine/module.h"
 
@@ -34,11 +37,19 @@ struct conn *engine_second(struct engine *engine, size_t datasource) {
   return source->seconds[source->held];
 }
 
+struct conn *engine_teller(struct engine *engine, size_t datasource) {
+  struct source *source = &engine->sources[datasource];
+
+  if (!source->teller) source->teller = new_connection(engine, datasource);
+  return source->teller;
+}
+
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
 
-  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1};
+  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1, .background_fd = -1,
+                            .tell_fd = -1};
   engine->sources = arena_array(engine, struct source, config->ndatasources);
   engine->shapes = arena_array(engine, struct shape, manifest->ncommands);
   engine->shape_mem = arena_array(engine, void *, manifest->ncommands);
@@ -77,19 +88,31 @@ void engine_load_modules(struct engine *engine) {
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
 
-void engine_wakes(struct engine *engine, int fd) { engine->wake_fd = fd; }
+void engine_wakes(struct engine *engine, int after_fd, int background_fd) {
+  engine->wake_fd = after_fd;
+  engine->background_fd = background_fd;
+}
 
 /* A full socket means that they have been told already. */
 void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-  engine->wake = false;
+  if (engine->wake_background && engine->background_fd >= 0)
+    (void)send(engine->background_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (engine->appended && engine->page) bell_ring(&engine->page->appended);
+  engine->wake = engine->wake_background = engine->appended = false;
 }
+
+void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }
+
+void engine_tell(const struct engine *engine, const char *mutation) { tell_streamer(engine->tell_fd, mutation); }
 
 void engine_tidy(struct engine *engine) {
   int64_t idle_ms = (int64_t)engine->config->idle_connection_s * 1000;
 
   for (size_t i = 0; i < engine->config->ndatasources; i++) {
     conn_tidy(engine->sources[i].conn, idle_ms);
+    if (engine->sources[i].teller && !post_take(engine->sources[i].teller, engine, NULL, NULL))
+      conn_tidy(engine->sources[i].teller, idle_ms);
     for (size_t j = 0; j < engine->sources[i].nseconds; j++) conn_tidy(engine->sources[i].seconds[j], idle_ms);
   }
 }

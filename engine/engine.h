@@ -21,19 +21,26 @@ struct counters;
 struct counters_page;
 struct description;
 struct engine;
+struct frame;
 struct idempotency;
 struct manifest;
 struct mutex_held;
 struct problems;
 struct str;
+struct watch;
 
 /* One call of the engine. */
 struct invocation {
   const struct caller *caller;
   const char *request_id;
+  const char *traceparent;       /* a valid one; NULL: none */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
+  const char *mutation;          /* its UUID; NULL: that of the token, or a new one */
+  struct watch *watch;           /* who keeps its state (engine/watch.h); NULL: none is kept */
+  struct frame *frame;           /* of a durable mutation (engine_inside.h); NULL: none */
+  size_t first;                  /* with a frame: the entries before are done, and have their text */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
   bool results_apart;  /* the caller takes them with engine_result; only a stored answer is put into *answer */
@@ -50,6 +57,7 @@ struct report {
   unsigned flights, retries, hooks, handlers;
   bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
   bool replayed; /* the answer is a stored one */
+  const char *accepted; /* the key belongs to this durable mutation, which has the answer (mutations/); NULL: to none */
 };
 
 /* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
@@ -75,10 +83,14 @@ void engine_check(struct engine *engine, struct problems *p);
 /* What PostgreSQL says of a command's statement, once engine_check has been through, and what its results are. False: nothing, as
  * it has no statement of its own, or one that does not prepare. */
 bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns);
-/* fd: a datagram socket on which a byte wakes the runners that deliver after-hooks; borrowed. */
-void engine_wakes(struct engine *engine, int fd);
-/* Behind an answer: wakes the runners when there is something to deliver. */
+/* Datagram sockets on which a byte wakes the runners: those that deliver after-hooks, and those that run mutations; borrowed. */
+void engine_wakes(struct engine *engine, int after_fd, int background_fd);
+/* Behind an answer: wakes the runners when there is something to deliver, and the sequencer when there are events. */
 void engine_wake(struct engine *engine);
+/* fd: of the streamer's pipe (base/tell.h), on which it is told what has changed; borrowed. */
+void engine_tells(struct engine *engine, int fd);
+/* The state of a mutation was changed, by a transaction that has ended; NULL: the log of events has new positions. */
+void engine_tell(const struct engine *engine, const char *mutation);
 /* Between requests: closes connections idle for too long, replaces those that have grown. */
 void engine_tidy(struct engine *engine);
 

@@ -1,13 +1,13 @@
-/* Reads a request: parameters by one walk over a table, the body against its announced length and the limit. */
+/* Reads a request: its parameters (handlers/params.h), the body against its announced length and the limit. */
 #include "fcgi/request_read.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "handlers/params.h"
 
 #include <errno.h>
 #include <fcgiapp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,74 +15,6 @@
 
 /* Reading a body: after so long the timeout of a read is set again to what is left. */
 enum { LIMIT_AGAIN_MS = 1000 };
-
-/* What a second parameter of the same name means. */
-enum repeated {
-  FIRST,    /* a CGI variable: the web server's configuration includes its list twice */
-  JOIN,     /* a header field: joined with ", " (RFC 9110 section 5.3), as nginx does itself since 1.23 */
-  KEY,      /* joined, and noted */
-  IDENTITY, /* noted: of two roles none is to be believed */
-};
-
-/* Sorted by name: a walk costs a few comparisons a parameter. Whatever a client sends arrives with HTTP_ before it, so
- * it can never become one of WRIT_*. */
-static const struct row {
-  const char *name;
-  enum repeated repeated;
-  size_t offset;
-} rows[] = {
-#define AT(member) offsetof(struct request, member)
-    {"CONTENT_LENGTH", FIRST, AT(content_length)},
-    {"CONTENT_TYPE", FIRST, AT(content_type)},
-    {"DOCUMENT_URI", FIRST, AT(uri)},
-    {"HTTP_ACCEPT", JOIN, AT(accept)},
-    {"HTTP_IDEMPOTENCY_KEY", KEY, AT(idempotency_key)},
-    {"HTTP_IF_MATCH", JOIN, AT(if_match)},
-    {"HTTP_MUTATION_ID", JOIN, AT(mutation_id)},
-    {"HTTP_PREFER", JOIN, AT(prefer)},
-    {"HTTP_TRACEPARENT", JOIN, AT(traceparent)},
-    {"HTTP_X_REQUEST_ID", JOIN, AT(x_request_id)},
-    {"QUERY_STRING", FIRST, AT(query)},
-    {"REQUEST_METHOD", FIRST, AT(method)},
-    {"WRIT_CALL", IDENTITY, AT(call_token)},
-    {"WRIT_CLAIMS", IDENTITY, AT(claims)},
-    {"WRIT_PREFIX", IDENTITY, AT(prefix)},
-    {"WRIT_ROLE", IDENTITY, AT(role)},
-    {"WRIT_USER", IDENTITY, AT(user)},
-#undef AT
-};
-
-static const struct row *find_row(const char *name, size_t len) {
-  size_t low = 0, high = sizeof rows / sizeof *rows;
-
-  while (low < high) {
-    size_t middle = low + (high - low) / 2;
-    int order = strncmp(name, rows[middle].name, len);
-
-    if (order == 0 && rows[middle].name[len]) order = -1; /* name is only its beginning */
-    if (order == 0) return &rows[middle];
-    if (order < 0)
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  return NULL;
-}
-
-static void put(struct request *request, const struct row *row, const char *value) {
-  const char **field = (const char **)((char *)request + row->offset);
-
-  if (!*field) {
-    *field = value;
-    return;
-  }
-  switch (row->repeated) {
-  case FIRST: break;
-  case KEY: request->idempotency_key_repeated = true; /* fall through */
-  case JOIN: *field = arena_printf(request->mem, "%s, %s", *field, value); break;
-  case IDENTITY: request->identity_repeated = true; break;
-  }
-}
 
 /* The path where the web server passes no DOCUMENT_URI: SCRIPT_NAME, else REQUEST_URI less its query. */
 static const char *other_path(const struct request *request, char **envp) {
@@ -214,8 +146,7 @@ void request_read(struct request *request, struct request_input *input, void *me
   input->deadline_ms = request->received_us / 1000 + input->timeout_ms;
   for (char **p = envp; *p; p++) {
     const char *equals = strchr(*p, '=');
-    const struct row *row = equals ? find_row(*p, (size_t)(equals - *p)) : NULL;
-    if (row) put(request, row, equals + 1);
+    if (equals) params_put(request, *p, (size_t)(equals - *p), equals + 1);
   }
   if (!request->uri || !request->uri[0]) request->uri = other_path(request, envp);
   if (!request->prefix) request->prefix = "";

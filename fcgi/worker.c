@@ -137,7 +137,8 @@ static bool prepare(struct worker *w) {
       .own = start->own,
       .documents = start->setup->schema ? documents_of(w->mem, w->config, start->setup->schema) : NULL,
   };
-  engine_wakes(w->site.engine, start->wake_fd);
+  engine_wakes(w->site.engine, start->wake_fd, start->background_fd);
+  engine_tells(w->site.engine, start->tell_fd);
   engine_share(w->site.engine, start->page, start->call_secret);
   engine_load_modules(w->site.engine);
   make_ready(w);

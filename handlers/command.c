@@ -6,13 +6,18 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "commands/set.h"
+#include "base/uuid.h"
+#include "commands/tree.h"
 #include "engine/call_token.h"
 #include "engine/idempotency.h"
 #include "handlers/answer.h"
+#include "handlers/background.h"
 #include "handlers/headers.h"
+#include "handlers/identity.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "mutations/keeper.h"
+#include "mutations/mutation.h"
 
 #include <string.h>
 
@@ -38,31 +43,11 @@ bool command_find(struct call *call, struct err *e) {
   return true;
 }
 
-/* ---- the border ---- */
-
-/* A parameter that the web server made and that cannot be used: 400, as what it is made of (a name in a certificate, a
- * user of a password file) is the caller's. The operator is told too. */
-static bool refuse_identity(struct call *call, const char *parameter, const char *reason, struct err *e) {
-  log_line(LOG_WARN, "identity", "id=%s parameter=%s reason=%s", call->request_id, parameter,
-           log_quoted(call->request->mem, reason));
-  return err_set(e, BAD_REQUEST, "The web server passed %s that cannot be used: %s", parameter, reason);
-}
-
-static bool check_claims(struct call *call, const char *claims, struct err *e) {
-  const struct json *root;
-  struct err why;
-
-  err_init(&why, call->request->mem);
-  if (!json_read(call->request->mem, claims, strlen(claims), (unsigned)engine_config(call->site->engine)->max_depth,
-                 &root, &why))
-    return refuse_identity(call, "WRIT_CLAIMS", why.message, e);
-  if (root->kind != JSON_OBJECT) return refuse_identity(call, "WRIT_CLAIMS", "It must be a JSON object.", e);
-  return true;
-}
-
 static bool is_given(const char *s) {
   return s && s[0];
 }
+
+/* ---- the border ---- */
 
 /* A handler's own call: it is made for the caller of that handler. */
 static bool take_token(struct call *call, struct err *e) {
@@ -74,45 +59,31 @@ static bool take_token(struct call *call, struct err *e) {
   return true;
 }
 
-/* Who calls, by what nginx said. */
+/* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
+ * client could have brought it, were nginx so configured. */
 bool command_identify(struct call *call, struct err *e) {
-  static const char not_text[] = "It must be UTF-8 without control characters.";
   const struct request *r = call->request;
 
-  if (r->identity_repeated) {
-    err_set(e, INTERNAL, "The web server is not configured as it should be.");
-    e->log_detail =
-        "WRIT_ROLE, WRIT_USER, WRIT_CLAIMS, WRIT_CALL or WRIT_PREFIX came more than once: look for two fastcgi_param lines";
+  if (!identity_read(r, call->request_id, (unsigned)engine_config(call->site->engine)->max_depth, &call->caller, e))
     return false;
-  }
-  if (is_given(r->role) && !headers_is_text(r->role)) return refuse_identity(call, "WRIT_ROLE", not_text, e);
-  if (is_given(r->user) && !headers_is_text(r->user)) return refuse_identity(call, "WRIT_USER", not_text, e);
-  if (is_given(r->claims) && !check_claims(call, r->claims, e)) return false;
-  /* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
-   * client could have brought it, were nginx so configured. */
-  if (r->inside && is_given(r->call_token)) return take_token(call, e);
-  call->caller = (struct caller){
-      .role = is_given(r->role) ? r->role : "anonymous",
-      .user = is_given(r->user) ? r->user : NULL,
-      .claims = is_given(r->claims) ? r->claims : NULL,
-      .inside = r->inside,
-  };
-  return true;
+  return !r->inside || !is_given(r->call_token) || take_token(call, e);
 }
 
 /* ---- header fields ---- */
 
-/* Fields of the protocol whose feature is not built yet: refused, never ignored. */
-bool command_check_headers(const struct request *r, struct err *e) {
-  const struct {
-    const char *name, *value;
-  } unbuilt[] = {
-      {"Mutation-Id", r->mutation_id},
-  };
+
+/* Mutation-Id is the UUID by which the caller wants to follow what it asks for. */
+bool command_check_headers(const struct request *r, struct invocation *invocation, struct err *e) {
+  unsigned char bytes[UUID_BYTES];
+  char *text;
 
   if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
-  for (size_t i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
-    if (unbuilt[i].value) return err_set(e, NOT_IMPLEMENTED, "The header %s is not supported.", unbuilt[i].name);
+  if (!r->mutation_id) return true;
+  if (!uuid_read(r->mutation_id, bytes)) return err_set(e, BAD_REQUEST, "Mutation-Id takes one UUID.");
+  if (invocation->dry_run) return err_set(e, BAD_REQUEST, "A dry run leaves nothing behind, so it takes no Mutation-Id.");
+  text = arena_array(r->mem, char, 37);
+  uuid_write(bytes, text);
+  invocation->mutation = text;
   return true;
 }
 
@@ -207,9 +178,11 @@ bool command_read_key(struct call *call, struct invocation *invocation, const st
 struct invocation command_invocation(const struct call *call) {
   const struct request *r = call->request;
   const struct call_token *token = call->token;
+  char trace[33];
   struct invocation invocation = {
       .caller = &call->caller,
       .request_id = call->request_id,
+      .traceparent = headers_trace_id(r->traceparent, trace) ? r->traceparent : NULL,
       .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
       .deadline_ms = r->received_us / 1000 + engine_config(call->site->engine)->timeout_ms,
       .caller_fd = r->caller_fd,
@@ -223,15 +196,40 @@ struct invocation command_invocation(const struct call *call) {
   return invocation;
 }
 
+/* Who keeps the state: this request for a mutation of its own; for one that it is part of it only passes on events. */
+static struct watch *watch_of(struct call *call, const struct invocation *invocation, const struct command_set *set) {
+  struct engine *engine = call->site->engine;
+  const struct call_token *token = call->token;
+  void *mem = call->request->mem;
+
+  if (invocation->mutation)
+    return keeper_new(engine, mem, &call->caller, set, invocation->mutation,
+                      set->nentries ? set->entries[0].datasource : 0);
+  if (!token || !token->state || !token->mutation || token->state > engine_config(engine)->ndatasources || invocation->dry_run) return NULL;
+  return keeper_part(engine, mem, token->mutation, token->state - 1, token->attempt);
+}
+
 static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
-  if (!call->command || !command_check_headers(call->request, e) || !check_media(call->request, e)) return false;
+  if (!call->command || !command_check_headers(call->request, invocation, e) || !check_media(call->request, e)) return false;
   if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !command_read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
+}
+
+bool command_execute(struct call *call, struct command_set *set, struct invocation *invocation, struct err *e) {
+  struct engine *engine = call->site->engine;
+  struct request *r = call->request;
+
+  if (background_is_asked(call, set, invocation)) return background_accept(call, set, invocation, e);
+  if (mutation_is_durable(set, invocation)) return background_run(call, set, invocation, e);
+  invocation->watch = watch_of(call, invocation, set);
+  if (!engine_run(engine, r->mem, set, invocation, call->answer->body, &call->report, e)) return false;
+  if (!call->report.accepted) return true;
+  return background_repeat(call, set->entries[0].datasource, call->report.accepted, e);
 }
 
 void command_answer_headers(struct call *call, const struct invocation *invocation) {
@@ -250,7 +248,7 @@ bool command_run(struct call *call, struct err *e) {
   invocation = command_invocation(call);
   if (!decode(call, &invocation, &set, e)) return false;
   call->label = set_label(set);
-  if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (!command_execute(call, set, &invocation, e)) return false;
   command_answer_headers(call, &invocation);
   return true;
 }

@@ -8,10 +8,12 @@
 #include "base/str.h"
 #include "handlers/answer.h"
 #include "handlers/command.h"
+#include "handlers/events.h"
 #include "handlers/graphql.h"
 #include "handlers/headers.h"
 #include "handlers/health.h"
 #include "handlers/metrics.h"
+#include "handlers/mutation.h"
 #include "manifest/config.h"
 
 #include <string.h>
@@ -29,10 +31,13 @@ struct route {
 static const char *const post[] = {"POST", NULL};
 static const char *const get_post[] = {"GET", "POST", NULL};
 static const char *const get[] = {"GET", "HEAD", NULL};
+static const char *const get_or_delete[] = {"GET", "HEAD", "DELETE", NULL};
 
 static const struct route routes[] = {
     {"/command/", post, "POST", false, command_find, command_run, NULL},
     {"/graphql", get_post, "GET, POST", false, NULL, graphql_run, graphql_answer_error},
+    {"/mutation/", get_or_delete, "GET, HEAD, DELETE", false, mutation_find, mutation_state, NULL},
+    {"/events", get, "GET, HEAD", false, NULL, events_show, NULL},
     {"/healthz", get, "GET, HEAD", true, NULL, health_alive, NULL},
     {"/readyz", get, "GET, HEAD", true, NULL, health_ready, NULL},
     {"/metrics", get, "GET, HEAD", true, NULL, metrics_show, NULL},

@@ -168,7 +168,9 @@ bool graphql_run(struct call *call, struct err *e) {
   call->graphql = g;
   call->label = "graphql";
   if (!call->site->documents) return err_set(e, NOT_FOUND, "There is no GraphQL here: the manifest has no schema.");
-  if (!command_identify(call, e) || !command_check_headers(r, e)) return false;
+  if (!command_identify(call, e)) return false;
+  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
+  if (r->mutation_id) return err_set(e, NOT_IMPLEMENTED, "The header Mutation-Id is not supported here.");
   if (g->media == MEDIA_NONE)
     return err_set(e, NOT_ACCEPTABLE, "Answers are application/json or application/graphql-response+json.");
   if (!graphql_request_read(call->request, (unsigned)engine_config(call->site->engine)->max_depth, &g->request, e)) return false;

@@ -219,6 +219,15 @@ void template_read(struct manifest_reader *r, const struct command *c, const cha
   read_template(&s, node, out);
 }
 
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                               struct template *out) {
+  const struct member members[] = {{.command = c, .as = "result"}, {.as = "caller"}};
+  struct scope s = {.r = r, .composite = c, .where = where, .members = members, .n = 2};
+
+  s.used = arena_array(r->mem, bool, c->nargs ? c->nargs : 1);
+  read_template(&s, node, out);
+}
+
 /* ---- members ---- */
 
 static void check_member_args(struct scope *s, const struct command *target, const struct yaml *node, int line) {

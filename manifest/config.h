@@ -38,11 +38,18 @@ struct config {
   int runner_deliveries;  /* at once, of each runner on each datasource */
   int runner_lease_ms, runner_poll_ms;
   int runner_keep_dead_s; /* dead letters; 0: for good */
+  int background_runners; /* processes that run durable mutations */
+  int background_claims;  /* mutations that one of them claims at once */
+  int background_lease_ms, background_poll_ms;
+  int background_attempts;   /* of a step, when a service or the database fails */
+  int background_deadline_s; /* of a whole mutation; 0: none */
+  int background_keep_s;     /* mutations that have ended; 0: for good */
   int max_requests;       /* a worker ends after so many; 0: never */
   int timeout_ms;         /* a request's deadline */
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */
   int idempotency_wait_ms; /* for another request with the same key */
   int idempotency_hours;   /* how long keys are kept */
+  int event_keep_hours;    /* events of the log; 0: for good */
   int mutex_wait_ms;       /* for a mutex that another request holds */
   int waiting_workers;     /* of a pool, that may wait for either; 0: half of it */
   int drain_ms;           /* SIGTERM and reload: how long requests in work may take before SIGKILL */
@@ -56,6 +63,8 @@ struct config {
   bool graphql_known_only;      /* documents that `writ schema persist` has stored, and no others */
   int graphql_stored_documents; /* that clients may have stored; 0: none */
   int graphql_stored_days;      /* without use */
+  int state_events, state_changes, event_bytes; /* of a mutation's state */
+  int state_hours;        /* how long it is kept when the mutation has ended */
   int calls_deep;         /* handlers called by handlers */
 };
 

@@ -17,7 +17,7 @@ static const struct {
   const char *name;
   enum command_kind kind;
 } built_in[] = {{"transactional_command_set", COMMAND_TRANSACTIONAL_SET}, {"execute_command_set", COMMAND_EXECUTE_SET}};
-enum { NBUILT_IN = sizeof built_in / sizeof *built_in };
+enum { NBUILT_IN = sizeof built_in / sizeof *built_in + 1 };
 
 static int line_of_key(const struct yaml *mapping, const char *key) {
   for (size_t i = 0; i < mapping->json.len; i++)
@@ -113,6 +113,15 @@ static void read_more(struct manifest_reader *r, const struct yaml *own, size_t 
   r->file = file;
 }
 
+/* For the inside: as the statement says, it does something only where the state of a mutation is kept. */
+static void add_dispatch_event(struct manifest_reader *r) {
+  static const char text[] =
+      "{ sql: \"select writ.dispatch(:name, :payload)\", returns: none, args: { name: text, payload: { type: jsonb, default: null } } }";
+  struct draft *d = manifest_add_draft(r, "dispatch_event", 0);
+
+  manifest_read_statement(r, d, yaml_read(r->mem, "dispatch_event", text, sizeof text - 1, r->problems));
+}
+
 /* node NULL: there is no commands: */
 static void read_commands(struct manifest_reader *r, const struct yaml *node) {
   size_t n = count_commands(r, node), more = count_commands(r, r->more_commands);
@@ -120,9 +129,10 @@ static void read_commands(struct manifest_reader *r, const struct yaml *node) {
 
   r->manifest->commands = arena_array(r->mem, const struct command *, room);
   r->drafts = arena_array(r->mem, struct draft, room);
-  for (size_t i = 0; i < NBUILT_IN; i++) manifest_add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
+  for (size_t i = 0; i < NBUILT_IN - 1; i++) manifest_add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
   read_list(r, node, n);
   if (more) read_more(r, n ? node : NULL, more);
+  add_dispatch_event(r);
 }
 
 /* ---- names ---- */
@@ -175,8 +185,8 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "mutations", "graphql", "commands",
-                                     NULL};
+  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "mutations", "graphql",
+                                     "event_log", "projections", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
@@ -200,9 +210,12 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
   if ((part = yaml_get(root, "mutations"))) manifest_read_mutations(r, part);
   if ((part = yaml_get(root, "graphql"))) manifest_read_graphql(r, part);
+  manifest_read_state(r, yaml_get(root, "state"));
   part = yaml_get(root, "commands");
   if (!part && !r->manifest->model && !r->more_commands) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
+  if ((part = yaml_get(root, "event_log"))) manifest_read_event_log(r, part);
+  if ((part = yaml_get(root, "projections"))) manifest_read_projections(r, part);
   manifest_read_models(r, yaml_get(root, "models"));
   index_commands(r->mem, r->manifest);
   composite_link(r);

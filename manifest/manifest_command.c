@@ -99,6 +99,10 @@ static bool read_argument(struct manifest_reader *r, const struct command *c, co
   return ok;
 }
 
+static void read_title(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  d->command->title = manifest_text(r, d->command->name, "title", value);
+}
+
 static void read_args(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
   struct command *c = d->command;
   size_t n = value->json.len;
@@ -279,6 +283,7 @@ static const struct command_key {
     {"sql", OF_SQL, NULL},
     {"check", OF_CHECK, NULL},
     {"commands", OF_COMPOSITE, NULL},
+    {"title", OF_ALL, read_title},
     {"description", OF_ALL, read_description},
     {"allow", OF_ALL, manifest_read_allow},
     {"datasource", OF_ALL, read_datasource},
@@ -294,6 +299,7 @@ static const struct command_key {
     {"idempotency", OF_ALL, read_idempotency},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
+    {"events", OF_ALL, NULL},
     {"module", OF_HANDLER, manifest_read_module},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
@@ -351,9 +357,11 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
 static void read_behind_args(struct manifest_reader *r, struct draft *d) {
   const struct command *c = d->command;
   const struct yaml *mutex = yaml_get(d->node, "mutex"), *hooks = yaml_get(d->node, "hooks");
+  const struct yaml *events = yaml_get(d->node, "events");
 
   if (mutex) mutex_read(r, d, mutex);
   if (hooks) manifest_read_hooks(r, d, hooks);
+  if (events) manifest_read_events(r, d, events);
   if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
     manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write "
                    "returns: none");
@@ -367,6 +375,12 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
   else if (!sql_is_name(c->name))
     manifest_wrong(r, c->line, c->name, "a command's name is letters, digits and _, not a digit first, at most %d",
                    SQL_NAME_BYTES);
+  manifest_read_statement(r, d, node);
+}
+
+void manifest_read_statement(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
+  struct command *c = d->command;
+
   if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] }, { http: ... } or { module: ... }")) return;
   d->node = node;
   c->max_affected = -1;

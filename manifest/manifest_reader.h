@@ -69,9 +69,17 @@ void manifest_own_error(struct manifest_reader *r, const char *where, const stru
 /* manifest_command.c: d->command has its name, id and line. */
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* The same for a command of writ's own, of any name. */
+void manifest_read_statement(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
 /* manifest_hooks.c: hooks: (once the command's arguments are known), http:. */
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
+/* manifest_events.c: events: of a command (once its arguments are known), event_log:, projections:. */
+void manifest_read_events(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+void manifest_read_event_log(struct manifest_reader *r, const struct yaml *node);
+void manifest_read_projections(struct manifest_reader *r, const struct yaml *node);
 
 /* manifest_module.c. */
 void manifest_read_module(struct manifest_reader *r, struct draft *d, const struct yaml *node);
@@ -79,6 +87,9 @@ void manifest_read_module(struct manifest_reader *r, struct draft *d, const stru
 /* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
 void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
                    struct template *out);
+/* The same with $caller.role, $caller.user and $caller.claims.NAME (RESULT: member 1), which are null where there is none. */
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                               struct template *out);
 /* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
  * command's arguments are known, what each has its values from. */
 void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);
@@ -99,6 +110,9 @@ const char *manifest_path(struct manifest_reader *r, const char *file);
 /* manifest_mutations.c: mutations: (its commands are left in r->more_commands) and graphql:. */
 void manifest_read_mutations(struct manifest_reader *r, const struct yaml *node);
 void manifest_read_graphql(struct manifest_reader *r, const struct yaml *node);
+
+/* manifest_state.c: state:, once roles: is known; node NULL: there is none. */
+void manifest_read_state(struct manifest_reader *r, const struct yaml *node);
 
 /* manifest_models.c: models:, who may do what with which model; node NULL: there is none. Adds the commands of all models of
  * the data model, with manifest_add_command; there is room for manifest_models_room of them. */

@@ -488,6 +488,7 @@ def settings_for(database, folder, **settings):
         "workers": 2,
         "inside_workers": 1,
         "runners": 0,
+        "background_runners": 0,
         "log_level": "debug",
     }
     return {**default, **settings}
