@@ -43,7 +43,7 @@ struct invocation {
   size_t first;                  /* with a frame: the entries before are done, and have their text */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
-  bool results_apart;  /* the caller takes them with engine_result; only a stored answer is put into *answer */
+  bool results_apart;  /* the caller takes them with engine_result; *answer stays empty, but for a stored answer and for a watch */
   bool numbers_as_text; /* BigInt and Decimal of models, as GraphQL has them */
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */

@@ -74,14 +74,15 @@ def loosen(database):
 def site(database):
     harness.create_tables(database, MODEL)
     loosen(database)
-    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}) as site:
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, background_runners=1,
+                      background={"poll_ms": 50, "lease_ms": 1000}) as site:
         yield site
 
 
 @pytest.fixture(autouse=True)
 def empty(database):
     yield
-    database.execute('truncate app_user, "Post", "Team", "Gap", writ.idempotency, writ.document cascade')
+    database.execute('truncate app_user, "Post", "Team", "Gap", writ.idempotency, writ.document, writ.mutation, writ.state cascade')
 
 
 def ask(site, query, variables=None, role="editor", headers=(), inside=False, **more):
@@ -397,10 +398,40 @@ def test_a_dry_run(site, database):
     assert database.one("select count(*) from app_user") == 0
 
 
-def test_headers_without_their_feature_are_refused(site, database):
-    answer = ask(site, ANN, headers={"Mutation-Id": "0198c0de-0000-7000-8000-000000000000"})
-    assert answer.status == 501 and answer.json["errors"][0]["extensions"]["code"] == "NOT_IMPLEMENTED"
-    assert database.one("select count(*) from app_user") == 0
+def state(site, mutation):
+    return site.client.request("GET", f"/mutation/{mutation}", None, [("Test-Role", "editor")])
+
+
+def test_the_state_of_a_mutation(site, database):
+    mutation = "0198c0de-0000-7000-8000-000000000001"
+    document = 'mutation { a: createUser(data: { email: "a", big: "1" }) { big } b: createUser(data: { email: "b" }) { email } }'
+    assert ask(site, document, headers={"Mutation-Id": mutation}).json == {"data": {"a": {"big": "1"}, "b": {"email": "b"}}}
+    told = state(site, mutation).json
+    assert told["status"] == "complete" and told["uuid"] == mutation, told
+    again = error(site, document, headers={"Mutation-Id": mutation})
+    assert again["extensions"]["code"] == "MUTATION_EXISTS"
+    assert database.one("select count(*) from app_user") == 2
+    assert ask(site, "{ users { id } }", headers={"Mutation-Id": mutation}).status == 400
+    assert ask(site, ANN, headers={"Mutation-Id": "x"}).status == 400
+
+
+def test_in_the_background(site, database):
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "async"}
+    document = 'mutation { a: createUser(data: { id: "u1", email: "a", big: "1" }) { big } b: createUser(data: { email: "b" }) { email } }'
+    answer = ask(site, document, headers=headers)
+    assert answer.status == 202 and answer.json["data"] is None and answer.header("preference-applied") == "respond-async", answer
+    told = answer.json["extensions"]
+    assert answer.header("location") == told["state"] == f"/mutation/{told['mutation']}"
+    harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "complete", "the mutation's end")
+    repeat = ask(site, document, headers={"Idempotency-Key": "async"})
+    assert repeat.json == {"data": {"a": {"big": "1"}, "b": {"email": "b"}}} and repeat.header("idempotent-replay") == "true"
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "async-2"}
+    told = ask(site, 'mutation { x: createUser(data: { id: "u1", email: "c" }) { id } }', headers=headers).json["extensions"]
+    harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "error", "the mutation's end")
+    assert error(site, 'mutation { x: createUser(data: { id: "u1", email: "c" }) { id } }', status=200,
+                 headers={"Idempotency-Key": "async-2"})["extensions"]["code"] == "UNIQUE_VIOLATION"
+    answer = ask(site, "{ users { id } }", headers={"Prefer": "respond-async"})
+    assert answer.status == 200 and len(answer.json["data"]["users"]) == 2
 
 
 def test_the_request_id_and_the_log_line(site):
