@@ -247,6 +247,20 @@ def test_enums_and_json(site):
     assert data(site, mutation, {"c": "GREEN"}) == {"createUser": {"colour": "GREEN", "data": {"a": [1.1]}}}
 
 
+def test_changes_of_numbers_and_lists(site):
+    data(site, ANN)
+    update = "mutation ($d: UserUpdateInput!) { updateUser(where: { id: \"u1\" }, data: $d) { age bigs posts { stars } } }"
+    told = data(site, update, {"d": {"age_increment": 2, "bigs": {"set": ["1", "2"]}, "posts": {"create": {"id": "p", "title": "t", "stars": 3}}}})
+    assert told == {"updateUser": {"age": 32, "bigs": ["1", "2"], "posts": [{"stars": 3}]}}
+    nested = {"posts": {"update": [{"where": {"id": "p"}, "data": {"stars_multiply": 5}}]}, "age_divide": None, "bigs": {"push": "3"}}
+    assert data(site, update, {"d": nested})["updateUser"] == {"age": 32, "bigs": ["1", "2", "3"], "posts": [{"stars": 15}]}
+    assert data(site, 'mutation { updateManyUsers(data: { age_decrement: 30 }) { count } }') == {"updateManyUsers": {"count": 1}}
+    assert data(site, "{ users { age } }") == {"users": [{"age": 2}]}
+    assert error(site, update, {"d": {"age_increment": 1, "age_multiply": 2}})["extensions"]["inputPath"] == ["data", "age"]
+    assert "one of them only" in refused(site, update, {"d": {"age_increment": 1, "age": 2}})[0]
+    assert "one of them only" in refused(site, 'mutation { updateManyUsers(data: { age: 1, age_increment: 1 }) { count } }')[0]
+
+
 def test_null_in_a_place_without_goes_up(site, database):
     """The file says that it is required, the table holds a null: the next place above that may be null is."""
     database.execute("""insert into "Gap" values ('g1', null), ('g2', 'there')""")
