@@ -15,7 +15,7 @@ bool valid_works(struct validator *v, size_t n) {
   v->work += n;
   if (v->work <= WORK_MAX) return true;
   if (!v->exhausted)
-    BROKEN(v, NULL, v->parts[0].def->pos,
+    BROKEN(v, "DocumentLimits", v->parts[0].def->pos,
            "The document is too entangled to be validated: its fragments, variables or fields of one name are too many.");
   v->exhausted = true;
   return false;
