@@ -379,7 +379,7 @@ def test_content_types(site):
 def test_without_a_schema_there_is_no_graphql(database):
     with harness.Site(database, "specVersion: 1\ncommands: { nothing: { sql: select 1 as one } }") as site:
         answer = ask(site, "{ __typename }")
-        assert answer.status == 404 and "schema" in answer.json["errors"][0]["message"]
+        assert answer.status == 404 and answer.code == "NOT_FOUND" and "schema" in answer.json["detail"]
 
 
 def test_subscriptions_are_refused(site):
