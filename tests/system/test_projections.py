@@ -10,6 +10,7 @@ import time
 import pytest
 
 import harness
+from faulty import build_with_faults, faulty_site
 from harness import Site, wait_until
 
 SCHEMA = """
@@ -241,6 +242,22 @@ def test_reload_takes_another_manifest(site, database):
     reaches(database, "seen", 10)
     assert position(database, "total") == 5
     assert " error " not in site.writ.log()
+
+
+@pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults")
+@pytest.mark.parametrize("place", ["after-sequencing", "after-projecting", "before-commit"])
+def test_killed_at_the_worst_moment(database, empty, place):
+    """Behind the commit, and before anybody knows of it."""
+    with faulty_site(database, MANIFEST, **FAST) as site:
+        for i in range(5):
+            fault = site.writ.die_at(place)
+            fill(database, 10)
+            wait_until(lambda: not fault.exists(), "the fault to strike")
+        reaches(database, "seen", 50)
+        reaches(database, "total", 50)
+        assert "signal=SIGKILL" in site.writ.log()
+    assert positions(database, "seen") == list(range(1, 51))
+    assert database.execute("select n, last from total") == [(50, 50)]
 
 
 # ---- cleaning
