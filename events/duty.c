@@ -98,7 +98,7 @@ static bool number_events(struct duty *d, struct sequencer *s, void *mem, unsign
   uint64_t oldest_ms;
 
   if (!open_duty(d, e)) return false;
-  if (d->fresh) *s = (struct sequencer){.mem = s->mem};
+  if (d->fresh) sequencer_forget(s);
   if (!sequencer_round(s, d->conn, mem, &w, n, &oldest_ms, e)) return false;
   own->events += *n;
   own->events_waited_ms += oldest_ms * (*n > 0);

@@ -90,8 +90,8 @@ static struct draft *add_command(struct manifest_reader *r, const struct model *
 static const struct operation_key {
   const char *name;
   void (*read)(struct manifest_reader *, struct draft *, const struct yaml *);
-} operation_parts[] = {{"allow", manifest_read_allow}, {"permissions", manifest_read_permissions}};
-static const char *const operation_part_names[] = {"allow", "permissions", NULL};
+} operation_parts[] = {{"allow", manifest_read_allow}, {"permissions", manifest_read_permissions}, {"events", manifest_read_events}};
+static const char *const operation_part_names[] = {"allow", "permissions", "events", NULL};
 
 static void read_operation(struct manifest_reader *r, const char *where, const struct yaml *node, struct draft *d) {
   if (!manifest_need_mapping(r, where, node, "{ allow: [...] }")) return;

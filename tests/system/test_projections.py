@@ -42,6 +42,7 @@ specVersion: 1
 commands:
   note: { allow: [anonymous], sql: "select :text::text as text", returns: one,
           events: [{ name: noted, payload: $args.text }] }
+  here: { allow: [anonymous], sql: "select writ.reader(:name, :position) as here", returns: one }
   tell: { allow: [anonymous], sql: "select 1 as one", returns: one, events: [{ name: told }] }
 projections:
   seen: { function: public.see, truncate: [public.seen], batch: 100 }
@@ -220,7 +221,9 @@ def test_list_and_drop(site, database):
     fill(database, 10)
     for name in ("seen", "total", "picky", "painted"):
         reaches(database, name, 10)
-    database.execute("select writ.reader('billing', 4); insert into writ.projection (name, position) values ('old', 3)")
+    assert site.client.command("here", {"name": "billing", "position": 3}).result == {"here": 3}
+    assert site.client.command("here", {"name": "billing", "position": 4}).result == {"here": 4}
+    database.execute("insert into writ.projection (name, position) values ('old', 3)")
     rows = {line.split()[0]: line.split()[1:4] for line in tool(site, "projection", "list").splitlines()[1:]}
     assert rows == {"seen": ["runs", "10", "0"], "total": ["runs", "10", "0"], "picky": ["runs", "10", "0"],
                     "painted": ["runs", "10", "0"], "old": ["unknown", "3", "7"], "billing": ["reader", "4", "6"]}
