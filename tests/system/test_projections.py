@@ -308,6 +308,34 @@ def test_old_events_go_and_nobody_loses_any(database, empty):
     assert positions(database, "seen") == list(range(1, 3002))
 
 
+def test_who_comes_too_late_is_told(site, database):
+    fill(database, 10)
+    reaches(database, "seen", 10)
+    database.execute("delete from writ.event where position <= 5; update writ.event_tail set position = 5")
+    answer = site.client.command("here", {"name": "late", "position": 4})
+    assert answer.code == "EVENTS_GONE" and "up to position 5" in answer.json["detail"]
+    assert site.client.command("here", {"name": "late", "position": 5}).status == 200
+    assert database.execute("select name, position from writ.event_reader") == [("late", 5)]
+    assert site.client.command("here", {"name": "late", "position": None}).status == 200
+    assert database.execute("select name from writ.event_reader") == []
+
+
+def test_cleaning_waits_for_who_begins(database, empty):
+    """A reader's transaction is open: what it needs must not go meanwhile."""
+    with Site(database, MANIFEST, **FAST, event_log={"keep_hours": 1}) as site:
+        fill(database, 100)
+        for name in ("seen", "total", "picky", "painted"):
+            reaches(database, name, 100)
+        with database.connect(autocommit=False) as reader:
+            reader.execute("select writ.reader('begins', 10)")
+            database.execute("update writ.event set at = now() - interval '2 hours'")
+            clean_now(site)
+            time.sleep(0.5)
+            assert kept(database) == (1, 100, 0)
+            reader.commit()
+        cleaned(site, database, (11, 100, 10), "what it does not need to go")
+
+
 def test_events_are_kept_without_a_setting(site, database):
     fill(database, 10)
     reaches(database, "seen", 10)
