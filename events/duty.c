@@ -20,7 +20,7 @@
 enum {
   CONNECT_MS = 5000,
   ROUND_MS = 5000,      /* of the sequencer */
-  PACE_MS = 10,         /* between rounds that had little to do: what comes meanwhile shares the next one's COMMIT */
+  PACE_MS = 20,         /* between rounds that had little to do: what comes meanwhile shares the next one's COMMIT */
   PAUSE_MIN_MS = 250,   /* after a failure; doubles */
   PAUSE_MAX_MS = 15000,
   STAND_MAX_MS = 60000, /* the same for a projection that stands at an event */
