@@ -345,6 +345,40 @@ def test_events_are_kept_without_a_setting(site, database):
     assert kept(database) == (1, 10, 0)
 
 
+# ---- several datasources
+
+
+def test_each_datasource_has_a_log(database, empty, postgres):
+    other = harness.Database(postgres, "projections_of_another", SCHEMA.replace("create role painter;", ""))
+    manifest = """
+specVersion: 1
+event_log: { readers: [auditor] }
+commands:
+  here: { allow: [anonymous], sql: "select 1 as one", returns: one, events: [{ name: here }] }
+  there: { allow: [anonymous], datasource: second, sql: "select 1 as one", returns: one, events: [{ name: there }] }
+projections:
+  seen: { function: see, truncate: [seen] }
+  seen_there: { function: see, truncate: [seen], datasource: second }
+"""
+    try:
+        with Site(database, manifest, datasources={"first": database.conninfo, "second": other.conninfo}, **FAST) as site:
+            assert len(processes(site)) == 4
+            for name in ("here", "there", "there"):
+                assert site.client.command(name).status == 200
+            reaches(database, "seen", 1)
+            reaches(other, "seen_there", 2)
+            assert database.execute("select position, name from seen") == [(1, "here")]
+            assert other.execute("select position, name from seen order by n") == [(1, "there"), (2, "there")]
+            page = site.client.get("/events?datasource=second", {"Test-Role": "auditor"}).json
+            assert [event["name"] for event in page["events"]] == ["there", "there"]
+            assert [line.split()[0] for line in tool(site, "projection", "list").splitlines()] == ["NAME", "seen", "seen_there"]
+            tool(site, "projection", "rebuild", "seen_there")
+            wait_until(lambda: other.one("select count(*) from seen") == 2 and position(other, "seen_there") == 2, "it again")
+            assert "there" in harness.writ("events", "-c", site.writ.file, "tail", "--datasource", "second").stdout
+    finally:
+        other.drop()
+
+
 # ---- writ check
 
 
