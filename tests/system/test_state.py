@@ -1,12 +1,14 @@
 """The state of a mutation: made and read, what is dispatched while its transaction is open, extended by the manifest."""
 
+import fcntl
 import json
 import os
-import pathlib
+import select
 import signal
+import struct
 import subprocess
+import termios
 import threading
-import time
 import uuid
 
 import pytest
@@ -598,3 +600,97 @@ def test_a_database_that_takes_no_events_harms_no_mutation(database):
             assert state["status"] == "complete" and "X" not in names(state)
         finally:
             database.execute("alter role writ connection limit -1")
+
+
+# ---- writ state -----------------------------------------------------------------------------------------------------
+
+
+class Tool:
+    """`writ state` on the site's own configuration."""
+
+    def __init__(self, site, *arguments, terminal=False):
+        self.command = [str(harness.workspace().bin / "writ"), "-c", str(site.writ.file), "state", *arguments]
+        self.text = b""
+        if terminal:
+            self.master, slave = os.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        else:
+            self.master, slave = os.pipe()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.PIPE,
+                                        env=harness.environment(), **harness.identity())
+        os.close(slave)
+
+    def read_until(self, text):
+        def look():
+            ready, _, _ = select.select([self.master], [], [], 0.1)
+            if ready:
+                self.text += os.read(self.master, 65536)
+            return text.encode() in self.text
+        wait_until(look, f"{text!r} in the output of writ state", 20 * harness.PATIENCE)
+
+    def end(self):
+        """(exit status, all that it said)"""
+        while True:
+            try:
+                more = os.read(self.master, 65536)
+            except OSError:  # EIO: the terminal's other end is closed
+                break
+            if not more:
+                break
+            self.text += more
+        os.close(self.master)
+        return self.process.wait(20 * harness.PATIENCE), self.text.decode()
+
+
+def test_the_tool_shows_a_state(site):
+    mutation = new()
+    site.client.command("one", headers={"Mutation-Id": mutation})
+    code, text = Tool(site, mutation).end()
+    assert (code, text) == (0, "[##############################] 100 % complete\n[x] one\n{\"one\":1}\n")
+    code, text = Tool(site, "--json", mutation).end()
+    assert code == 0 and json.loads(text)["uuid"] == mutation
+    refused = new()
+    site.client.command("refuse", headers={"Mutation-Id": refused})
+    code, text = Tool(site, refused).end()
+    assert code == 3 and "[!] refuse: NO" in text and "NO: It does not want to." in text
+    assert Tool(site, new()).end()[0] == 1
+    assert Tool(site, "x").end()[0] == 2
+
+
+def test_the_tool_follows_with_a_line_for_each_event(site, database):
+    running = Running(site, "work")
+    seen(site, running.mutation, "FILE_STORED")
+    assert Tool(site, running.mutation).end()[0] == 5
+    tool = Tool(site, "--follow", running.mutation)
+    tool.read_until("FILE_STORED")
+    database.execute("insert into gate values (true)")
+    code, text = tool.end()
+    lines = text.splitlines()
+    assert code == 0 and "\033" not in text
+    assert [line.split()[1] for line in lines[:-1]] == ["TRANSACTION_CREATED", "PROGRESS_UPDATE", "FILE_STORED", "FILE_STORED",
+                                                         "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
+    assert '{"name":"a","bytes":10}' in lines[2].replace(" ", "").replace('{"bytes":10,"name":"a"}', '{"name":"a","bytes":10}')
+    assert lines[-1] == 'complete {"work":"done"}'
+    running.end()
+
+
+def test_the_tool_draws_on_a_terminal(site, database):
+    running = Running(site, "work", {"fails": True})
+    seen(site, running.mutation, "FILE_STORED")
+    tool = Tool(site, "--follow", running.mutation, terminal=True)
+    tool.read_until("[>] Work hard (25 %)")
+    assert "[########----------------------]  25 % running" in tool.text.decode()
+    database.execute("insert into gate values (true)")
+    code, text = tool.end()
+    assert code == 3
+    last = text.split("\033[J")[-1].replace("\r", "")
+    assert last.splitlines()[1:] == ["[!] Work hard (25 %): RAISED", "RAISED: it was told to fail"]
+    assert text.count("\033[3A\033[J") >= 1
+    running.end()
+
+
+def test_a_terminal_is_not_at_the_mercy_of_payloads(site, database):
+    mutation = new()
+    site.client.command("say", {"name": "A\u001b[2J\u009b2J", "payload": "\u001b[2J\u009b"}, headers={"Mutation-Id": mutation})
+    code, text = Tool(site, "--follow", mutation).end()
+    assert code == 0 and "A?[2J?2J" in text and "\033" not in text and "\u009b" not in text
