@@ -691,6 +691,6 @@ def test_the_tool_draws_on_a_terminal(site, database):
 
 def test_a_terminal_is_not_at_the_mercy_of_payloads(site, database):
     mutation = new()
-    site.client.command("say", {"name": "A\u001b[2J\u009b2J", "payload": "\u001b[2J\u009b"}, headers={"Mutation-Id": mutation})
+    site.client.command("say", {"name": "A\u001b[2J\u009b2J", "payload": {"x": "\u001b[2J\u009b"}}, headers={"Mutation-Id": mutation})
     code, text = Tool(site, "--follow", mutation).end()
     assert code == 0 and "A?[2J?2J" in text and "\033" not in text and "\u009b" not in text
