@@ -204,9 +204,9 @@ static bool decode(struct call *call, struct invocation *invocation, struct comm
 
   if (!command_identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
-  if (!call->command || !check_repeated(call->request, e) || !read_mutation_id(call->request, invocation, e)) return false;
-  if (!check_media(call->request, e) || !read_arguments(call, &args, e) || !take_if_match(call, &args, e) ||
-      !read_key(call, invocation, args, e)) return false;
+  if (!call->command || !check_repeated(call->request, e) ||
+      !read_mutation_id(call->request, invocation, e) || !check_media(call->request, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
 }

@@ -65,6 +65,7 @@ struct mutation_run {
   bool (*stop)(void *data);
   void *data;
   int64_t until_ms; /* clock_ms */
+  bool lazy;        /* nobody is told of the end before a later transaction of this process waited for the disk */
   struct command_set *set; /* decoded already; NULL: not so */
   bool no_state;           /* nobody follows it */
   struct str *answer;      /* filled when it is complete */
