@@ -602,6 +602,49 @@ def test_a_database_that_takes_no_events_harms_no_mutation(database):
             database.execute("alter role writ connection limit -1")
 
 
+# ---- in the background, and behind a pooler -------------------------------------------------------------------------
+
+
+def test_a_mutation_in_the_background_tells_too(database):
+    with Site(database, manifest(), workers=2, background_runners=1) as site:
+        mutation = new()
+        answer = site.client.command("work", headers={"Mutation-Id": mutation, "Prefer": "respond-async"})
+        assert answer.status == 202 and answer.json["state"] == f"/mutation/{mutation}"
+        state = seen(site, mutation, "FILE_STORED")
+        assert (state["status"], state["progress"], state["bytes"]) == ("running", 0.25, 10)
+        assert state["steps"][0]["title"] == "Work hard" and state["steps"][0]["status"] == "processing"
+        assert database.one("select count(*) from log where text = 'in work'") == 0
+        database.execute("insert into gate values (true)")
+        state = seen(site, mutation, "MUTATION_COMPLETED")
+        assert (state["status"], state["result"], state["files"]) == ("complete", {"work": "done"}, ["a", "b"])
+
+
+def test_a_step_that_is_run_again_is_another_attempt(database):
+    more = """
+  unlucky: { allow: [anonymous], sql: "select app.unlucky() as n", returns: one }
+"""
+    database.execute("""create sequence app.tries; grant usage on sequence app.tries to writ;
+      create function app.unlucky() returns int language plpgsql as $$ begin
+        perform writ.dispatch('TRIED', null);
+        if nextval('app.tries') < 3 then raise exception using errcode = '55P03', message = 'not now'; end if;
+        return 1; end $$""")
+    with Site(database, manifest(more), workers=1, background_runners=1) as site:
+        answer = site.client.command("unlucky", headers={"Prefer": "respond-async"})
+        state = seen(site, answer.json["mutation"], "MUTATION_COMPLETED")
+        assert [event["attempt"] for event in state["events"] if event["name"] == "TRIED"] == [1, 2, 3]
+
+
+def test_behind_a_pooler(postgres, database):
+    with harness.PgBouncer(postgres) as pooler:
+        source = {"default": {"conninfo": pooler.conninfo(database.name), "prepared": False}}
+        with Site(database, manifest(), workers=2, datasources=source) as site:
+            running = Running(site, "work")
+            assert seen(site, running.mutation, "FILE_STORED")["progress"] == 0.25
+            database.execute("insert into gate values (true)")
+            assert running.end().result == {"work": "done"}
+            assert names(state_of(site, running.mutation))[-3:] == ["FILE_STORED", "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
+
+
 # ---- writ state -----------------------------------------------------------------------------------------------------
 
 
