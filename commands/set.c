@@ -237,6 +237,7 @@ struct scope {
   const struct command *composite;
   const struct expr **args;
   const struct expr **results;
+  const struct expr *caller; /* one of them: what it has not is null; NULL: there is none */
 };
 
 static bool fill_template(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out);
@@ -265,6 +266,7 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
   default: from = s->results[t->member];
   }
   found = expr_at(d->mem, from, t->path, t->npath);
+  if (!found && from == s->caller) found = expr_literal(d->mem, &json_null);
   if (!found)
     return err_set(d->e, BAD_REFERENCE, "\"%s\" looks for a value that is not there (line %d of the manifest).",
                    s->composite->name, t->line);
@@ -405,7 +407,7 @@ static bool add_guards(struct decoder *d, const struct command *const *guards, s
 
 /* Is it more than its statements? */
 static bool has_steps(const struct command *c) {
-  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes;
+  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes || c->nevents;
 }
 
 /* What orders the deliveries of its after-hooks. */
@@ -422,6 +424,45 @@ static bool fill_keys(struct decoder *d, struct use *use) {
     if (!fill_template(d, &s, c->after_hooks[i].key, key)) return false;
     use->keys[i] = key;
   }
+  return true;
+}
+
+/* What $caller stands for. */
+static const struct expr *caller_value(struct decoder *d) {
+  static const char *const keys[] = {"role", "user", "claims"};
+  struct json *value = arena_new(d->mem, struct json), *items = arena_array(d->mem, struct json, 3);
+  const struct json *claims = claims_literal(d);
+
+  if (!claims) return NULL;
+  items[0] = *text_literal(d->mem, d->caller->role);
+  items[1] = *text_literal(d->mem, d->caller->user);
+  items[2] = *claims;
+  *value = (struct json){.kind = JSON_OBJECT, .len = 3, .items = items, .keys = keys};
+  return expr_literal(d->mem, value);
+}
+
+static bool fill_part(struct decoder *d, const struct scope *s, const struct template *t, const struct expr **out) {
+  struct expr *x;
+
+  *out = NULL;
+  if (!t) return true;
+  *out = x = arena_new(d->mem, struct expr);
+  return fill_template(d, s, t, x);
+}
+
+/* What its events are made of. */
+static bool fill_events(struct decoder *d, struct use *use) {
+  const struct command *c = use->command;
+  const struct expr *results[2] = {use->result, NULL};
+  struct scope s = {.composite = c, .args = use->args, .results = results};
+
+  if (!c->nevents) return true;
+  if (!(results[1] = s.caller = caller_value(d))) return false;
+  use->event_keys = arena_array(d->mem, const struct expr *, c->nevents);
+  use->event_payloads = arena_array(d->mem, const struct expr *, c->nevents);
+  for (size_t i = 0; i < c->nevents; i++)
+    if (!fill_part(d, &s, c->events[i].key, &use->event_keys[i]) ||
+        !fill_part(d, &s, c->events[i].payload, &use->event_payloads[i])) return false;
   return true;
 }
 
@@ -464,7 +505,7 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
   use.result = unfold_statements(d, c, args, entry, direct);
   if (!use.result || !add_guards(d, c->after, c->nafter, &use, PHASE_AFTER)) return NULL;
   use.end_node = set->nnodes;
-  if (!fill_keys(d, &use)) return NULL;
+  if (!fill_keys(d, &use) || !fill_events(d, &use)) return NULL;
   set->uses[index] = use;
   return use.result;
 }

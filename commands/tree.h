@@ -57,6 +57,7 @@ struct use {
   const struct expr **args;     /* by index into command->args; NULL: the default */
   const struct expr *result;
   const struct expr **keys;     /* of its after-hooks; NULL: no order */
+  const struct expr **event_keys, **event_payloads; /* of its events; NULL: no key; {args, result} */
   size_t entry;                 /* index into the set's entries */
   bool direct;                  /* the entry's own command */
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
@@ -93,6 +94,7 @@ struct command_set {
   struct use *uses;
   size_t nuses;
   size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
+  size_t events_step;           /* the same of its events */
   const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
   size_t outbox_sync;           /* so many of those */
   const struct json *known;     /* values that references find by name ahead of all others: an object; NULL: none */

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "compile/param.h"
+#include "engine/append.h"
 #include "engine/outbox.h"
 #include "manifest/config.h"
 #include "nested/nested.h"
@@ -45,6 +46,7 @@ static void give_slots(struct command_set *set, size_t first, size_t end, bool k
     set->entries[i].slot = keep && !is_spliced(entry->result) ? ++last : 0;
   }
   outbox_each_result(set, first, end, give_slot, &last);
+  append_each_result(set, first, end, give_slot, &last);
 }
 
 /* Nodes. */
@@ -271,6 +273,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
   }
   if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
   outbox_compile(k, set, first, end, plan);
+  append_compile(k, set, first, end, plan);
   for (size_t i = 0; i < plan->n; i++) plan->read_only = plan->read_only && !plan->steps[i].as_login;
   return true;
 }

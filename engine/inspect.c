@@ -39,7 +39,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
     if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
         (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
-      problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name,
+      problems_add(p, c->file, c->line, "%s, as database role %s: %s", c->name,
                    plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
   }
 }
@@ -64,7 +64,7 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
   if (!flight_run(engine->sources[datasource].conn, mem, &plan, &w, &f, &e) || !f.results[0].text) return;
   for (size_t i = 0; i < engine->manifest->ncommands; i++) {
     const struct command *c = engine->manifest->commands[i];
-    needed |= c->datasource == datasource && c->needs_key;
+    needed |= c->datasource == datasource && (c->needs_key || c->nevents);
   }
   (needed ? problems_add : problems_warn)(p, engine->config->file, engine->config->datasources[datasource].line,
                                           "datasource %s: %s: run `writ install`, with --grant for that role",
@@ -147,14 +147,23 @@ void engine_check(struct engine *engine, struct problems *p) {
 
     if (!shapes_apply(c)) continue;
     if (shape->unlocked && shape->d.ok)
-      problems_warn(p, m->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
+      problems_warn(p, c->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
                     "make it one plain SELECT or EXISTS, take a mutex:, or write lock: none", c->name);
     if (shape->d.ok) check_roles(engine, c, p, mem);
     else
-      problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
+      problems_add(p, c->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
   }
   check_state(engine, p, mem);
   if (m->model) check_model(engine, p, mem);
   log_set_level(engine->config->log_level);
   talloc_free(mem);
+}
+
+bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns) {
+  const struct shape *shape = &engine->shapes[c->id];
+
+  if ((c->kind != COMMAND_SQL && c->kind != COMMAND_CHECK) || !shape->d.ok) return false;
+  *d = &shape->d;
+  *returns = shape->returns;
+  return true;
 }

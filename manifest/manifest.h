@@ -3,6 +3,7 @@
 #define WRIT_MANIFEST_MANIFEST_H
 
 #include "db/plan.h"
+#include "manifest/event.h"
 #include "manifest/mutex.h"
 #include "manifest/service.h"
 #include "manifest/sql_scan.h"
@@ -12,6 +13,7 @@
 
 struct config;
 struct datamodel;
+struct graphql_definition;
 struct json;
 struct model;
 struct problems;
@@ -147,14 +149,23 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct domain_event *events; /* appended to the log in its transaction */
+  size_t nevents;
   const struct model *model;    /* MUTATION, QUERY */
   enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
   size_t nmutexes;
+  const char *file;             /* where it is written */
   bool needs_key;               /* a request that names it must have an Idempotency-Key */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
   const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
+};
+
+/* What a schema file has besides a data model: for schema/. */
+struct schema_text {
+  const char *file;
+  const struct graphql_definition *definitions;
 };
 
 /* An event that states of mutations know by its name. */
@@ -192,8 +203,17 @@ struct manifest {
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
   struct state_rules state;
+  const char *const *event_readers; /* roles that may read the event log over the border */
+  size_t nevent_readers;
+  const struct projection *projections;
+  size_t nprojections;
   const struct datamodel *model; /* NULL: there is no schema: */
+  const struct schema_text *schema_texts; /* of schema:, and of that of mutations: */
+  size_t nschema_texts;
   size_t model_datasource; /* index into config.datasources */
+  bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
+  const char *const *introspection;
+  size_t nintrospection;
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };

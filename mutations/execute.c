@@ -245,9 +245,13 @@ static enum next judge_step(struct frame *frame, struct run *r, const struct fli
   return NEXT_REFUSED;
 }
 
-/* What a handler's own calls have their keys from: applied once, however often the handler is run. */
+/* What a handler's own calls have their keys from: applied once, however often the handler is run. A key of the caller's is known
+ * to whoever asks again, also when the mutation was forgotten meanwhile. */
 static const char *inside_key(struct frame *frame, struct run *r, size_t entry) {
-  return arena_printf(r->mem, "mutation %s %zu", work_of(frame)->m->id, entry);
+  const struct work *w = work_of(frame);
+
+  if (!w->m->key) return arena_printf(r->mem, "mutation %s %zu", w->m->id, entry);
+  return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", w->m->key, entry) : w->m->key;
 }
 
 /* ---- ends ---- */
@@ -370,6 +374,13 @@ static enum mutation_end put_off(struct work *w, const struct err *e) {
   return MUTATION_PUT_OFF;
 }
 
+/* Whoever had it died so often. */
+static enum mutation_end give_up(struct work *w) {
+  err_set(w->e, INTERNAL, "The processes that ran it ended %u times without a word.", w->m->attempts);
+  log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(w->e));
+  return end_in_error(w, w->e, true);
+}
+
 static void give_back(struct work *w) {
   struct err ignored;
 
@@ -379,10 +390,20 @@ static void give_back(struct work *w) {
   if (w->how->until_ms) err_set(w->e, TIMEOUT, "The request took too long; what was accepted goes on.");
 }
 
+/* Its caller hears why. If it cannot be forgotten, the lease ends and it is tried again: it is what a repeat finds then. */
+static enum mutation_end forget(struct work *w) {
+  struct err ignored;
+
+  err_init(&ignored, w->mem);
+  (void)mutation_forget(w->engine, w->mem, w->m, &ignored);
+  return MUTATION_FORGOTTEN;
+}
+
 static enum mutation_end judge_failure(struct work *w) {
   struct err *e = w->e;
   int committed = e->committed;
 
+  if (w->how->forget && w->m->step == 0 && (w->stop == STOP_NONE || w->stop == STOP_OURS)) return forget(w);
   switch (w->stop) {
   case STOP_LOST: return MUTATION_LOST;
   case STOP_ASKED:
@@ -485,6 +506,7 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
     how->complete = true;
     return end_empty(&w, how->answer);
   }
+  if (m->attempts >= (unsigned)engine->config->background_attempts) return give_up(&w);
   how->complete = run_steps(&w, how->answer, report);
   if (how->complete) return MUTATION_ENDED;
   return judge_failure(&w);

@@ -158,6 +158,17 @@ static void close_plan(struct watch *w, struct run *r, size_t first, size_t end,
 
 /* ---- the end ---- */
 
+/* Of a front end that takes the results apart (GraphQL) the answer is empty; of a key that another mutation has it is not known. */
+static const char *end_payload(struct keeper *k, struct run *r, const struct str *answer) {
+  struct str *out;
+
+  if (answer->len) return answer->p;
+  if (r->accepted) return NULL;
+  out = str_new(k->mem, 256);
+  result_put(out, r->set);
+  return out->p;
+}
+
 static void end(struct watch *w, struct run *r, const struct str *answer) {
   struct keeper *k = keeper_of(w);
 
@@ -167,7 +178,7 @@ static void end(struct watch *w, struct run *r, const struct str *answer) {
   }
   if (answer) {
     tell(k, r, k->marked ? NULL : "TRANSACTION_COMPLETED", k->marked ? NULL : step_payload(k, k->step, NULL, NULL),
-         "MUTATION_COMPLETED", answer->len ? answer->p : NULL);
+         "MUTATION_COMPLETED", end_payload(k, r, answer));
   } else if (r->e->code == ERR_COMMIT_UNKNOWN && k->marked) {
     /* The mark will tell, when the lease is over. */
   } else {

@@ -9,20 +9,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
   TRIP_MS = 5000,
+  LOOK_MS = 50, /* between looks for an end */
   ROW_DEPTH = 1000, /* results and arguments were bounded when they were made */
 };
 
 /* What a mutation was asked for and how far it is, with what a continuation finds of the mutation that it follows. $1: how many,
- * $2: owner, $3: lease in ms. Arguments of several megabytes are taken one at a time. */
+ * $2: owner, $3: lease in ms. A lease that has ended without a word counts as an attempt: what kills its runner must not do so for ever.
+ * Arguments of several megabytes are taken one at a time. */
 static const char claim_sql[] =
     "with d as (select id, octet_length(args::text) as bytes, row_number() over () as o from ("
     "select id, args from writ.mutation where ended is null and due <= now() order by due limit $1::integer "
     "for no key update skip locked) x), "
     "c as (select id from (select id, o, sum(bytes) over (order by o) - bytes as ahead from d) y where ahead < 8000000), "
-    "t as (update writ.mutation m set owner = $2::uuid, due = clock_timestamp() + $3::integer * interval '1 ms' "
+    "t as (update writ.mutation m set attempts = m.attempts + case when m.owner is null then 0 else 1 end, owner = $2::uuid, "
+    "due = clock_timestamp() + $3::integer * interval '1 ms' "
     "from c where m.id = c.id returning m.*) "
     "select coalesce(json_agg(json_build_array(id, command, args, role, caller_user, claims, request_id, step, attempts, "
     "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, case when step > 0 then ("
@@ -30,7 +34,7 @@ static const char claim_sql[] =
     "(select json_build_array(p.args -> 'commands', case when p.answer is null then ("
     "select json_agg(r.result order by r.step) from writ.mutation_result r where r.mutation = p.id) "
     "else (select json_agg(v -> 'result' order by o) from json_array_elements(p.answer::json -> 'results') with ordinality as u(v, o)) "
-    "end, p.error) from writ.mutation p where p.id = t.parent)) order by id), '[]')::text from t";
+    "end, p.error) from writ.mutation p where p.id = t.parent), key) order by id), '[]')::text from t";
 
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
@@ -158,6 +162,7 @@ static struct mutation read_row(void *mem, const struct json *row, size_t dataso
       .args = &v[2],
       .caller = {.role = v[3].text, .user = text_of(&v[4]), .claims = text_of(&v[5])},
       .request_id = v[6].text,
+      .key = text_of(&v[12]),
       .step = strtoul(v[7].text, NULL, 10),
       .attempts = (unsigned)strtoul(v[8].text, NULL, 10),
       .deadline_ms = v[9].kind == JSON_NULL ? INT64_MAX : now_ms + strtoll(v[9].text, NULL, 10),
@@ -234,6 +239,19 @@ bool mutation_look(struct engine *engine, void *mem, size_t datasource, const ch
   if (!json_read(mem, text, strlen(text), ROW_DEPTH, &row, e)) return false;
   *out = (struct mutation_outcome){text_of(&row->items[0]), text_of(&row->items[1]), text_of(&row->items[2])};
   return true;
+}
+
+bool mutation_wait(struct engine *engine, void *mem, size_t datasource, const char *id, int64_t until_ms,
+                   struct mutation_outcome *out, struct err *e) {
+  struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+  struct run waiting = {.engine = engine}; /* a place among the workers that wait */
+  bool ok;
+
+  while ((ok = mutation_look(engine, mem, datasource, id, out, e)) && !out->outcome && clock_ms() + LOOK_MS < until_ms &&
+         wait_begin(&waiting))
+    nanosleep(&pause, NULL);
+  wait_end(&waiting);
+  return ok;
 }
 
 /* The subject of claims of a caller without user: as with keys, a renewed token is the same caller. */

@@ -463,14 +463,28 @@ def test_a_stop_leaves_the_rest_to_others(database, service):
         mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "s"}), ("add", {"text": "3"})],
                                     headers={"Prefer": "respond-async"}))
         harness.wait_until(lambda: texts(database) == ["1"], "the first step")
-        site.writ.process.send_signal(signal.SIGTERM)
-        harness.wait_until(lambda: "event=stop" in site.writ.log() or " stop " in site.writ.log(), "the stop")
+        os.kill(runners(site)[0], signal.SIGTERM)
         database.execute("insert into gate values ('s')")
-    assert texts(database) == ["1", "slow passed"]
-    assert row(database, mutation, "owner, outcome, attempts") == (None, None, 0)
-    with site_with(database, service):
-        assert ended(database, mutation) == "complete"
+        assert ended(database, mutation) == "complete"  # by the next one
+        assert "end=left" in site.writ.log()
     assert texts(database) == ["1", "slow passed", "3"]
+
+
+def test_what_kills_its_runners_is_given_up(database, service):
+    """A lease that ends without a word counts as an attempt."""
+    with site_with(database, service, background={"attempts": 2}) as site:
+        mutation = accepted(execute(site, [("slow", {"gate": "never"}), ("add", {"text": "2"})], headers={"Prefer": "respond-async"}))
+        owners = [None]
+        for _ in range(2):
+            harness.wait_until(lambda: row(database, mutation, "owner")[0] not in owners, "a runner that has it", 20 * harness.PATIENCE)
+            owners.append(row(database, mutation, "owner")[0])
+            harness.wait_until(lambda: database.one("select count(*) from pg_stat_activity where query like '%pass(%' and pid <> pg_backend_pid() and state = 'active'"),
+                               "the step", 20 * harness.PATIENCE)
+            os.kill(runners(site)[0], signal.SIGKILL)
+            database.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pass(%' and pid <> pg_backend_pid()")
+        assert ended(database, mutation) == "error"
+        assert row(database, mutation, "dead")[0] is True
+        assert texts(database) == []
 
 
 @pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults")
@@ -494,3 +508,29 @@ def test_nothing_is_kept_for_ever(database, service):
         ended(database, mutation)
         harness.wait_until(lambda: database.one("select count(*) from writ.mutation where id = %s", [mutation]) == 0,
                            "that it is gone", 30 * harness.PATIENCE)
+
+
+def test_a_killed_worker_in_a_keyed_program_is_gone_on_for(site, database, service):
+    calls, held = [], threading.Event()
+
+    def program(request):
+        calls.append(request.json)
+        inside = site.inside.command("add", {"text": "inside"}, headers={"Writ-Call": request.headers["writ-call"]})
+        if len(calls) == 1:
+            held.wait(20 * harness.PATIENCE)
+        return {"result": inside.result["text"]}
+
+    service.at("/program", program)
+    key = {"Idempotency-Key": "program"}
+    first = Later(lambda: site.client.command("program", {"text": "x"}, headers=key))
+    harness.wait_until(lambda: texts(database) == ["inside"], "what it does inside")
+    assert site.client.command("program", {"text": "x"}, headers=key).code == "IDEMPOTENCY_CONFLICT"
+    for pid in site.writ.workers():
+        if "border" in open(f"/proc/{pid}/comm").read():
+            os.kill(pid, signal.SIGKILL)
+    assert first.get().status == 502
+    harness.wait_until(lambda: len(calls) == 2, "the runner's call", 20 * harness.PATIENCE)
+    held.set()
+    again = site.client.command("program", {"text": "x"}, headers=key)
+    assert (again.result, again.header("Idempotent-Replay")) == ("inside", "true")
+    assert texts(database) == ["inside"] and len(calls) == 2
