@@ -14,6 +14,7 @@ import uuid
 import pytest
 
 import harness
+from faulty import build_with_faults, faulty_site
 from harness import Site, wait_until
 from service import Service
 
@@ -47,6 +48,18 @@ end $$;
 create function app.flood(n int, bytes int) returns int language plpgsql as $$
 begin
   for i in 1..n loop perform writ.dispatch('FLOOD', to_jsonb(repeat('x', bytes) || i)); end loop;
+  return n;
+end $$;
+create function app.burst(n int) returns int language plpgsql as $$
+begin
+  for i in 1..n loop
+    perform writ.dispatch('B', to_jsonb(i));
+    perform pg_sleep(0.004);
+  end loop;
+  for i in 1..1500 loop
+    exit when exists (select from gate);
+    perform pg_sleep(0.02);
+  end loop;
   return n;
 end $$;
 create function app.say(name text, payload jsonb) returns text language plpgsql as $$
@@ -89,6 +102,7 @@ commands:
   add: { allow: [anonymous, member], title: Add a line, sql: "insert into log (text) values (:text) returning id", returns: one }
   refuse: { allow: [anonymous, member], check: "false", error: { code: NO, message: It does not want to. } }
   flood: { allow: [anonymous], sql: "select app.flood(:n, :bytes) as n", args: { n: int, bytes: int }, returns: one }
+  burst: { allow: [anonymous], sql: "select app.burst(:n) as n", args: { n: int }, returns: one }
   say: { allow: [anonymous], sql: "select app.say(:name, :payload) as said", args: { name: text, payload: jsonb }, returns: one }
   count: { allow: [anonymous], commands: [ { bump: {} } ], isolation: serializable }
   bump: { sql: "update counter set n = n + 1 where id = 1 and app.say('BUMPED', to_jsonb(n)) = 'said' and pg_sleep(1.5) is not null returning n", returns: one }
@@ -317,6 +331,16 @@ def test_a_flood_of_events_harms_nobody(site, n, size):
     assert "writ_state_events_total" in metrics
 
 
+def test_what_waits_is_seen_before_the_end_too(site, database):
+    running = Running(site, "burst", {"n": 250})  # 50 more than may come at once
+    wait_until(lambda: 250 in [event["payload"] for event in state_of(site, running.mutation)["events"]]
+               if site.client.get(f"/mutation/{running.mutation}").status == 200 else False, "the last event", 20 * harness.PATIENCE)
+    assert running.answer is None
+    database.execute("insert into gate values (true)")
+    assert running.end().result == {"n": 250}
+    assert "EVENTS_DROPPED" not in names(state_of(site, running.mutation))
+
+
 def test_only_the_last_progress_of_many_counts(site, database):
     database.execute("""create or replace function app.flood(n int, bytes int) returns int language plpgsql as $$
       begin for i in 1..n loop perform writ.dispatch('PROGRESS_UPDATE', jsonb_build_object('progress', i::numeric / n)); end loop;
@@ -532,6 +556,12 @@ def test_check_is_content(database):
 # ---- when something dies --------------------------------------------------------------------------------------------
 
 
+def stored(database, mutation):
+    """Waits for the event, without a worker's help."""
+    wait_until(lambda: "FILE_STORED" in names(database.one("select coalesce((select state from writ.state where mutation = %s), "
+                                                           "'{\"events\": []}')", [mutation])), "the event")
+
+
 def expire(database, mutation):
     database.execute("update writ.state set lease = now() - interval '1 s' where mutation = %s", [mutation])
 
@@ -539,8 +569,7 @@ def expire(database, mutation):
 def test_the_state_of_a_killed_worker_ends(database):
     with Site(database, manifest(), workers=1, inside_workers=1) as site:
         running = Running(site, "work")
-        wait_until(lambda: "FILE_STORED" in names(database.one("select coalesce((select state from writ.state where mutation = %s), "
-                                                        "'{\"events\": []}')", [running.mutation])), "the event")
+        stored(database, running.mutation)
         for pid in site.writ.workers():
             os.kill(pid, signal.SIGKILL)
         running.end()
@@ -552,6 +581,21 @@ def test_the_state_of_a_killed_worker_ends(database):
         state = state_of(site, running.mutation)
         assert (state["status"], state["error"]["code"]) == ("error", "MUTATION_LOST")
         assert names(state)[-1] == "MUTATION_ERROR" and "FILE_STORED" in names(state)
+
+
+@pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults: WRIT_BUILD_FAULTS=FOLDER")
+def test_a_worker_dies_between_commit_and_end(database):
+    with faulty_site(database, manifest(), workers=1) as site:
+        running = Running(site, "work")
+        stored(database, running.mutation)
+        site.writ.die_at("after-commit")
+        database.execute("insert into gate values (true)")
+        assert running.end().status == 502
+        assert database.one("select status from writ.state where mutation = %s", [running.mutation]) == "running"
+        expire(database, running.mutation)
+        state = wait_until(lambda: (answer := site.client.get(f"/mutation/{running.mutation}")).status == 200 and answer.json, "a worker")
+        assert (state["status"], state["progress"], state["steps"][0]["status"]) == ("complete", 1, "finished")
+        assert "result" not in state and names(state)[-2:] == ["TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
 
 
 def test_what_was_committed_is_told_after_a_kill(site, database):
