@@ -9,6 +9,7 @@
 #include "commands/set.h"
 #include "manifest/manifest.h"
 
+struct nested_ends;
 struct node;
 
 /* A reference makes much of few bytes: values that refer to values that refer to values double at each step. So many bytes all
@@ -48,6 +49,7 @@ struct node {
   const char *text;              /* its result as JSON, when it has run */
   size_t len;
   const struct json *value;      /* the same, parsed, when a later transaction has asked for it */
+  struct nested_ends *ends;      /* of a mutation: what its nested operations leave to the end of the plan; NULL: nothing */
 };
 
 /* One command that the set stands for, at any depth, which is more than its statement: it has permissions, hooks, mutexes. In the
@@ -60,6 +62,8 @@ struct use {
   const struct expr **event_keys, **event_payloads; /* of its events; NULL: no key; {args, result} */
   size_t entry;                 /* index into the set's entries */
   bool direct;                  /* the entry's own command */
+  const char *nested;           /* it is nested in a mutation's input, at that place: it is asked ahead and holds mutexes, and the
+                                   rest of its rules are nested/'s; NULL: it is not */
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
   const struct json **changed;  /* by index into command->args: what a hook put in their place; NULL: nothing, of all or of one */
 };

@@ -91,7 +91,7 @@ void outbox_deliver(struct run *r, size_t datasource, const struct step_result *
 
 static bool has_hooks(const struct run *r, size_t entry) {
   for (size_t i = 0; i < r->set->nuses; i++)
-    if (r->set->uses[i].entry == entry && r->set->uses[i].command->nafter_hooks) return true;
+    if (r->set->uses[i].entry == entry && !r->set->uses[i].nested && r->set->uses[i].command->nafter_hooks) return true;
   return false;
 }
 

@@ -34,7 +34,7 @@ enum { ROW_FIELDS = sizeof(struct row) / sizeof(const char *) };
 /* ---- what is told ---- */
 
 static bool is_told(const struct use *use, size_t first, size_t end) {
-  return use->command->nafter_hooks && use->entry >= first && use->entry < end;
+  return use->command->nafter_hooks && !use->nested && use->entry >= first && use->entry < end;
 }
 
 void outbox_each_result(const struct command_set *set, size_t first, size_t end,
@@ -79,6 +79,19 @@ static struct expr told_caller(void *mem, const struct plan *plan) {
                                literal_json(mem, plan->claims)};
 
   return told_object(mem, keys, items, 3);
+}
+
+const char outbox_purpose[] = "after-hooks";
+
+const char *outbox_tail(const struct compiler *k, const struct plan *plan) {
+  static const char *const keys[] = {"caller", "mutation", "request_id", "at"};
+  const struct expr items[] = {told_caller(k->mem, plan), told_text(k->mem, k->mutation), told_text(k->mem, plan->request_id),
+                               told_text(k->mem, wall_clock(k->mem))};
+  const struct expr tail = told_object(k->mem, keys, items, sizeof items / sizeof *items);
+  struct told out;
+
+  told_put(k->mem, &tail, NULL, false, &out); /* all literals */
+  return arena_printf(k->mem, ",%s", out.head + 1); /* behind other members */
 }
 
 /* The body of a delivery. */
@@ -230,7 +243,7 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   arena_grow(k->mem, plan->steps, plan->n);
   plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,
                                          .gives = shape & SHAPE_SYNC ? GIVES_TEXT : GIVES_NOTHING, .as_login = true,
-                                         .member = MEMBER_NONE, .purpose = "after-hooks"};
+                                         .member = MEMBER_NONE, .purpose = outbox_purpose};
 }
 
 void outbox_explain(struct err *e) {

@@ -94,7 +94,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
   if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
   if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
-  if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
+  if (f->failed_step < plan->n && plan->steps[f->failed_step].purpose == outbox_purpose) outbox_explain(r->e);
   if (f->failed_step == r->set->events_step) append_explain(r->e);
   if (node && path) compile_place_at(r->mem, r->set, node, path, r->e);
   else if (node) compile_place(r->mem, r->set, node, argument, r->e);

@@ -223,13 +223,14 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   manifest_add_permissions(r);
 }
 
-static struct manifest *read_tree(const void *mem, const struct config *config, const struct yaml *root, size_t errors,
-                                  struct problems *p) {
+static struct manifest *read_tree(const void *mem, const struct config *config, const struct datamodel *model,
+                                  const struct yaml *root, size_t errors, struct problems *p) {
   struct manifest_reader r = {.mem = mem, .config = config, .problems = p};
 
   r.manifest = arena_new(mem, struct manifest);
   r.manifest->file = r.file = config->manifest;
   r.manifest->config = config;
+  r.manifest->model = model;
   if (root) read_root(&r, root);
   talloc_free(r.drafts);
   return p->errors == errors ? r.manifest : NULL;
@@ -237,11 +238,16 @@ static struct manifest *read_tree(const void *mem, const struct config *config, 
 
 struct manifest *manifest_load(const void *mem, const struct config *config, struct problems *p) {
   size_t errors = p->errors;
-  return read_tree(mem, config, yaml_load(mem, config->manifest, p), errors, p);
+  return read_tree(mem, config, NULL, yaml_load(mem, config->manifest, p), errors, p);
+}
+
+struct manifest *manifest_read_over(const void *mem, const struct config *config, const struct datamodel *model,
+                                    const char *text, size_t len, struct problems *p) {
+  size_t errors = p->errors;
+  return read_tree(mem, config, model, yaml_read(mem, config->manifest, text, len, p), errors, p);
 }
 
 struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
                                struct problems *p) {
-  size_t errors = p->errors;
-  return read_tree(mem, config, yaml_read(mem, config->manifest, text, len, p), errors, p);
+  return manifest_read_over(mem, config, NULL, text, len, p);
 }

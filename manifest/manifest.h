@@ -16,6 +16,7 @@ struct datamodel;
 struct graphql_definition;
 struct json;
 struct model;
+struct model_rules;
 struct problems;
 
 enum command_kind {
@@ -210,6 +211,8 @@ struct manifest {
   const struct datamodel *model; /* NULL: there is no schema: */
   const struct schema_text *schema_texts; /* of schema:, and of that of mutations: */
   size_t nschema_texts;
+  struct model_rules *model_rules; /* by model->id: who may write its fields (model_rules.h); NULL: nothing is said */
+  bool asks_nested;        /* a mutation of some model has before-hooks or mutexes */
   size_t model_datasource; /* index into config.datasources */
   bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
   const char *const *introspection;
@@ -226,6 +229,9 @@ struct manifest *manifest_load(const void *mem, const struct config *config, str
 /* As manifest_load, from text (fuzzing, tests). */
 struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
                                struct problems *p);
+/* The same over a data model that was read already, in place of a schema:. */
+struct manifest *manifest_read_over(const void *mem, const struct config *config, const struct datamodel *model,
+                                    const char *text, size_t len, struct problems *p);
 /* By name (a hash table), or NULL. */
 const struct command *manifest_command(const struct manifest *m, const char *name);
 /* The database role of a caller's role; false: there is a mapping and the role is not in it. *role NULL: login role. */

@@ -59,10 +59,10 @@ static const char look_sql[] =
     "select json_build_array(outcome, answer, error::text, case when ended is not null then pg_current_xact_id()::text end)::text "
     "from writ.mutation where id = $1::uuid";
 
-/* $2: whose it must be. One that waits for another try, or for a runner, has its end at once. */
+/* $2 to $4: whose it must be, unless $5: asked from the inside. One that waits for another try, or for a runner, has its end at once. */
 static const char cancel_sql[] =
-    "with s as (select m.id, m.ended from writ.mutation m where m.id = $1::uuid and m.role = $2 "
-    "and coalesce(m.caller_user, '') = $3 and ($3 <> '' or coalesce(m.claims::json ->> 'sub', '') = $4)), "
+    "with s as (select m.id, m.ended from writ.mutation m where m.id = $1::uuid and ($5::boolean or m.role = $2 "
+    "and coalesce(m.caller_user, '') = $3 and ($3 <> '' or coalesce(m.claims::json ->> 'sub', '') = $4))), "
     "c as (insert into writ.mutation_cancel (mutation) select id from s where ended is null on conflict do nothing), "
     "w as (update writ.mutation set due = now() where id in (select m.id from writ.mutation m join s using (id) "
     "where m.owner is null and m.ended is null for no key update of m skip locked)) "
@@ -266,10 +266,11 @@ static const char *subject(void *mem, const struct caller *caller) {
 }
 
 bool mutation_cancel(struct engine *engine, void *mem, const char *id, const struct caller *caller, struct err *e) {
-  const char *params[] = {id, caller->role, caller->user ? caller->user : "", subject(mem, caller)}, *text = NULL;
+  const char *params[] = {id, caller->role, caller->user ? caller->user : "", subject(mem, caller), caller->inside ? "t" : "f"},
+             *text = NULL;
 
   for (size_t i = 0; !text && i < engine->config->ndatasources; i++)
-    if (!ask(engine, mem, i, cancel_sql, params, 4, &text, e)) return false;
+    if (!ask(engine, mem, i, cancel_sql, params, 5, &text, e)) return false;
   engine->wake_background = true;
   return text || err_set(e, NOT_FOUND, "There is no mutation %s of yours that is still to end.", id);
 }

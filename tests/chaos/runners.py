@@ -1,5 +1,5 @@
 """Mutations of 20 steps, several side by side, while runners, workers, the supervisor and PostgreSQL are killed at random
-points. At the end each mutation that was accepted has ended, the effect of each SQL step is there exactly once, and so is what
+points, and runners and workers stopped for longer than their leases. At the end each mutation that was accepted has ended, the effect of each SQL step is there exactly once, and so is what
 was to follow; what was answered to a waiting caller is what happened.
 
 It knows only what a client knows, and what the tables hold.
@@ -43,6 +43,7 @@ SIDE_BY_SIDE = 8
 WAITING = 0.25  # the share whose caller waits, with a key
 FAILING = 0.2   # the share that is refused at the step before the last
 QUIET_S = 0.4   # between two kills, at most
+PAUSED = 0.3    # beside so many kills a process is stopped for longer than its lease, and goes on with what it was about to do
 
 
 def commands_of(key, chance, failing):
@@ -153,6 +154,11 @@ class Clients:
             self.complain(f"{key}: answered {first}, then {again}")
 
 
+def go_on(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
 class Kills:
     def __init__(self, cluster, site, seed):
         self.cluster, self.site = cluster, site
@@ -164,6 +170,18 @@ class Kills:
         kinds, weights = zip(*self.kinds)
         kill = self.chance.choices(kinds, weights)[0]
         self.counts[kill() or kill.__name__] += 1
+
+    def pause(self):
+        pids = self.processes("writd backgr", "writd border")
+        if not pids or self.chance.random() > PAUSED:
+            return
+        pid = self.chance.choice(pids)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        timer = threading.Timer(1.5 * LEASE_MS / 1000, go_on, [pid])
+        timer.daemon = True
+        timer.start()
+        self.counts["paused"] += 1
 
     def processes(self, *names):
         found = []
@@ -254,6 +272,7 @@ def run(kills, seed, say=print):
                     time.sleep(trouble.chance.random() * QUIET_S)
                     if clients.wrong:
                         break
+                    trouble.pause()
                     trouble.one()
             finally:
                 clients.over.set()

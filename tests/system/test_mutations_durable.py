@@ -73,10 +73,19 @@ def site(database, service):
         yield site
 
 
+@pytest.fixture(scope="module")
+def apart(postgres):
+    """A database that the runner of `site` does not know."""
+    database = harness.Database(postgres, "mutations_apart", SCHEMA)
+    yield database
+    database.drop()
+
+
 @pytest.fixture(autouse=True)
-def clean(database):
-    database.execute("update writ.mutation set ended = now(), outcome = 'error', owner = null where ended is null")
-    database.execute("truncate note, gate")
+def clean(database, apart):
+    for each in (database, apart):
+        each.execute("update writ.mutation set ended = now(), outcome = 'error', owner = null where ended is null")
+        each.execute("truncate note, gate")
 
 
 def texts(database):
@@ -286,7 +295,8 @@ def test_a_repeat_waits_a_short_while(site, database):
     assert texts(database) == ["1", "slow passed"]
 
 
-def test_who_waits_too_long_is_told_and_it_goes_on(database, service):
+def test_who_waits_too_long_is_told_and_it_goes_on(apart, service):
+    database = apart
     with site_with(database, service, timeout_ms=1000) as site:
         key = {"Idempotency-Key": "too-long"}
         commands = [("add", {"text": "1"}), ("slow", {"gate": "late"}), ("add", {"text": "3"})]
@@ -330,7 +340,8 @@ def test_only_its_owner_cancels_it(site, database):
     ended(database, mutation)
 
 
-def test_it_is_given_up_at_its_deadline(database, service):
+def test_it_is_given_up_at_its_deadline(apart, service):
+    database = apart
     with site_with(database, service, background={"deadline_s": 1}) as site:
         mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "d"}), ("add", {"text": "3"})],
                                     on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
@@ -351,7 +362,8 @@ def test_what_passes_is_tried_again(site, database):
     assert row(database, mutation, "attempts, error") == (0, None)
 
 
-def test_a_dead_letter_and_its_retry(database, service):
+def test_a_dead_letter_and_its_retry(apart, service):
+    database = apart
     with site_with(database, service, background={"attempts": 2}) as site:
         mutation = accepted(execute(site, [("add", {"text": "1"}, "one"), ("fails", {"n": 1}), ("add", {"text": {"$ref": "one.text"}})],
                                     on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
@@ -373,7 +385,8 @@ def test_a_dead_letter_and_its_retry(database, service):
         assert harness.writ(*jobs, "retry", fresh, check=False).returncode == 1  # it is complete
 
 
-def test_a_dead_letter_is_dropped(database, service):
+def test_a_dead_letter_is_dropped(apart, service):
+    database = apart
     with site_with(database, service, background={"attempts": 1}) as site:
         mutation = accepted(site.client.command("fails", {"n": 1}, headers={"Prefer": "respond-async"}))
         assert ended(database, mutation) == "error"
@@ -425,7 +438,8 @@ def test_a_killed_runner_is_taken_over(site, database):
     assert texts(database) == ["1", "slow passed", "3"]
 
 
-def test_a_paused_runner_writes_nothing_any_more(database, service):
+def test_a_paused_runner_writes_nothing_any_more(apart, service):
+    database = apart
     with site_with(database, service) as one, site_with(database, service, background_runners=0) as other:
         (paused,) = runners(one)
         started = threading.Event()
@@ -458,7 +472,8 @@ def test_a_killed_worker_is_gone_on_for(site, database):
     assert texts(database) == ["1", "slow passed", "3"]
 
 
-def test_a_stop_leaves_the_rest_to_others(database, service):
+def test_a_stop_leaves_the_rest_to_others(apart, service):
+    database = apart
     with site_with(database, service) as site:
         mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "s"}), ("add", {"text": "3"})],
                                     headers={"Prefer": "respond-async"}))
@@ -470,8 +485,9 @@ def test_a_stop_leaves_the_rest_to_others(database, service):
     assert texts(database) == ["1", "slow passed", "3"]
 
 
-def test_what_kills_its_runners_is_given_up(database, service):
+def test_what_kills_its_runners_is_given_up(apart, service):
     """A lease that ends without a word counts as an attempt."""
+    database = apart
     with site_with(database, service, background={"attempts": 2}) as site:
         mutation = accepted(execute(site, [("slow", {"gate": "never"}), ("add", {"text": "2"})], headers={"Prefer": "respond-async"}))
         owners = [None]
@@ -489,7 +505,8 @@ def test_what_kills_its_runners_is_given_up(database, service):
 
 @pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults")
 @pytest.mark.parametrize("place", ["accepted", "mutation-step", "before-commit", "after-send", "after-commit"])
-def test_death_at_a_named_place(database, service, place):
+def test_death_at_a_named_place(apart, service, place):
+    database = apart
     with faulty_site(database, MANIFEST.replace("SERVICE", service.url("")), **settings(workers=1)) as site:
         key = {"Idempotency-Key": f"death-at-{place}", "Prefer": "respond-async"}
         commands = [("add", {"text": str(i)}, f"a{i}") for i in range(5)]
@@ -502,7 +519,8 @@ def test_death_at_a_named_place(database, service, place):
         harness.wait_until(lambda: texts(database) == ["0", "1", "2", "3", "4", "4"], "each step once", 20 * harness.PATIENCE)
 
 
-def test_nothing_is_kept_for_ever(database, service):
+def test_nothing_is_kept_for_ever(apart, service):
+    database = apart
     with site_with(database, service, background={"keep_s": 1}, idempotency_hours=1) as site:
         mutation = accepted(site.client.command("add", {"text": "x"}, headers={"Prefer": "respond-async"}))
         ended(database, mutation)
