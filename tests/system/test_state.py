@@ -9,6 +9,7 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 import uuid
 
 import pytest
@@ -54,7 +55,7 @@ create function app.burst(n int) returns int language plpgsql as $$
 begin
   for i in 1..n loop
     perform writ.dispatch('B', to_jsonb(i));
-    perform pg_sleep(0.004);
+    perform pg_sleep(0.001);
   end loop;
   for i in 1..1500 loop
     exit when exists (select from gate);
@@ -318,8 +319,8 @@ def test_the_connection_is_opened_when_needed_only(database):
 
 
 @pytest.mark.parametrize("n, size", [(20000, 10), (300, 60000), (300, 70000)])
-def test_a_flood_of_events_harms_nobody(site, n, size):
-    mutation = new()
+def test_a_flood_of_events_harms_nobody(site, database, n, size):
+    mutation, begun = new(), time.monotonic()
     assert site.client.command("flood", {"n": n, "bytes": size}, headers={"Mutation-Id": mutation}).result == {"n": n}
     state = state_of(site, mutation)
     assert state["status"] == "complete" and names(state)[-1] == "MUTATION_COMPLETED" and len(state["events"]) == 50
@@ -327,17 +328,19 @@ def test_a_flood_of_events_harms_nobody(site, n, size):
         assert "EVENT_REFUSED" in names(state) and "limits.event_bytes" in json.dumps(state)
     dropped = [event["payload"]["count"] for event in state["events"] if event["name"] == "EVENTS_DROPPED"]
     assert dropped and 0 < dropped[0] < n
+    written = database.one("select version from writ.state where mutation = %s", [mutation])
+    assert 200 < written < 200 + 64 + 20 + 50 * (time.monotonic() - begun)
     metrics = site.inside.get("/metrics").text
     assert "writ_state_events_total" in metrics
 
 
 def test_what_waits_is_seen_before_the_end_too(site, database):
-    running = Running(site, "burst", {"n": 250})  # 50 more than may come at once
-    wait_until(lambda: 250 in [event["payload"] for event in state_of(site, running.mutation)["events"]]
+    running = Running(site, "burst", {"n": 260})  # more than may come at once and in their time
+    wait_until(lambda: 260 in [event["payload"] for event in state_of(site, running.mutation)["events"]]
                if site.client.get(f"/mutation/{running.mutation}").status == 200 else False, "the last event", 20 * harness.PATIENCE)
     assert running.answer is None
     database.execute("insert into gate values (true)")
-    assert running.end().result == {"n": 250}
+    assert running.end().result == {"n": 260}
     assert "EVENTS_DROPPED" not in names(state_of(site, running.mutation))
 
 
@@ -673,9 +676,11 @@ def test_a_step_that_is_run_again_is_another_attempt(database):
         if nextval('app.tries') < 3 then raise exception using errcode = '55P03', message = 'not now'; end if;
         return 1; end $$""")
     with Site(database, manifest(more), workers=1, background_runners=1) as site:
-        answer = site.client.command("unlucky", headers={"Prefer": "respond-async"})
+        body = {"commands": [{"command": "unlucky"}, {"command": "say", "args": {"name": "NEXT", "payload": {}}}]}
+        answer = site.client.command("execute_command_set", body, headers={"Prefer": "respond-async"})
         state = seen(site, answer.json["mutation"], "MUTATION_COMPLETED")
         assert [event["attempt"] for event in state["events"] if event["name"] == "TRIED"] == [1, 2, 3]
+        assert [event["attempt"] for event in state["events"] if event["name"] == "NEXT"] == [1]
 
 
 def test_behind_a_pooler(postgres, database):
