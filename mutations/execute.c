@@ -204,7 +204,7 @@ static bool decode(struct work *w) {
   }
   admitted.inside = true;
   if (!command) return err_set(w->e, UNKNOWN_COMMAND, "There is no command \"%s\" any more.", w->m->command);
-  w->set = set_decode_with(w->mem, w->engine->manifest, command, w->m->args, &admitted, all_known(w), w->e);
+  w->set = set_decode_with(w->mem, w->engine->manifest, command, w->m->args, &admitted, all_known(w), w->m->step, w->e);
   return w->set != NULL;
 }
 
@@ -249,6 +249,10 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
   *report = (struct report){0};
   if (!decode(&w)) {
     w.set = no_set(&w);
+    return work_end_in_error(&w, e, false);
+  }
+  if (m->step && m->step >= mutation_steps(w.set)) {
+    err_set(e, INTERNAL, "The mutation has more steps behind it than it has.");
     return work_end_in_error(&w, e, false);
   }
   if (!w.set->nentries) {

@@ -145,6 +145,28 @@ def test_the_commands_of_a_set_and_what_follows(site, database):
     assert texts(database) == ["one", "one", "two", "two", "one", "one"]
 
 
+def test_names_of_what_follows_are_its_own(site, database):
+    mutation = accepted(execute(site, [("add", {"text": "old"}, "a")],
+                                on_complete=[{"command": "add", "args": {"text": {"$ref": "a.text"}}},
+                                             {"command": "add", "args": {"text": "new"}, "as": "a"},
+                                             {"command": "add", "args": {"text": {"$ref": "a.text"}}}]))
+    ended(database, mutation)
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["old", "old", "new", "new"]
+
+
+def test_what_cannot_be_run_any_more_has_its_end(apart, service):
+    """A command that was taken out of the manifest, and what was to follow an error."""
+    with site_with(apart, service, background_runners=0) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("twice", {"text": "2"})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
+    manifest = "\n".join(line for line in MANIFEST.splitlines() if " twice:" not in line).replace("SERVICE", service.url(""))
+    with harness.Site(apart, manifest, **settings()):
+        assert ended(apart, mutation) == "error"
+        assert ended(apart, follower(apart, mutation)) == "complete"
+    assert texts(apart) == ["UNKNOWN_COMMAND"]
+
+
 def test_on_error_is_told_why(site, database):
     mutation = accepted(execute(site, [("add", {"text": "done"}, "done"), ("check_no", {})],
                                 on_complete=[{"command": "add", "args": {"text": "never"}}],
