@@ -70,6 +70,7 @@ static const struct expr *find_name(struct decoder *d, const char *name) {
 
   for (size_t i = 0; d->inner && i < d->inner->n; i++)
     if (d->inner->as[i] && strcmp(d->inner->as[i], name) == 0) return d->inner->results[i];
+  if (entry && (size_t)(entry - d->set->entries) >= d->set->done) return entry->result;
   if (known) {
     x = (struct expr *)expr_literal(d->mem, known);
     x->was_result = true;
@@ -569,7 +570,7 @@ static bool decode_single(struct decoder *d, const struct command *command, cons
 
 struct command_set *set_decode_with(void *mem, const struct manifest *manifest, const struct command *command,
                                     const struct json *args, const struct caller *caller, const struct json *known,
-                                    struct err *e) {
+                                    size_t done, struct err *e) {
   struct command_set *set = arena_new(mem, struct command_set);
   struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
                       .references_left = REFERENCE_BYTES};
@@ -579,6 +580,7 @@ struct command_set *set_decode_with(void *mem, const struct manifest *manifest, 
   set->request = args;
   set->member = "commands";
   set->known = known;
+  set->done = done;
   set->each_alone = command->kind == COMMAND_EXECUTE_SET;
   set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
   ok = set->is_set ? decoder_elements(&d, args) : decode_single(&d, command, args);
@@ -588,7 +590,7 @@ struct command_set *set_decode_with(void *mem, const struct manifest *manifest, 
 
 struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e) {
-  return set_decode_with(mem, manifest, command, args, caller, NULL, e);
+  return set_decode_with(mem, manifest, command, args, caller, NULL, 0, e);
 }
 
 bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,

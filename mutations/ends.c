@@ -51,23 +51,25 @@ const char **work_lease(struct work *w) {
 
 /* ---- ends ---- */
 
-/* What follows an end is accepted with it. */
+/* What follows an end is accepted with it; also where the commands cannot be read any more, and its steps are not known. */
 static void put_follower(struct work *w, struct compiler *k, struct plan *plan, bool complete) {
   const struct command_set *next = complete ? w->set->on_complete : w->set->on_error;
-  const char **params = arena_array(w->mem, const char *, 4);
+  const char *member = complete ? "on_complete" : "on_error", **params = arena_array(w->mem, const char *, 4);
+  const struct json *commands = json_get(w->m->args, member);
   int deadline_s = w->engine->config->background_deadline_s;
   char *id;
 
-  if (!next || !next->nentries) return;
+  if (!commands || !commands->len) return;
   id = arena_zero(w->mem, 37, "uuid");
   clock_uuid7(id);
   params[0] = w->m->id;
   params[1] = id;
-  params[2] = complete ? "on_complete" : "on_error";
+  params[2] = member;
   params[3] = deadline_s ? arena_printf(w->mem, "%d", deadline_s) : NULL;
   w->engine->wake_background = true;
   compile_step(k, plan, work_step(w, follow_sql, params, 4, complete ? "accept on_complete" : "accept on_error"));
-  state_put_new(k, plan, id, state_caller(w->mem, &w->m->caller), mutation_state_steps(w->mem, next), mutation_steps(next), 0);
+  state_put_new(k, plan, id, state_caller(w->mem, &w->m->caller), next ? mutation_state_steps(w->mem, next) : NULL,
+                next ? mutation_steps(next) : 0, 0);
 }
 
 void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan) {

@@ -127,6 +127,13 @@ static void put_mark(struct work *w, struct compiler *k, size_t entry, struct pl
   compile_step(k, plan, work_step(w, mark_sql, params, 6, "the step is done"));
 }
 
+/* What after-hooks and readers of the event log are told must not be lost when it was told. */
+static bool is_told(const struct command_set *set) {
+  for (size_t i = 0; i < set->nuses; i++)
+    if (set->uses[i].command->nevents) return true;
+  return set->outbox_step != SIZE_MAX;
+}
+
 static void close_step(struct frame *frame, struct run *r, size_t first, size_t end, struct plan *plan) {
   struct work *w = work_of(frame);
   struct compiler k = transaction_compiler(r);
@@ -136,8 +143,7 @@ static void close_step(struct frame *frame, struct run *r, size_t first, size_t 
     put_mark(w, &k, first, plan);
     return;
   }
-  /* What after-hooks are told must not be lost when it was told. */
-  w->lazy = w->how->lazy && w->set->outbox_step == SIZE_MAX;
+  w->lazy = w->how->lazy && !is_told(w->set);
   plan->durable = !w->lazy;
   work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), w->lazy, plan);
 }
@@ -198,7 +204,7 @@ static bool decode(struct work *w) {
   }
   admitted.inside = true;
   if (!command) return err_set(w->e, UNKNOWN_COMMAND, "There is no command \"%s\" any more.", w->m->command);
-  w->set = set_decode_with(w->mem, w->engine->manifest, command, w->m->args, &admitted, all_known(w), w->e);
+  w->set = set_decode_with(w->mem, w->engine->manifest, command, w->m->args, &admitted, all_known(w), w->m->step, w->e);
   return w->set != NULL;
 }
 
@@ -243,6 +249,10 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
   *report = (struct report){0};
   if (!decode(&w)) {
     w.set = no_set(&w);
+    return work_end_in_error(&w, e, false);
+  }
+  if (m->step && m->step >= mutation_steps(w.set)) {
+    err_set(e, INTERNAL, "The mutation has more steps behind it than it has.");
     return work_end_in_error(&w, e, false);
   }
   if (!w.set->nentries) {
