@@ -37,6 +37,8 @@ static const struct subcommand subcommands[] = {
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
      "look at after-hooks that wait or failed for good, try them again or drop them"},
+    {"state", cli_state, 1, 1, BIT(OPT_FOLLOW) | BIT(OPT_JSON), "state [--follow] [--json] UUID",
+     "show how a mutation is going"},
     {"events", cli_events, 1, 1,
      BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_AFTER) | BIT(OPT_NAME) | BIT(OPT_EVENT_KEY) | BIT(OPT_FOLLOW),
      "events [--datasource NAME] [--after POSITION] [--name NAME] [--key KEY] [--follow] [--json] tail",
@@ -44,8 +46,9 @@ static const struct subcommand subcommands[] = {
     {"projection", cli_projection, 1, 2, BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_SNAPSHOT),
      "projection [--datasource NAME] [--json] list | rebuild NAME [--from-snapshot POSITION] | drop NAME",
      "see how far projections and readers of the event log are, build one anew, forget one"},
-    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE),
-     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [FILE]\n"
+    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE) |
+       BIT(OPT_JSON),
+     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [--json] [FILE]\n"
      "  schema persist FILE...",
      "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it;\n"
      "      store GraphQL documents"},
@@ -81,11 +84,11 @@ static void print_help(FILE *out) {
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show, events, projection list: as JSON\n"
+               "      --json               jobs list, jobs show, state, events, projection list, schema print: as JSON\n"
                "      --after POSITION     events: behind this one (0: from the beginning)\n"
                "      --name NAME          events: only of this name\n"
                "      --key KEY            events: only of this key\n"
-               "      --follow             events: go on with those to come\n"
+               "      --follow             events: go on with those to come; state: until it has ended\n"
                "      --from-snapshot POSITION  projection rebuild: its tables are those of this position\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous); schema print: what it sees (all)\n"

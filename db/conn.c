@@ -48,6 +48,12 @@ void conn_close(struct conn *c) {
   c->posted = 0;
 }
 
+static int poll_ms(int64_t left_ms, const struct conn_listener *listener) {
+  int own = listener ? listener->wait_ms(listener->data) : -1, ms = left_ms > 60000 ? 60000 : (int)left_ms + 1;
+
+  return own >= 0 && own < ms ? own : ms;
+}
+
 /* Polls PostgreSQL and the caller's socket until one has news or the time is over. The listener's news are its own. */
 static enum waited wait_for(int pg_fd, short events, const struct wait *w, const struct conn_listener *listener) {
   struct pollfd fds[3] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}, {.events = POLLIN}};
@@ -58,12 +64,12 @@ static enum waited wait_for(int pg_fd, short events, const struct wait *w, const
 
     if (left_ms < 0) return WAIT_DEADLINE;
     fds[2].fd = listener ? listener->fd(listener->data) : -1; /* poll passes over -1 */
-    n = poll(fds, 3, left_ms > 60000 ? 60000 : (int)left_ms + 1);
+    n = poll(fds, 3, poll_ms(left_ms, listener));
     if (n < 0 && errno != EINTR) return WAIT_READY; /* a broken descriptor: libpq will say so */
-    if (n <= 0) continue;
+    if (n < 0) continue;
     if (fds[0].revents) return WAIT_READY;
     if (w->caller_fd >= 0 && fds[1].revents) return WAIT_CALLER_GONE;
-    if (fds[2].revents) listener->ready(listener->data);
+    if (listener && (!n || fds[2].revents)) listener->ready(listener->data);
   }
 }
 
