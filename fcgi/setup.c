@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/problems.h"
+#include "engine/module.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
 

@@ -7,6 +7,8 @@
 /* RFC 9110 section 12.5.1: may the answer be application/json? NULL or empty: yes. What cannot be parsed is passed
  * over. */
 bool headers_accept_json(const char *accept);
+/* The same of text/event-stream. */
+bool headers_accept_events(const char *accept);
 
 /* RFC 9110 section 8.3: application/json, with no charset or utf-8. */
 bool headers_is_json(const char *content_type);

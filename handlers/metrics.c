@@ -56,13 +56,19 @@ static const struct row {
     {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts[0]), "Workers started."},
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
     {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
+    {"writ_worker_starts_total", "{pool=\"streamer\"}", AT(starts[3]), NULL},
     {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes[0]), "Workers that ended in failure."},
     {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes[1]), NULL},
     {"writ_worker_crashes_total", "{pool=\"runner\"}", AT(crashes[2]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"streamer\"}", AT(crashes[3]), NULL},
     {"writ_deliveries_total", "{end=\"done\"}", AT(deliveries), "After-hooks tried, by how it ended."},
     {"writ_deliveries_total", "{end=\"failed\"}", AT(delivery_failures), NULL},
     {"writ_dead_letters_total", "", AT(dead_letters), "After-hooks that failed for good."},
     {"writ_lost_leases_total", "", AT(lost_leases), "After-hooks that a runner had claimed and did not finish in time."},
+    {"writ_streams_total", "", AT(streams), "Streams of events opened."},
+    {"writ_stream_events_total", "", AT(stream_events), "Events sent on streams."},
+    {"writ_streams_dropped_total", "", AT(streams_dropped), "Streams ended as their reader was too slow."},
+    {"writ_streams_later_total", "", AT(streams_later), "Streams not opened: the client was told to come again."},
 #undef AT
 };
 
@@ -77,7 +83,7 @@ static void show_sums(struct str *s, const struct counters_page *page) {
 
 static void show_pools(struct str *s, const struct counters_page *page) {
   unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0}, waiting[COUNTERS_POOLS] = {0};
-  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner"};
+  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "streamer"};
 
   for (uint32_t i = 0; i < page->slots; i++) {
     const struct counters *c = &page->slot[i];
@@ -144,6 +150,7 @@ bool metrics_show(struct call *call, struct err *e) {
   show_sums(s, page);
   show_pools(s, page);
   show_outbox(s, page);
+  show_gauge(s, "writ_streams_open", sum(page, offsetof(struct counters, streams_open)), "Streams of events that are open.");
   show_histogram(s, page);
   head(s, "writ_reloads_total", "counter", "Reloads that took effect.");
   str_printf(s, "writ_reloads_total %llu\n", (unsigned long long)page->reloads);

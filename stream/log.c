@@ -1,0 +1,202 @@
+/* One question for many followers: each has its position and its filters in it. */
+#include "stream/log.h"
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "commands/caller.h"
+#include "db/async.h"
+#include "stream/connection.h"
+#include "stream/readers.h"
+#include "stream/source.h"
+#include "stream/sse.h"
+#include "stream/streamer_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENT_JSON                                                                                                     \
+  "json_build_object('position', e.position, 'name', e.name, 'key', e.key, 'payload', e.payload, 'at', "               \
+  "to_char(e.at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'command', e.command, 'role', e.role, "      \
+  "'user', e.caller_user, 'mutation', e.mutation, 'traceparent', e.traceparent)"
+
+enum { FOLLOWERS = 50 /* in one question */, LOG_SOURCE = 0 };
+
+struct log_follower {
+  struct connection *connection;
+  struct source *source;
+  struct log_follower *before, *behind;
+  int64_t after;
+  const char *name, *key; /* NULL: all */
+  unsigned number;        /* in the question that is under way; 0: not in it */
+  bool open, head;
+  bool due;               /* there may be something for it */
+};
+
+/* $1 number, $2 position, $3 name, $4 key of each. A row without an event tells how far the log goes, so that a filter that finds
+ * nothing does not have to look at the same events again. Of the log's beginning what was cleaned away is told too. */
+static const char log_sql[] =
+    "select f.i, t.top, t.tail, e.position, e.event from (select coalesce((select max(position) from writ.event), "
+    "(select position from writ.event_tail), 0) as top, coalesce((select position from writ.event_tail), 0) as tail) t, "
+    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[]) as f (i, after, name, key) "
+    "left join lateral (select e.position, " EVENT_JSON "::text as event from writ.event e where e.position > f.after "
+    "and (f.name is null or e.name = f.name) and (f.key is null or e.key = f.key) order by e.position limit 100) e on true "
+    "order by f.i, e.position";
+enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_ROWS = 100 };
+
+void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller) {
+  struct source *source = s->sources[LOG_SOURCE];
+  struct log_follower *f;
+  struct err e;
+
+  if (!readers_of_events(s->manifest, caller)) {
+    err_init(&e, c);
+    if (strcmp(caller->role, "anonymous") == 0) err_set(&e, UNAUTHENTICATED, "Please say who you are.");
+    else err_set(&e, FORBIDDEN, "The log of events is not for this role.");
+    connection_refuse(c, &e);
+    return;
+  }
+  if (source_is_down(source)) {
+    connection_later(c, "database");
+    return;
+  }
+  f = arena_new(c, struct log_follower);
+  f->connection = c;
+  f->source = source;
+  f->after = w->after < 0 ? 0 : w->after;
+  f->name = arena_strdup(f, w->name);
+  f->key = arena_strdup(f, w->key);
+  f->head = w->head;
+  f->due = true;
+  f->behind = source->log.list;
+  if (f->behind) f->behind->before = f;
+  source->log.list = f;
+  connection_follow_log(c, f);
+  source_wake(source);
+}
+
+void log_end(struct log_follower *f) {
+  *(f->before ? &f->before->behind : &f->source->log.list) = f->behind;
+  if (f->behind) f->behind->before = f->before;
+  talloc_free(f);
+}
+
+void log_told(struct log_follows *l) {
+  for (struct log_follower *f = l->list; f; f = f->behind) f->due = true;
+}
+
+void log_drained(struct log_follower *f) {
+  if (f->due) source_wake(f->source);
+}
+
+void log_position(const struct log_follower *f, char text[24]) { snprintf(text, 24, "%lld", (long long)f->after); }
+
+void log_failed(struct source *source) {
+  struct log_follower *behind;
+
+  for (struct log_follower *f = source->log.list; f; f = behind) {
+    behind = f->behind;
+    f->due = true;
+    f->number = 0;
+    if (!f->open) connection_later(f->connection, "database");
+  }
+}
+
+/* ---- the question ---- */
+
+static void put_element(struct str *s, const char *text) {
+  str_char(s, s->len ? ',' : '{');
+  if (text) str_sql_element(s, text);
+  else str_add(s, "NULL");
+}
+
+static void put_follower(struct str *const fields[4], const struct log_follower *f) {
+  char number[24], after[24];
+
+  snprintf(number, sizeof number, "%u", f->number);
+  log_position(f, after);
+  put_element(fields[0], number);
+  put_element(fields[1], after);
+  put_element(fields[2], f->name);
+  put_element(fields[3], f->key);
+}
+
+bool log_ask(struct source *source, void *mem, const char **sql, const char **params, unsigned *n) {
+  struct str *fields[4];
+  unsigned many = 0;
+
+  for (int i = 0; i < 4; i++) fields[i] = str_new(mem, 64);
+  for (struct log_follower *f = source->log.list; f && many < FOLLOWERS; f = f->behind) {
+    if (!f->due || !connection_is_drained(f->connection)) continue;
+    f->number = ++many;
+    f->due = false;
+    put_follower(fields, f);
+  }
+  for (int i = 0; i < 4; i++) {
+    if (many) str_char(fields[i], '}');
+    params[i] = fields[i]->p;
+  }
+  *sql = log_sql;
+  *n = 4;
+  return many > 0;
+}
+
+/* ---- its answer ---- */
+
+/* What it asks for is there, or still is. False: it has got an answer, and is gone. */
+static bool open_it(struct log_follower *f, const struct async *a, size_t row) {
+  int64_t tail = strtoll(async_text(a, row, LOG_TAIL), NULL, 10);
+  struct err e;
+
+  if (f->after < tail && f->after > 0) {
+    err_init(&e, f);
+    err_set(&e, NOT_FOUND, "Events behind position %lld have been cleaned away; the log begins at %lld.",
+            (long long)f->after, (long long)tail + 1);
+    if (f->open) connection_end(f->connection, "cleaned");
+    else connection_refuse(f->connection, &e);
+    return false;
+  }
+  if (f->head) {
+    connection_empty(f->connection, 200);
+    return false;
+  }
+  if (!f->open) connection_open(f->connection);
+  f->open = true;
+  return true;
+}
+
+/* The rows of one follower, in one piece. */
+static void take_rows(struct log_follower *f, const struct async *a, size_t row, size_t end) {
+  int64_t top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
+  struct str *text;
+  unsigned events = 0;
+
+  f->number = 0;
+  if (!open_it(f, a, row)) return;
+  text = str_new(NULL, 1024);
+  for (; row < end && async_text(a, row, LOG_POSITION); row++, events++) {
+    const char *position = async_text(a, row, LOG_POSITION);
+
+    sse_event(text, position, NULL, async_text(a, row, LOG_EVENT));
+    f->after = strtoll(position, NULL, 10);
+  }
+  if (events == LOG_ROWS) f->due = true;
+  else if (top > f->after) f->after = top;
+  if (events && !connection_send(f->connection, text->p, text->len, events)) f = NULL;
+  talloc_free(text);
+}
+
+void log_answer(struct source *source, const struct async *a) {
+  struct log_follower *behind;
+
+  for (struct log_follower *f = source->log.list; f; f = behind) {
+    size_t row = 0, end;
+
+    behind = f->behind;
+    if (!f->number) continue;
+    while (row < async_rows(a) && (unsigned)atoi(async_text(a, row, LOG_NUMBER)) != f->number) row++;
+    for (end = row; end < async_rows(a) && (unsigned)atoi(async_text(a, end, LOG_NUMBER)) == f->number;) end++;
+    if (row < end) take_rows(f, a, row, end);
+  }
+}
