@@ -41,7 +41,7 @@ struct config {
   const char *stream_socket; /* NULL: beside the border's; see stream.socket */
   struct listener stream;  /* of the streamer: mode, owner, group and backlog are the border's */
   int streams;             /* most at once; 0: no streamer */
-  int stream_poll_ms, stream_heartbeat_s, stream_buffer_bytes;
+  int stream_poll_ms, stream_heartbeat_s, stream_buffer_bytes, stream_stuck_s;
   int max_requests;       /* a worker ends after so many; 0: never */
   int timeout_ms;         /* a request's deadline */
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */

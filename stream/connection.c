@@ -23,7 +23,6 @@
 
 enum {
   HEAD_MS = 5000,    /* nginx sends a request at once */
-  STUCK_S = 30,      /* and reads: who takes nothing for so long has gone */
   RETRY_MS = 1000,   /* and up to as much again by chance, so that those of a streamer that ended do not come all at once */
   LATER_MS = 2000,   /* the same of those that are sent away */
 };
@@ -144,17 +143,16 @@ static void send_end(struct connection *c, const char *reason) {
 
 void connection_end(struct connection *c, const char *reason) { send_end(c, reason); }
 
-bool connection_send(struct connection *c, const char *text, size_t len, unsigned events) {
+void connection_send(struct connection *c, const char *text, size_t len, unsigned events) {
   struct counters *own = c->streamer->start->own;
 
-  if (unread(c) > (size_t)c->streamer->config->stream_buffer_bytes) {
-    drop_slow(c);
-    return false;
-  }
   send_text(c, text, len);
   c->events += events;
   if (own) own->stream_events += events;
-  return true;
+}
+
+bool connection_has_room(const struct connection *c) {
+  return unread(c) <= (size_t)c->streamer->config->stream_buffer_bytes;
 }
 
 bool connection_is_drained(const struct connection *c) { return unread(c) == 0; }
@@ -286,7 +284,6 @@ static void begin_request(struct connection *c) {
   struct request request;
 
   c->mem = NULL;
-  bufferevent_set_timeouts(c->bev, NULL, &(struct timeval){.tv_sec = STUCK_S});
   talloc_steal(NULL, mem);
   if (record_request(&c->reader, mem, &request)) begin(c, &request);
   else drop(c, "params");
@@ -303,6 +300,7 @@ static void on_read(struct bufferevent *bev, void *arg) {
   struct connection *c = arg;
   struct evbuffer *in = bufferevent_get_input(bev);
   enum record_news news = RECORD_MORE;
+  bool complete = false;
   const char *why = "";
   size_t used;
 
@@ -315,10 +313,11 @@ static void on_read(struct bufferevent *bev, void *arg) {
 
     news = record_take(&c->reader, evbuffer_pullup(in, -1), n, &used, &why);
     evbuffer_drain(in, used);
-  } while (news == RECORD_MORE && used > 0 && evbuffer_get_length(in) > 0);
-  if (news == RECORD_COMPLETE) begin_request(c);
-  else if (news == RECORD_BAD) refuse_bytes(c, why);
+    complete |= news == RECORD_COMPLETE;
+  } while (news <= RECORD_COMPLETE && used > 0 && evbuffer_get_length(in) > 0);
+  if (news == RECORD_BAD) refuse_bytes(c, why);
   else if (news == RECORD_GONE) drop(c, "gone");
+  else if (complete) begin_request(c);
 }
 
 static void on_written(struct bufferevent *bev, void *arg) {
@@ -328,6 +327,7 @@ static void on_written(struct bufferevent *bev, void *arg) {
   if (unread(c) > 0) return;
   if (c->phase == PHASE_ENDING) drop(c, "sent");
   else if (c->log) log_drained(c->log);
+  else if (c->follower) follow_drained(c->follower);
 }
 
 static void on_event(struct bufferevent *bev, short events, void *arg) {
@@ -354,7 +354,7 @@ void connection_new(struct streamer *s, int fd) {
   link_last(c);
   bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
   bufferevent_setwatermark(c->bev, EV_READ, 0, RECORD_BYTES);
-  bufferevent_set_timeouts(c->bev, NULL, &(struct timeval){.tv_sec = STUCK_S});
+  bufferevent_set_timeouts(c->bev, NULL, &(struct timeval){.tv_sec = s->config->stream_stuck_s});
   bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
@@ -363,13 +363,16 @@ void connection_follow_log(struct connection *c, struct log_follower *f) { c->lo
 
 /* ---- all of them ---- */
 
+/* Who has not read what there is needs no heartbeat. */
 static void beat(struct connection *c) {
-  struct str *text = str_new(NULL, 64);
+  struct str *text;
   char position[24];
 
+  if (!connection_is_drained(c)) return;
+  text = str_new(NULL, 64);
   if (c->log) log_position(c->log, position);
   sse_heartbeat(text, c->log ? position : NULL);
-  if (!connection_send(c, text->p, text->len, 0)) c = NULL;
+  connection_send(c, text->p, text->len, 0);
   talloc_free(text);
 }
 

@@ -1,5 +1,5 @@
 /* One connection of the web server: a request is read, and answered by a stream that may last for days, or by anything else at
- * once. Whoever writes here is never waited for: a reader that leaves too much unread is dropped. */
+ * once. A reader is never waited for: who is slow gets no more than it reads, who takes nothing at all is dropped. */
 #ifndef WRIT_STREAM_CONNECTION_H
 #define WRIT_STREAM_CONNECTION_H
 
@@ -31,8 +31,10 @@ void connection_later(struct connection *c, const char *reason);
 
 /* The head of a stream. */
 void connection_open(struct connection *c);
-/* Text of the stream, n events in it. False: the reader is too slow, the connection and its follower are gone. */
-bool connection_send(struct connection *c, const char *text, size_t len, unsigned events) __attribute__((warn_unused_result));
+/* Text of the stream, with so many events in it. */
+void connection_send(struct connection *c, const char *text, size_t len, unsigned events);
+/* May it have more? Who is at streams.buffer_bytes may not, until all has been read: then follow_drained or log_drained. */
+bool connection_has_room(const struct connection *c);
 /* Has all been read that was sent? */
 bool connection_is_drained(const struct connection *c);
 /* The stream ends behind what was sent. The follower is gone when this returns. */

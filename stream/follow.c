@@ -29,6 +29,7 @@ struct follower {
   int64_t seen;                  /* version; -1: nothing yet */
   bool asked;                    /* waiting: in the question that is under way */
   bool open, head, end_known, reads_all;
+  bool behind_reader;            /* it gets nothing until its reader has read what it has */
   const char *caller;            /* digest in hex; NULL: nobody known by name */
 };
 
@@ -131,6 +132,14 @@ void follow_begin(struct streamer *s, struct connection *c, const struct wanted 
   else wait_in(f, s->sources[0]);
 }
 
+void follow_drained(struct follower *f) {
+  if (!f->behind_reader) return;
+  f->behind_reader = false;
+  if (!f->topic) return;
+  f->topic->dirty = f->source->follows.dirty = true;
+  source_wake(f->source);
+}
+
 void follow_end(struct follower *f) {
   if (f->source) unlink_follower(f);
   talloc_free(f);
@@ -159,22 +168,20 @@ static bool is_end(const char *status) {
   return strcmp(status, "complete") == 0 || strcmp(status, "error") == 0 || strcmp(status, "cancelled") == 0;
 }
 
-/* False: too slow; the follower is gone. */
-static bool send(struct follower *f, const char *version, const char *event, const char *data) {
+static void send(struct follower *f, const char *version, const char *event, const char *data) {
   struct str *text = str_new(NULL, strlen(data) + 64);
-  bool ok;
 
   sse_event(text, version, event, data);
-  ok = connection_send(f->connection, text->p, text->len, 1);
+  connection_send(f->connection, text->p, text->len, 1);
   talloc_free(text);
-  return ok;
 }
 
 /* The last event, which has an id of its own: who comes again with it has missed nothing, and is sent away for good. */
 static void send_end(struct follower *f, const char *status) {
   const char *id = arena_printf(f, "%lld/end", (long long)f->seen);
 
-  if (send(f, id, "end", arena_printf(f, "{\"status\": \"%s\"}", status))) connection_end(f->connection, "end");
+  send(f, id, "end", arena_printf(f, "{\"status\": \"%s\"}", status));
+  connection_end(f->connection, "end");
 }
 
 /* ---- looking up ---- */
@@ -266,7 +273,7 @@ static void go_on(struct follower *f, const struct async *a, size_t row) {
   join_topic(f);
   if (state) {
     f->seen = now;
-    if (!send(f, version, "state", state)) return;
+    send(f, version, "state", state);
   }
   if (is_end(status) && f->seen == now) send_end(f, status);
 }
@@ -306,8 +313,8 @@ static bool ask_changes(struct follows *all, void *mem, const char **sql, const 
     if (!all->all && !t->dirty) continue;
     t->dirty = false;
     for (struct follower *f = t->followers; f; f = f->behind)
-      if (f->seen < seen) seen = f->seen;
-    put_pair(ids, versions, t->mutation, seen);
+      if (f->seen < seen && !f->behind_reader) seen = f->seen;
+    if (seen < INT64_MAX) put_pair(ids, versions, t->mutation, seen);
   }
   all->all = all->dirty = false;
   return ask(ids, versions, changes_sql, sql, params, n);
@@ -333,13 +340,17 @@ static void take_change(struct follower *f, const struct async *a, size_t row) {
   }
   now = strtoll(async_text(a, row, CHANGES_VERSION), NULL, 10);
   version = change ? strtoll(change, NULL, 10) : now;
-  if (version <= f->seen) return;
+  if (version <= f->seen || f->behind_reader) return;
+  if (!connection_has_room(f->connection)) {
+    f->behind_reader = true;
+    return;
+  }
   if (!change || version != f->seen + 1) {
     begin_anew(f);
     return;
   }
   f->seen = version;
-  if (!send(f, change, "change", async_text(a, row, CHANGES_TEXT))) return;
+  send(f, change, "change", async_text(a, row, CHANGES_TEXT));
   if (version == now && is_end(status)) send_end(f, status);
 }
 

@@ -29,6 +29,8 @@ struct follows {
 
 /* Asks the datasources one behind the other who knows that mutation, and goes on from there. */
 void follow_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller);
+/* Its reader has read all: it may have more. */
+void follow_drained(struct follower *f);
 /* Takes the follower away from wherever it is, and frees it. */
 void follow_end(struct follower *f);
 

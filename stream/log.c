@@ -183,7 +183,7 @@ static void take_rows(struct log_follower *f, const struct async *a, size_t row,
   }
   if (events == LOG_ROWS) f->due = true;
   else if (top > f->after) f->after = top;
-  if (events && !connection_send(f->connection, text->p, text->len, events)) f = NULL;
+  if (events) connection_send(f->connection, text->p, text->len, events);
   talloc_free(text);
 }
 
