@@ -3,8 +3,8 @@
 --
 --   wrk -t 1 -c CONNECTIONS -d MORE_THAN_SECONDS ... -s load.lua URL -- BODY_FILE TAG SECONDS CONNECTIONS [HEADER]
 --
--- Every @NAME@ in the file and the header becomes TAG and a number: always of the same length, so the head of the request is made
--- once, never the same twice, and in no order: people's names do not come sorted, and if they did all workers would
+-- Every %% in the file becomes a number from 10 to 99. Every @NAME@ in the file and the header becomes TAG and a number:
+-- always of the same length, so the head of the request is made once, never the same twice, and in no order: people's names do not come sorted, and if they did all workers would
 -- wait for the last page of the index. done() prints one line for the program that started wrk.
 
 local ffi = require("ffi")
@@ -33,7 +33,7 @@ end
 
 -- Globals where done() reads them: it runs in another Lua state.
 stopped, seconds_of_all = 0, 0
-local parts, names, tag, counter = {}, {}, "", 0
+local parts, names, tens, tag, counter = {}, {}, {}, "", 0
 local begin, seconds, connections
 
 function init(args)
@@ -48,11 +48,13 @@ function init(args)
   local text = wrk.format("POST", nil, headers, (body:gsub("@NAME@", place)))
   local from = 1
   while true do
-    local first, last = text:find(place, from, true)
+    local first, last = text:find("[@%%][@%%]+", from)
     if not first then break end
+    local found = text:sub(first, last)
     parts[#parts + 1] = text:sub(from, first - 1)
-    parts[#parts + 1] = place
-    names[#names + 1] = #parts
+    parts[#parts + 1] = found
+    if found == place then names[#names + 1] = #parts end
+    if found == "%%" then tens[#tens + 1] = #parts end
     from = last + 1
   end
   parts[#parts + 1] = text:sub(from)
@@ -72,6 +74,7 @@ function request()
   counter = counter + 1
   local name = tag .. string.format("%09d", counter * FACTOR % PRIME)
   for i = 1, #names do parts[names[i]] = name end
+  for i = 1, #tens do parts[tens[i]] = tostring(10 + counter % 90) end
   return table.concat(parts)
 end
 

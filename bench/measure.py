@@ -102,14 +102,14 @@ def percentile(values, share):
     return sorted(values)[max(0, -(-len(values) * share // 100) - 1)]
 
 
-def pgbench(route, script, seconds, sample=1.0):
-    """sample: the share of transactions whose latency is written down; writing costs pgbench a little."""
+def pgbench(route, script, seconds, sample=1.0, variables=()):
+    """variables: of the script, (name, value), beside n and ready. sample: the share of transactions whose latency is written down; writing costs pgbench a little."""
     folder = harness.workspace().folder("pgbench")
     (folder / "script.sql").write_text(script)
     sampling = [f"--sampling-rate={sample}"] if sample < 1 else []
     done = harness.run(
         ["pgbench", "-n", "-M", "prepared", "-c", WORKERS, "-j", 2, "-T", seconds, "-f", folder / "script.sql",
-         "-D", "n=0", "-D", "ready=0", "--log", f"--log-prefix={folder}/latency", *sampling, "-h", route.host, "-U",
+         "-D", "n=0", "-D", "ready=0", *(f"-D{name}={value}" for name, value in variables), "--log", f"--log-prefix={folder}/latency", *sampling, "-h", route.host, "-U",
          harness.LOGIN_ROLE, route.dbname], timeout=seconds + 30)
     found = {key: re.search(pattern, done.stdout) for key, pattern in (
         ("done", r"transactions actually processed: (\d+)"), ("failed", r"failed transactions: (\d+)"),

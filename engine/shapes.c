@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "model/check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,21 @@ static bool describe_unlocked(struct engine *engine, struct source *source, cons
   return describe_batch(engine, source, mem, &again, w, e);
 }
 
+/* How the keys of the data model's tables behave. The manifest is this process's own copy: nobody else sees it change. */
+static bool learn_model(struct engine *engine, size_t source_index, const struct wait *w, struct err *e) {
+  const struct manifest *m = engine->manifest;
+  const struct db_tables *tables;
+  void *mem;
+  bool ok;
+
+  if (!m->model || m->model_datasource != source_index) return true;
+  mem = talloc_new(engine);
+  ok = model_tables(engine->sources[source_index].conn, mem, m->model, &tables, w, e);
+  if (ok) model_learn((struct datamodel *)m->model, tables);
+  talloc_free(mem);
+  return ok;
+}
+
 /* All commands of a datasource in one go. */
 bool shapes_describe(struct engine *engine, size_t source_index, const struct wait *w, struct err *e) {
   struct source *source = &engine->sources[source_index];
@@ -122,7 +138,8 @@ bool shapes_describe(struct engine *engine, size_t source_index, const struct wa
 
   for (size_t i = 0; i < m->ncommands; i++)
     if (shapes_apply(m->commands[i]) && m->commands[i]->datasource == source_index) batch_add(&b, mem, m->commands[i], false);
-  if (!describe_batch(engine, source, mem, &b, w, e) || !describe_unlocked(engine, source, mem, &b, w, e)) {
+  if (!describe_batch(engine, source, mem, &b, w, e) || !describe_unlocked(engine, source, mem, &b, w, e) ||
+      !learn_model(engine, source_index, w, e)) {
     talloc_free(mem);
     return false;
   }

@@ -14,6 +14,7 @@
 #include <time.h>
 
 enum { PRISMA_TOO_MANY_NODES = 2041 };
+enum { RACES = 50 }; /* lost ones, which are tried again: their winners have come through */
 enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by half */
 
 struct compiler transaction_compiler(struct run *r) {
@@ -113,11 +114,18 @@ static bool lost_race(const struct run *r, const struct plan *plan, const struct
   return f->failed_step < plan->n && nested_lost_race(&plan->steps[f->failed_step], r->e);
 }
 
+/* So often what has failed may be tried again. */
+static unsigned most_retries(const struct run *r, const struct plan *plan, const struct flight *f) {
+  if (f->was_lost) return 0;
+  if (lost_race(r, plan, f)) return RACES;
+  return f->raised_by_server ? (unsigned)r->engine->config->retries : 0;
+}
+
 /* After a failed flight: may the same be tried once more? */
 static bool try_again(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
 
-  if ((f->raised_by_server || lost_race(r, plan, f)) && !f->was_lost && r->retries < (unsigned)r->engine->config->retries && pause_before_retry(r)) {
+  if (r->retries < most_retries(r, plan, f) && pause_before_retry(r)) {
     r->retries++;
     if (r->engine->counters) r->engine->counters->retries++;
     return true;

@@ -453,7 +453,27 @@ static void learn_side(const void *mem, struct relation_side *side, const struct
   side->unique_exists = t && side_is_unique(mem, t, side);
 }
 
+/* A sequence by its name, not by the column that owns it: that would be looked up for each number. */
+static void learn_sequence(const void *mem, struct field *f, const struct db_table *t) {
+  const struct db_column *column = t && f->next_sql && !f->sequence ? table_column(t, f->column->name) : NULL;
+  struct str *name, *sql;
+
+  if (!column || !column->owned) return;
+  name = str_new(mem, 64);
+  str_sql_ident(name, column->sequence_schema);
+  str_char(name, '.');
+  str_sql_ident(name, column->sequence);
+  sql = str_new(mem, 96);
+  str_add(sql, "nextval(");
+  str_sql_literal(sql, name->p);
+  str_char(sql, ')');
+  f->next_sql = sql->p;
+}
+
 void model_learn(struct datamodel *d, const struct db_tables *tables) {
+  for (size_t i = 0; i < d->nmodels; i++)
+    for (size_t j = 0; j < d->models[i].nfields; j++)
+      learn_sequence(d, (struct field *)&d->models[i].fields[j], tables_find(tables, d->models[i].schema, d->models[i].table));
   for (size_t i = 0; i < d->nrelations; i++) {
     struct relation *relation = (struct relation *)&d->relations[i];
     struct relation_side *holder = &relation->sides[relation->holder];

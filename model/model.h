@@ -64,7 +64,7 @@ struct column {
 enum value_source {
   SOURCE_CLIENT,   /* nowhere: a required field must be given, an optional one is NULL */
   SOURCE_DEFAULT,  /* field->default_sql */
-  SOURCE_CUID,     /* key: c, 12 base-36 digits of field->next_sql, 12 random ones (NESTED, decision 5) */
+  SOURCE_CUID,     /* key: c, 12 digits of field->next_sql, 12 random ones */
   SOURCE_SEQUENCE, /* key: field->next_sql; never accepted from the client */
   SOURCE_UUID7,    /* key */
   SOURCE_CREATED,  /* @createdAt: the time; never accepted from the client, nor is @updatedAt */

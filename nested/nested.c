@@ -61,63 +61,80 @@ const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
   return NULL;
 }
 
-static size_t draw(struct planner *p, const struct model *m, const struct field *f) {
+/* group: rows that one statement makes, in their order. */
+static size_t draw(struct planner *p, const struct model *m, const struct field *f, unsigned group, bool is_parent) {
   struct drawn *drawn = (struct drawn *)drawn_for(p, m);
 
   if (!drawn) {
     arena_grow(p->mem, p->drawn, p->ndrawn);
     drawn = &p->drawn[p->ndrawn++];
-    *drawn = (struct drawn){.model = m, .field = f, .slot = slot_take(p)};
+    *drawn = (struct drawn){.model = m, .field = f, .slot = slot_take(p), .group = group};
   }
+  drawn->ahead |= is_parent || drawn->group != group;
   return ++drawn->n;
 }
 
-/* Depth first, in the order of the input, the parent before its children: answers sorted by key are in this order. */
-void draw_keys(struct planner *p, struct nested_data *d) {
+/* in_level: it is made with others of its level (nested_batch.c), whose children find their parents by the keys. */
+static void draw_data(struct planner *p, struct nested_data *d, unsigned group, bool in_level) {
   for (size_t i = 0; d && i < d->nvalues; i++)
-    if (is_drawn(&d->values[i])) d->draw = draw(p, d->model, d->values[i].field);
-  for (size_t i = 0; d && i < d->nops; i++) {
-    draw_keys(p, d->ops[i].update);
-    draw_keys(p, d->ops[i].create);
+    if (is_drawn(&d->values[i])) d->draw = draw(p, d->model, d->values[i].field, group, in_level && d->nops);
+  for (size_t i = 0, n; d && i < d->nops; i += n) {
+    unsigned together = ++p->groups;
+    bool level;
+
+    n = in_level ? 1 : batch_length(d, i);
+    level = in_level || is_batch(&d->ops[i], n);
+    for (size_t j = i; j < i + n; j++) {
+      draw_data(p, d->ops[j].update, ++p->groups, false);
+      draw_data(p, d->ops[j].create, level ? together : ++p->groups, level);
+    }
   }
 }
 
-/* c, the number in 12 digits of base 36, 12 random digits: each of a byte of a random uuid that has no fixed bits. */
-#define DIGITS "'0123456789abcdefghijklmnopqrstuvwxyz'"
-#define CUID                                                                                                                \
-  "'c' || (select string_agg(substr(" DIGITS ", (writ_d.n / d.p % 36)::integer + 1, 1), '' order by d.p desc) from "        \
-  "unnest('{1,36,1296,46656,1679616,60466176,2176782336,78364164096,2821109907456,101559956668416,3656158440062976,"        \
-  "131621703842267136}'::bigint[]) as d(p)) || (select string_agg(substr(" DIGITS                                           \
-  ", get_byte(r.b, i) % 36 + 1, 1), '') from "                                                                              \
-  "(select uuid_send(gen_random_uuid()) as b, writ_d.n offset 0) as r, unnest('{0,1,2,3,4,5,7,9,10,11,12,13}'::integer[]) " \
-  "as i)"
+/* Depth first, in the order of the input, the parent before its children: answers sorted by key are in this order. */
+void draw_keys(struct planner *p, struct nested_data *d) { draw_data(p, d, ++p->groups, false); }
+
 /* RFC 9562, section 5.7: milliseconds, version, a counter, random bits. */
 #define UUID7                                                                                                               \
   "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * "         \
-  "1000)::bigint "                                                                                                          \
-  "+ writ_d.o / 4096), 12, '0') || '7' || lpad(to_hex(writ_d.o % 4096), 3, '0') from 1 for 16)"
+  "1000)::bigint + %s / 4096), 12, '0') || '7' || lpad(to_hex(%s %% 4096), 3, '0') from 1 for 16)"
 
+/* next: a number of its own; place: among the rows of the statement. */
+static void put_drawing(struct sql_build *b, const struct field *f, const char *next, const char *place) {
+  switch (f->source) {
+  case SOURCE_UUID7: sql_printf(b, UUID7, place, place); break;
+  /* c, the number in 12 digits, 12 random ones: the last group of a random uuid. */
+  case SOURCE_CUID: sql_printf(b, "'c' || lpad(to_hex(%s), 12, '0') || right(gen_random_uuid()::text, 12)", next); break;
+  default: sql_add(b, next);
+  }
+}
+
+void put_new_key(struct sql_build *b, const struct field *f, const char *place) {
+  sql_add(b, "(");
+  put_drawing(b, f, f->next_sql, place);
+  sql_printf(b, ")::%s", f->column->cast_sql);
+}
+
+/* How many: in a SELECT of its own, so that PostgreSQL does not plan anew for each number. */
 static void put_draw(struct planner *p, struct sql_build *b, const struct drawn *drawn) {
-  const char *key = drawn->field->source == SOURCE_CUID ? CUID : drawn->field->source == SOURCE_UUID7 ? UUID7 : "writ_d.n";
-  const char *next = drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql;
-
   put_set_slot(b, drawn->slot);
+  sql_add(b, "(select array_agg(");
+  put_drawing(b, drawn->field, "writ_d.n", "writ_d.o");
   sql_printf(b,
-             "(select array_agg(%s order by writ_d.o)::text from (select o, %s as n from generate_series(1, $%u::bigint) as "
-             "o offset 0) "
-             "as writ_d), true)",
-             key, next, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
+             " order by writ_d.o)::text from (select o, %s as n from generate_series(1, (select $%u::bigint)) as o offset 0) as "
+             "writ_d), true)",
+             drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
 }
 
 bool plan_draws(struct planner *p) {
   struct sql_build *b = sql_begin(p->mem);
 
-  if (!p->ndrawn) return true;
   for (size_t i = 0; i < p->ndrawn; i++) {
-    sql_add(b, i ? ", " : "select ");
+    if (!p->drawn[i].ahead) continue;
+    sql_add(b, b->nparams ? ", " : "select ");
     put_draw(p, b, &p->drawn[i]);
   }
-  return plan_step(p, b, NULL, NULL, "keys");
+  return !b->nparams || plan_step(p, b, NULL, NULL, "keys");
 }
 
 /* ---- answers ---- */
@@ -131,7 +148,7 @@ static bool put_answer_rows(struct sql_build *b, const char *alias, const void *
   const struct answer_rows *a = data;
 
   (void)e;
-  put_among(b, alias, a->model->key->columns, a->model->key->ncolumns, (struct rows){.slot = a->slot});
+  put_among(b, alias, a->model->key->columns, a->model->key->ncolumns, (struct rows){.row = put_one_row(b, a->slot)});
   return true;
 }
 

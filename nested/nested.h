@@ -15,8 +15,8 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
 void nested_explain_error(const struct step *step, struct err *e);
 /* Where in the input its fault is: step->path, or more exactly; NULL: nowhere. */
 const char *nested_error_path(const struct step *step, const struct err *e);
-/* Is it that somebody else made the row first which the step was to make if there was none? Then the flight may be
- * tried again. */
+/* Is it that somebody else made the row first which the step was to make if there was none, or holds one that has just been
+ * linked to ours? Then the flight may be tried again. */
 bool nested_lost_race(const struct step *step, const struct err *e);
 
 #endif

@@ -152,13 +152,17 @@ static bool put_parents(struct planner *p, struct sql_build *b, const struct lev
   return true;
 }
 
+static bool is_drawn_ahead(const struct planner *p, const struct nested_data *d, const struct nested_value *v) {
+  return is_drawn(v) && drawn_for(p, d->model)->ahead;
+}
+
 static bool put_rows(struct planner *p, struct sql_build *b, const struct level *l) {
   const struct nested_data *d = l->ops[0]->create;
   size_t columns = 0;
 
   sql_add(b, " from unnest(");
   for (size_t i = 0; i < d->nvalues; i++) {
-    if (!d->values[i].value && !is_drawn(&d->values[i])) continue; /* an expression, the same for each */
+    if (!d->values[i].value && !is_drawn_ahead(p, d, &d->values[i])) continue; /* an expression, the same for each */
     if (columns++) sql_add(b, ", ");
     if (!d->values[i].value)
       put_own_draws(p, b, l);
@@ -200,8 +204,10 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
     const struct nested_value *v = &d->values[i];
 
     if (i) sql_add(b, ", ");
-    if (v->value || is_drawn(v))
+    if (v->value || is_drawn_ahead(p, d, v))
       sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
+    else if (is_drawn(v))
+      put_new_key(b, v->field, "writ_u.o");
     else if (!put_new_value(p, b, d, v))
       return false;
   }
@@ -362,6 +368,49 @@ static unsigned messages(struct planner *p, struct sql_build *b, const struct mo
   for (size_t i = 0; i < n; i++) put_element(s, text_3039(p, m, wheres[i]));
   str_char(s, '}');
   return sql_param(b, s->p);
+}
+
+bool connects_newborn(bool in_create, const struct nested_op *op) {
+  const struct relation *r = op->field->relation;
+  const struct where_unique *where = op->wheres;
+
+  return op->kind == NESTED_CONNECT && in_create && r->storage == LINK_TABLE && r->table_key_exists && r->sides[0].list &&
+         r->sides[1].list && r->sides[0].foreign_key.exists && r->sides[1].foreign_key.exists && can_find_all(&where, 1);
+}
+
+/* The key of the row that was found; of its first column, when there is none, the refusal. */
+static void put_found_key(struct planner *p, struct sql_build *b, const char *alias, const struct model *m,
+                          const struct where_unique *const *wheres, size_t n) {
+  for (size_t i = 0; i < m->key->ncolumns; i++) {
+    const struct column *c = m->key->columns[i];
+
+    if (i) sql_printf(b, ", %s.%s", alias, c->sql);
+    else
+      sql_printf(b, "case when %s.%s is null then writ.fail('NOT_FOUND/3039/' || writ_w.o - 1, ($%u::text[])[writ_w.o], 404)::%s "
+                 "else %s.%s end", alias, c->sql, messages(p, b, m, wheres, n), c->cast_sql, alias, c->sql);
+  }
+}
+
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent) {
+  struct sql_build *b = sql_begin(p->mem);
+  const struct relation_side *here = link_here(l), *there = link_there(l);
+  const struct column *column = wheres[0]->key->columns[0];
+  const char *alias = sql_alias(b);
+
+  sql_printf(b, "insert into %s (%s, %s) select distinct ", l.relation->table_sql, here->columns_sql, there->columns_sql);
+  for (size_t i = 0; i < here->ncolumns; i++) {
+    put_key_part(b, parent, i, here->columns[i]->cast_sql);
+    sql_add(b, ", ");
+  }
+  put_found_key(p, b, alias, there->model, wheres, n);
+  sql_add(b, " from unnest(");
+  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e))
+    return value_error(p, wheres[0]->key->name, there->model, wheres[0]->at.path);
+  sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v where ", there->model->table_sql, alias,
+             alias, column->sql);
+  put_filled(b, parent);
+  sql_add(b, " on conflict do nothing");
+  return plan_step(p, b, wheres[0]->at.path, places(p, there->model, wheres, n), arena_printf(p->mem, "link %s", there->model->plural));
 }
 
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,

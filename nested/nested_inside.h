@@ -11,12 +11,15 @@
 #include "nested/nested_sql.h"
 #include "nested/nested_tree.h"
 
-/* The keys that are drawn for one model. */
+/* The keys that are drawn for one model: by the one statement that makes all of its rows, unless their children ask for them
+ * or other statements make some too; then ahead, into a slot. */
 struct drawn {
   const struct model *model;
   const struct field *field;
   unsigned slot;
   size_t n;
+  unsigned group;             /* of the rows that were first */
+  bool ahead;
 };
 
 struct planner {
@@ -29,6 +32,7 @@ struct planner {
   unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
   struct drawn *drawn;
   size_t ndrawn;
+  unsigned groups; /* rows that are made together have one number */
   const char *lock_root;   /* the root's row is not locked yet: this does it where it is found; NULL: it is */
   bool deferrable;         /* a foreign key in play may be deferred */
 };
@@ -43,6 +47,7 @@ struct nested_subject {
   const char *const *paths;      /* by err.item */
   size_t npaths;
   bool removes;               /* rows go away: what still points to them is in the way */
+  bool no_wait;            /* it locks what it can have at once */
 };
 
 /* The row to be made: what it depends on, who asks for it. Slots; 0: none. */
@@ -65,6 +70,8 @@ const struct nested_subject *subject_of(struct planner *p, const struct model *m
 /* "takes a string, not a number" becomes a sentence. False. */
 bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
 const struct drawn *drawn_for(const struct planner *p, const struct model *m);
+/* In the place of a value: a key of f; place: of the row in its statement, an expression. */
+void put_new_key(struct sql_build *b, const struct field *f, const char *place);
 void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
 bool plan_draws(struct planner *p);
 bool is_drawn(const struct nested_value *v);
@@ -88,6 +95,11 @@ bool is_batch(const struct nested_op *op, size_t n); /* of so many, or with crea
 bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent);
 /* Can the rows of all these wheres be found by one statement? Then that statement: their keys into the slot, but for
  * those that the parent is linked to; 3039 for one that is not there. */
+/* A row that has just been made is linked to others, of which each may have many links: nothing can be linked already, nothing
+ * else changes, and the link's foreign key locks what has to stay. So these are not locked ahead. */
+bool connects_newborn(bool in_create, const struct nested_op *op);
+/* All links of such operations on one field, in one statement. */
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent);
 bool can_find_all(const struct where_unique *const *wheres, size_t n);
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
                    unsigned slot);

@@ -24,6 +24,7 @@ struct wanted {
   struct route *routes;
   size_t nroutes;
   bool deletes; /* some of them go: nobody may refer to them any more */
+  bool locked;
 };
 
 struct locks {
@@ -167,7 +168,7 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
     const struct model *m = field_there(op->field)->model;
 
     for (size_t j = 0; j < op->nwheres; j++) {
-      want(l, m, &op->wheres[j]);
+      if (!connects_newborn(d->create, op)) want(l, m, &op->wheres[j]);
       if (connects(d, op)) want_old_parent(l, op->field, &op->wheres[j]);
     }
     if (op->nwheres && op->create) want_name(l, m, op->wheres, op->create);
@@ -296,6 +297,33 @@ static bool plan_rows(struct planner *p, const struct wanted *w) {
   return plan_step(p, b, NULL, NULL, arena_printf(p->mem, "lock %s", w->model->name));
 }
 
+/* Whoever changes a link holds the row at its one end, at least. So where each row on a route is locked before the next is
+ * looked for, what is at its end cannot change any more. Else it may have, while the lock was waited for. */
+static bool is_certain(const struct route *r) {
+  for (size_t i = 0; i < r->n; i++)
+    if (field_here(r->fields[i])->model->lock_rank >= field_there(r->fields[i])->model->lock_rank) return false;
+  return true;
+}
+
+/* What is at the ends of routes by now, when all locks are held. What came there meanwhile is locked too, but not waited for:
+ * that would be out of the order. If it is somebody else's, all begins anew (nested_lost_race). */
+static bool plan_rows_again(struct planner *p, const struct wanted *w) {
+  struct sql_build *b = sql_begin(p->mem);
+  const char *alias = sql_alias(b);
+  struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
+  struct wanted again = {.model = w->model, .routes = arena_array(p->mem, struct route, w->nroutes + 1)};
+
+  for (size_t i = 0; i < w->nroutes; i++)
+    if (!is_certain(&w->routes[i])) again.routes[again.nroutes++] = w->routes[i];
+  if (!again.nroutes) return true;
+  sql_printf(b, "select from %s as %s where ", w->model->table_sql, alias);
+  if (!put_union(p, b, alias, &again)) return false;
+  put_lock_end(b, alias, w->model, w->deletes);
+  sql_add(b, " nowait");
+  *subject = (struct nested_subject){.model = w->model, .no_wait = true};
+  return plan_step(p, b, NULL, subject, arena_printf(p->mem, "lock %s again", w->model->name));
+}
+
 /* The root's row alone is locked where it is looked for: nothing else is read by then. */
 static bool is_root_alone(const struct locks *l, const struct nested_root *root) {
   return root->where && is_literal(root->where) && l->nwanted == 1 && l->wanted->n == 1 && !l->wanted->nroutes;
@@ -305,7 +333,7 @@ static struct wanted *next_by_rank(struct locks *l) {
   struct wanted *next = NULL;
 
   for (size_t i = 0; i < l->nwanted; i++)
-    if ((l->wanted[i].n || l->wanted[i].nroutes) && (!next || l->wanted[i].model->lock_rank < next->model->lock_rank))
+    if (!l->wanted[i].locked && (l->wanted[i].n || l->wanted[i].nroutes) && (!next || l->wanted[i].model->lock_rank < next->model->lock_rank))
       next = &l->wanted[i];
   return next;
 }
@@ -328,8 +356,10 @@ bool plan_locks(struct planner *p, const struct nested_root *root) {
   }
   while ((w = next_by_rank(&l))) {
     if (!plan_rows(p, w)) return false;
-    w->n = w->nroutes = 0;
+    w->locked = true;
   }
+  for (size_t i = 0; i < l.nwanted; i++)
+    if (!plan_rows_again(p, &l.wanted[i])) return false;
   return true;
 }
 

@@ -321,6 +321,8 @@ static bool plan_connects(struct planner *p, const struct act *a, const struct n
   const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, n);
 
   for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
+  if (a->in_create && connects_newborn(true, ops))
+    return plan_connect_newborn(p, a->link, wheres, n, a->parent);
   return plan_connect_all(p, a, wheres, n);
 }
 

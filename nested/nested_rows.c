@@ -36,7 +36,9 @@ bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_d
   case SOURCE_CREATED:
   case SOURCE_UPDATED: sql_add(b, now_sql(b->mem, v->field->column, "statement_timestamp()")); break;
   case SOURCE_CLIENT: sql_add(b, "null"); break;
-  default: put_drawn(p, b, d, v->field->column);
+  default:
+    if (drawn_for(p, d->model)->ahead) put_drawn(p, b, d, v->field->column);
+    else put_new_key(b, v->field, "1");
   }
   return true;
 }

@@ -55,6 +55,11 @@ void put_key_part(struct sql_build *b, unsigned slot, size_t i, const char *cast
   sql_printf(b, ")[%zu]::%s)", i + 1, cast_sql);
 }
 
+const char *put_one_row(struct sql_build *b, unsigned slot) {
+  return arena_printf(b->mem, "(nullif(pg_catalog.current_setting($%u::text, true), '')::text[])",
+                      sql_param(b, slot_name(b->mem, slot)));
+}
+
 static void put_among_one(struct sql_build *b, const char *alias, const struct column *column, struct rows rows) {
   sql_printf(b, "%s.%s = ", alias, column->sql);
   if (rows.row) {

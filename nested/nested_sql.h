@@ -31,6 +31,8 @@ bool link_is_there(struct link l); /* in the child's table */
 const char *slot_name(const void *mem, unsigned slot);
 /* set_config(slot, ... the value follows ..., true) */
 void put_set_slot(struct sql_build *b, unsigned slot);
+/* The one row in it, or none, for struct rows: PostgreSQL then knows that it is not many. Adds nothing but a parameter. */
+const char *put_one_row(struct sql_build *b, unsigned slot);
 /* Is there a row in it? */
 void put_filled(struct sql_build *b, unsigned slot);
 /* The same as " and ..." or " where ...", nothing for slot 0. */
