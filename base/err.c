@@ -2,6 +2,7 @@
 #include "base/err.h"
 
 #include "base/arena.h"
+#include "base/str.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -115,4 +116,38 @@ bool err_lookup(const char *name, enum err_code *code) {
 
 int err_status(enum err_code code) {
   return rows[code].status;
+}
+
+/* ---- as bytes: the only place ---- */
+
+static void text_member(struct str *s, const char *name, const char *value) {
+  if (!value || !value[0]) return;
+  str_printf(s, ",\"%s\":", name);
+  str_json(s, value);
+}
+
+static void number_member(struct str *s, const char *name, int value) {
+  if (value >= 0) str_printf(s, ",\"%s\":%d", name, value);
+}
+
+void err_put(struct str *s, const struct err *e, const char *request_id) {
+  str_add(s, "{\"type\":\"about:blank\",\"title\":");
+  str_json(s, err_title(e->status));
+  str_printf(s, ",\"status\":%d,\"code\":", e->status);
+  str_json(s, err_name(e));
+  if (e->prisma_code) number_member(s, "prisma_code", e->prisma_code);
+  text_member(s, "detail", e->message);
+  text_member(s, "command", e->command);
+  number_member(s, "index", e->index);
+  text_member(s, "path", e->path);
+  text_member(s, "argument", e->argument);
+  text_member(s, "sqlstate", e->sqlstate);
+  text_member(s, "constraint", e->constraint);
+  text_member(s, "column", e->column);
+  text_member(s, "details", e->details);
+  text_member(s, "hint", e->hint);
+  number_member(s, "committed", e->committed);
+  str_printf(s, ",\"retryable\":%s", e->retryable ? "true" : "false");
+  text_member(s, "request_id", request_id);
+  str_char(s, '}');
 }

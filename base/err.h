@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+struct str;
+
 /* The codes of docs/protocol.md, section 3: one line each in err.def. ERR_OWN is a code of the application's own
  * (a check's error, the manifest's constraints:, writ.fail, PTxyz): the text stands in err.own_code. */
 enum err_code {
@@ -50,6 +52,8 @@ bool err_fill(struct err *e, enum err_code code, const char *file, int line, con
 
 const char *err_name(const struct err *e);             /* "UNIQUE_VIOLATION", or the own code */
 bool err_is_own(const struct err *e, const char *code); /* a code of an application, or of our own SQL, by name */
+/* Appends it as problem+json (RFC 9457), as clients and states of mutations get it. */
+void err_put(struct str *out, const struct err *e, const char *request_id);
 const char *err_title(int status);                     /* "Conflict": the HTTP reason phrase */
 bool err_lookup(const char *name, enum err_code *code); /* by name, for writ.fail('NOT_FOUND', ...) */
 int err_status(enum err_code code);                    /* of err.def; ERR_OWN: 422 */

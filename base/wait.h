@@ -8,6 +8,9 @@
 struct wait {
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* hang-up ends the wait; -1: none */
+  /* Called a few times a second while services are waited for (http_run): whoever has a lease renews it. NULL: nothing to do. */
+  void (*beat)(void *data);
+  void *data;
 };
 
 #endif

@@ -25,7 +25,7 @@ struct options {
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
-  bool dead, json;                        /* jobs */
+  bool dead, json, follow;                /* jobs; jobs, state; state */
   const char *all_dead;                   /* jobs: of this hook; NULL: by id */
   const char *const *operands;            /* jobs: what to do, and ids */
   int noperands;
@@ -40,6 +40,7 @@ int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
+int cli_state(void *mem, const struct options *o); /* and 3 error, 4 cancelled, 5 not ended */
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

@@ -9,13 +9,16 @@ static bool missing_grant(void *mem, const char *conninfo, const char *role, cha
   struct str *sql = str_new(mem, 1024);
 
   /* Not on sequences: identity columns need no right on theirs. */
-  str_add(sql, "select format('grant select, insert, update, delete on all tables in schema writ to %1$I', r.rolname)"
+  str_add(sql, "select format('grant select, insert, update, delete on all tables in schema writ to %1$I;"
+           " grant execute on all functions in schema writ to %1$I', r.rolname)"
            " from pg_catalog.pg_roles r where r.rolname = ");
   str_sql_literal(sql, role);
-  str_add(sql, " and exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
+  str_add(sql, " and (exists (select from pg_catalog.pg_proc p where p.pronamespace = 'writ'::regnamespace"
+           " and not has_function_privilege(r.oid, p.oid, 'execute'))"
+           " or exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
            " and c.relkind in ('r', 'p') and not (has_table_privilege(r.oid, c.oid, 'select')"
            " and has_table_privilege(r.oid, c.oid, 'insert') and has_table_privilege(r.oid, c.oid, 'update')"
-           " and has_table_privilege(r.oid, c.oid, 'delete')))");
+           " and has_table_privilege(r.oid, c.oid, 'delete'))))");
   return catalog_ask(conninfo, mem, sql->p, grant, e);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
-  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA };
+  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA, OPT_FOLLOW };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
 enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
@@ -35,6 +35,8 @@ static const struct subcommand subcommands[] = {
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
      "look at after-hooks that wait or failed for good, try them again or drop them"},
+    {"state", cli_state, 1, 1, BIT(OPT_FOLLOW) | BIT(OPT_JSON), "state [--follow] [--json] UUID",
+     "show how a mutation is going"},
     {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA),
      "schema ddl|apply|introspect|check [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [FILE]",
      "print or create the tables of a data model, write one from tables, hold one against them"},
@@ -50,7 +52,7 @@ static const struct option long_options[] = {
     {"grant", required_argument, NULL, OPT_GRANT},    {"dead", no_argument, NULL, OPT_DEAD},
     {"all-dead", required_argument, NULL, OPT_ALL_DEAD}, {"json", no_argument, NULL, OPT_JSON},
     {"idempotency-key", required_argument, NULL, OPT_KEY},
-    {"schema", required_argument, NULL, OPT_SCHEMA},
+    {"schema", required_argument, NULL, OPT_SCHEMA},  {"follow", no_argument, NULL, OPT_FOLLOW},
     {0}};
 
 static void print_help(FILE *out) {
@@ -67,7 +69,8 @@ static void print_help(FILE *out) {
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show: as JSON\n"
+               "      --json               jobs list, jobs show, state: as JSON\n"
+               "      --follow             state: until it has ended\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous)\n"
                "      --user USER          run, explain: the caller's user\n"
@@ -100,6 +103,7 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_DEAD: o->dead = true; return true;
   case OPT_ALL_DEAD: o->all_dead = value; return true;
   case OPT_JSON: o->json = true; return true;
+  case OPT_FOLLOW: o->follow = true; return true;
   case OPT_ROLE: o->role = value; return true;
   case OPT_USER: o->user = value; return true;
   case OPT_KEY: o->key = value; return true;

@@ -21,6 +21,17 @@ struct decoder {
   bool again;             /* the set is there: its parts stay where they are, arguments and results are bound anew */
   size_t nodes_before;    /* again: how many there were; */
   bool moved;             /* they are no longer the same */
+  const struct command_set *behind; /* on_complete, on_error: the set whose end they follow; NULL: none */
+  const struct inner *inner;   /* the transactional set in hand that is one step of an execute set; NULL: none */
+  const struct command *named; /* in there, the element in hand and its place; NULL: none */
+  const char *place;
+};
+
+/* A set within the set: what its references find beside the names of the set around it. */
+struct inner {
+  const char **as; /* NULL: none */
+  const struct expr **results;
+  size_t n;
 };
 
 const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
@@ -58,16 +69,42 @@ static const char **split_path(void *mem, const char *text, size_t *n) {
 
 /* References of a request: {"$ref": "name.path"} to an earlier entry; {"$literal": X} is X. */
 
-static const struct entry *find_entry(const struct decoder *d, const char *as) {
-  for (size_t i = 0; i < d->set->nentries; i++)
-    if (d->set->entries[i].as && strcmp(d->set->entries[i].as, as) == 0) return &d->set->entries[i];
+static const struct entry *entry_of(const struct command_set *set, const char *as) {
+  for (size_t i = 0; i < set->nentries; i++)
+    if (set->entries[i].as && strcmp(set->entries[i].as, as) == 0) return &set->entries[i];
   return NULL;
+}
+
+/* What ended the commands is not known before: it is like the result of a program, which may have any member. */
+static const struct expr *error_to_come(struct decoder *d) {
+  static const struct command error = {.name = SET_ERROR, .kind = COMMAND_HANDLER};
+  struct node *node = arena_new(d->mem, struct node);
+
+  node->command = &error;
+  return expr_result(d->mem, node, NULL, 0);
+}
+
+/* What a reference's first name stands for; NULL: nothing. */
+static const struct expr *find_name(struct decoder *d, const char *name) {
+  const struct json *known = d->set->known ? json_get(d->set->known, name) : NULL;
+  const struct entry *entry = entry_of(d->set, name);
+  struct expr *x;
+
+  for (size_t i = 0; d->inner && i < d->inner->n; i++)
+    if (d->inner->as[i] && strcmp(d->inner->as[i], name) == 0) return d->inner->results[i];
+  if (known) {
+    x = (struct expr *)expr_literal(d->mem, known);
+    x->was_result = true;
+    return x;
+  }
+  if (d->behind && !entry) entry = entry_of(d->behind, name);
+  if (entry) return entry->result;
+  return d->behind && d->behind->on_error == d->set && strcmp(name, SET_ERROR) == 0 ? error_to_come(d) : NULL;
 }
 
 static bool bind_reference(struct decoder *d, const struct json *value, struct expr *out) {
   const struct json *text = &value->items[0];
-  const struct entry *entry;
-  const struct expr *found;
+  const struct expr *from, *found;
   const char **path;
   size_t npath;
 
@@ -76,17 +113,17 @@ static bool bind_reference(struct decoder *d, const struct json *value, struct e
   path = split_path(d->mem, text->text, &npath);
   for (size_t i = 0; i < npath; i++)
     if (!*path[i]) return err_set(d->e, BAD_REFERENCE, "\"%.100s\" is no reference: write \"name.column\".", text->text);
-  entry = find_entry(d, path[0]);
-  if (!entry)
+  from = find_name(d, path[0]);
+  if (!from)
     return err_set(d->e, BAD_REFERENCE, "\"%.100s\" refers to \"%.100s\", but no earlier command of this set has that name "
                    "in \"as\".", text->text, path[0]);
-  found = expr_at(d->mem, entry->result, path + 1, npath - 1);
+  found = expr_at(d->mem, from, path + 1, npath - 1);
   if (!found)
-    return err_set(d->e, BAD_REFERENCE, "\"%.100s\": the result of \"%s\" has no such value.", text->text,
-                   entry->command->name);
+    return err_set(d->e, BAD_REFERENCE, "\"%.100s\": the result \"%.100s\" has no such value.", text->text, path[0]);
   if (!expr_spend(found, &d->references_left))
     return err_set(d->e, TOO_LARGE, "The references of the request bring more than %d bytes.", REFERENCE_BYTES);
   *out = *found;
+  out->was_result = from->was_result;
   return true;
 }
 
@@ -184,7 +221,8 @@ static struct node *add_node(struct decoder *d, const struct command *c, const s
 
   if (d->again) return same_node(d, c, args, entry);
   node = arena_new(d->mem, struct node);
-  *node = (struct node){.command = c, .phase = phase, .args = args, .entry = entry, .direct = direct};
+  *node = (struct node){.command = c, .phase = phase, .args = args, .entry = entry, .direct = direct, .named = d->named,
+                        .place = d->place};
   set->nstatements += phase == PHASE_WRITE;
   arena_grow(d->mem, set->nodes, set->nnodes);
   set->nodes[set->nnodes++] = node;
@@ -431,24 +469,31 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
   return use.result;
 }
 
-static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {
+/* The entry that begins at first_node, whose nodes are there. */
+static bool put_entry(struct decoder *d, struct entry entry) {
   struct command_set *set = d->set;
-  size_t index = set->nentries, first = set->nnodes;
+
+  if (entry.isolation > set->isolation) set->isolation = entry.isolation; /* the strictest that anyone asks for */
+  if (d->again) {
+    set->entries[set->nentries].args = entry.args;
+    set->entries[set->nentries++].result = entry.result;
+    return true;
+  }
+  entry.end_node = set->nnodes;
+  entry.result_step = SIZE_MAX;
+  arena_grow(d->mem, set->entries, set->nentries);
+  set->entries[set->nentries++] = entry;
+  return true;
+}
+
+static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {
+  size_t first = d->set->nnodes;
   const struct expr **bound = bind_arguments(d, c, args, in_set);
   const struct expr *result;
 
-  if (!bound || !(result = unfold(d, c, bound, index, true))) return false;
-  if (c->isolation > set->isolation) set->isolation = c->isolation; /* the strictest that anyone asks for */
-  if (d->again) {
-    set->entries[index].args = bound;
-    set->entries[index].result = result;
-    set->nentries++;
-    return true;
-  }
-  arena_grow(d->mem, set->entries, set->nentries);
-  set->entries[set->nentries++] = (struct entry){.command = c, .as = as, .args = bound, .result = result, .first_node = first,
-                                                 .end_node = set->nnodes, .result_step = SIZE_MAX};
-  return true;
+  if (!bound || !(result = unfold(d, c, bound, d->set->nentries, true))) return false;
+  return put_entry(d, (struct entry){.command = c, .as = as, .isolation = c->isolation, .datasource = c->datasource,
+                                     .args = bound, .result = result, .first_node = first});
 }
 
 /* Sets. */
@@ -467,10 +512,11 @@ static const char *pointer_step(void *mem, const char *name) {
 
 static bool place(struct decoder *d, size_t index) {
   struct err *e = d->e;
+  const char *within = d->place ? d->place : "";
 
   e->index = (int)index;
-  e->path = e->argument ? arena_printf(d->mem, "/commands/%zu/args/%s", index, pointer_step(d->mem, e->argument))
-                        : arena_printf(d->mem, "/commands/%zu", index);
+  e->path = e->argument ? arena_printf(d->mem, "/%s/%zu%s/args/%s", d->set->member, index, within, pointer_step(d->mem, e->argument))
+                        : arena_printf(d->mem, "/%s/%zu%s", d->set->member, index, within);
   return false;
 }
 
@@ -483,27 +529,36 @@ static bool known_keys(struct decoder *d, const struct json *object, const char 
   return true;
 }
 
+static bool is_array(struct decoder *d, const struct json *commands, const char *where) {
+  if (commands && commands->kind == JSON_ARRAY) return true;
+  err_set(d->e, BAD_REQUEST, "\"%s\" must be an array of commands.", d->set->member);
+  d->e->path = where;
+  return false;
+}
+
+static bool admit_inner(struct decoder *d, const struct json *args);
+
 /* The shape of one element, and whether the caller may name its command: for all elements before any is looked into. */
-static const struct command *admit_element(struct decoder *d, const struct json *element) {
+static const struct command *admit_element(struct decoder *d, const struct json *element, bool inner) {
   static const char *const keys[] = {"command", "args", "as", NULL};
   const struct json *name, *as;
   const struct command *c;
 
   if (element->kind != JSON_OBJECT) {
-    err_set(d->e, BAD_REQUEST, "Each of \"commands\" is an object with \"command\" and \"args\", not %s.",
+    err_set(d->e, BAD_REQUEST, "Each of \"%s\" is an object with \"command\" and \"args\", not %s.", d->set->member,
             json_kind_name(element->kind));
     return NULL;
   }
   name = json_get(element, "command");
   as = json_get(element, "as");
   if (!name || name->kind != JSON_STRING) {
-    err_set(d->e, BAD_REQUEST, "Each of \"commands\" needs the name of a command in \"command\".");
+    err_set(d->e, BAD_REQUEST, "Each of \"%s\" needs the name of a command in \"command\".", d->set->member);
     return NULL;
   }
   c = set_admit(d->manifest, name->text, d->caller, d->e);
   if (!c) return NULL;
-  if (c->kind == COMMAND_TRANSACTIONAL_SET || c->kind == COMMAND_EXECUTE_SET) {
-    err_set(d->e, BAD_REQUEST, "A command set cannot stand in a command set.");
+  if (c->kind == COMMAND_EXECUTE_SET || (c->kind == COMMAND_TRANSACTIONAL_SET && (inner || !d->set->each_alone))) {
+    err_set(d->e, BAD_REQUEST, "A command set cannot stand here: only a transactional one, as a step of an execute set.");
     return NULL;
   }
   if (!known_keys(d, element, keys, "An element of \"commands\"")) return NULL;
@@ -511,10 +566,30 @@ static const struct command *admit_element(struct decoder *d, const struct json 
     err_set(d->e, BAD_REQUEST, "\"as\" takes a name of at most 63 bytes without dots.");
     return NULL;
   }
-  return c;
+  return c->kind != COMMAND_TRANSACTIONAL_SET || admit_inner(d, json_get(element, "args")) ? c : NULL;
 }
 
-static bool decode_isolation(struct decoder *d, const struct json *value) {
+/* A transactional set that is one step of an execute set. */
+
+static const char *inner_place(struct decoder *d, size_t index) { return arena_printf(d->mem, "/args/commands/%zu", index); }
+
+static bool admit_inner(struct decoder *d, const struct json *args) {
+  static const char *const keys[] = {"commands", "isolation", NULL};
+  const struct json *commands;
+
+  if (!args || args->kind != JSON_OBJECT) return err_set(d->e, BAD_REQUEST, "A command set is an object with \"commands\".");
+  commands = json_get(args, "commands");
+  if (!known_keys(d, args, keys, "A set within a set") || !is_array(d, commands, NULL)) return false;
+  for (size_t i = 0; i < commands->len; i++) {
+    d->place = inner_place(d, i);
+    if (!admit_element(d, &commands->items[i], true)) return false;
+  }
+  d->place = NULL;
+  return true;
+}
+
+/* *out is made stricter, as asked for. */
+static bool decode_isolation(struct decoder *d, const struct json *value, enum isolation *out) {
   static const char *const names[] = {[ISOLATION_READ_COMMITTED] = "read_committed",
                                       [ISOLATION_REPEATABLE_READ] = "repeatable_read",
                                       [ISOLATION_SERIALIZABLE] = "serializable"};
@@ -522,7 +597,7 @@ static bool decode_isolation(struct decoder *d, const struct json *value) {
   if (!value) return true;
   for (enum isolation i = ISOLATION_READ_COMMITTED; value->kind == JSON_STRING && i <= ISOLATION_SERIALIZABLE; i++)
     if (strcmp(value->text, names[i]) == 0) {
-      if (i > d->set->isolation) d->set->isolation = i;
+      if (i > *out) *out = i;
       return true;
     }
   err_set(d->e, BAD_REQUEST, "\"isolation\" is one of read_committed, repeatable_read, serializable.");
@@ -530,61 +605,141 @@ static bool decode_isolation(struct decoder *d, const struct json *value) {
   return false;
 }
 
-static bool one_datasource(struct decoder *d, const struct command *c, size_t index) {
-  if (d->set->each_alone) return true;
+static bool one_datasource(struct decoder *d, const struct command *c, size_t index, size_t *datasource) {
   if (c->kind == COMMAND_HANDLER)
     return err_set(d->e, NOT_TRANSACTIONAL, "\"%s\" is a handler, which cannot be part of a transaction.", c->name);
-  if (index == 0) d->set->datasource = c->datasource;
-  return c->datasource == d->set->datasource ||
+  if (index == 0) *datasource = c->datasource;
+  return c->datasource == *datasource ||
          err_set(d->e, DIFFERENT_DATASOURCES, "A transactional set stays on one datasource; \"%s\" is on another.", c->name);
+}
+
+static bool named_before(struct decoder *d, const char *as) {
+  for (size_t i = 0; d->inner && i < d->inner->n; i++)
+    if (d->inner->as[i] && strcmp(d->inner->as[i], as) == 0) return true;
+  return entry_of(d->set, as) != NULL;
+}
+
+static bool check_name(struct decoder *d, const struct json *as) {
+  return !as || !named_before(d, as->text) ||
+         err_set(d->e, BAD_REQUEST, "Two commands of the set are named \"%s\".", as->text);
+}
+
+static bool add_inner_element(struct decoder *d, const struct json *element, struct inner *inner, struct entry *entry) {
+  const struct command *c = manifest_command(d->manifest, json_get(element, "command")->text);
+  const struct json *as = json_get(element, "as");
+  const struct expr **bound;
+
+  d->named = c;
+  d->e->command = c->name;
+  if (!check_name(d, as) || !one_datasource(d, c, inner->n, &entry->datasource)) return false;
+  bound = bind_arguments(d, c, json_get(element, "args"), true);
+  if (!bound || !(inner->results[inner->n] = unfold(d, c, bound, d->set->nentries, true))) return false;
+  inner->as[inner->n++] = as ? as->text : NULL;
+  if (c->isolation > entry->isolation) entry->isolation = c->isolation;
+  return true;
+}
+
+/* Its result is the array of its commands' results. */
+static bool add_inner(struct decoder *d, const struct json *element, const struct command *c) {
+  const struct json *args = json_get(element, "args"), *commands = json_get(args, "commands"), *as = json_get(element, "as");
+  struct entry entry = {.command = c, .as = as ? as->text : NULL, .args = arena_array(d->mem, const struct expr *, 1),
+                        .first_node = d->set->nnodes};
+  struct inner inner = {.as = arena_array(d->mem, const char *, commands->len + 1),
+                        .results = arena_array(d->mem, const struct expr *, commands->len + 1)};
+  struct expr *items = arena_array(d->mem, struct expr, commands->len + 1), *result = arena_new(d->mem, struct expr);
+
+  if (!decode_isolation(d, json_get(args, "isolation"), &entry.isolation)) return false;
+  d->inner = &inner;
+  for (size_t i = 0; i < commands->len; i++) {
+    d->place = inner_place(d, i);
+    if (!add_inner_element(d, &commands->items[i], &inner, &entry)) return false;
+    items[i] = *inner.results[i];
+  }
+  d->inner = NULL;
+  d->named = NULL;
+  d->place = NULL;
+  *result = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = commands->len};
+  settle(d, result);
+  entry.result = result;
+  return put_entry(d, entry);
 }
 
 static bool add_element(struct decoder *d, const struct json *element, const struct command *c, size_t index) {
   const struct json *as = json_get(element, "as");
 
-  if (as && find_entry(d, as->text))
-    return err_set(d->e, BAD_REQUEST, "Two commands of the set are named \"%s\".", as->text);
-  return one_datasource(d, c, index) && add_entry(d, c, as ? as->text : NULL, json_get(element, "args"), true);
+  if (!check_name(d, as)) return false;
+  if (c->kind == COMMAND_TRANSACTIONAL_SET) return add_inner(d, element, c);
+  if (!d->set->each_alone && !one_datasource(d, c, index, &d->set->datasource)) return false;
+  return add_entry(d, c, as ? as->text : NULL, json_get(element, "args"), true);
 }
 
-static bool decode_elements(struct decoder *d, const struct json *commands) {
+static bool admit_elements(struct decoder *d, const struct json *commands) {
   const struct config *config = d->manifest->config;
-  const struct command **admitted;
 
-  if (!commands || commands->kind != JSON_ARRAY) {
-    err_set(d->e, BAD_REQUEST, "\"commands\" must be an array of commands.");
-    d->e->path = "/commands";
-    return false;
-  }
+  if (!is_array(d, commands, arena_printf(d->mem, "/%s", d->set->member))) return false;
   if (commands->len > (size_t)config->max_commands)
     return err_set(d->e, TOO_MANY_COMMANDS, "A set takes at most %d commands; this one has %zu.", config->max_commands,
                    commands->len);
-  admitted = arena_array(d->mem, const struct command *, commands->len + 1);
   for (size_t i = 0; i < commands->len; i++)
-    if (!(admitted[i] = admit_element(d, &commands->items[i]))) {
+    if (!admit_element(d, &commands->items[i], false)) {
       const struct json *name = json_get(&commands->items[i], "command");
       if (name && name->kind == JSON_STRING) d->e->command = name->text;
       return place(d, i);
     }
-  for (size_t i = 0; i < commands->len; i++)
-    if (!add_element(d, &commands->items[i], admitted[i], i)) {
-      d->e->command = admitted[i]->name;
-      return place(d, i);
-    }
   return true;
+}
+
+/* All of them were admitted. */
+static bool add_elements(struct decoder *d, const struct json *commands) {
+  for (size_t i = 0; i < commands->len; i++) {
+    const struct command *c = manifest_command(d->manifest, json_get(&commands->items[i], "command")->text);
+
+    if (add_element(d, &commands->items[i], c, i)) continue;
+    if (!d->named) d->e->command = c->name;
+    return place(d, i);
+  }
+  return true;
+}
+
+/* What is to follow is an execute set of its own, whose references find the results of the one before as well. */
+
+static struct decoder decoder_behind(struct decoder *d, const char *member, const struct json *commands) {
+  struct decoder out = *d;
+  struct json *request = arena_new(d->mem, struct json);
+  const char **keys = arena_array(d->mem, const char *, 1);
+
+  keys[0] = "commands";
+  *request = (struct json){.kind = JSON_OBJECT, .len = 1, .items = commands, .keys = keys};
+  out.behind = d->set;
+  out.set = arena_new(d->mem, struct command_set);
+  *out.set = (struct command_set){.command = manifest_command(d->manifest, "execute_command_set"), .request = request,
+                                  .is_set = true, .each_alone = true, .member = member, .known = d->set->known};
+  return out;
 }
 
 static bool decode_set(struct decoder *d, const struct json *args) {
   static const char *const transactional_keys[] = {"commands", "isolation", "on_complete", "on_error", NULL};
   static const char *const execute_keys[] = {"commands", "on_complete", "on_error", NULL};
   const char *const *keys = d->set->each_alone ? execute_keys : transactional_keys;
+  const struct json *commands, *complete, *error;
+  struct decoder on_complete, on_error;
 
   if (args->kind != JSON_OBJECT)
     return err_set(d->e, BAD_REQUEST, "A command set is an object with \"commands\", not %s.", json_kind_name(args->kind));
   if (!known_keys(d, args, keys, "A command set")) return false;
-  if (json_get(args, "on_complete") || json_get(args, "on_error"))
-    return err_set(d->e, NOT_IMPLEMENTED, "\"on_complete\" and \"on_error\" are not supported by this version.");
-  return decode_elements(d, json_get(args, "commands")) && decode_isolation(d, json_get(args, "isolation"));
+  commands = json_get(args, "commands");
+  complete = d->again ? NULL : json_get(args, "on_complete");
+  error = d->again ? NULL : json_get(args, "on_error");
+  on_complete = decoder_behind(d, "on_complete", complete);
+  on_error = decoder_behind(d, "on_error", error);
+  if (!d->again) {
+    d->set->on_complete = complete ? on_complete.set : NULL;
+    d->set->on_error = error ? on_error.set : NULL;
+  }
+  return admit_elements(d, commands) && (!complete || admit_elements(&on_complete, complete)) &&
+         (!error || admit_elements(&on_error, error)) && add_elements(d, commands) &&
+         decode_isolation(d, json_get(args, "isolation"), &d->set->isolation) &&
+         (!complete || add_elements(&on_complete, complete)) && (!error || add_elements(&on_error, error));
 }
 
 static bool decode_single(struct decoder *d, const struct command *command, const struct json *args) {
@@ -595,8 +750,9 @@ static bool decode_single(struct decoder *d, const struct command *command, cons
   return false;
 }
 
-struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
-                               const struct json *args, const struct caller *caller, struct err *e) {
+struct command_set *set_decode_with(void *mem, const struct manifest *manifest, const struct command *command,
+                                    const struct json *args, const struct caller *caller, const struct json *known,
+                                    struct err *e) {
   struct command_set *set = arena_new(mem, struct command_set);
   struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
                       .references_left = REFERENCE_BYTES};
@@ -604,11 +760,18 @@ struct command_set *set_decode(void *mem, const struct manifest *manifest, const
 
   set->command = command;
   set->request = args;
+  set->member = "commands";
+  set->known = known;
   set->each_alone = command->kind == COMMAND_EXECUTE_SET;
   set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
   ok = set->is_set ? decode_set(&d, args) : decode_single(&d, command, args);
   if (!ok && set->each_alone) e->committed = 0;
   return ok ? set : NULL;
+}
+
+struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
+                               const struct json *args, const struct caller *caller, struct err *e) {
+  return set_decode_with(mem, manifest, command, args, caller, NULL, e);
 }
 
 bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,

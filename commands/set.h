@@ -13,6 +13,9 @@ struct command;
 struct json;
 struct manifest;
 
+/* The name by which references of on_error find what ended the commands. */
+#define SET_ERROR "error"
+
 /* The border, for one named command: UNKNOWN_COMMAND (404, also for inside-only ones seen from the border),
  * UNAUTHENTICATED (401) or FORBIDDEN (403). NULL then. */
 const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
@@ -23,6 +26,11 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
  * limits checked; types are checked when the set is compiled. NULL: *e, with index and path. */
 struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e);
+
+/* The same, where values are there already: references find the members of known, an object, by name, ahead of commands. */
+struct command_set *set_decode_with(void *mem, const struct manifest *manifest, const struct command *command,
+                                    const struct json *args, const struct caller *caller, const struct json *known,
+                                    struct err *e);
 
 /* Binds all arguments of a set once more, with what hooks have put in their place (use.changed); nodes stay the same.
  * False: a reference finds nothing any more. */

@@ -41,6 +41,8 @@ struct node {
   const struct expr **args;      /* by index into command->args; NULL: the default */
   size_t entry;                  /* index into the set's entries */
   bool direct;                   /* the entry's own command, not a composite's member: its arguments are the caller's */
+  const struct command *named;   /* of a set within the set: what its element names, and where that stands below the entry: */
+  const char *place;             /* "/args/commands/0"; NULL: it is no such set */
   unsigned slot;                 /* the setting that keeps its result for others: writ.s<slot>; 0: nobody asks */
   size_t step;                   /* its step in the plan */
   const char *text;              /* its result as JSON, when it has run */
@@ -64,6 +66,8 @@ struct use {
 struct entry {
   const struct command *command;
   const char *as;               /* NULL: none */
+  enum isolation isolation;     /* of its own transaction, in an execute set; */
+  size_t datasource;            /* on that */
   const struct expr **args;     /* by index into command->args; NULL: the default */
   const struct expr *result;
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
@@ -71,11 +75,13 @@ struct entry {
   unsigned slot;                /* the setting that keeps that; 0: nobody asks */
   const char *text;             /* that result, when it has run */
   size_t len;
+  bool settled;                 /* text is the result whatever it is made of: it was given by a transaction before */
 };
 
 struct command_set {
   const struct command *command; /* as requested */
   const struct json *request;    /* its arguments object */
+  const char *member;            /* of the request, where its elements stand: "commands" */
   bool is_set;                   /* answer with "results", errors with an index */
   bool each_alone;               /* execute_command_set: a transaction for each entry */
   enum isolation isolation;
@@ -89,6 +95,8 @@ struct command_set {
   size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
   const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
   size_t outbox_sync;           /* so many of those */
+  const struct json *known;     /* values that references find by name ahead of all others: an object; NULL: none */
+  struct command_set *on_complete, *on_error; /* what is to follow, as execute sets; NULL: not asked for */
 };
 
 /* The value of an argument; NULL: not given. The command has one of that name. */

@@ -13,7 +13,7 @@ static const char *argument_path(void *mem, const struct command_set *set, size_
   const char *args = argument ? arena_printf(mem, "/%s", argument) : "";
 
   if (!set->is_set) return argument ? args : NULL;
-  return arena_printf(mem, "/commands/%zu%s%s", entry, argument ? "/args" : "", args);
+  return arena_printf(mem, "/%s/%zu%s%s", set->member, entry, argument ? "/args" : "", args);
 }
 
 void compile_place_entry(void *mem, const struct command_set *set, size_t entry, const char *argument, struct err *e) {
@@ -34,15 +34,24 @@ static const char *callers_argument(const struct node *node, const char *argumen
   return NULL;
 }
 
+/* argument: by the name that the caller knows. */
+static void place_node(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e) {
+  compile_place_entry(mem, set, node->entry, argument, e);
+  if (!node->place) return;
+  e->command = node->named->name;
+  e->path = arena_printf(mem, "/%s/%zu%s%s%s", set->member, node->entry, node->place, argument ? "/args/" : "",
+                         argument ? argument : "");
+}
+
 void compile_place(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e) {
-  compile_place_entry(mem, set, node->entry, callers_argument(node, argument), e);
+  place_node(mem, set, node, callers_argument(node, argument), e);
 }
 
 void compile_place_at(void *mem, const struct command_set *set, const struct node *node, const char *path, struct err *e) {
   size_t len = strcspn(path + 1, "/");
   const char *argument = callers_argument(node, arena_strndup(mem, path + 1, len)), *rest = path + 1 + len;
 
-  compile_place_entry(mem, set, node->entry, argument, e);
+  place_node(mem, set, node, argument, e);
   /* Where a composite puts it together of other things, the caller knows no more than its own argument. */
   if (argument && node->direct) e->path = arena_printf(mem, "%s%s", e->path, rest);
 }

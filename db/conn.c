@@ -45,30 +45,42 @@ void conn_close(struct conn *c) {
   c->cancel = NULL;
   c->pg = NULL;
   c->doomed = false;
+  c->posted = 0;
 }
 
-/* Polls PostgreSQL and the caller's socket until one has news or the time is over. */
-static enum waited wait_for(int pg_fd, short events, const struct wait *w) {
-  struct pollfd fds[2] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}};
+/* Polls PostgreSQL and the caller's socket until one has news or the time is over. The listener's news are its own. */
+static enum waited wait_for(int pg_fd, short events, const struct wait *w, const struct conn_listener *listener) {
+  struct pollfd fds[3] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}, {.events = POLLIN}};
 
   for (;;) {
     int64_t left_ms = w->deadline_ms - clock_ms();
     int n;
 
     if (left_ms < 0) return WAIT_DEADLINE;
-    n = poll(fds, w->caller_fd >= 0 ? 2 : 1, left_ms > 60000 ? 60000 : (int)left_ms + 1);
+    fds[2].fd = listener ? listener->fd(listener->data) : -1; /* poll passes over -1 */
+    n = poll(fds, 3, left_ms > 60000 ? 60000 : (int)left_ms + 1);
     if (n < 0 && errno != EINTR) return WAIT_READY; /* a broken descriptor: libpq will say so */
     if (n <= 0) continue;
     if (fds[0].revents) return WAIT_READY;
     if (w->caller_fd >= 0 && fds[1].revents) return WAIT_CALLER_GONE;
+    if (fds[2].revents) listener->ready(listener->data);
   }
 }
 
-/* A notice is the application's own (RAISE NOTICE): not an error, and not for our log. */
-static void drop_notice(void *unused, const PGresult *result) {
-  (void)unused;
-  (void)result;
+/* A notice is the application's own (RAISE NOTICE): not an error, and not for our log. But for those of writ.dispatch
+ * (sql/install/004.sql), where somebody listens. */
+static void take_notice(void *data, const PGresult *result) {
+  const struct conn *c = data;
+  const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *name, *payload;
+
+  if (!c->listener || !state || strcmp(state, "WR002") != 0) return;
+  name = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  payload = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+  c->listener->notice(c->listener->data, name ? name : "", payload ? payload : "null",
+                      !PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
 }
+
+void conn_listen(struct conn *c, const struct conn_listener *listener) { c->listener = listener; }
 
 static bool is_unix_socket(int fd) {
   struct sockaddr_storage address;
@@ -134,11 +146,11 @@ static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
     enum waited waited;
 
     if (state == PGRES_POLLING_FAILED) return refused(c, e);
-    waited = wait_for(PQsocket(c->pg), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, w);
+    waited = wait_for(PQsocket(c->pg), state == PGRES_POLLING_READING ? POLLIN : POLLOUT, w, NULL);
     if (waited != WAIT_READY) return unanswered(c, waited, e);
     state = PQconnectPoll(c->pg);
   }
-  PQsetNoticeReceiver(c->pg, drop_notice, NULL);
+  PQsetNoticeReceiver(c->pg, take_notice, c);
   if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) return refused(c, e);
   c->cancel = PQgetCancel(c->pg);
   c->direct = c->durable = false;
@@ -273,7 +285,7 @@ static bool wait_for_input(struct conn *c, const struct wait *w) {
     int unsent = PQflush(c->pg);
     struct wait grace = {.deadline_ms = c->cancel_again_ms, .caller_fd = -1};
     enum waited waited =
-        wait_for(PQsocket(c->pg), unsent == 1 ? POLLIN | POLLOUT : POLLIN, c->cancelled ? &grace : w);
+        wait_for(PQsocket(c->pg), unsent == 1 ? POLLIN | POLLOUT : POLLIN, c->cancelled ? &grace : w, c->listener);
 
     if (waited == WAIT_READY) return true;
     if (c->cancelled && !cancel_again(c)) return false;

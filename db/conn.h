@@ -14,6 +14,15 @@ struct conn;
 struct counters;
 struct pg_result; /* libpq's */
 
+/* Who listens to what SQL tells by writ.dispatch, while a flight is under way. Of the connection on which it passes that on the answers
+ * are waited for beside the flight's own. */
+struct conn_listener {
+  void (*notice)(void *data, const char *name, const char *payload, bool whole); /* called within libpq: must not use this connection */
+  int (*fd)(void *data);    /* of that other connection; -1: none */
+  void (*ready)(void *data); /* it can be read */
+  void *data;
+};
+
 struct conn_options {
   const char *name;     /* of the datasource, for messages */
   const char *conninfo; /* libpq's connection string or URI */
@@ -36,6 +45,8 @@ struct conn *conn_new(const void *mem, const struct conn_options *options, struc
 bool conn_open(struct conn *c, const struct wait *w, bool *fresh, struct err *e) __attribute__((warn_unused_result));
 /* Does each COMMIT wait for the disk, without being told so? False behind a pooler: nobody knows. */
 bool conn_is_durable(const struct conn *c);
+/* NULL: nobody any more. Borrowed. */
+void conn_listen(struct conn *c, const struct conn_listener *listener);
 void conn_close(struct conn *c);
 /* Closes it when it has been unused for idle_ms (0: never mind), or its buffers have grown. */
 void conn_tidy(struct conn *c, int64_t idle_ms);

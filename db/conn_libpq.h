@@ -13,6 +13,8 @@ struct conn {
   struct counters *counters;
   PGconn *pg;             /* NULL: not connected */
   PGcancel *cancel;
+  const struct conn_listener *listener; /* NULL: none */
+  unsigned posted;        /* statements of db/post.h whose answers are still to be read */
   bool direct;            /* a unix socket of the server's own, no pooler or tunnel between: then end of file tells the truth, as
                            * all that the server had sent has been read */
   bool durable;           /* synchronous_commit is not off, for as long as the session lasts */

@@ -98,16 +98,21 @@ static bool has_hooks(const struct run *r, size_t entry) {
  * its row is there only once. */
 static bool write_items(struct run *r, size_t datasource, size_t entry, struct flight *f) {
   struct compiler k = transaction_compiler(r);
+  size_t items;
   struct plan plan;
 
   for (bool again = false;; again = true) {
     err_init(r->e, r->mem);
     if (!transaction_begin(r, datasource, ISOLATION_DEFAULT, &plan) || !source_ready(r->engine, datasource, &r->wait, r->e))
       return false;
+    frame_open(r, &plan);
     outbox_compile(&k, r->set, entry, entry + 1, &plan);
-    keyed_keep(r, &plan);
+    items = r->set->outbox_step;
+    if (items != SIZE_MAX) keyed_keep(r, &plan);
+    frame_close(r, entry, entry + 1, &plan);
     if (flight_run(r->engine->sources[datasource].conn, r->mem, &plan, &r->wait, f, r->e)) return true;
-    f->results[r->set->outbox_step] = (struct step_result){0}; /* not what was rolled back */
+    if (items != SIZE_MAX) f->results[items] = (struct step_result){0}; /* not what was rolled back */
+    if (frame_judge(r, f) != NEXT_OTHER) return false;
     if (keyed_was_kept(r, datasource, f)) return true;
     if (again || !f->was_lost || (f->state != TXN_ROLLED_BACK && !r->kept)) return false;
   }
@@ -118,11 +123,12 @@ bool outbox_write(struct run *r, size_t entry) {
   struct flight f;
   const char *why;
 
-  if (r->call->dry_run || !has_hooks(r, entry)) return true;
+  if (r->call->dry_run || (!r->call->frame && !has_hooks(r, entry))) return true;
   if (write_items(r, c->datasource, entry, &f)) {
-    outbox_deliver(r, c->datasource, &f.results[r->set->outbox_step]);
+    if (r->set->outbox_step != SIZE_MAX) outbox_deliver(r, c->datasource, &f.results[r->set->outbox_step]);
     return true;
   }
+  if (r->call->frame) return false; /* it is run again */
   why = r->e->log_detail ? r->e->log_detail : r->e->message;
   err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but what its after-hooks are to be told could not be stored.", c->name);
   r->e->log_detail = why;

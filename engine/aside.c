@@ -50,11 +50,15 @@ bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, b
 
 /* ---- who may wait ---- */
 
+static bool is_inside(const struct counters *own) { return own->pool == COUNTERS_INSIDE; }
+
+/* Nobody waits for a runner of mutations: all of them may wait. */
 static unsigned places(const struct engine *engine) {
   const struct config *c = engine->config;
-  int pool = engine->counters->pool ? c->inside_workers : c->workers;
+  int pool = is_inside(engine->counters) ? c->inside_workers : c->workers;
   int most = c->waiting_workers ? c->waiting_workers : pool / 2;
 
+  if (engine->counters->pool == COUNTERS_BACKGROUND) most = c->background_runners;
   return most > 1 ? (unsigned)most : 1;
 }
 
@@ -63,9 +67,9 @@ static unsigned places(const struct engine *engine) {
 static bool take_place(struct engine *engine) {
   struct counters *own = engine->counters;
 
-  if (own->pool && !crowd_enter(engine->page, own, engine->config->inside_workers - 1)) return false;
+  if (is_inside(own) && !crowd_enter(engine->page, own, engine->config->inside_workers - 1)) return false;
   if (counters_wait_begin(engine->page, own, places(engine))) return true;
-  if (own->pool) crowd_leave(own);
+  if (is_inside(own)) crowd_leave(own);
   return false;
 }
 
@@ -81,7 +85,7 @@ void wait_end(struct run *r) {
 
   if (r->waits && r->engine->page) {
     counters_wait_end(own);
-    if (own->pool) crowd_leave(own);
+    if (is_inside(own)) crowd_leave(own);
   }
   r->waits = false;
 }

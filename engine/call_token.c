@@ -42,6 +42,7 @@ char *call_token_write(const void *mem, const unsigned char secret[CALL_SECRET_B
   put_text(out, "claims", t->caller.claims); /* as text: it comes back as it was, byte for byte */
   put_text(out, "mutation", t->mutation);
   put_text(out, "key", t->key);
+  if (t->state) str_printf(out, ",\"state\":%u,\"attempt\":%u", t->state, t->attempt);
   str_add(out, ",\"held\":[");
   for (size_t i = 0; i < t->nheld; i++)
     str_printf(out, "%s[%zu,%d]", i ? "," : "", t->held[i].datasource, (int)t->held[i].lock);
@@ -104,6 +105,8 @@ bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYT
       .deadline_ms = number_of(root, "deadline"),
       .depth = (unsigned)number_of(root, "depth"),
       .key = text_of(root, "key"),
+      .state = (unsigned)number_of(root, "state"),
+      .attempt = (unsigned)number_of(root, "attempt"),
   };
   read_held(mem, json_get(root, "held"), out);
   *why = "its deadline has passed";

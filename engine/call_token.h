@@ -20,6 +20,8 @@ struct call_token {
   unsigned depth;              /* handlers within each other: 1 for what a border's handler calls */
   const struct mutex_held *held; /* mutexes that the call holds already */
   size_t nheld;
+  unsigned state;              /* the state of the mutation is on this datasource, from 1; 0: none is kept */
+  unsigned attempt;            /* of the mutation, from 1 */
   const char *key;             /* Idempotency-Key of the call; NULL: none */
 };
 

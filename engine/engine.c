@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/tell.h"
+#include "db/post.h"
 #include "engine/call_token.h"
 #include "engine/module.h"
 
@@ -12,7 +13,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 2, /* of schema writ: sql/install */
+  VERSION_WANTED = 4, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 
@@ -35,11 +36,18 @@ struct conn *engine_second(struct engine *engine, size_t datasource) {
   return source->seconds[source->held];
 }
 
+struct conn *engine_teller(struct engine *engine, size_t datasource) {
+  struct source *source = &engine->sources[datasource];
+
+  if (!source->teller) source->teller = new_connection(engine, datasource);
+  return source->teller;
+}
+
 struct engine *engine_new(const void *mem, const struct config *config, const struct manifest *manifest,
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
 
-  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1,
+  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1, .background_fd = -1,
                             .tell_fd = -1};
   engine->sources = arena_array(engine, struct source, config->ndatasources);
   engine->shapes = arena_array(engine, struct shape, manifest->ncommands);
@@ -79,12 +87,17 @@ void engine_load_modules(struct engine *engine) {
 const struct config *engine_config(const struct engine *engine) { return engine->config; }
 const struct manifest *engine_manifest(const struct engine *engine) { return engine->manifest; }
 
-void engine_wakes(struct engine *engine, int fd) { engine->wake_fd = fd; }
+void engine_wakes(struct engine *engine, int after_fd, int background_fd) {
+  engine->wake_fd = after_fd;
+  engine->background_fd = background_fd;
+}
 
 /* A full socket means that they have been told already. */
 void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-  engine->wake = false;
+  if (engine->wake_background && engine->background_fd >= 0)
+    (void)send(engine->background_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  engine->wake = engine->wake_background = false;
 }
 
 void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }
@@ -96,6 +109,8 @@ void engine_tidy(struct engine *engine) {
 
   for (size_t i = 0; i < engine->config->ndatasources; i++) {
     conn_tidy(engine->sources[i].conn, idle_ms);
+    if (engine->sources[i].teller && !post_take(engine->sources[i].teller, engine, NULL, NULL))
+      conn_tidy(engine->sources[i].teller, idle_ms);
     for (size_t j = 0; j < engine->sources[i].nseconds; j++) conn_tidy(engine->sources[i].seconds[j], idle_ms);
   }
 }

@@ -19,11 +19,13 @@ struct config;
 struct counters;
 struct counters_page;
 struct engine;
+struct frame;
 struct idempotency;
 struct manifest;
 struct mutex_held;
 struct problems;
 struct str;
+struct watch;
 
 /* One call of the engine. */
 struct invocation {
@@ -32,6 +34,10 @@ struct invocation {
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
+  const char *mutation;          /* its UUID; NULL: that of the token, or a new one */
+  struct watch *watch;           /* who keeps its state (engine/watch.h); NULL: none is kept */
+  struct frame *frame;           /* of a durable mutation (engine_inside.h); NULL: none */
+  size_t first;                  /* with a frame: the entries before are done, and have their text */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
   int64_t deadline_ms; /* clock_ms */
@@ -46,6 +52,7 @@ struct report {
   unsigned flights, retries, hooks, handlers;
   bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
   bool replayed; /* the answer is a stored one */
+  const char *accepted; /* the key belongs to this durable mutation, which has the answer (mutations/); NULL: to none */
 };
 
 /* counters may be NULL. Opens no connection yet: PostgreSQL may be down. All borrowed for the engine's life. */
@@ -68,8 +75,8 @@ void engine_load_modules(struct engine *engine);
 bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
 /* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
 void engine_check(struct engine *engine, struct problems *p);
-/* fd: a datagram socket on which a byte wakes the runners that deliver after-hooks; borrowed. */
-void engine_wakes(struct engine *engine, int fd);
+/* Datagram sockets on which a byte wakes the runners: those that deliver after-hooks, and those that run mutations; borrowed. */
+void engine_wakes(struct engine *engine, int after_fd, int background_fd);
 /* Behind an answer: wakes the runners when there is something to deliver. */
 void engine_wake(struct engine *engine);
 /* fd: of the streamer's pipe (base/tell.h), on which it is told what has changed; borrowed. */

@@ -11,6 +11,7 @@
 #include "db/flight.h"
 #include "engine/engine.h"
 #include "engine/entries.h"
+#include "engine/watch.h"
 #include "manifest/config.h"
 #include "services/http.h"
 
@@ -19,6 +20,7 @@ struct source {
   struct conn *conn;
   struct conn **seconds; /* to hold handlers' mutexes, made when needed: several where a module runs another */
   size_t nseconds, held; /* those that hold some are the first */
+  struct conn *teller;    /* for events of states (db/post.h), made when needed */
   bool described;
   void *mem; /* of the shapes that were described together */
 };
@@ -35,9 +37,9 @@ struct engine {
   struct http_client *http;           /* NULL: not needed yet */
   struct counters_page *page;         /* of all workers; NULL: there are no others */
   const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
-  int wake_fd;             /* of the runners; -1: none */
+  int wake_fd, background_fd; /* of the runners: of after-hooks, of mutations; -1: none */
   int tell_fd;             /* of the streamer; -1: none */
-  bool wake;               /* there is work for them since they were woken last */
+  bool wake, wake_background; /* there is work for them since they were woken last */
 };
 
 /* What to do after a flight that failed. */
@@ -46,6 +48,20 @@ enum next {
   NEXT_AGAIN,   /* run it again */
   NEXT_DONE,    /* there is an answer: r->stored */
   NEXT_REFUSED, /* *r->e is the answer */
+};
+
+struct run;
+
+/* What stands around each transaction of a durable mutation, in its one flight, and between them: mutations/ knows what. */
+struct frame {
+  /* Ahead of an entry, outside of any transaction. False: *r->e, and it is not run. */
+  bool (*begin)(struct frame *frame, struct run *r, size_t entry);
+  /* Adds steps ahead of all others of a transaction; and behind all, when it is about entries [first, end). */
+  void (*open)(struct frame *frame, struct run *r, struct plan *plan);
+  void (*close)(struct frame *frame, struct run *r, size_t first, size_t end, struct plan *plan);
+  /* A flight has failed: NEXT_REFUSED where it was at one of these steps, else NEXT_OTHER. */
+  enum next (*judge)(struct frame *frame, struct run *r, const struct flight *f);
+  const char *(*inside_key)(struct frame *frame, struct run *r, size_t entry); /* what the keys of a handler's own calls are made of */
 };
 
 /* keyed.c: where its steps are in the plan; how long it has tried. */
@@ -83,6 +99,8 @@ struct run {
   const char *stored;     /* a stored answer to give; NULL: none */
   size_t stored_len;
   bool kept;              /* the answer is stored, or was */
+  bool accepting;         /* the transaction stores that the key belongs to the mutation, in place of an answer */
+  const char *accepted;   /* what is stored is that: its UUID; NULL: no */
   struct source *key_held_by; /* whose last second connection holds the key (keyed_hold); NULL: none */
   struct step_result items; /* what the step of the after-hooks gave */
 };
@@ -95,6 +113,9 @@ bool source_ready(struct engine *engine, size_t index, const struct wait *w, str
 /* The connection, open or not, on which the next open transaction is to be held: source->held counts them. */
 struct conn *engine_second(struct engine *engine, size_t datasource);
 
+/* The connection, open or not, on which state events are posted. Not one of the seconds: those hold transactions. */
+struct conn *engine_teller(struct engine *engine, size_t datasource);
+
 /* shapes.c. Can PostgreSQL be asked about the command? */
 bool shapes_apply(const struct command *c);
 /* All commands of a datasource in one go. False: the connection. */
@@ -105,7 +126,14 @@ bool shapes_look_again(struct engine *engine, const struct command *c, const str
 /* What PostgreSQL has against the command; it says $1 where the manifest says :name. */
 const char *shapes_reason(const struct command *c, const struct shape *shape);
 
-/* transaction.c. The plan's frame: who calls, how. False: FORBIDDEN. */
+/* run.c. All that is judged before anything runs, from entry r->call->first on. False: *r->e. */
+bool run_judge(struct run *r);
+
+/* transaction.c. A frame's steps, where there is one. */
+void frame_open(struct run *r, struct plan *plan);
+void frame_close(struct run *r, size_t first, size_t end, struct plan *plan);
+enum next frame_judge(struct run *r, const struct flight *f);
+/* The plan's frame: who calls, how. False: FORBIDDEN. */
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan);
 struct compiler transaction_compiler(struct run *r);
 /* Entries [first, end) as a plan, the datasource being ready. *fault: as of compile_entries. */
@@ -160,5 +188,9 @@ void result_put(struct str *out, const struct command_set *set);
 /* The same, to be put together on the server: a JSON array in which texts and names of settings take turns. All results
  * that are no literals were kept (struct compiler, keep). */
 const char *result_pieces(void *mem, const struct command_set *set);
+/* The same of what one entry gave. */
+const char *result_pieces_alone(void *mem, const struct command_set *set, size_t entry);
+/* Entries [first, end) have run: each has its text from now on, whatever other transactions do. */
+void result_settle(struct command_set *set, size_t first, size_t end);
 
 #endif

@@ -22,18 +22,24 @@ struct held {
 };
 
 /* As what the handler's own calls are made. */
-static struct call_token token_for(const struct run *r, const struct held *held) {
+static struct call_token token_for(struct run *r, const struct node *node, const struct held *held) {
+  struct frame *frame = r->call->frame;
   struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
                              .depth = (r->call->token ? r->call->token->depth : 0) + 1,
                              .key = r->call->key ? r->call->key->key : NULL, .held = held->list, .nheld = held->n};
 
+  if (frame) token.key = frame->inside_key(frame, r, node->entry);
   token.caller.inside = true;
+  if (r->call->watch) {
+    token.state = (unsigned)r->call->watch->datasource + 1;
+    token.attempt = r->call->watch->attempt;
+  }
   return token;
 }
 
 /* What the handler may call back with until then; NULL: this process has no listener that would take it (the tool writ). */
-static const char *token_text(struct run *r, const struct held *held, int64_t until_ms) {
-  struct call_token token = token_for(r, held);
+static const char *token_text(struct run *r, const struct node *node, const struct held *held, int64_t until_ms) {
+  struct call_token token = token_for(r, node, held);
 
   if (until_ms < token.deadline_ms) token.deadline_ms = until_ms;
   return r->engine->call_secret ? call_token_write(r->mem, r->engine->call_secret, &token) : NULL;
@@ -43,7 +49,7 @@ static void prepare(struct run *r, const struct node *node, const struct held *h
   const struct service *service = node->command->http;
   struct str *body = str_new(r->mem, 512);
   /* Nobody waits for it beyond that, and its mutexes are free again. */
-  const char *token = token_text(r, held, clock_ms() + service->timeout_ms);
+  const char *token = token_text(r, node, held, clock_ms() + service->timeout_ms);
 
   str_char(body, '{');
   service_body(r, service, node->command, node->args, true, body);
@@ -106,7 +112,7 @@ static bool ask(struct run *r, struct node *node, const struct held *held) {
 /* Inside workers do not wait for each other: the last one that is free never goes into a handler. */
 static bool ask_in_turn(struct run *r, struct node *node, const struct held *held) {
   struct engine *engine = r->engine;
-  bool inside = engine->page && engine->counters->pool, ok;
+  bool inside = engine->page && engine->counters->pool == COUNTERS_INSIDE, ok;
 
   if (inside && !crowd_enter(engine->page, engine->counters, engine->config->inside_workers - 1)) {
     err_set(r->e, HANDLERS_BUSY, "All places for handlers that are called by handlers are taken; nothing was done.");
@@ -121,19 +127,25 @@ static bool ask_in_turn(struct run *r, struct node *node, const struct held *hel
 
 /* A module's calls are made by this worker itself, so it waits for no other, and takes no place. */
 static bool run_module(struct run *r, struct node *node, const struct held *held) {
-  struct call_token token = token_for(r, held);
+  struct call_token token = token_for(r, node, held);
   struct invocation inside = *r->call;
   struct str *args = str_new(r->mem, 256);
   int64_t begun_us = clock_us();
-  bool ok;
+  struct watch *watch = r->call->watch;
+  bool part = watch && watch->part, ok;
 
   inside.caller = &token.caller;
   inside.token = &token;
-  inside.key = NULL; /* each call has one of its own */
+  inside.key = NULL; /* each call has one of its own, */
+  inside.mutation = NULL;
+  inside.frame = NULL; /* and transactions that are no steps of this mutation */
+  inside.first = 0;
   inside.held = token.held;
   inside.nheld = token.nheld;
   arguments_write(args, r->set, node->command, node->args, true);
+  if (watch) watch->part = true;
   ok = module_run(r->engine, r->mem, node->command, args->p, args->len, &inside, r->report, &node->text, &node->len, r->e);
+  if (watch) watch->part = part;
   r->report->handler_us += clock_us() - begun_us;
   r->report->handlers++;
   count(r, ok);

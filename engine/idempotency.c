@@ -100,6 +100,17 @@ static void digest_texts(const char *const *texts, size_t n, unsigned char out[D
   digest_sha256(pieces, n, out);
 }
 
+const char *idempotency_caller(const void *mem, const struct caller *caller) {
+  const char *name = who(mem, caller);
+  unsigned char id[DIGEST_BYTES];
+  char hex[DIGEST_HEX];
+
+  if (!*name) return NULL;
+  digest_texts((const char *const[]){caller->role, name}, 2, id);
+  digest_hex(id, hex);
+  return arena_printf(mem, "\\x%s", hex);
+}
+
 const struct idempotency *idempotency_new(const void *mem, const struct caller *caller, const char *key,
                                           const struct command *command, const struct json *args) {
   struct idempotency *out = arena_new(mem, struct idempotency);

@@ -29,6 +29,8 @@ struct idempotency {
 /* The key in a header field: 1 to 255 visible ASCII characters; in quotes (sf-string, RFC 8941 section 3.3.3: blanks too)
  * it is the same key as without. NULL: BAD_REQUEST. */
 const char *idempotency_read(const void *mem, const char *header, struct err *e);
+/* Who calls, as a bytea literal: SHA-256 of the role, and the user or the subject of the claims. NULL: nobody known by name. */
+const char *idempotency_caller(const void *mem, const struct caller *caller);
 /* The keyed request. What is asked for: the command and its arguments, in whatever order their names stand. */
 const struct idempotency *idempotency_new(const void *mem, const struct caller *caller, const char *key,
                                           const struct command *command, const struct json *args);

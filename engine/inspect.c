@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/problems.h"
 #include "base/str.h"
+#include "db/catalog.h"
 #include "manifest/config.h"
 #include "model/check.h"
 
@@ -70,6 +71,49 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
                                           engine->config->datasources[datasource].name, f.results[0].text);
 }
 
+/* What is wrong with a function of state:, as PostgreSQL sees it; NULL: nothing. */
+static const char *state_fault(struct engine *engine, size_t datasource, const char *function, const char *types, void *mem) {
+  static const char sql[] =
+      "select case when p.oid is null then 'there is no function ' || f.shown"
+      " when p.prorettype <> 'jsonb'::regtype or p.proretset then f.shown || ' gives ' || format_type(p.prorettype, null) || ', not jsonb'"
+      " when p.provolatile = 'v' then f.shown || ' is VOLATILE; it is only to work out members of the state: declare it STABLE or IMMUTABLE'"
+      " when not has_function_privilege(p.oid, 'execute') then current_user || ' may not execute ' || f.shown end"
+      " from (select replace($1::text, '\"', '') || '(' || $2::text || ')' as shown) f"
+      " left join pg_catalog.pg_proc p on p.oid = to_regprocedure($1::text || '(' || $2::text || ')')";
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  const char *params[] = {function, types};
+  struct err e;
+  char *fault;
+
+  err_init(&e, mem);
+  if (catalog_value(engine->sources[datasource].conn, mem, sql, 2, params, &fault, &w, &e)) return fault;
+  return e.log_detail ? e.log_detail : e.message;
+}
+
+static void check_state_function(struct engine *engine, const char *where, const char *function, const char *types, int line,
+                                 struct problems *p, void *mem) {
+  const struct manifest *m = engine->manifest;
+
+  for (size_t i = 0; function && i < engine->config->ndatasources; i++) {
+    bool used = i == 0; /* a state is where the mutation's first command is */
+    const char *fault;
+
+    for (size_t c = 0; c < m->ncommands; c++) used = used || m->commands[c]->datasource == i;
+    fault = used ? state_fault(engine, i, function, types, mem) : NULL;
+    if (fault) problems_add(p, m->file, line, "state: %s: %s, on datasource %s", where, fault, engine->config->datasources[i].name);
+  }
+}
+
+static void check_state(struct engine *engine, struct problems *p, void *mem) {
+  const struct state_rules *state = &engine->manifest->state;
+
+  check_state_function(engine, "initial: function", state->initial_function, "uuid", state->line, p, mem);
+  check_state_function(engine, "catch_all", state->catch_all, "jsonb, jsonb", state->line, p, mem);
+  for (size_t i = 0; i < state->nevents; i++)
+    check_state_function(engine, arena_printf(mem, "reducers: %s", state->events[i].name), state->events[i].reducer, "jsonb, jsonb",
+                         state->events[i].line, p, mem);
+}
+
 static void check_model(struct engine *engine, struct problems *p, void *mem) {
   const struct manifest *m = engine->manifest;
   struct conn *conn = engine->sources[m->model_datasource].conn;
@@ -109,6 +153,7 @@ void engine_check(struct engine *engine, struct problems *p) {
     else
       problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
   }
+  check_state(engine, p, mem);
   if (m->model) check_model(engine, p, mem);
   log_set_level(engine->config->log_level);
   talloc_free(mem);

@@ -37,8 +37,12 @@ static const char find_sql[] =
 static const char store_sql[] = STORE;
 static const char store_once_sql[] = STORE " on conflict (id) do nothing";
 static const char wait_sql[] = "select pg_catalog.pg_advisory_xact_lock(" LOCK_KEYS ", $1::integer)";
+/* A key of a durable mutation in place of one of an answer, which begins with a brace. */
+static const char accept_sql[] =
+    "insert into writ.idempotency (id, key, fingerprint, mutation) "
+    "values ($1::bytea, $2::text, pg_catalog.decode($3, 'hex'), $4::uuid)";
 static const char read_sql[] =
-    "select pg_catalog.encode(fingerprint, 'hex') || answer from writ.idempotency where id = $1::bytea";
+    "select pg_catalog.encode(fingerprint, 'hex') || coalesce(answer, mutation::text) from writ.idempotency where id = $1::bytea";
 
 static const struct idempotency *key_of(const struct run *r) { return r->call->dry_run ? NULL : r->call->key; }
 
@@ -68,18 +72,21 @@ void keyed_open(struct run *r, struct plan *plan) {
   r->keyed.find = add(r, plan, own_step(r, find_sql, &key->id, 1, "it is not there yet"));
 }
 
-static struct step store_step(struct run *r, const char *sql, const char *pieces) {
+/* what: pieces of the answer, or the mutation that has it. */
+static struct step store_step(struct run *r, const char *sql, const char *what) {
   const char **params = arena_array(r->mem, const char *, 4);
 
   params[0] = r->call->key->id;
   params[1] = r->call->key->key;
   params[2] = r->call->key->fingerprint;
-  params[3] = pieces;
+  params[3] = what;
   return own_step(r, sql, params, 4, "keep the answer with the Idempotency-Key");
 }
 
 void keyed_close(struct run *r, struct plan *plan) {
-  if (key_of(r)) r->keyed.store = add(r, plan, store_step(r, store_sql, result_pieces(r->mem, r->set)));
+  if (!key_of(r)) return;
+  r->keyed.store = add(r, plan, r->accepting ? store_step(r, accept_sql, r->mutation)
+                                             : store_step(r, store_sql, result_pieces(r->mem, r->set)));
 }
 
 /* ---- what was found ---- */
@@ -105,6 +112,7 @@ static enum next take_row(struct run *r, const struct step_result *row) {
   }
   r->stored = row->text + HEX;
   r->stored_len = row->len - HEX;
+  r->accepted = r->stored_len && *r->stored != '{' ? r->stored : NULL;
   r->report->replayed = true;
   return NEXT_DONE;
 }

@@ -203,8 +203,15 @@ static int dispatch_event(struct writ_call *shown, const char *name, const char 
   err_init(&e, call->mem);
   if (!n || n > EVENT_BYTES || !is_utf8(call, name, n))
     return misused(call, "writ_dispatch", "a name has 1 to 63 bytes of UTF-8");
-  if (!is_json(call, payload, length(payload, len), &e)) return misused(call, "writ_dispatch", e.message);
-  return WRIT_NOT_SUPPORTED;
+  len = length(payload, len);
+  if (!is_json(call, payload, len, &e)) return misused(call, "writ_dispatch", e.message);
+  if (!call->engine) return WRIT_NOT_SUPPORTED;
+  if (!call->inside->watch) return WRIT_OK; /* nobody could follow it */
+  /* As in call_command: what writ does is not on the module's time. */
+  module_watch_leave();
+  call->inside->watch->event(call->inside->watch, name, arena_strndup(call->mem, payload, len), true);
+  module_watch_enter(call->function->command->name, call->kill_ms);
+  return WRIT_OK;
 }
 
 static void say(struct writ_call *shown, int level, const char *message) {

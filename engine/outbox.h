@@ -15,7 +15,8 @@ void outbox_each_result(const struct command_set *set, size_t first, size_t end,
 void outbox_compile(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan);
 /* That step has failed: what the caller is told of it is not about the caller's rights. */
 void outbox_explain(struct err *e);
-/* The same as a transaction of its own, behind a handler that has done its work. True where there is nothing to write. */
+/* The same as a transaction of its own, behind a handler that has done its work; with a frame, that it has. True where there is
+ * nothing to write. */
 bool outbox_write(struct run *r, size_t entry) __attribute__((warn_unused_result));
 /* Behind the commit: tries what is to be tried before the answer is sent. What fails is left to the runners, and
  * r->report->after_pending is true. written: what the step gave. */

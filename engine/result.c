@@ -32,7 +32,7 @@ void result_keep(struct run *r, size_t first, size_t end, const struct flight *f
 static void put_result(struct str *out, const struct entry *entry) {
   const struct expr *x = entry->result;
 
-  if (entry->result_step != SIZE_MAX) str_bytes(out, entry->text ? entry->text : "null", entry->text ? entry->len : 4);
+  if (entry->settled || entry->result_step != SIZE_MAX) str_bytes(out, entry->text ? entry->text : "null", entry->text ? entry->len : 4);
   else if (x->kind == EXPR_LITERAL) json_write(out, x->literal);
   else if (x->node->text) str_bytes(out, x->node->text, x->node->len);
   else str_add(out, "null");
@@ -53,7 +53,7 @@ static void put_place(struct answer *a, const struct entry *entry) {
   unsigned slot = entry->slot;
 
   if (!slot && entry->result->kind == EXPR_RESULT) slot = entry->result->node->slot;
-  if (!slot) {
+  if (!slot || entry->settled) {
     put_result(a->text, entry);
     return;
   }
@@ -96,12 +96,32 @@ void result_put(struct str *out, const struct command_set *set) {
   put_all(&(struct answer){.text = out}, set);
 }
 
-const char *result_pieces(void *mem, const struct command_set *set) {
+static const char *pieces_of(void *mem, const struct command_set *set, const struct entry *alone) {
   struct answer a = {.text = str_new(mem, 256), .pieces = str_new(mem, 256)};
 
   str_char(a.pieces, '[');
-  put_all(&a, set);
+  if (alone) put_answer(&a, alone);
+  else put_all(&a, set);
   end_piece(&a);
   str_char(a.pieces, ']');
   return a.pieces->p;
+}
+
+const char *result_pieces(void *mem, const struct command_set *set) { return pieces_of(mem, set, NULL); }
+
+const char *result_pieces_alone(void *mem, const struct command_set *set, size_t entry) {
+  return pieces_of(mem, set, &set->entries[entry]);
+}
+
+void result_settle(struct command_set *set, size_t first, size_t end) {
+  for (size_t i = first; i < end; i++) {
+    struct entry *entry = &set->entries[i];
+
+    if (entry->result->kind == EXPR_LITERAL) continue;
+    if (entry->result_step == SIZE_MAX) {
+      entry->text = entry->result->node->text;
+      entry->len = entry->result->node->len;
+    }
+    entry->settled = true;
+  }
 }

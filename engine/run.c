@@ -83,7 +83,7 @@ static bool resolve_entry(struct run *r, size_t index) {
 
 static bool on_one_datasource(const struct command_set *set) {
   for (size_t i = 1; i < set->nentries; i++)
-    if (set->entries[i].command->datasource != set->entries[0].command->datasource) return false;
+    if (set->entries[i].datasource != set->entries[0].datasource) return false;
   return true;
 }
 
@@ -92,6 +92,7 @@ static bool judge(struct run *r, size_t first, size_t end, enum isolation isolat
   struct engine *engine = r->engine;
   struct compiler k = transaction_compiler(r);
   const struct command *c = r->set->entries[first].command, *fault = NULL;
+  size_t datasource = r->set->entries[first].datasource;
 
   if (c->kind == COMMAND_HANDLER && !shapes_apply(c) && !c->nbefore && !c->nmutexes)
     return true; /* nothing that the database would know of */
@@ -99,7 +100,7 @@ static bool judge(struct run *r, size_t first, size_t end, enum isolation isolat
     struct plan plan;
 
     err_init(r->e, r->mem);
-    if (transaction_plan(r, &k, c->datasource, isolation, first, end, &plan, &fault)) break;
+    if (transaction_plan(r, &k, datasource, isolation, first, end, &plan, &fault)) break;
   } while (fault && shapes_look_again(engine, fault, &r->wait));
   return r->e->code == ERR_NONE;
 }
@@ -113,8 +114,8 @@ static bool blame_entry(struct run *r, size_t i) {
 
 /* Nothing runs before all of the set has been judged. */
 static bool judge_each(struct run *r) {
-  for (size_t i = 0; i < r->set->nentries; i++)
-    if (!judge(r, i, i + 1, r->set->entries[i].command->isolation)) return blame_entry(r, i);
+  for (size_t i = r->call->first; i < r->set->nentries; i++)
+    if (!judge(r, i, i + 1, r->set->entries[i].isolation)) return blame_entry(r, i);
   return true;
 }
 
@@ -145,24 +146,45 @@ static bool ask_hooks(struct run *r, size_t first, size_t end, enum isolation is
   return r->e->status < 500 ? hooks_blamed(r) : false;
 }
 
+/* Whoever keeps the state of the mutation is told what is about to run. */
+static bool watch_begin(struct run *r, size_t first, size_t end) {
+  struct watch *w = r->call->watch;
+
+  if (w) w->attempt = w->attempts_before + 1;
+  return !w || w->part || w->begin(w, r, first, end);
+}
+
+static bool run_handler(struct run *r, size_t i) {
+  if (!handler_run(r, i)) return false;
+  if (r->call->frame) result_settle(r->set, i, i + 1);
+  return outbox_write(r, i);
+}
+
+static bool may_begin(struct run *r, size_t i) { return !r->call->frame || r->call->frame->begin(r->call->frame, r, i); }
+
 /* Entry i, as a transaction or a handler of its own; the steps of a mutation in their order. */
 static bool run_entry(struct run *r, size_t i) {
-  const struct command *c = r->set->entries[i].command;
+  const struct entry *entry = &r->set->entries[i];
 
   r->looked_again = r->session_renewed = false;
   r->retries = 0;
-  if (!resolve_entry(r, i) || !ask_hooks(r, i, i + 1, c->isolation)) return false;
-  return c->kind == COMMAND_HANDLER ? handler_run(r, i) && outbox_write(r, i) : transaction_run(r, c->datasource, c->isolation, i, i + 1);
+  if (!may_begin(r, i) || !resolve_entry(r, i) || !watch_begin(r, i, i + 1) || !ask_hooks(r, i, i + 1, entry->isolation)) return false;
+  if (entry->command->kind == COMMAND_HANDLER) return run_handler(r, i);
+  if (!transaction_run(r, entry->datasource, entry->isolation, i, i + 1)) return false;
+  if (r->call->frame) result_settle(r->set, i, i + 1);
+  return true;
 }
 
 static bool run_each(struct run *r) {
-  bool ahead = r->set->nentries > 1 || hooks_there(r, 0, 1) || r->set->entries[0].command->kind == COMMAND_HANDLER;
+  size_t first = r->call->first;
+  bool ahead = r->set->nentries > first + 1 || hooks_there(r, first, first + 1) ||
+               r->set->entries[first].command->kind == COMMAND_HANDLER;
 
   if (ahead && !judge_each(r)) {
-    r->e->committed = 0;
+    r->e->committed = (int)first;
     return false;
   }
-  for (size_t i = 0; i < r->set->nentries; i++) {
+  for (size_t i = first; i < r->set->nentries; i++) {
     if (run_entry(r, i)) continue;
     r->e->committed = (int)i;
     return blame_entry(r, i);
@@ -172,13 +194,13 @@ static bool run_each(struct run *r) {
 
 /* All entries as one transaction, or the one handler that was called. */
 static bool run_together(struct run *r) {
-  const struct command *c = r->set->entries[0].command;
-  bool handler = c->kind == COMMAND_HANDLER;
+  const struct entry *entry = &r->set->entries[0];
+  bool handler = entry->command->kind == COMMAND_HANDLER;
 
   if ((handler || hooks_there(r, 0, r->set->nentries)) && !judge(r, 0, r->set->nentries, r->set->isolation)) return false;
   if (handler) return run_entry(r, 0);
-  return ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
-         transaction_run(r, c->datasource, r->set->isolation, 0, r->set->nentries);
+  return may_begin(r, 0) && watch_begin(r, 0, r->set->nentries) && ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
+         transaction_run(r, entry->datasource, r->set->isolation, 0, r->set->nentries);
 }
 
 /* What a program does cannot be taken back. */
@@ -197,6 +219,7 @@ static bool can_be_dry(struct run *r) {
 static const char *mutation_of(void *mem, const struct invocation *call) {
   char *made;
 
+  if (call->mutation) return call->mutation;
   if (call->token && call->token->mutation) return call->token->mutation;
   made = arena_array(mem, char, 37);
   clock_uuid7(made);
@@ -207,10 +230,7 @@ static const char *mutation_of(void *mem, const struct invocation *call) {
 static bool check_key(struct run *r) {
   const struct command_set *set = r->set;
 
-  if (r->call->dry_run) return true;
-  if (r->call->key && set->each_alone && set->nentries > 1)
-    return err_set(r->e, NOT_IMPLEMENTED, "An execute_command_set of several commands takes no Idempotency-Key in this "
-                   "version.");
+  if (r->call->dry_run || r->call->frame) return true;
   for (size_t i = 0; i < set->nentries && !r->call->key; i++)
     if (set->entries[i].command->needs_key) {
       err_set(r->e, BAD_REQUEST, "\"%s\" needs the header Idempotency-Key.", set->entries[i].command->name);
@@ -231,9 +251,9 @@ static bool is_handled(const struct command_set *set) {
 static bool look_up_key(struct run *r, bool *found) {
   *found = false;
   if (r->call->key && !r->call->dry_run && is_handled(r->set))
-    return keyed_hold(r, r->set->entries[0].command->datasource, found);
+    return keyed_hold(r, r->set->entries[0].datasource, found);
   return !r->call->key || !hooks_there(r, 0, r->set->nentries) ||
-         idempotency_find(r, r->set->entries[0].command->datasource, found);
+         idempotency_find(r, r->set->entries[0].datasource, found);
 }
 
 /* What came about outside of a transaction is kept behind it, unless it was with its after-hooks. */
@@ -244,7 +264,25 @@ static bool keep_answer(struct run *r) {
   if (!r->call->key || r->call->dry_run || r->kept || !is_handled(r->set)) return true;
   answer = str_new(r->mem, 1024);
   result_put(answer, r->set);
-  return idempotency_store(r, r->set->entries[0].command->datasource, answer->p, answer->len, &stored);
+  return idempotency_store(r, r->set->entries[0].datasource, answer->p, answer->len, &stored);
+}
+
+/* Who asks for what is to follow must be able to take it over (mutations/): a module is not, nor is the tool writ. */
+static bool check_end(struct run *r) {
+  const struct command_set *set = r->set;
+
+  bool several = r->call->key && set->each_alone && set->nentries > 1;
+
+  return r->call->dry_run || r->call->frame || (!set->on_complete && !set->on_error && !several) ||
+         err_set(r->e, NOT_IMPLEMENTED, "\"on_complete\", \"on_error\", and an execute_command_set with a key can be asked for "
+                 "over HTTP only.");
+}
+
+bool run_judge(struct run *r) {
+  const struct command_set *set = r->set;
+
+  if (!can_be_dry(r) || !check_key(r)) return false;
+  return !set->nentries || (set->each_alone ? judge_each(r) : judge(r, 0, set->nentries, set->isolation));
 }
 
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
@@ -262,12 +300,15 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
     return true;
   }
   r.mutation = mutation_of(mem, call);
-  ok = can_be_dry(&r) && check_key(&r) && look_up_key(&r, &found) &&
-       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)));
+  ok = can_be_dry(&r) && check_key(&r) && check_end(&r) && look_up_key(&r, &found) &&
+       (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)) || r.stored);
   keyed_release(&r);
   report->retries = r.retries;
+  report->accepted = r.accepted;
+  if (ok && r.accepted) return true;
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
   else if (ok) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
+  if (call->watch) call->watch->end(call->watch, &r, ok ? answer : NULL);
   return ok;
 }

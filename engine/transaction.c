@@ -19,9 +19,11 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
+  bool kept = r->call->key || r->call->frame || r->accepting;
+
   return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
                            .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
-                           .mutation = r->mutation, .keep = r->call->key && !r->call->dry_run,
+                           .mutation = r->mutation, .keep = kept && !r->call->dry_run,
                            .guarding = r->guarding};
 }
 
@@ -141,28 +143,58 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
   return false;
 }
 
-/* The order of locks is the same for all: key, mutexes, rows. */
+void frame_open(struct run *r, struct plan *plan) {
+  if (r->call->frame) r->call->frame->open(r->call->frame, r, plan);
+}
+
+void frame_close(struct run *r, size_t first, size_t end, struct plan *plan) {
+  if (r->call->frame) r->call->frame->close(r->call->frame, r, first, end, plan);
+}
+
+enum next frame_judge(struct run *r, const struct flight *f) {
+  return r->call->frame ? r->call->frame->judge(r->call->frame, r, f) : NEXT_OTHER;
+}
+
+/* The order of locks is the same for all: the mutation, key, mutexes, rows. */
 bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum isolation isolation, size_t first,
                       size_t end, struct plan *plan, const struct command **fault) {
   *fault = NULL;
   if (!transaction_begin(r, datasource, isolation, plan)) return false;
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
   if (r->guarding) return compile_entries(k, r->set, first, end, plan, fault, r->e);
+  frame_open(r, plan);
+  if (r->call->watch) r->call->watch->open(r->call->watch, r, plan);
   keyed_open(r, plan);
   if (!mutex_open(r, datasource, first, end, plan)) return false;
   if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
   keyed_close(r, plan);
+  if (r->call->watch && !r->call->watch->part) r->call->watch->close(r->call->watch, r, first, end, plan);
+  frame_close(r, first, end, plan);
   /* A session that waits for the disk anyway need not be told. */
   plan->durable = plan->durable && !conn_is_durable(r->engine->sources[datasource].conn);
   return true;
 }
 
 static enum next judge(struct run *r, size_t datasource, const struct plan *plan, const struct flight *f) {
-  enum next next = r->guarding ? NEXT_OTHER : keyed_judge(r, datasource, plan, f);
+  enum next next = r->guarding ? NEXT_OTHER : frame_judge(r, f);
 
+  if (next == NEXT_OTHER && !r->guarding) next = keyed_judge(r, datasource, plan, f);
   if (next == NEXT_OTHER && !r->guarding) next = mutex_judge(r, datasource, plan, f);
   if (next == NEXT_OTHER) next = try_again(r, plan, f) ? NEXT_AGAIN : NEXT_OTHER;
   return next;
+}
+
+/* With whoever keeps the state of the mutation listening to what is dispatched in it. */
+static bool fly_plan(struct run *r, struct conn *c, const struct plan *plan, struct flight *f) {
+  struct watch *w = r->call->watch;
+  bool ok;
+
+  if (!w) return flight_run(c, r->mem, plan, &r->wait, f, r->e);
+  w->attempt = w->attempts_before + r->retries + 1;
+  conn_listen(c, w->listener);
+  ok = flight_run(c, r->mem, plan, &r->wait, f, r->e);
+  conn_listen(c, NULL);
+  return ok;
 }
 
 /* One try. NEXT_DONE: it is committed, or answered already. */
@@ -183,7 +215,7 @@ static enum next fly(struct run *r, size_t datasource, enum isolation isolation,
     return NEXT_AGAIN;
   }
   started_us = clock_us();
-  ok = flight_run(engine->sources[datasource].conn, r->mem, &plan, &r->wait, &f, r->e);
+  ok = fly_plan(r, engine->sources[datasource].conn, &plan, &f);
   r->report->postgres_us += clock_us() - started_us;
   r->report->flights++;
   if (ok) {

@@ -1,7 +1,8 @@
-/* A runner: one process that delivers after-hooks. */
+/* A runner: one process that delivers after-hooks, or one that runs mutations. */
 #ifndef WRIT_FCGI_RUNNER_H
 #define WRIT_FCGI_RUNNER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct counters;
@@ -10,7 +11,10 @@ struct setup;
 
 struct runner_start {
   const struct setup *setup;
-  int wake_fd; /* -1: none */
+  bool background; /* of mutations */
+  int wake_fd;     /* its own; -1: none */
+  int after_fd, background_fd;      /* of mutations: of the other runners, and of its own kind; -1: none */
+  const unsigned char *call_secret; /* of mutations: CALL_SECRET_BYTES */
   int tell_fd; /* of the streamer; -1: none */
   pid_t supervisor;
   struct counters_page *page;

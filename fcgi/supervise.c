@@ -34,8 +34,8 @@ enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 10000, LIVED_MS = 10000 };
 enum { CHECKER_MS = 60000 };
 
 /* Those that accept requests have a socket each: all but the runners. The numbers are those of struct counters. */
-enum pool { POOL_BORDER, POOL_INSIDE, POOL_RUNNERS, POOL_STREAMER, POOLS };
-static const char *const pool_names[POOLS] = {"border", "inside", "runner", "streamer"};
+enum pool { POOL_BORDER, POOL_INSIDE, POOL_RUNNERS, POOL_BACKGROUND, POOL_STREAMER, POOLS };
+static const char *const pool_names[POOLS] = {"border", "inside", "runner", "background", "streamer"};
 
 enum slot_state {
   SLOT_FREE,
@@ -60,7 +60,7 @@ struct supervisor {
   void *mem;
   struct setup *setup;
   struct bound_socket sockets[POOLS];
-  int wake[2]; /* runners read [0], workers write [1]; datagrams, so that none is in two pieces */
+  int wake[2], background[2]; /* runners read [0], workers write [1]; datagrams, so that none is in two pieces */
   int tell[2]; /* the streamer reads [0], workers and runners write [1] */
   struct counters_page *page;
   struct slot *slots;
@@ -99,6 +99,7 @@ static void be_worker(struct supervisor *s, unsigned index) {
       .supervisor = s->pid,
       .signals = s->workers_mask,
       .wake_fd = s->wake[1],
+      .background_fd = s->background[1],
       .tell_fd = s->tell[1],
       .page = s->page,
       .call_secret = s->call_secret,
@@ -111,9 +112,14 @@ static void be_worker(struct supervisor *s, unsigned index) {
 
 static void be_runner(struct supervisor *s, unsigned index) __attribute__((noreturn));
 static void be_runner(struct supervisor *s, unsigned index) {
+  bool background = s->slots[index].pool == POOL_BACKGROUND;
   struct runner_start start = {
       .setup = s->setup,
-      .wake_fd = s->wake[0],
+      .background = background,
+      .wake_fd = background ? s->background[0] : s->wake[0],
+      .after_fd = s->wake[1],
+      .background_fd = s->background[1],
+      .call_secret = s->call_secret,
       .tell_fd = s->tell[1],
       .supervisor = s->pid,
       .page = s->page,
@@ -165,8 +171,8 @@ static void start_worker(struct supervisor *s, unsigned index) {
   c->busy_since_ms = 0;
   counters_wait_end(c);
   pid = fork();
-  if (pid == 0 && slot->pool == POOL_RUNNERS) be_runner(s, index);
   if (pid == 0 && slot->pool == POOL_STREAMER) be_streamer(s, index);
+  if (pid == 0 && slot->pool >= POOL_RUNNERS) be_runner(s, index);
   if (pid == 0) be_worker(s, index);
   slot->started_ms = clock_ms();
   if (pid < 0) {
@@ -232,6 +238,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
 static int pool_size(const struct supervisor *s, enum pool pool) {
   if (s->stopping) return 0;
   if (pool == POOL_RUNNERS) return s->setup->config->runners;
+  if (pool == POOL_BACKGROUND) return s->setup->config->background_runners;
   if (s->sockets[pool].fd < 0) return 0;
   if (pool == POOL_STREAMER) return 1;
   return pool == POOL_BORDER ? s->setup->config->workers : s->setup->config->inside_workers;
@@ -373,7 +380,7 @@ static void warn_of_changes(const struct supervisor *s, const struct config *new
     log_line(LOG_WARN, "reload", "listener=inside reason=\"it was off at start: a restart opens it\"");
   if (new->streams > 0 && s->sockets[POOL_STREAMER].fd < 0)
     log_line(LOG_WARN, "reload", "listener=streamer reason=\"it was off at start: a restart opens it\"");
-  if ((unsigned)(new->workers + new->inside_workers + new->runners + 1) * 2 > s->nslots)
+  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners + 1) * 2 > s->nslots)
     log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
 }
 
@@ -551,10 +558,15 @@ static bool open_sockets(struct supervisor *s) {
 }
 
 /* Without these runners and streamer look by themselves, a little later. */
-static void open_wake(struct supervisor *s) {
-  s->wake[0] = s->wake[1] = -1;
-  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s->wake) < 0)
+static void open_pair(int fds[2]) {
+  fds[0] = fds[1] = -1;
+  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
     log_line(LOG_WARN, "socket", "reason=\"no socket to wake runners: %s\"", strerror(errno));
+}
+
+static void open_wake(struct supervisor *s) {
+  open_pair(s->wake);
+  open_pair(s->background);
   s->tell[0] = s->tell[1] = -1;
   if (!tell_open(s->tell)) log_line(LOG_WARN, "socket", "reason=\"no pipe to the streamer: %s\"", strerror(errno));
 }
@@ -563,7 +575,7 @@ static void open_wake(struct supervisor *s) {
 static bool make_slots(struct supervisor *s) {
   const struct config *c = s->setup->config;
 
-  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + 1);
+  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + 1);
   if (s->nslots < 64) s->nslots = 64;
   s->slots = arena_array(s->mem, struct slot, s->nslots);
   s->page = counters_create(s->nslots);
@@ -591,8 +603,9 @@ int supervise(const char *config_file, struct setup *setup) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   ok = make_secret(&s) && make_slots(&s) && open_sockets(&s);
   if (ok) {
-    log_line(LOG_INFO, "start", "workers=%d inside_workers=%d runners=%d border=%s inside=%s", setup->config->workers,
-             setup->config->inside_workers, setup->config->runners, setup->config->border.socket,
+    log_line(LOG_INFO, "start", "workers=%d inside_workers=%d runners=%d background_runners=%d border=%s inside=%s",
+             setup->config->workers, setup->config->inside_workers, setup->config->runners,
+             setup->config->background_runners, setup->config->border.socket,
              setup->config->inside_workers ? setup->config->inside.socket : "-");
     loop(&s);
     log_line(LOG_INFO, "end", "reloads=%llu", (unsigned long long)s.page->reloads);

@@ -124,7 +124,7 @@ static bool prepare(struct worker *w) {
       .counters = start->page,
       .own = start->own,
   };
-  engine_wakes(w->site.engine, start->wake_fd);
+  engine_wakes(w->site.engine, start->wake_fd, start->background_fd);
   engine_tells(w->site.engine, start->tell_fd);
   engine_share(w->site.engine, start->page, start->call_secret);
   engine_load_modules(w->site.engine);

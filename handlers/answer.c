@@ -1,4 +1,4 @@
-/* Answers: the only place where an error becomes bytes. */
+/* Answers, and the headers that belong to errors. */
 #include "handlers/answer.h"
 
 #include "base/arena.h"
@@ -28,16 +28,6 @@ void answer_write_head(const struct answer *a, struct str *out) {
   str_add(out, "\r\n");
 }
 
-static void text_member(struct str *s, const char *name, const char *value) {
-  if (!value || !value[0]) return;
-  str_printf(s, ",\"%s\":", name);
-  str_json(s, value);
-}
-
-static void number_member(struct str *s, const char *name, int value) {
-  if (value >= 0) str_printf(s, ",\"%s\":%d", name, value);
-}
-
 /* Headers that belong to a status. */
 static void status_headers(struct answer *answer, const struct err *e) {
   if (e->retry_after_s > 0) answer_header(answer, "Retry-After", arena_printf(answer->body, "%d", e->retry_after_s));
@@ -48,29 +38,9 @@ static void status_headers(struct answer *answer, const struct err *e) {
 }
 
 void answer_error(struct answer *answer, const struct err *e, const char *request_id) {
-  struct str *s = answer->body;
-
   answer->status = e->status;
   answer->content_type = "application/problem+json";
-  str_clear(s);
-  str_add(s, "{\"type\":\"about:blank\",\"title\":");
-  str_json(s, err_title(e->status));
-  str_printf(s, ",\"status\":%d,\"code\":", e->status);
-  str_json(s, err_name(e));
-  if (e->prisma_code) number_member(s, "prisma_code", e->prisma_code);
-  text_member(s, "detail", e->message);
-  text_member(s, "command", e->command);
-  number_member(s, "index", e->index);
-  text_member(s, "path", e->path);
-  text_member(s, "argument", e->argument);
-  text_member(s, "sqlstate", e->sqlstate);
-  text_member(s, "constraint", e->constraint);
-  text_member(s, "column", e->column);
-  text_member(s, "details", e->details);
-  text_member(s, "hint", e->hint);
-  number_member(s, "committed", e->committed);
-  str_printf(s, ",\"retryable\":%s", e->retryable ? "true" : "false");
-  text_member(s, "request_id", request_id);
-  str_char(s, '}');
+  str_clear(answer->body);
+  err_put(answer->body, e, request_id);
   status_headers(answer, e);
 }

@@ -6,14 +6,18 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "commands/set.h"
+#include "base/uuid.h"
+#include "commands/tree.h"
 #include "engine/call_token.h"
 #include "engine/idempotency.h"
 #include "handlers/answer.h"
+#include "handlers/background.h"
 #include "handlers/headers.h"
 #include "handlers/identity.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "mutations/keeper.h"
+#include "mutations/mutation.h"
 
 #include <string.h>
 
@@ -57,7 +61,7 @@ static bool take_token(struct call *call, struct err *e) {
 
 /* Order: a token says who calls, so what nginx says of that does not count. On the border it is not even looked at: a
  * client could have brought it, were nginx so configured. */
-static bool identify(struct call *call, struct err *e) {
+bool command_identify(struct call *call, struct err *e) {
   const struct request *r = call->request;
 
   if (!identity_read(r, call->request_id, (unsigned)engine_config(call->site->engine)->max_depth, &call->caller, e))
@@ -67,17 +71,21 @@ static bool identify(struct call *call, struct err *e) {
 
 /* ---- header fields ---- */
 
-/* Fields of the protocol whose feature is not built yet: refused, never ignored. */
-static bool check_unbuilt(const struct request *r, struct err *e) {
-  const struct {
-    const char *name, *value;
-  } unbuilt[] = {
-      {"Mutation-Id", r->mutation_id},
-  };
+static bool check_repeated(const struct request *r, struct err *e) {
+  return !r->idempotency_key_repeated || err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
+}
 
-  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
-  for (size_t i = 0; i < sizeof unbuilt / sizeof *unbuilt; i++)
-    if (unbuilt[i].value) return err_set(e, NOT_IMPLEMENTED, "The header %s is not supported.", unbuilt[i].name);
+/* The UUID by which the caller wants to follow what it asks for. */
+static bool read_mutation_id(const struct request *r, struct invocation *invocation, struct err *e) {
+  unsigned char bytes[UUID_BYTES];
+  char *text;
+
+  if (!r->mutation_id) return true;
+  if (!uuid_read(r->mutation_id, bytes)) return err_set(e, BAD_REQUEST, "Mutation-Id takes one UUID.");
+  if (invocation->dry_run) return err_set(e, BAD_REQUEST, "A dry run leaves nothing behind, so it takes no Mutation-Id.");
+  text = arena_array(r->mem, char, 37);
+  uuid_write(bytes, text);
+  invocation->mutation = text;
   return true;
 }
 
@@ -177,16 +185,42 @@ static void join(struct invocation *invocation, const struct call_token *token) 
   if (token->deadline_ms < invocation->deadline_ms) invocation->deadline_ms = token->deadline_ms;
 }
 
+/* Who keeps the state: this request for a mutation of its own; for one that it is part of it only passes on events. */
+static struct watch *watch_of(struct call *call, const struct invocation *invocation, const struct command_set *set) {
+  struct engine *engine = call->site->engine;
+  const struct call_token *token = call->token;
+  void *mem = call->request->mem;
+
+  if (invocation->mutation)
+    return keeper_new(engine, mem, &call->caller, set, invocation->mutation,
+                      set->nentries ? set->entries[0].datasource : 0);
+  if (!token || !token->state || !token->mutation || token->state > engine_config(engine)->ndatasources || invocation->dry_run) return NULL;
+  return keeper_part(engine, mem, token->mutation, token->state - 1, token->attempt);
+}
+
 static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
-  if (!identify(call, e)) return false;
+  if (!command_identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
-  if (!call->command || !check_unbuilt(call->request, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !read_key(call, invocation, args, e)) return false;
+  if (!call->command || !check_repeated(call->request, e) || !read_mutation_id(call->request, invocation, e)) return false;
+  if (!check_media(call->request, e) || !read_arguments(call, &args, e) || !take_if_match(call, &args, e) ||
+      !read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
+}
+
+static bool run(struct call *call, struct command_set *set, struct invocation *invocation, struct err *e) {
+  struct engine *engine = call->site->engine;
+  struct request *r = call->request;
+
+  if (background_is_asked(call, set, invocation)) return background_accept(call, set, invocation, e);
+  if (mutation_is_durable(set, invocation)) return background_run(call, set, invocation, e);
+  invocation->watch = watch_of(call, invocation, set);
+  if (!engine_run(engine, r->mem, set, invocation, call->answer->body, &call->report, e)) return false;
+  if (!call->report.accepted) return true;
+  return background_repeat(call, set->entries[0].datasource, call->report.accepted, e);
 }
 
 bool command_run(struct call *call, struct err *e) {
@@ -204,7 +238,7 @@ bool command_run(struct call *call, struct err *e) {
   if (!decode(call, &invocation, &set, e)) return false;
   if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
-  if (!engine_run(engine, r->mem, set, &invocation, call->answer->body, &call->report, e)) return false;
+  if (!run(call, set, &invocation, e)) return false;
   if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
   if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
   if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");

@@ -11,6 +11,7 @@
 #include "handlers/headers.h"
 #include "handlers/health.h"
 #include "handlers/metrics.h"
+#include "handlers/mutation.h"
 #include "manifest/config.h"
 
 #include <string.h>
@@ -26,9 +27,11 @@ struct route {
 
 static const char *const post[] = {"POST", NULL};
 static const char *const get[] = {"GET", "HEAD", NULL};
+static const char *const get_or_delete[] = {"GET", "HEAD", "DELETE", NULL};
 
 static const struct route routes[] = {
     {"/command/", post, "POST", false, command_find, command_run},
+    {"/mutation/", get_or_delete, "GET, HEAD, DELETE", false, mutation_find, mutation_state},
     {"/healthz", get, "GET, HEAD", true, NULL, health_alive},
     {"/readyz", get, "GET, HEAD", true, NULL, health_ready},
     {"/metrics", get, "GET, HEAD", true, NULL, metrics_show},

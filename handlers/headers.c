@@ -140,6 +140,18 @@ bool headers_prefer(const char *prefer, const char *name, const char *value) {
   return false;
 }
 
+bool headers_tag_matches(const char *if_none_match, const char *tag) {
+  struct span rest, element;
+
+  if (!if_none_match) return false;
+  rest = (struct span){if_none_match, strlen(if_none_match)};
+  while (next_piece(&rest, ',', &element)) {
+    if (element.len >= 2 && memcmp(element.p, "W/", 2) == 0) element.p += 2, element.len -= 2;
+    if ((element.len == 1 && *element.p == '*') || (element.len == strlen(tag) && memcmp(element.p, tag, element.len) == 0)) return true;
+  }
+  return false;
+}
+
 bool headers_request_id(const char *id) {
   size_t n = 0;
 

@@ -23,6 +23,9 @@ bool headers_request_id(const char *id);
 /* W3C Trace Context: the 32 hex digits of the trace id, or false. */
 bool headers_trace_id(const char *traceparent, char id[33]);
 
+/* RFC 9110 section 13.1.2: does If-None-Match name the tag ("7", in quotes), or any? Weak comparison. NULL: no. */
+bool headers_tag_matches(const char *if_none_match, const char *tag);
+
 /* Text of nginx that goes into claims, logs and answers: valid UTF-8 without control characters. */
 bool headers_is_text(const char *text);
 

@@ -40,6 +40,8 @@ static const struct row {
     {"writ_retries_total", "", AT(retries),
      "Transactions run again after a serialization failure or a deadlock."},
     {"writ_replays_total", "", AT(replays), "Answers to an Idempotency-Key that were given again."},
+    {"writ_state_events_total", "", AT(state_events), "Events written to states of mutations."},
+    {"writ_state_events_lost_total", "", AT(state_events_lost), "Events of states that came too fast, or could not be written."},
     {"writ_flights_total", "", AT(flights), "Network round trips that carried a transaction."},
     {"writ_cancels_total", "", AT(cancels), "Transactions cancelled: deadline passed or caller gone."},
     {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), "Connections lost while committing."},
@@ -56,11 +58,13 @@ static const struct row {
     {"writ_worker_starts_total", "{pool=\"border\"}", AT(starts[0]), "Workers started."},
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
     {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
-    {"writ_worker_starts_total", "{pool=\"streamer\"}", AT(starts[3]), NULL},
+    {"writ_worker_starts_total", "{pool=\"background\"}", AT(starts[3]), NULL},
+    {"writ_worker_starts_total", "{pool=\"streamer\"}", AT(starts[4]), NULL},
     {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes[0]), "Workers that ended in failure."},
     {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes[1]), NULL},
     {"writ_worker_crashes_total", "{pool=\"runner\"}", AT(crashes[2]), NULL},
-    {"writ_worker_crashes_total", "{pool=\"streamer\"}", AT(crashes[3]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"background\"}", AT(crashes[3]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"streamer\"}", AT(crashes[4]), NULL},
     {"writ_deliveries_total", "{end=\"done\"}", AT(deliveries), "After-hooks tried, by how it ended."},
     {"writ_deliveries_total", "{end=\"failed\"}", AT(delivery_failures), NULL},
     {"writ_dead_letters_total", "", AT(dead_letters), "After-hooks that failed for good."},
@@ -69,6 +73,10 @@ static const struct row {
     {"writ_stream_events_total", "", AT(stream_events), "Events sent on streams."},
     {"writ_streams_dropped_total", "", AT(streams_dropped), "Streams ended as their reader was too slow."},
     {"writ_streams_later_total", "", AT(streams_later), "Streams not opened: the client was told to come again."},
+    {"writ_mutations_total", "{end=\"complete\"}", AT(mutations_complete), "Runs of mutations in the background, by what came of them."},
+    {"writ_mutations_total", "{end=\"error\"}", AT(mutations_failed), NULL},
+    {"writ_mutations_total", "{end=\"put_off\"}", AT(mutations_put_off), NULL},
+    {"writ_mutations_total", "{end=\"lost\"}", AT(mutations_lost), NULL},
 #undef AT
 };
 
@@ -83,7 +91,7 @@ static void show_sums(struct str *s, const struct counters_page *page) {
 
 static void show_pools(struct str *s, const struct counters_page *page) {
   unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0}, waiting[COUNTERS_POOLS] = {0};
-  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "streamer"};
+  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "background", "streamer"};
 
   for (uint32_t i = 0; i < page->slots; i++) {
     const struct counters *c = &page->slot[i];

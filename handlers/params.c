@@ -28,6 +28,7 @@ static const struct row {
     {"HTTP_ACCEPT", JOIN, AT(accept)},
     {"HTTP_IDEMPOTENCY_KEY", KEY, AT(idempotency_key)},
     {"HTTP_IF_MATCH", JOIN, AT(if_match)},
+    {"HTTP_IF_NONE_MATCH", JOIN, AT(if_none_match)},
     {"HTTP_LAST_EVENT_ID", JOIN, AT(last_event_id)},
     {"HTTP_MUTATION_ID", JOIN, AT(mutation_id)},
     {"HTTP_PREFER", JOIN, AT(prefer)},

@@ -3,18 +3,44 @@
 #include "base/arena.h"
 #include "db/flight.h"
 
-bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
-  static const char sql[] =
-      "delete from writ.idempotency where id in (select id from writ.idempotency"
-      " where created < now() - make_interval(hours => $1::integer) order by created limit 1000 for update skip locked)";
-  const char *param = arena_printf(mem, "%d", hours);
-  struct step step = {.statement = {.sql = sql, .gen = UINT32_MAX, .slot = STATEMENT_CLEAN}, .params = &param, .nparams = 1,
-                      .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "old keys"};
+/* One statement, as a transaction of its own. place: which of the statements of this file. */
+static bool run(struct conn *c, void *mem, unsigned place, const char *sql, const char *const *params, unsigned nparams, const struct wait *w,
+                uint64_t *rows, struct err *e) {
+  struct step step = {.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN}, .params = params, .nparams = nparams,
+                      .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "cleaning"};
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .claims = "{}", .caller_role = "anonymous", .caller_user = "",
                       .request_id = "clean", .shared_session = true, .steps = &step, .n = 1};
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
-  *gone = f.results[0].rows;
+  *rows = f.results[0].rows;
+  return true;
+}
+
+bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char sql[] =
+      "delete from writ.idempotency where id in (select id from writ.idempotency"
+      " where created < now() - make_interval(hours => $1::integer) order by created limit 1000 for update skip locked)";
+  const char *param = arena_printf(mem, "%d", hours);
+
+  return run(c, mem, 0, sql, &param, 1, w, gone, e);
+}
+
+/* A mark is left alone while the process that made it may be about to take it in. */
+bool clean_states(struct conn *c, void *mem, const char *rules, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char settle[] =
+      "with left_behind as (select mutation from writ.state where ended is null and lease < clock_timestamp()"
+      " union select mutation from writ.state_mark where at < clock_timestamp() - interval '5 s' limit 100)"
+      " select l.mutation from left_behind l where writ.state_settle(l.mutation, $1::jsonb)";
+  static const char forget[] =
+      "with old as (delete from writ.state where mutation in (select mutation from writ.state"
+      " where ended < now() - make_interval(hours => $1::integer) order by ended limit 1000 for update skip locked) returning mutation),"
+      " changes as (delete from writ.state_change c using old o where c.mutation = o.mutation)"
+      " select mutation from old";
+  const char *param = arena_printf(mem, "%d", hours);
+  uint64_t settled;
+
+  if (!run(c, mem, 1, settle, &rules, 1, w, &settled, e) || !run(c, mem, 2, forget, &param, 1, w, gone, e)) return false;
+  *gone += settled;
   return true;
 }

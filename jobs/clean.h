@@ -13,4 +13,9 @@ enum { CLEAN_BATCH = 1000 };
 bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e)
     __attribute__((warn_unused_result));
 
+/* States of mutations: ends those whose process has died, and takes in what it left behind; deletes those that have ended hours ago. rules:
+ * of the manifest (struct state_rules). *gone: how many of either. */
+bool clean_states(struct conn *c, void *mem, const char *rules, int hours, const struct wait *w, uint64_t *gone, struct err *e)
+    __attribute__((warn_unused_result));
+
 #endif

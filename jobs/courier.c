@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 2,       /* of schema writ: the outbox is there */
+  VERSION_WANTED = 4,       /* of schema writ: outbox and states are there */
   CONNECT_MS = 2000,        /* one datasource that does not answer must not let the leases of another end */
   ROUND_MS = 5000,
   PAUSE_MIN_MS = 250,       /* before a datasource that failed is tried again; doubles */
@@ -288,18 +288,19 @@ static void show_state(const struct courier *c) {
 }
 
 static bool tidy(struct courier *c, struct source *s, void *mem, struct err *e) {
-  uint64_t gone;
+  uint64_t gone, states;
   struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
 
   if (!open_source(s, mem, e)) return false;
   if (c->config->runner_keep_dead_s && !queue_clean(s->conn, mem, c->config->runner_keep_dead_s, &w, e)) return false;
   if (!clean_keys(s->conn, mem, c->config->idempotency_hours, &w, &gone, e)) return false;
+  if (!clean_states(s->conn, mem, c->manifest->state.text, c->config->state_hours, &w, &states, e)) return false;
   if (!queue_look(s->conn, mem, &s->state, &w, e)) return false;
   tell_strangers(c, s);
   s->state.hooks = NULL; /* of mem */
   s->state.nhooks = 0;
   show_state(c);
-  if (gone >= CLEAN_BATCH) s->tidy_ms = clock_ms() + AGAIN_MS;
+  if (gone >= CLEAN_BATCH || states >= CLEAN_BATCH) s->tidy_ms = clock_ms() + AGAIN_MS;
   conn_tidy(s->conn, 0);
   return true;
 }

@@ -41,10 +41,7 @@ static const char renew_sql[] =
     "due = coalesce(clock_timestamp() + $3::integer * interval '1 ms', now()) "
     "from unnest($1::bigint[], $2::uuid[]) as x(id, owner) where " IS_OURS " returning o.id) " GIVE_IDS("e");
 
-/* Plans that do not depend on what the table's statistics say at the moment: it is empty, or has a million rows. */
-static const char plans_sql[] =
-    "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "
-    "set_config('enable_sort', 'off', true)";
+static const char plans_sql[] = QUEUE_PLANS;
 
 /* Locks what is due: $1 hooks, $2 how many of each, $3 of all. The next statement looks at it again, in a state of the
  * table in which all that ended before the lock has its end. Of a key that another runner is just claiming for nothing is

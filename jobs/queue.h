@@ -23,6 +23,11 @@
   "from (select distinct v ->> 0 as hook, v ->> 1 as key from "                                                        \
   "json_array_elements(current_setting('writ.ended')::json) as t(v)) e) x where o.id = x.id and o.owner is null"
 
+/* Plans that do not depend on what a queue's statistics say at the moment: it is empty, or has a million rows. */
+#define QUEUE_PLANS                                                                                                    \
+  "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "                   \
+  "set_config('enable_sort', 'off', true)"
+
 struct queue_item {
   const char *id;     /* a number */
   const char *owner;  /* of the lease: a UUID */

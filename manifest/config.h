@@ -42,6 +42,12 @@ struct config {
   struct listener stream;  /* of the streamer: mode, owner, group and backlog are the border's */
   int streams;             /* most at once; 0: no streamer */
   int stream_poll_ms, stream_heartbeat_s, stream_buffer_bytes, stream_stuck_s;
+  int background_runners; /* processes that run durable mutations */
+  int background_claims;  /* mutations that one of them claims at once */
+  int background_lease_ms, background_poll_ms;
+  int background_attempts;   /* of a step, when a service or the database fails */
+  int background_deadline_s; /* of a whole mutation; 0: none */
+  int background_keep_s;     /* mutations that have ended; 0: for good */
   int max_requests;       /* a worker ends after so many; 0: never */
   int timeout_ms;         /* a request's deadline */
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */
@@ -55,6 +61,8 @@ struct config {
   int idle_connection_s;  /* close a connection unused for so long; 0: keep */
   enum log_level log_level;
   int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int state_events, state_changes, event_bytes; /* of a mutation's state */
+  int state_hours;        /* how long it is kept when the mutation has ended */
   int calls_deep;         /* handlers called by handlers */
 };
 

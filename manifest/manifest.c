@@ -17,7 +17,7 @@ static const struct {
   const char *name;
   enum command_kind kind;
 } built_in[] = {{"transactional_command_set", COMMAND_TRANSACTIONAL_SET}, {"execute_command_set", COMMAND_EXECUTE_SET}};
-enum { NBUILT_IN = sizeof built_in / sizeof *built_in };
+enum { NBUILT_IN = sizeof built_in / sizeof *built_in + 1 };
 
 static int line_of_key(const struct yaml *mapping, const char *key) {
   for (size_t i = 0; i < mapping->json.len; i++)
@@ -89,6 +89,15 @@ struct draft *manifest_add_draft(struct manifest_reader *r, const char *name, in
   return d;
 }
 
+/* For the inside: as the statement says, it does something only where the state of a mutation is kept. */
+static void add_dispatch_event(struct manifest_reader *r) {
+  static const char text[] =
+      "{ sql: \"select writ.dispatch(:name, :payload)\", returns: none, args: { name: text, payload: { type: jsonb, default: null } } }";
+  struct draft *d = manifest_add_draft(r, "dispatch_event", 0);
+
+  manifest_read_statement(r, d, yaml_read(r->mem, "dispatch_event", text, sizeof text - 1, r->problems));
+}
+
 /* node NULL: there is no commands: */
 static void read_commands(struct manifest_reader *r, const struct yaml *node) {
   size_t n = node && manifest_need_mapping(r, "commands", node, "name: { sql: ... }") ? node->json.len : 0;
@@ -96,8 +105,9 @@ static void read_commands(struct manifest_reader *r, const struct yaml *node) {
 
   r->manifest->commands = arena_array(r->mem, const struct command *, room);
   r->drafts = arena_array(r->mem, struct draft, room);
-  for (size_t i = 0; i < NBUILT_IN; i++) manifest_add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
+  for (size_t i = 0; i < NBUILT_IN - 1; i++) manifest_add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
   for (size_t i = 0; i < n; i++) manifest_read_command(r, manifest_add_draft(r, node->json.keys[i], node->key_lines[i]), &node->nodes[i]);
+  add_dispatch_event(r);
 }
 
 /* ---- names ---- */
@@ -150,7 +160,7 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
@@ -172,6 +182,7 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   if ((part = yaml_get(root, "schema"))) manifest_read_schema(r, part);
   if ((part = yaml_get(root, "roles"))) read_roles(r, part); /* before the commands: their allow: names them */
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
+  manifest_read_state(r, yaml_get(root, "state"));
   part = yaml_get(root, "commands");
   if (!part && !r->manifest->model) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);

@@ -125,7 +125,7 @@ struct command {
   const char *name;
   size_t id;                    /* index into manifest.commands */
   enum command_kind kind;
-  const char *description;      /* or NULL */
+  const char *title, *description; /* for people; or NULL */
   size_t datasource;            /* index into config.datasources; of a composite: that of all its members */
   const char *const *allow;     /* roles; n 0: inside only */
   size_t nallow;
@@ -157,6 +157,27 @@ struct command {
   int line;
 };
 
+/* An event that states of mutations know by its name. */
+struct state_event {
+  const char *name;
+  const char *reducer;        /* an SQL function, as SQL: "app"."file_stored"; NULL: none */
+  const struct json *payload; /* its JSON Schema; NULL: any */
+  int line;
+};
+
+/* What a manifest says under state: */
+struct state_rules {
+  const char *const *readers; /* roles that may read all states */
+  size_t nreaders;
+  const struct json *initial; /* members of a new state; NULL: none, or */
+  const char *initial_function; /* what this function of the UUID gives, as SQL */
+  const char *catch_all;      /* reducer of all events, as SQL; NULL: none */
+  struct state_event *events;
+  size_t nevents;
+  int line;
+  const char *text;           /* what the functions of schema writ are to know: JSON */
+};
+
 struct role_map {
   const char *role, *database_role;
 };
@@ -164,12 +185,13 @@ struct role_map {
 struct manifest {
   const char *file;
   const struct config *config; /* that it was read with; borrowed */
-  const struct command **commands; /* the built-in sets, those of the file in its order, those of models, permissions */
+  const struct command **commands; /* the built-in sets, those of the file in its order, dispatch_event, those of models, permissions */
   size_t ncommands;
   struct constraint_error *constraints;
   size_t nconstraints;
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
+  struct state_rules state;
   const struct datamodel *model; /* NULL: there is no schema: */
   size_t model_datasource; /* index into config.datasources */
   const unsigned *buckets; /* by name: manifest_command's own */
@@ -188,6 +210,9 @@ struct manifest *manifest_read(const void *mem, const struct config *config, con
 const struct command *manifest_command(const struct manifest *m, const char *name);
 /* The database role of a caller's role; false: there is a mapping and the role is not in it. *role NULL: login role. */
 bool manifest_role(const struct manifest *m, const char *caller_role, const char **role);
+/* May this role read the states of all mutations? */
+bool manifest_reads_states(const struct manifest *m, const char *role);
+const struct state_event *manifest_state_event(const struct manifest *m, const char *name); /* or NULL */
 const struct own_error *manifest_constraint(const struct manifest *m, const char *constraint); /* or NULL */
 
 #endif

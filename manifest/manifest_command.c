@@ -120,6 +120,10 @@ static bool read_argument(struct manifest_reader *r, const struct command *c, co
   return ok;
 }
 
+static void read_title(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  d->command->title = manifest_text(r, d->command->name, "title", value);
+}
+
 static void read_args(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
   struct command *c = d->command;
   size_t n = value->json.len;
@@ -300,6 +304,7 @@ static const struct command_key {
     {"sql", OF_SQL, NULL},
     {"check", OF_CHECK, NULL},
     {"commands", OF_COMPOSITE, NULL},
+    {"title", OF_ALL, read_title},
     {"description", OF_ALL, read_description},
     {"allow", OF_ALL, manifest_read_allow},
     {"datasource", OF_ALL, read_datasource},
@@ -388,6 +393,12 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
   else if (!sql_is_name(c->name))
     manifest_wrong(r, c->line, c->name, "a command's name is letters, digits and _, not a digit first, at most %d",
                    SQL_NAME_BYTES);
+  manifest_read_statement(r, d, node);
+}
+
+void manifest_read_statement(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
+  struct command *c = d->command;
+
   if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] }, { http: ... } or { module: ... }")) return;
   d->node = node;
   c->max_affected = -1;

@@ -63,6 +63,9 @@ void manifest_own_error(struct manifest_reader *r, const char *where, const stru
 /* manifest_command.c: d->command has its name, id and line. */
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* The same for a command of writ's own, of any name. */
+void manifest_read_statement(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+
 /* manifest_hooks.c: hooks: (once the command's arguments are known), http:. */
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
@@ -86,6 +89,9 @@ void manifest_add_permissions(struct manifest_reader *r);
 
 /* manifest_schema.c: schema:, and the data model that it names. */
 void manifest_read_schema(struct manifest_reader *r, const struct yaml *node);
+
+/* manifest_state.c: state:, once roles: is known; node NULL: there is none. */
+void manifest_read_state(struct manifest_reader *r, const struct yaml *node);
 
 /* manifest_models.c: models:, who may do what with which model; node NULL: there is none. Adds the commands of all models of
  * the data model, with manifest_add_command; there is room for manifest_models_room of them. */

@@ -25,7 +25,8 @@ enum {
    * compares whole seconds). */
   KEPT_ONCE_S = 1,
   ANSWER_BYTES = 2048,           /* to begin with */
-  POLL_MS = 60000
+  POLL_MS = 60000,
+  BEAT_MS = 250, /* between calls of wait.beat */
 };
 
 struct http_client {
@@ -388,11 +389,13 @@ static const char *drive(struct http_client *client, size_t n, const struct wait
     int64_t left_ms;
 
     if (over) return over;
+    if (w->beat) w->beat(w->data);
     code = curl_multi_perform(client->multi, &running);
     n -= harvest(client);
     if (n == 0) return NULL;
     left_ms = w->deadline_ms - clock_ms();
     if (left_ms > POLL_MS) left_ms = POLL_MS;
+    if (w->beat && left_ms > BEAT_MS) left_ms = BEAT_MS;
     if (code == CURLM_OK) code = curl_multi_poll(client->multi, &caller, watching, left_ms > 0 ? (int)left_ms : 0, NULL);
     if (code != CURLM_OK) return curl_multi_strerror(code);
   }

@@ -481,6 +481,7 @@ def settings_for(database, folder, **settings):
         "inside_workers": 1,
         "runners": 0,
         "streams": {"most": 0},
+        "background_runners": 0,
         "log_level": "debug",
     }
     return {**default, **settings}

@@ -428,16 +428,6 @@ def test_a_body_without_a_type(site):
     assert answer.result == {"one": 1}
 
 
-@pytest.mark.parametrize("headers", [{"Mutation-Id": "0198c5f0-7b1e-7c3d-9a4e-5f6071829304"}])
-def test_what_is_not_built_is_refused(site, database, headers):
-    for name, args in (("log", {"text": "x"}), ("transactional_command_set",
-                                                {"commands": [{"command": "log", "args": {"text": "x"}}]}),
-                       ("execute_command_set", {"commands": [{"command": "log", "args": {"text": "x"}}]})):
-        answer = site.client.command(name, args, headers=headers)
-        assert (answer.code, answer.status) == ("NOT_IMPLEMENTED", 501)
-    assert database.one("select count(*) from log") == 0
-
-
 @pytest.mark.parametrize("key", ["on_complete", "on_error"])
 def test_background_sets_are_refused(site, database, key):
     body = {"commands": [{"command": "log", "args": {"text": "x"}}], key: [{"command": "one"}]}

@@ -150,7 +150,7 @@ def test_fields_of_errors(site):
             (lambda: site.client.command("find", {"name": "nobody"}), "404", "NOT_FOUND", "info"),
             (lambda: site.client.command("shout_409", {"words": "x"}), "409", "PT409", "info"),
             (lambda: site.client.command("stumble", {"words": "x"}), "500", "INTERNAL", "error"),
-            (lambda: site.client.command("two", {"n": 1}, headers={"Mutation-Id": "k"}), "501", "NOT_IMPLEMENTED", "info")):
+            (lambda: site.client.command("two", {"n": 1}, headers={"Mutation-Id": "k"}), "400", "BAD_REQUEST", "info")):
         answer, line = one_line(site, send)
         assert (line["status"], line["code"], line["level"]) == (status, code, level), line
         assert answer.code == code

@@ -94,7 +94,8 @@ static void test_example(void **state) {
   const struct manifest *m = must_read(f, example);
 
   assert_string_equal(m->file, "m.yaml");
-  assert_int_equal(m->ncommands, 5);
+  assert_int_equal(m->ncommands, 6);
+  assert_true(must_find(m, "dispatch_event")->nallow == 0);
   assert_int_equal(m->commands[0]->kind, COMMAND_TRANSACTIONAL_SET);
   assert_string_equal(m->commands[0]->name, "transactional_command_set");
   assert_int_equal(m->commands[1]->kind, COMMAND_EXECUTE_SET);
@@ -386,7 +387,7 @@ static void test_refused(void **state) {
       {"specVersion: 1\ncommand: {}\n",
        {"2: manifest: unknown key command; did you mean commands?", "0: commands: is missing"}},
       {"specVersion: 1\ncommands: {}\nfoo: 1\n",
-       {"3: manifest: unknown key foo; there are: specVersion, schema, models, roles, constraints, commands"}},
+       {"3: manifest: unknown key foo; there are: specVersion, schema, models, roles, constraints, state, commands"}},
       /* roles and constraints */
       {"specVersion: 1\ncommands: {}\nroles:\n", {"3: roles: must be a mapping"}},
       {"specVersion: 1\ncommands: {}\nroles: {}\n", {"3: roles: is empty"}},
@@ -522,7 +523,7 @@ static void test_refused(void **state) {
         "7: c: nothing_like: there is no command of this name; define it"}},
       {HEAD "  c: { commands: [ transactional_command_set: , execute_command_set: { commands: [] } ] }\n",
        {"7: c: transactional_command_set: a set cannot be part", "7: c: execute_command_set: a set cannot be part"}},
-      {HEAD "  c: { commands: [ dispatch_event: ] }\n", {"7: c: dispatch_event: there is no command of this name"}},
+      {HEAD "  c: { commands: [ dispatch: ] }\n", {"7: c: dispatch: there is no command of this name"}},
       {HEAD "  c:\n    commands:\n      - one: { a: 1, k: 2 }\n",
        {"9: c: one: one has no argument k; there are a, j", "9: c: one: argument j is missing"}},
       {HEAD "  c: { commands: [ del: { a: 1 } ] }\n", {"7: c: del: del has no argument a; there are none"}},
@@ -669,7 +670,7 @@ static void test_many_commands(void **state) {
   str_add(text, "specVersion: 1\ncommands:\n");
   for (int i = 0; i < 3000; i++) str_printf(text, "  c%d: { sql: 'select :a, %d' }\n", i, i);
   const struct manifest *m = must_read(f, text->p);
-  assert_int_equal(m->ncommands, 3002);
+  assert_int_equal(m->ncommands, 3003);
   for (int i = 0; i < 3000; i++) assert_int_equal(must_find(m, arena_printf(f->mem, "c%d", i))->id, i + 2);
   assert_null(manifest_command(m, "c3000"));
 }

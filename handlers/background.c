@@ -1,0 +1,131 @@
+/* Durable mutations, as seen by who asks for one. */
+#include "handlers/background.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "commands/tree.h"
+#include "handlers/answer.h"
+#include "handlers/headers.h"
+#include "manifest/config.h"
+#include "mutations/mutation.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LOOK_MS = 50, ERROR_DEPTH = 8, OK_STATUS = 202 };
+
+static bool prefers_async(const struct call *call) { return headers_prefer(call->request->prefer, "respond-async", ""); }
+
+bool background_is_asked(const struct call *call, const struct command_set *set, const struct invocation *invocation) {
+  return !invocation->dry_run && (set->on_complete || set->on_error || prefers_async(call));
+}
+
+void background_answer(struct call *call, const char *mutation) {
+  const char *prefix = call->request->prefix ? call->request->prefix : "";
+  size_t len = strlen(prefix);
+  char *state;
+
+  while (len > 0 && prefix[len - 1] == '/') len--;
+  state = arena_printf(call->request->mem, "%.*s/mutation/%s", (int)len, prefix, mutation);
+  str_add(call->answer->body, "{\"mutation\":");
+  str_json(call->answer->body, mutation);
+  str_add(call->answer->body, ",\"state\":");
+  str_json(call->answer->body, state);
+  str_char(call->answer->body, '}');
+  call->answer->status = OK_STATUS;
+  answer_header(call->answer, "Location", state);
+}
+
+static bool replay(struct call *call, const struct accepted *accepted) {
+  call->report.replayed = true;
+  str_bytes(call->answer->body, accepted->answer, accepted->len);
+  return true;
+}
+
+bool background_accept(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
+  struct accepted accepted;
+
+  if (!mutation_accept(call->site->engine, call->request->mem, set, invocation, false, &accepted, &call->report, e)) return false;
+  if (accepted.answer) return replay(call, &accepted);
+  background_answer(call, accepted.mutation.id);
+  if (prefers_async(call)) answer_header(call->answer, "Preference-Applied", "respond-async");
+  return true;
+}
+
+/* ---- a repeat ---- */
+
+/* An error of before, as it was answered. */
+static bool answer_stored_error(struct call *call, const char *error, struct err *e) {
+  const struct json *root, *status;
+
+  if (!json_read(call->request->mem, error, strlen(error), ERROR_DEPTH, &root, e)) return false;
+  status = json_get(root, "status");
+  call->answer->status = status && status->kind == JSON_NUMBER ? atoi(status->text) : err_status(ERR_INTERNAL);
+  call->answer->content_type = "application/problem+json";
+  str_add(call->answer->body, error);
+  return true;
+}
+
+static bool conflict(struct err *e) {
+  err_set(e, IDEMPOTENCY_CONFLICT, "A request with this Idempotency-Key is still running; send it again a little later.");
+  e->retry_after_s = 1;
+  return false;
+}
+
+bool background_repeat(struct call *call, size_t datasource, const char *mutation, struct err *e) {
+  const struct config *config = engine_config(call->site->engine);
+  int64_t until = clock_ms() + config->idempotency_wait_ms;
+  struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+  struct mutation_outcome outcome;
+
+  for (;;) {
+    if (!mutation_look(call->site->engine, call->request->mem, datasource, mutation, &outcome, e)) return false;
+    if (outcome.outcome) break;
+    if (clock_ms() + LOOK_MS > until) return conflict(e);
+    nanosleep(&pause, NULL);
+  }
+  call->report.replayed = true;
+  if (!outcome.answer) return answer_stored_error(call, outcome.error, e);
+  str_add(call->answer->body, outcome.answer);
+  return true;
+}
+
+/* ---- the caller's own ---- */
+
+/* A refusal that has changed nothing is not kept: the same may be sent again. */
+static bool refused(struct call *call, const struct mutation *m, const struct invocation *invocation, const struct err *e) {
+  struct err ignored;
+
+  err_init(&ignored, call->request->mem);
+  if (e->committed <= 0 && !invocation->mutation)
+    (void)mutation_forget(call->site->engine, call->request->mem, m, &ignored); /* if not: it is what a repeat gets */
+  return false;
+}
+
+bool background_run(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
+  struct engine *engine = call->site->engine;
+  void *mem = call->request->mem;
+  struct mutation_run how = {.until_ms = invocation->deadline_ms, .set = set, .no_state = !invocation->mutation,
+                             .answer = call->answer->body};
+  struct accepted accepted;
+  struct report before;
+
+  if (!mutation_accept(engine, mem, set, invocation, true, &accepted, &before, e)) return false;
+  if (accepted.answer) return replay(call, &accepted);
+  if (accepted.before) return background_repeat(call, accepted.mutation.datasource, accepted.mutation.id, e);
+  switch (mutation_run(engine, mem, &accepted.mutation, &how, &call->report, e)) {
+  case MUTATION_ENDED:
+    if (!how.complete) return refused(call, &accepted.mutation, invocation, e);
+    break;
+  case MUTATION_LOST:
+    err_init(e, mem);
+    return background_repeat(call, accepted.mutation.datasource, accepted.mutation.id, e);
+  default: return false;
+  }
+  call->report.flights += before.flights;
+  call->report.postgres_us += before.postgres_us;
+  return true;
+}

@@ -1,0 +1,144 @@
+/* Taking a request over: one transaction, which has the mutation, its state, and its key; nothing was answered before it is
+ * committed. */
+#include "mutations/mutation_inside.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/str.h"
+
+#include <string.h>
+
+static const char insert_sql[] =
+    "insert into writ.mutation (id, owner, due, deadline, command, args, role, caller_user, claims, request_id) "
+    "values ($1::uuid, $2::uuid, clock_timestamp() + $3::integer * interval '1 ms', now() + $4::integer * interval '1 s', "
+    "$5, $6::json, $7, $8, $9, $10)";
+
+struct acceptance {
+  struct frame frame;
+  const char *owner; /* of the caller's own lease; NULL: it is for the runners */
+  bool has_state;
+  size_t insert;     /* its step in the plan; that of the state is behind it */
+};
+
+static void open_nothing(struct frame *frame, struct run *r, struct plan *plan) {
+  (void)frame;
+  (void)r;
+  plan->durable = true;
+}
+
+static const char *text_of(void *mem, const struct json *value) {
+  struct str *out = str_new(mem, 512);
+
+  json_write(out, value);
+  return out->p;
+}
+
+static void put_row(struct frame *frame, struct run *r, size_t first, size_t end, struct plan *plan) {
+  struct acceptance *a = (struct acceptance *)frame;
+  const struct config *config = r->engine->config;
+  const struct caller *caller = r->call->caller;
+  const char **params = arena_array(r->mem, const char *, 10);
+  struct compiler k = transaction_compiler(r);
+
+  (void)first;
+  (void)end;
+  params[0] = r->mutation;
+  params[1] = a->owner;
+  params[2] = arena_printf(r->mem, "%d", a->owner ? config->background_lease_ms : 0);
+  params[3] = config->background_deadline_s ? arena_printf(r->mem, "%d", config->background_deadline_s) : NULL;
+  params[4] = r->set->command->name;
+  params[5] = text_of(r->mem, r->set->request);
+  params[6] = caller->role;
+  params[7] = caller->user;
+  params[8] = caller->claims;
+  params[9] = r->call->request_id;
+  a->insert = compile_step(&k, plan, mutation_own_step(r->engine, r->mem, insert_sql, params, 10, "accept the mutation"));
+  if (a->has_state)
+    state_put_new(&k, plan, r->mutation, state_caller(r->mem, caller), mutation_state_steps(r->mem, r->set),
+                  mutation_steps(r->set), 0);
+}
+
+/* An id that the client chose may have been used before, for a mutation or a state. */
+static enum next judge_row(struct frame *frame, struct run *r, const struct flight *f) {
+  const struct acceptance *a = (const struct acceptance *)frame;
+
+  if (f->was_lost || f->failed_step < a->insert || f->failed_step > a->insert + a->has_state) return NEXT_OTHER;
+  if (strcmp(r->e->sqlstate, "23505") == 0) {
+    err_set(r->e, MUTATION_EXISTS, "The Mutation-Id %s was used before.", r->mutation);
+  } else if (strcmp(r->e->sqlstate, "42501") == 0 || strcmp(r->e->sqlstate, "42P01") == 0) {
+    err_set(r->e, DATABASE_UNAVAILABLE, "The database is not prepared for durable mutations; nothing was changed.");
+    r->e->log_detail = "the login role may not use table writ.mutation: run `writ install`, with --grant";
+    r->e->retry_after_s = 5;
+  } else {
+    return NEXT_OTHER;
+  }
+  return NEXT_REFUSED;
+}
+
+/* A step and its mark are one transaction, so all are where the mutation is. */
+static bool on_one_datasource(struct run *r, const struct command_set *set, size_t datasource) {
+  for (size_t i = 0; i < set->nentries; i++)
+    if (set->entries[i].datasource != datasource) {
+      err_set(r->e, NOT_IMPLEMENTED, "All of what is run in the background, or with an Idempotency-Key, must be on one datasource; "
+              "\"%s\" is on another.", set->entries[i].command->name);
+      compile_place_entry(r->mem, set, i, NULL, r->e);
+      return false;
+    }
+  return true;
+}
+
+static bool judge_set(const struct run *r, struct command_set *set, size_t datasource) {
+  struct run own = *r;
+
+  own.set = set;
+  return !set || (on_one_datasource(&own, set, datasource) && run_judge(&own));
+}
+
+/* What is to follow is judged now: later there is nobody to tell. */
+static bool judge_all(struct run *r, size_t datasource) {
+  return judge_set(r, r->set, datasource) && judge_set(r, r->set->on_complete, datasource) &&
+         judge_set(r, r->set->on_error, datasource);
+}
+
+bool mutation_is_durable(const struct command_set *set, const struct invocation *call) {
+  return call->key && !call->dry_run && set->each_alone && set->nentries > 1;
+}
+
+static char *new_uuid(void *mem) {
+  char *out = arena_zero(mem, 37, "uuid");
+
+  clock_uuid7(out);
+  return out;
+}
+
+bool mutation_accept(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call, bool lease,
+                     struct accepted *out, struct report *report, struct err *e) {
+  size_t datasource = set->nentries ? set->entries[0].datasource : set->datasource;
+  struct acceptance a = {.frame = {.open = open_nothing, .close = put_row, .judge = judge_row},
+                         .owner = lease ? new_uuid(mem) : NULL, .has_state = !lease || call->mutation};
+  struct invocation own = *call;
+  struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e, .accepting = true,
+                  .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd}, .references_left = REFERENCE_BYTES};
+  int64_t now = clock_ms();
+
+  *report = (struct report){0};
+  *out = (struct accepted){0};
+  r.mutation = call->mutation ? call->mutation : new_uuid(mem);
+  if (!judge_all(&r, datasource)) return false;
+  own.frame = &a.frame;
+  r.call = &own;
+  if (!transaction_run(&r, datasource, ISOLATION_READ_COMMITTED, 0, 0)) return false;
+  FAULT("accepted");
+  out->before = r.stored != NULL;
+  if (r.stored && !r.accepted) {
+    out->answer = r.stored;
+    out->len = r.stored_len;
+  }
+  engine->wake_background = engine->wake_background || !lease;
+  out->mutation = (struct mutation){.id = r.accepted ? r.accepted : r.mutation, .owner = a.owner, .datasource = datasource,
+                                    .command = set->command->name, .args = set->request, .caller = *call->caller,
+                                    .request_id = call->request_id, .leased_ms = now, .deadline_ms = INT64_MAX};
+  if (engine->config->background_deadline_s) out->mutation.deadline_ms = now + (int64_t)engine->config->background_deadline_s * 1000;
+  return true;
+}

@@ -1,0 +1,22 @@
+/* The inside of mutations/, for its own files. */
+#ifndef WRIT_MUTATIONS_MUTATION_INSIDE_H
+#define WRIT_MUTATIONS_MUTATION_INSIDE_H
+
+#include "engine/engine_inside.h"
+#include "mutations/mutation.h"
+#include "mutations/state.h"
+
+/* What is a step: each entry of an execute set; else all of it is one. */
+size_t mutation_steps(const struct command_set *set);
+/* As a state knows them; in mem. */
+struct state_step *mutation_state_steps(void *mem, const struct command_set *set);
+const char *mutation_step_id(const void *mem, const struct command_set *set, size_t step);
+
+/* A step of writ's own. params are borrowed. */
+struct step mutation_own_step(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n,
+                              const char *purpose);
+/* store.c: a transaction of such steps, as the login role. */
+bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, struct flight *f,
+                   struct err *e) __attribute__((warn_unused_result));
+
+#endif

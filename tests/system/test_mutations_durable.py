@@ -1,0 +1,285 @@
+"""Durable mutations: accepted before they are answered, run in one transaction a step, continued, repeated, given up, and
+taken over from whoever dies."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+import uuid
+
+import pytest
+
+import harness
+from crowd import Later
+from faulty import build_with_faults, faulty_site
+from service import Service
+
+SCHEMA = """
+create table note (id bigint generated always as identity primary key, text text, amount numeric, who text default current_setting('request.user'));
+create table gate (name text primary key);
+create function pass(gate_name text) returns text language plpgsql volatile as $$
+begin
+  for i in 1..600 loop
+    perform from gate where name = gate_name;
+    exit when found;
+    perform pg_sleep(0.05);
+  end loop;
+  return 'passed';
+end $$;
+create function broken(n int) returns text language plpgsql volatile as $$
+begin
+  if (select count(*) from note where text = 'mended') < n then raise exception 'not yet' using errcode = '55P03'; end if;
+  return 'mended';
+end $$;
+grant select, insert, update, delete on note, gate to writ;
+"""
+
+MANIFEST = """
+specVersion: 1
+commands:
+  add: { allow: [anonymous, customer], sql: "insert into note (text) values (:text) returning id, text", returns: one, description: Adds a note. }
+  add_amount: { allow: [anonymous], sql: "insert into note (text, amount) values ('amount', :amount) returning id, amount", returns: one }
+  slow: { allow: [anonymous], sql: "insert into note (text) select 'slow ' || pass(:gate) returning id", returns: one }
+  check_no: { allow: [anonymous], check: "select false", error: { code: NO, status: 409, message: No. } }
+  twice: { allow: [anonymous], args: { text: text }, commands: [ { add: { text: $args.text }, as: a }, { add: { text: $args.text }, as: b } ], result: { first: $a.id, second: $b.id } }
+  fails: { allow: [anonymous], sql: "insert into note (text) values (broken(:n)) returning id", returns: one }
+  merge: { allow: [anonymous], sql: "merge into gate using (values (:n::text)) v (n) on name = v.n when not matched then insert values (v.n)" }
+  lonely: { sql: "insert into note (text) values ('lonely') returning id", returns: one }
+  guarded: { allow: [customer], sql: "insert into note (text) values ('guarded') returning id", returns: one, permissions: { before: { owner: "current_setting('request.user') = 'ada'" } } }
+  program: { allow: [anonymous], http: "SERVICE/program", args: { text: text } }
+"""
+
+
+@pytest.fixture(scope="module")
+def service():
+    with Service() as service:
+        yield service
+
+
+def settings(**more):
+    background = {"lease_ms": 1000, "poll_ms": 50, **more.pop("background", {})}
+    return {"background_runners": 1, "background": background, "inside_workers": 2, **more}
+
+
+def site_with(database, service, **more):
+    return harness.Site(database, MANIFEST.replace("SERVICE", service.url("")), **settings(**more))
+
+
+@pytest.fixture(scope="module")
+def site(database, service):
+    with site_with(database, service) as site:
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def clean(database):
+    database.execute("truncate note, gate")
+
+
+def texts(database):
+    return [row[0] for row in database.execute("select text from note order by id")]
+
+
+def execute(site, commands, headers=(), **more):
+    body = {"commands": [harness.as_command(c) for c in commands], **more}
+    return site.client.command("execute_command_set", body, headers=headers)
+
+
+def accepted(answer):
+    assert answer.status == 202, answer
+    return answer.json["mutation"]
+
+
+def row(database, mutation, columns="outcome"):
+    return database.execute(f"select {columns} from writ.mutation where id = %s", [mutation])[0]
+
+
+def ended(database, mutation, timeout=20):
+    harness.wait_until(lambda: row(database, mutation)[0] is not None, "the end of the mutation", timeout * harness.PATIENCE)
+    return row(database, mutation)[0]
+
+
+def follower(database, mutation):
+    found = database.execute("select id from writ.mutation where parent = %s", [mutation])
+    return str(found[0][0]) if found else None
+
+
+# ---- accepting ----
+
+def test_a_command_in_the_background(site, database):
+    answer = site.client.command("add", {"text": "later"}, headers={"Prefer": "respond-async"})
+    mutation = accepted(answer)
+    assert uuid.UUID(mutation).version == 7
+    assert answer.json == {"mutation": mutation, "state": f"/mutation/{mutation}"}
+    assert answer.header("Location") == f"/mutation/{mutation}"
+    assert answer.header("Preference-Applied") == "respond-async"
+    assert ended(database, mutation) == "complete"
+    assert texts(database) == ["later"]
+    stored = json.loads(row(database, mutation, "answer")[0])
+    assert stored["result"]["text"] == "later"
+
+
+def test_the_commands_of_a_set_and_what_follows(site, database):
+    answer = execute(site, [("add", {"text": "one"}, "first"), ("add", {"text": {"$ref": "first.text"}}), ("twice", {"text": "two"}, "both")],
+                     on_complete=[{"command": "add", "args": {"text": {"$ref": "first.text"}}, "as": "again"},
+                                  {"command": "add", "args": {"text": {"$ref": "again.text"}}}],
+                     on_error=[{"command": "add", "args": {"text": "never"}}])
+    mutation = accepted(answer)
+    assert answer.header("Preference-Applied") is None
+    assert ended(database, mutation) == "complete"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["one", "one", "two", "two", "one", "one"]
+
+
+def test_on_error_is_told_why(site, database):
+    mutation = accepted(execute(site, [("add", {"text": "done"}, "done"), ("check_no", {})],
+                                on_complete=[{"command": "add", "args": {"text": "never"}}],
+                                on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}},
+                                          {"command": "add", "args": {"text": {"$ref": "error.detail"}}},
+                                          {"command": "add_amount", "args": {"amount": {"$ref": "error.committed"}}},
+                                          {"command": "add", "args": {"text": {"$ref": "done.text"}}}]))
+    assert ended(database, mutation) == "error"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["done", "NO", "No.", "amount", "done"]
+    assert database.one("select amount from note where amount is not null") == 1
+
+
+def test_a_transactional_set_in_the_background_is_one_step(site, database):
+    answer = site.client.command("transactional_command_set", {
+        "commands": [{"command": "add", "args": {"text": "a"}, "as": "a"}, {"command": "add", "args": {"text": {"$ref": "a.text"}}}],
+        "on_complete": [{"command": "add", "args": {"text": {"$ref": "a.text"}}}]})
+    mutation = accepted(answer)
+    assert ended(database, mutation) == "complete"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["a", "a", "a"]
+    assert row(database, mutation, "step")[0] == 1
+
+
+def test_a_transactional_set_as_a_step(site, database):
+    inner = {"command": "transactional_command_set", "as": "t", "args": {"isolation": "serializable", "commands": [
+        {"command": "add", "args": {"text": "in"}, "as": "x"}, {"command": "add", "args": {"text": {"$ref": "x.text"}}}]}}
+    answer = execute(site, [("add", {"text": "out"}), inner, ("add", {"text": {"$ref": "t.1.text"}})])
+    assert [len(answer.results), len(answer.results[1])] == [3, 2]
+    assert texts(database) == ["out", "in", "in", "in"]
+    inner["args"]["commands"].append({"command": "check_no"})
+    answer = execute(site, [("add", {"text": "kept"}), inner])
+    assert answer.code == "NO" and answer.json["committed"] == 1
+    assert (answer.json["command"], answer.json["path"]) == ("check_no", "/commands/1/args/commands/2")
+    assert texts(database)[4:] == ["kept"]
+    mutation = accepted(execute(site, [inner], headers={"Prefer": "respond-async"}))
+    assert ended(database, mutation) == "error"
+    assert texts(database)[5:] == []
+
+
+def test_a_set_without_commands_has_its_end(site, database):
+    mutation = accepted(execute(site, [], on_complete=[{"command": "add", "args": {"text": "after nothing"}}]))
+    assert ended(database, mutation) == "complete"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["after nothing"]
+
+
+@pytest.mark.parametrize("more, code, path", [
+    ({"on_complete": [{"command": "nothing"}]}, "UNKNOWN_COMMAND", "/on_complete/0"),
+    ({"on_error": [{"command": "lonely"}]}, "UNKNOWN_COMMAND", "/on_error/0"),
+    ({"on_error": [{"command": "guarded"}]}, "UNAUTHENTICATED", "/on_error/0"),
+    ({"on_complete": [{"command": "add", "args": {"txt": 1}}]}, "BAD_ARGUMENT", "/on_complete/0/args/txt"),
+    ({"on_complete": [{"command": "add_amount", "args": {"amount": {}}}]}, "BAD_ARGUMENT", "/on_complete/0/args/amount"),
+    ({"on_complete": [{"command": "add", "args": {"text": {"$ref": "error.code"}}}]}, "BAD_REFERENCE", "/on_complete/0/args/text"),
+    ({"on_complete": [{"command": "add", "args": {"text": {"$ref": "a.nothing"}}}]}, "BAD_REFERENCE", "/on_complete/0/args/text"),
+    ({"on_error": [{"command": "add", "args": {"text": {"$ref": "b.text"}}}]}, "BAD_REFERENCE", "/on_error/0/args/text"),
+    ({"on_complete": 1}, "BAD_REQUEST", "/on_complete"),
+    ({"on_complete": [{"command": "merge", "args": {"n": "x"}}]}, "NOT_IMPLEMENTED", "/on_complete/0"),
+])
+def test_all_of_it_is_judged_before_it_is_accepted(site, database, more, code, path):
+    before = database.one("select count(*) from writ.mutation")
+    answer = execute(site, [("add", {"text": "a"}, "a")], **more)
+    assert (answer.code, answer.json["path"]) == (code, path)
+    assert database.one("select count(*) from writ.mutation") == before
+    assert texts(database) == []
+
+
+def test_a_mutation_id_is_used_once(site, database):
+    mine = str(uuid.uuid4())
+    headers = {"Prefer": "respond-async", "Mutation-Id": mine.upper()}
+    assert accepted(site.client.command("add", {"text": "x"}, headers=headers)) == mine
+    assert ended(database, mine) == "complete"
+    assert site.client.command("add", {"text": "x"}, headers=headers).code == "MUTATION_EXISTS"
+    assert site.client.command("add", {"text": "x"}, headers={**headers, "Mutation-Id": "x"}).code == "BAD_REQUEST"
+    assert texts(database) == ["x"]
+
+
+def test_who_asked_goes_along(site, database):
+    answer = site.client.command("guarded", {}, headers={"Prefer": "respond-async"}, role="customer", user="ada",
+                                 claims='{"role":"customer","sub":"ada","n":1.50}')
+    assert ended(database, accepted(answer)) == "complete"
+    assert database.execute("select text, who from note") == [("guarded", "ada")]
+    answer = site.client.command("guarded", {}, headers={"Prefer": "respond-async"}, role="customer", user="bob")
+    mutation = accepted(answer)  # a permission is asked when it is run
+    assert ended(database, mutation) == "error"
+    assert row(database, mutation, "error")[0]["code"] == "PERMISSION_DENIED"
+
+
+def test_digits_arrive_as_they_were_sent(site, database):
+    body = '{"commands":[{"command":"add_amount","as":"a","args":{"amount":12345678901234567890.1200}},' \
+           '{"command":"add_amount","args":{"amount":{"$ref":"a.amount"}}}],"on_complete":[{"command":"add_amount","args":{"amount":{"$ref":"a.amount"}}}]}'
+    mutation = accepted(site.client.post("/command/execute_command_set", body))
+    ended(database, mutation)
+    ended(database, follower(database, mutation))
+    assert {str(r[0]) for r in database.execute("select amount from note")} == {"12345678901234567890.1200"}
+
+
+# ---- keys ----
+
+def test_a_key_on_several_commands(site, database):
+    key = {"Idempotency-Key": "several"}
+    first = execute(site, [("add", {"text": "1"}), ("add", {"text": "2"})], headers=key)
+    assert first.status == 200 and first.header("Idempotent-Replay") is None
+    again = execute(site, [("add", {"text": "1"}), ("add", {"text": "2"})], headers=key)
+    assert (again.status, again.body, again.header("Idempotent-Replay")) == (200, first.body, "true")
+    assert execute(site, [("add", {"text": "1"}), ("add", {"text": "3"})], headers=key).code == "IDEMPOTENCY_MISMATCH"
+    assert texts(database) == ["1", "2"]
+
+
+def test_an_error_that_left_something_behind_is_kept(site, database):
+    key = {"Idempotency-Key": "half"}
+    commands = [("add", {"text": "1"}), ("check_no", {})]
+    first = execute(site, commands, headers=key)
+    assert (first.code, first.json["committed"]) == ("NO", 1)
+    again = execute(site, commands, headers=key)
+    assert (again.code, again.json["committed"], again.header("Idempotent-Replay")) == ("NO", 1, "true")
+    assert texts(database) == ["1"]
+
+
+def test_an_error_that_left_nothing_behind_is_forgotten(site, database):
+    key = {"Idempotency-Key": "nothing"}
+    commands = [("fails", {"n": 1}), ("add", {"text": "2"})]
+    before = database.one("select count(*) from writ.mutation")
+    commands[0] = ("check_no", {})
+    assert execute(site, commands, headers=key).code == "NO"
+    assert execute(site, commands, headers=key).header("Idempotent-Replay") is None
+    assert database.one("select count(*) from writ.mutation") == before
+
+
+def test_a_key_in_the_background(site, database):
+    headers = {"Idempotency-Key": "async", "Prefer": "respond-async"}
+    first = accepted(site.client.command("add", {"text": "x"}, headers=headers))
+    assert accepted(site.client.command("add", {"text": "x"}, headers=headers)) == first
+    ended(database, first)
+    assert accepted(site.client.command("add", {"text": "x"}, headers=headers)) == first
+    waited = site.client.command("add", {"text": "x"}, headers={"Idempotency-Key": "async"})
+    assert waited.result["text"] == "x" and waited.header("Idempotent-Replay") == "true"
+    assert texts(database) == ["x"]
+
+
+def test_a_repeat_waits_a_short_while(site, database):
+    key = {"Idempotency-Key": "slow"}
+    commands = [("add", {"text": "1"}), ("slow", {"gate": "a"})]
+    first = Later(lambda: execute(site, commands, headers=key))
+    harness.wait_until(lambda: texts(database) == ["1"], "the first step")
+    assert execute(site, commands, headers=key).code == "IDEMPOTENCY_CONFLICT"
+    database.execute("insert into gate values ('a')")
+    assert first.get().status == 200
+    assert execute(site, commands, headers=key).body == first.get().body
+    assert texts(database) == ["1", "slow passed"]
