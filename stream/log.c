@@ -27,22 +27,29 @@ struct log_follower {
   struct connection *connection;
   struct source *source;
   struct log_follower *before, *behind;
-  int64_t after;
+  int64_t after;          /* position; -1: it begins where the log does */
   const char *name, *key; /* NULL: all */
   unsigned number;        /* in the question that is under way; 0: not in it */
   bool open, head;
   bool due;               /* there may be something for it */
 };
 
+/* One page of one follower. A text for each of the filters there are, of which PostgreSQL runs the one that is meant:
+ * "f.name is null or" would keep it from using their indexes. */
+#define PAGE(filter)                                                                                                   \
+  "(select e.position, " EVENT_JSON "::text as event from writ.event e where e.position > f.after and " filter         \
+  " order by e.position limit 100)"
+
 /* $1 number, $2 position, $3 name, $4 key of each. A row without an event tells how far the log goes, so that a filter that finds
- * nothing does not have to look at the same events again. Of the log's beginning what was cleaned away is told too. */
+ * nothing does not have to look at the same events again. Up to where the log was cleaned away is told too. */
 static const char log_sql[] =
-    "select f.i, t.top, t.tail, e.position, e.event from (select coalesce((select max(position) from writ.event), "
-    "(select position from writ.event_tail), 0) as top, coalesce((select position from writ.event_tail), 0) as tail) t, "
-    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[]) as f (i, after, name, key) "
-    "left join lateral (select e.position, " EVENT_JSON "::text as event from writ.event e where e.position > f.after "
-    "and (f.name is null or e.name = f.name) and (f.key is null or e.key = f.key) order by e.position limit 100) e on true "
-    "order by f.i, e.position";
+    "select f.i, greatest(t.tail, (select max(position) from writ.event)), t.tail, e.position, e.event "
+    "from (select coalesce(max(position), 0) as tail from writ.event_tail) t, "
+    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[]) as f (i, after, name, key) left join lateral ("
+    PAGE("f.name is null and f.key is null") " union all "
+    PAGE("f.key is null and e.name = f.name") " union all "
+    PAGE("f.name is null and e.key = f.key") " union all "
+    PAGE("e.name = f.name and e.key = f.key") ") e on true order by f.i, e.position";
 enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_ROWS = 100 };
 
 void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller) {
@@ -64,7 +71,7 @@ void log_begin(struct streamer *s, struct connection *c, const struct wanted *w,
   f = arena_new(c, struct log_follower);
   f->connection = c;
   f->source = source;
-  f->after = w->after < 0 ? 0 : w->after;
+  f->after = w->after;
   f->name = arena_strdup(f, w->name);
   f->key = arena_strdup(f, w->key);
   f->head = w->head;
@@ -144,17 +151,28 @@ bool log_ask(struct source *source, void *mem, const char **sql, const char **pa
 
 /* ---- its answer ---- */
 
-/* What it asks for is there, or still is. False: it has got an answer, and is gone. */
-static bool open_it(struct log_follower *f, const struct async *a, size_t row) {
-  int64_t tail = strtoll(async_text(a, row, LOG_TAIL), NULL, 10);
+/* As GET /events has it for pages (events/log.c). */
+static void refuse(struct log_follower *f, const char *code, const char *format, int64_t end) {
   struct err e;
 
-  if (f->after < tail && f->after > 0) {
-    err_init(&e, f);
-    err_set(&e, NOT_FOUND, "Events behind position %lld have been cleaned away; the log begins at %lld.",
-            (long long)f->after, (long long)tail + 1);
-    if (f->open) connection_end(f->connection, "cleaned");
-    else connection_refuse(f->connection, &e);
+  err_init(&e, f);
+  err_set(&e, OWN, format, (long long)end);
+  e.own_code = code;
+  e.status = 400;
+  if (f->open) connection_end(f->connection, code);
+  else connection_refuse(f->connection, &e);
+}
+
+/* What it asks for is there, or still is. False: it has got an answer, and is gone. */
+static bool open_it(struct log_follower *f, const struct async *a, size_t row) {
+  int64_t tail = strtoll(async_text(a, row, LOG_TAIL), NULL, 10), top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
+
+  if (f->after < 0) f->after = 0;
+  else if (f->after < tail) {
+    refuse(f, "EVENTS_GONE", "Events up to position %lld have been cleaned away.", tail);
+    return false;
+  } else if (f->after > top) {
+    refuse(f, "EVENTS_AHEAD", "The log ends at position %lld.", top);
     return false;
   }
   if (f->head) {
