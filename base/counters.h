@@ -3,10 +3,12 @@
 #ifndef WRIT_BASE_COUNTERS_H
 #define WRIT_BASE_COUNTERS_H
 
+#include "base/bell.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { COUNTERS_POOLS = 5, COUNTERS_INSIDE = 1, COUNTERS_BACKGROUND = 3 };
+enum { COUNTERS_POOLS = 6, COUNTERS_INSIDE = 1, COUNTERS_BACKGROUND = 3, COUNTERS_PROJECTIONS = 64 };
 enum { COUNTERS_BUCKETS = 14 }; /* request seconds: 0.5 ms * 2^i up to 4.096 s, then +Inf */
 
 struct counters {
@@ -21,22 +23,33 @@ struct counters {
   uint64_t streams, stream_events, streams_dropped, streams_later; /* opened, sent; for a slow reader; come again */
   uint64_t streams_open;    /* now; set to 0 when the streamer has ended */
   uint64_t state_events, state_events_lost; /* of mutations; too many or too late */
+  uint64_t events_cleaned;
+  uint64_t events, event_rounds, events_waited_ms; /* that got positions; in so many rounds; the oldest of each had waited */
   uint64_t replays;         /* answers that were stored ones */
   uint64_t request_us, postgres_us, hook_us, handler_us; /* sums */
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
-  uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners of after-hooks, 3 of mutations, 4 streamer */
+  uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners of after-hooks, 3 of mutations, 4 events, 5 streamer */
   uint32_t handler;         /* 1: an inside worker in a handler, or waiting (engine/crowd.c); cleared when it has ended */
   uint32_t waiting;         /* 1: this worker waits for a lock that another request holds */
   /* By pool; written by the supervisor. A slot may change its pool at a reload, counters must not. */
   uint64_t starts[COUNTERS_POOLS], crashes[COUNTERS_POOLS];
 } __attribute__((aligned(64)));
 
+/* A projection of the manifest, by its place there. Written by the process that runs it. */
+struct projection_state {
+  uint64_t position, behind; /* events of the log behind that */
+  uint64_t events, failures; /* fed to it; rounds in which it stood */
+  uint32_t stands;           /* 1: at an event that it fails with */
+};
+
 struct counters_page {
   uint32_t slots;
   uint64_t reloads, reload_failures; /* written by the supervisor */
   uint64_t outbox_waiting, outbox_dead, outbox_oldest_ms; /* as the runner saw them that looked last */
+  struct projection_state projection[COUNTERS_PROJECTIONS];
+  struct bell appended, numbered; /* events: to be given positions; in the log */
   struct counters slot[];
 };
 

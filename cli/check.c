@@ -4,8 +4,10 @@
 #include "base/problems.h"
 #include "engine/engine.h"
 #include "engine/module.h"
+#include "events/check.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "schema/fit.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -33,6 +35,23 @@ static size_t count_commands(const struct manifest *m) {
   return n;
 }
 
+/* Of an engine that has been asked about all of them. */
+static bool tell_shape(void *engine, const struct command *c, const struct description **d, enum returns *returns) {
+  return engine_described(engine, c, d, returns);
+}
+
+static void check_all(void *mem, const struct config *config, const struct manifest *manifest, bool offline, struct problems *p) {
+  const struct schema *schema = schema_make(mem, manifest, p);
+  struct engine *engine;
+
+  try_modules(config, manifest, p);
+  if (offline) return;
+  engine = engine_new(mem, config, manifest, NULL);
+  engine_check(engine, p);
+  events_check(engine, p);
+  if (schema) schema_fit(schema, tell_shape, engine, p);
+}
+
 int cli_check(void *mem, const struct options *o) {
   struct options checking = *o;
   struct problems p;
@@ -47,8 +66,7 @@ int cli_check(void *mem, const struct options *o) {
     return 0;
   }
   problems_init(&p, mem);
-  try_modules(config, manifest, &p);
-  if (!o->offline) engine_check(engine_new(mem, config, manifest, NULL), &p);
+  check_all(mem, config, manifest, o->offline, &p);
   problems_print(&p);
   if (p.errors) return 1;
   printf("%s: %zu commands, no errors%s\n", manifest->file, count_commands(manifest), o->offline ? " (database not asked)" : "");

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct command_set;
 struct config;
@@ -21,11 +22,15 @@ struct options {
   const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
   size_t nschemas;
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role, *user, *claims, *key; /* run, explain */
+  const char *role;                       /* run, explain, schema print; NULL: not given */
+  const char *user, *claims, *key;        /* run, explain */
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
-  bool dead, json, follow;                /* jobs; jobs, state; state */
+  bool dead, json;                        /* jobs; json: state, events, projection too */
+  bool follow;                            /* state, events */
+  int64_t after, snapshot;                /* events; projection: -1 is none */
+  const char *event_name, *event_key;     /* events; NULL: all */
   const char *all_dead;                   /* jobs: of this hook; NULL: by id */
   const char *const *operands;            /* jobs: what to do, and ids */
   int noperands;
@@ -39,8 +44,11 @@ int cli_install(void *mem, const struct options *o);
 int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
+int cli_events(void *mem, const struct options *o);
+int cli_projection(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
 int cli_state(void *mem, const struct options *o); /* and 3 error, 4 cancelled, 5 not ended */
+int cli_persist(void *mem, const struct options *o); /* schema persist */
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */
 bool cli_load(void *mem, const struct options *o, struct config **config, struct manifest **manifest);

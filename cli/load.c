@@ -71,7 +71,7 @@ bool cli_prepare(void *mem, const struct options *o, struct call *call, struct e
   char *id = arena_zero(mem, 37, "request id");
 
   if (!cli_load(mem, o, &config, &manifest)) return err_set(e, BAD_REQUEST, "The configuration has errors.");
-  *caller = (struct caller){.role = o->role, .user = o->user, .claims = o->claims, .inside = true};
+  *caller = (struct caller){.role = o->role ? o->role : "anonymous", .user = o->user, .claims = o->claims, .inside = true};
   clock_uuid7(id);
   call->invocation = arena_new(mem, struct invocation);
   *call->invocation = (struct invocation){.caller = caller, .request_id = id, .dry_run = o->dry_run,

@@ -6,10 +6,12 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
-  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA, OPT_FOLLOW };
+  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA,
+  OPT_AFTER, OPT_NAME, OPT_EVENT_KEY, OPT_FOLLOW, OPT_SNAPSHOT };
 #define BIT(option) (1u << ((option) - OPT_CONNINFO))
 enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
@@ -37,9 +39,18 @@ static const struct subcommand subcommands[] = {
      "look at after-hooks that wait or failed for good, try them again or drop them"},
     {"state", cli_state, 1, 1, BIT(OPT_FOLLOW) | BIT(OPT_JSON), "state [--follow] [--json] UUID",
      "show how a mutation is going"},
-    {"schema", cli_schema, 1, 2, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA),
-     "schema ddl|apply|introspect|check [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [FILE]",
-     "print or create the tables of a data model, write one from tables, hold one against them"},
+    {"events", cli_events, 1, 1,
+     BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_AFTER) | BIT(OPT_NAME) | BIT(OPT_EVENT_KEY) | BIT(OPT_FOLLOW),
+     "events [--datasource NAME] [--after POSITION] [--name NAME] [--key KEY] [--follow] [--json] tail",
+     "print the event log, an event a line"},
+    {"projection", cli_projection, 1, 2, BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_SNAPSHOT),
+     "projection [--datasource NAME] [--json] list | rebuild NAME [--from-snapshot POSITION] | drop NAME",
+     "see how far projections and readers of the event log are, build one anew, forget one"},
+    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE),
+     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [FILE]\n"
+     "  schema persist FILE...",
+     "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it;\n"
+     "      store GraphQL documents"},
 };
 
 static const struct option long_options[] = {
@@ -52,7 +63,10 @@ static const struct option long_options[] = {
     {"grant", required_argument, NULL, OPT_GRANT},    {"dead", no_argument, NULL, OPT_DEAD},
     {"all-dead", required_argument, NULL, OPT_ALL_DEAD}, {"json", no_argument, NULL, OPT_JSON},
     {"idempotency-key", required_argument, NULL, OPT_KEY},
-    {"schema", required_argument, NULL, OPT_SCHEMA},  {"follow", no_argument, NULL, OPT_FOLLOW},
+    {"schema", required_argument, NULL, OPT_SCHEMA},
+    {"after", required_argument, NULL, OPT_AFTER},    {"name", required_argument, NULL, OPT_NAME},
+    {"key", required_argument, NULL, OPT_EVENT_KEY},  {"follow", no_argument, NULL, OPT_FOLLOW},
+    {"from-snapshot", required_argument, NULL, OPT_SNAPSHOT},
     {0}};
 
 static void print_help(FILE *out) {
@@ -69,10 +83,14 @@ static void print_help(FILE *out) {
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show, state: as JSON\n"
-               "      --follow             state: until it has ended\n"
+               "      --json               jobs list, jobs show, state, events, projection list: as JSON\n"
+               "      --after POSITION     events: behind this one (0: from the beginning)\n"
+               "      --name NAME          events: only of this name\n"
+               "      --key KEY            events: only of this key\n"
+               "      --follow             state: until it has ended; events: go on with those to come\n"
+               "      --from-snapshot POSITION  projection rebuild: its tables are those of this position\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
-               "      --role ROLE          run, explain: the caller's role (anonymous)\n"
+               "      --role ROLE          run, explain: the caller's role (anonymous); schema print: what it sees (all)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
                "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
@@ -91,6 +109,15 @@ static bool add_schema(struct options *o, const char *name) {
   if (o->nschemas == SCHEMAS_MAX) return false;
   o->schemas[o->nschemas++] = name;
   return true;
+}
+
+static bool set_position(int64_t *position, const char *value) {
+  size_t n = strlen(value);
+
+  *position = strtoll(value, NULL, 10);
+  if (n && n < 19 && strspn(value, "0123456789") == n) return true;
+  fprintf(stderr, "writ: %s is no position of the event log\n", value);
+  return false;
 }
 
 static bool set_option(struct options *o, int option, const char *value) {
@@ -113,6 +140,10 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_PRINT: o->print = true; return true;
   case OPT_KEYS: o->keys = true; return true;
   case OPT_SCHEMA: return add_schema(o, value);
+  case OPT_AFTER: return set_position(&o->after, value);
+  case OPT_SNAPSHOT: return set_position(&o->snapshot, value);
+  case OPT_NAME: o->event_name = value; return true;
+  case OPT_EVENT_KEY: o->event_key = value; return true;
   default: return false;
   }
 }
@@ -153,7 +184,7 @@ static int run_subcommand(struct options *o, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  struct options o = {.config_file = WRIT_CONFIG_FILE, .role = "anonymous"};
+  struct options o = {.config_file = WRIT_CONFIG_FILE, .snapshot = -1};
   int option;
 
   arena_init();

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/problems.h"
+#include "base/str.h"
 #include "db/conn.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
@@ -12,6 +13,7 @@
 #include "model/introspect.h"
 #include "model/read.h"
 #include "model/tables.h"
+#include "schema/print.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,12 +22,14 @@ enum { TIMEOUT_MS = 60000 };
 
 /* What an action has to work with, as far as it needs it. */
 struct schema_call {
+  const struct manifest *manifest;
   const struct datamodel *model;
   const char *conninfo, *source;
 };
 
 struct action {
   const char *name;
+  bool manifest; /* it works on the manifest, not on a file */
   bool model, database;
   int (*run)(void *mem, const struct options *o, const struct schema_call *call);
 };
@@ -70,7 +74,7 @@ static bool take_model(void *mem, const struct options *o, const struct manifest
 
 /* Configuration and manifest are read only where something of them is needed. */
 static bool prepare(void *mem, const struct options *o, const struct action *action, struct schema_call *call) {
-  bool needs_manifest = action->model && !o->arguments, needs_config = needs_manifest || (action->database && !o->conninfo);
+  bool needs_manifest = action->manifest || (action->model && !o->arguments), needs_config = needs_manifest || (action->database && !o->conninfo);
   struct config *config = NULL;
   struct manifest *manifest = NULL;
   struct problems p;
@@ -84,6 +88,8 @@ static bool prepare(void *mem, const struct options *o, const struct action *act
     if (!config) return false;
   }
   if (action->database && !find_source(o, config, manifest, call)) return false;
+  call->manifest = manifest;
+  if (action->manifest) return true;
   if (needs_manifest) return take_model(mem, o, manifest, call);
   return !action->model || load_model(mem, o->arguments, o->schemas[0], call);
 }
@@ -150,12 +156,42 @@ static int check(void *mem, const struct options *o, const struct schema_call *c
   return 0;
 }
 
-static const struct action actions[] = {{"ddl", true, false, print_ddl},
-                                        {"apply", true, true, apply},
-                                        {"introspect", false, true, introspect},
-                                        {"check", true, true, check}};
+static int print(void *mem, const struct options *o, const struct schema_call *call) {
+  const struct schema *schema;
+  struct str *text = str_new(mem, 65536);
+  struct problems p;
+
+  problems_init(&p, mem);
+  schema = schema_make(mem, call->manifest, &p);
+  problems_print(&p);
+  if (!schema) {
+    if (!p.errors) fprintf(stderr, "writ: %s has no schema:, so there is nothing for GraphQL\n", call->manifest->file);
+    return 1;
+  }
+  schema_print(text, schema, schema_view_new(mem, schema, o->role, !o->role));
+  fputs(text->p, stdout);
+  return 0;
+}
+
+static const struct action actions[] = {{"ddl", false, true, false, print_ddl},
+                                        {"apply", false, true, true, apply},
+                                        {"introspect", false, false, true, introspect},
+                                        {"check", false, true, true, check},
+                                        {"print", true, false, false, print}};
+
+/* The role is print's alone. */
+static bool takes_role(const struct action *action, const struct options *o) {
+  if (!o->role || action->run == print) return true;
+  fprintf(stderr, "writ: schema %s takes no --role\n", action->name);
+  return false;
+}
 
 int cli_schema(void *mem, const struct options *o) {
+  if (strcmp(o->name, "persist") == 0) return cli_persist(mem, o);
+  if (o->noperands > 2) {
+    fprintf(stderr, "writ: schema %s takes one file\n", o->name);
+    return 2;
+  }
   for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
     struct schema_call call;
 
@@ -164,8 +200,9 @@ int cli_schema(void *mem, const struct options *o) {
       fprintf(stderr, "writ: schema %s takes no file\n", o->name);
       return 2;
     }
+    if (!takes_role(&actions[i], o)) return 2;
     return prepare(mem, o, &actions[i], &call) ? actions[i].run(mem, o, &call) : 1;
   }
-  fprintf(stderr, "writ: schema is followed by ddl, apply, introspect or check, not by %s\n", o->name);
+  fprintf(stderr, "writ: schema is followed by ddl, apply, introspect, check, print or persist, not by %s\n", o->name);
   return 2;
 }

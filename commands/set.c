@@ -4,7 +4,9 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "commands/arguments.h"
 #include "commands/caller.h"
+#include "commands/nested_uses.h"
 #include "commands/tree.h"
 #include "manifest/config.h"
 
@@ -19,7 +21,7 @@ struct decoder {
   struct err *e;
   size_t references_left; /* bytes that references may still bring */
   bool again;             /* the set is there: its parts stay where they are, arguments and results are bound anew */
-  size_t nodes_before;    /* again: how many there were; */
+  size_t nodes_before, uses_before; /* again: how many there were; */
   bool moved;             /* they are no longer the same */
   const struct command_set *behind; /* on_complete, on_error: the set whose end they follow; NULL: none */
   const struct inner *inner;   /* the transactional set in hand that is one step of an execute set; NULL: none */
@@ -237,6 +239,7 @@ struct scope {
   const struct command *composite;
   const struct expr **args;
   const struct expr **results;
+  const struct expr *caller; /* one of them: what it has not is null; NULL: there is none */
 };
 
 static bool fill_template(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out);
@@ -265,6 +268,7 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
   default: from = s->results[t->member];
   }
   found = expr_at(d->mem, from, t->path, t->npath);
+  if (!found && from == s->caller) found = expr_literal(d->mem, &json_null);
   if (!found)
     return err_set(d->e, BAD_REFERENCE, "\"%s\" looks for a value that is not there (line %d of the manifest).",
                    s->composite->name, t->line);
@@ -331,6 +335,50 @@ static const struct expr *unfold_composite(struct decoder *d, const struct comma
   return out;
 }
 
+/* ---- what is nested ---- */
+
+struct nested_visit {
+  struct decoder *d;
+  size_t entry;
+};
+
+/* Each is a request to a service: as many as a request may have commands. */
+static bool has_room_for_hooks(struct decoder *d) {
+  size_t n = 0, most = (size_t)d->manifest->config->max_commands;
+
+  for (size_t i = 0; i < d->set->nuses; i++) n += d->set->uses[i].nested && d->set->uses[i].command->nbefore_hooks;
+  return n <= most || err_set(d->e, TOO_MANY_COMMANDS, "A request takes at most %zu nested operations that have hooks.", most);
+}
+
+/* A hook of the whole may have changed what is nested; but that was judged by its own hooks as it was. */
+static bool same_nested(const struct use *was, const struct use *now) {
+  if (was->command != now->command || !was->nested || strcmp(was->nested, now->nested) != 0) return false;
+  for (size_t i = 0; now->command->nbefore_hooks && i < now->command->nargs; i++) {
+    const struct expr *a = was->args[i], *b = now->args[i];
+
+    if (!a != !b) return false;
+    if (a && (a->kind != b->kind || (a->kind == EXPR_LITERAL && !json_same(a->literal, b->literal)))) return false;
+  }
+  return true;
+}
+
+static bool add_nested_use(void *data, const struct command *c, const struct expr **args, const char *path) {
+  struct nested_visit *v = data;
+  struct decoder *d = v->d;
+  struct command_set *set = d->set;
+  struct use use = {.command = c, .args = args, .entry = v->entry, .nested = path, .result = expr_literal(d->mem, &json_null),
+                    .keys = arena_array(d->mem, const struct expr *, c->nafter_hooks + 1), .first_node = set->nnodes,
+                    .end_node = set->nnodes};
+
+  if (d->again && (set->nuses >= d->uses_before || !same_nested(&set->uses[set->nuses], &use))) {
+    d->moved = true;
+    return true;
+  }
+  if (!d->again) arena_grow(d->mem, set->uses, set->nuses);
+  set->uses[set->nuses++] = use;
+  return has_room_for_hooks(d);
+}
+
 /* Adds the nodes that a command stands for; gives what its result is. */
 static const struct expr *unfold_statements(struct decoder *d, const struct command *c, const struct expr **args,
                                             size_t entry, bool direct) {
@@ -339,6 +387,9 @@ static const struct expr *unfold_statements(struct decoder *d, const struct comm
   case COMMAND_CHECK: add_node(d, c, args, entry, direct, PHASE_WRITE); return expr_literal(d->mem, &json_true);
   default: {
     struct node *node = add_node(d, c, args, entry, direct, PHASE_WRITE);
+    struct nested_visit v = {d, entry};
+
+    if (c->kind == COMMAND_MUTATION && !nested_uses(d->mem, d->manifest, c, args, add_nested_use, &v)) return NULL;
     return c->returns == RETURNS_NONE ? expr_literal(d->mem, &json_null) : expr_result(d->mem, node, NULL, 0);
   }
   }
@@ -405,7 +456,7 @@ static bool add_guards(struct decoder *d, const struct command *const *guards, s
 
 /* Is it more than its statements? */
 static bool has_steps(const struct command *c) {
-  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes;
+  return c->nbefore || c->nafter || c->nbefore_hooks || c->nafter_hooks || c->nmutexes || c->nevents;
 }
 
 /* What orders the deliveries of its after-hooks. */
@@ -422,6 +473,45 @@ static bool fill_keys(struct decoder *d, struct use *use) {
     if (!fill_template(d, &s, c->after_hooks[i].key, key)) return false;
     use->keys[i] = key;
   }
+  return true;
+}
+
+/* What $caller stands for. */
+static const struct expr *caller_value(struct decoder *d) {
+  static const char *const keys[] = {"role", "user", "claims"};
+  struct json *value = arena_new(d->mem, struct json), *items = arena_array(d->mem, struct json, 3);
+  const struct json *claims = claims_literal(d);
+
+  if (!claims) return NULL;
+  items[0] = *text_literal(d->mem, d->caller->role);
+  items[1] = *text_literal(d->mem, d->caller->user);
+  items[2] = *claims;
+  *value = (struct json){.kind = JSON_OBJECT, .len = 3, .items = items, .keys = keys};
+  return expr_literal(d->mem, value);
+}
+
+static bool fill_part(struct decoder *d, const struct scope *s, const struct template *t, const struct expr **out) {
+  struct expr *x;
+
+  *out = NULL;
+  if (!t) return true;
+  *out = x = arena_new(d->mem, struct expr);
+  return fill_template(d, s, t, x);
+}
+
+/* What its events are made of. */
+static bool fill_events(struct decoder *d, struct use *use) {
+  const struct command *c = use->command;
+  const struct expr *results[2] = {use->result, NULL};
+  struct scope s = {.composite = c, .args = use->args, .results = results};
+
+  if (!c->nevents) return true;
+  if (!(results[1] = s.caller = caller_value(d))) return false;
+  use->event_keys = arena_array(d->mem, const struct expr *, c->nevents);
+  use->event_payloads = arena_array(d->mem, const struct expr *, c->nevents);
+  for (size_t i = 0; i < c->nevents; i++)
+    if (!fill_part(d, &s, c->events[i].key, &use->event_keys[i]) ||
+        !fill_part(d, &s, c->events[i].payload, &use->event_payloads[i])) return false;
   return true;
 }
 
@@ -444,7 +534,7 @@ static struct use add_use(struct decoder *d, const struct command *c, const stru
   struct command_set *set = d->set;
   struct use use = {.command = c, .args = args, .entry = entry, .direct = direct, .first_node = set->nnodes};
 
-  if (d->again) use.changed = set->uses[set->nuses].changed;
+  if (d->again && set->nuses < d->uses_before) use.changed = set->uses[set->nuses].changed;
   else arena_grow(d->mem, set->uses, set->nuses);
   set->nuses++;
   put_changes(d, &use);
@@ -464,7 +554,7 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
   use.result = unfold_statements(d, c, args, entry, direct);
   if (!use.result || !add_guards(d, c->after, c->nafter, &use, PHASE_AFTER)) return NULL;
   use.end_node = set->nnodes;
-  if (!fill_keys(d, &use)) return NULL;
+  if (!fill_keys(d, &use) || !fill_events(d, &use)) return NULL;
   set->uses[index] = use;
   return use.result;
 }
@@ -777,11 +867,12 @@ struct command_set *set_decode(void *mem, const struct manifest *manifest, const
 bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,
                       struct err *e) {
   struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
-                      .references_left = REFERENCE_BYTES, .again = true, .nodes_before = set->nnodes};
+                      .references_left = REFERENCE_BYTES, .again = true, .nodes_before = set->nnodes,
+                      .uses_before = set->nuses};
 
   set->nentries = set->nnodes = set->nstatements = set->nuses = 0;
   if (!(set->is_set ? decode_set(&d, set->request) : decode_single(&d, set->command, set->request))) return false;
-  return (!d.moved && set->nnodes == d.nodes_before) ||
+  return (!d.moved && set->nnodes == d.nodes_before && set->nuses == d.uses_before) ||
          err_set(e, BAD_ARGUMENT, "The set consists of other statements now.");
 }
 

@@ -9,6 +9,7 @@
 #include "commands/set.h"
 #include "manifest/manifest.h"
 
+struct nested_ends;
 struct node;
 
 /* A reference makes much of few bytes: values that refer to values that refer to values double at each step. So many bytes all
@@ -48,6 +49,7 @@ struct node {
   const char *text;              /* its result as JSON, when it has run */
   size_t len;
   const struct json *value;      /* the same, parsed, when a later transaction has asked for it */
+  struct nested_ends *ends;      /* of a mutation: what its nested operations leave to the end of the plan; NULL: nothing */
 };
 
 /* One command that the set stands for, at any depth, which is more than its statement: it has permissions, hooks, mutexes. In the
@@ -57,8 +59,11 @@ struct use {
   const struct expr **args;     /* by index into command->args; NULL: the default */
   const struct expr *result;
   const struct expr **keys;     /* of its after-hooks; NULL: no order */
+  const struct expr **event_keys, **event_payloads; /* of its events; NULL: no key; {args, result} */
   size_t entry;                 /* index into the set's entries */
   bool direct;                  /* the entry's own command */
+  const char *nested;           /* it is nested in a mutation's input, at that place: it is asked ahead and holds mutexes, and the
+                                   rest of its rules are nested/'s; NULL: it is not */
   size_t first_node, end_node;  /* [first, end) of the set's nodes */
   const struct json **changed;  /* by index into command->args: what a hook put in their place; NULL: nothing, of all or of one */
 };
@@ -93,6 +98,7 @@ struct command_set {
   struct use *uses;
   size_t nuses;
   size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
+  size_t events_step;           /* the same of its events */
   const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
   size_t outbox_sync;           /* so many of those */
   const struct json *known;     /* values that references find by name ahead of all others: an object; NULL: none */

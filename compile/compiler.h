@@ -19,7 +19,9 @@ struct compiler {
   const struct shape *shapes; /* by command id */
   struct variants *variants;
   const char *mutation;       /* its UUID */
+  const char *traceparent;    /* of the request; NULL: none */
   bool keep;                  /* all results in settings: the answer is put together on the server */
+  bool numbers_as_text;       /* BigInt and Decimal of models are strings in the answer */
   bool guarding;              /* a handler's permissions alone: its after-hooks are written when it has answered */
 };
 

@@ -17,6 +17,7 @@ struct sql_build {
   const char **params; /* text format; NULL is SQL NULL */
   unsigned nparams;
   unsigned naliases;
+  bool numbers_as_text; /* BigInt and Decimal of models, in what is answered */
   unsigned nlinked;    /* conditions on linked rows: where.c */
 };
 

@@ -40,14 +40,23 @@ static const char *declared_type(const struct command *c, const char *name) {
   return NULL;
 }
 
-/* Parameter number i in its mode. */
-static void put_param(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
-                      unsigned i) {
-  const char *declared = declared_type(c, c->sql.names[i]);
-  enum param_mode mode = modes ? (enum param_mode)modes[i] : PARAM_TEXT;
-  const struct type *type = mode == PARAM_TEXT ? NULL : shape->d.params[i];
+/* How the statement gets its parameters. */
+struct how {
+  const struct shape *shape;
+  const unsigned char *modes;
+  wrap_put *put; /* NULL: $n, by its mode */
+  void *data;
+};
 
-  if (mode == PARAM_TEXT && !declared) {
+/* Parameter number i in its mode. */
+static void put_param(struct str *s, const struct command *c, const struct how *how, unsigned i) {
+  const char *declared = declared_type(c, c->sql.names[i]);
+  enum param_mode mode = how->modes ? (enum param_mode)how->modes[i] : PARAM_TEXT;
+  const struct type *type = mode == PARAM_TEXT ? NULL : how->shape->d.params[i];
+
+  if (how->put) {
+    how->put(s, i, how->data);
+  } else if (mode == PARAM_TEXT && !declared) {
     str_printf(s, "$%u", i + 1);
   } else if (mode == PARAM_TEXT) {
     str_printf(s, "($%u::%s)", i + 1, declared);
@@ -67,27 +76,27 @@ static void put_param(struct str *s, const struct command *c, const struct shape
 }
 
 /* The command's own text from (piece, offset) up to (end_piece, end_offset). */
-static void put_text(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+static void put_text(struct str *s, const struct command *c, const struct how *how,
                      size_t piece, size_t offset, size_t end_piece, size_t end_offset) {
   for (size_t i = piece; i <= end_piece && i <= c->sql.nuses; i++) {
     const char *text = c->sql.pieces[i] + (i == piece ? offset : 0);
     size_t len = i == end_piece ? end_offset - (i == piece ? offset : 0) : strlen(text);
 
     str_bytes(s, text, len);
-    if (i < end_piece && i < c->sql.nuses) put_param(s, c, shape, modes, c->sql.uses[i]);
+    if (i < end_piece && i < c->sql.nuses) put_param(s, c, how, c->sql.uses[i]);
   }
 }
 
-static void put_all(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes) {
-  put_text(s, c, shape, modes, 0, 0, c->sql.nuses, strlen(c->sql.pieces[c->sql.nuses]));
+static void put_all(struct str *s, const struct command *c, const struct how *how) {
+  put_text(s, c, how, 0, 0, c->sql.nuses, strlen(c->sql.pieces[c->sql.nuses]));
 }
 
 /* A newline ends a comment that the text may end in. */
-static void put_check(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes) {
+static void put_check(struct str *s, const struct command *c, const struct how *how) {
   const struct own_error *error = &c->error;
 
   str_add(s, "select case when (");
-  put_all(s, c, shape, modes);
+  put_all(s, c, how);
   str_add(s, "\n) then 'true' else writ.fail(");
   str_sql_literal(s, error->code ? error->code : "CHECK_FAILED");
   str_add(s, ", ");
@@ -115,32 +124,36 @@ static void put_lock(struct str *s, const struct command *c, bool unlocked) {
 }
 
 /* Rows of a SELECT must all be true, and there must be one. */
-static void put_condition(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+static void put_condition(struct str *s, const struct command *c, const struct how *how,
                           bool unlocked) {
   const struct sql_scan *q = &c->sql;
 
   if (q->verb != SQL_EXPRESSION) {
     str_add(s, c->kind == COMMAND_VERSION ? "select v = " : "select bool_and(v)");
-    if (c->kind == COMMAND_VERSION) put_param(s, c, shape, modes, (unsigned)c->permission.version);
+    if (c->kind == COMMAND_VERSION) put_param(s, c, how, (unsigned)c->permission.version);
     str_add(s, " from (");
-    put_all(s, c, shape, modes);
+    put_all(s, c, how);
     put_lock(s, c, unlocked);
     str_add(s, "\n) as writ_p(v)");
   } else if (wrap_locks(c)) {
     const char *last = strrchr(q->pieces[q->nuses], ')');
 
-    put_text(s, c, shape, modes, 0, 0, q->nuses, (size_t)(last - q->pieces[q->nuses]));
+    put_text(s, c, how, 0, 0, q->nuses, (size_t)(last - q->pieces[q->nuses]));
     put_lock(s, c, unlocked);
     str_add(s, "\n)");
   } else {
-    put_all(s, c, shape, modes);
+    put_all(s, c, how);
   }
 }
 
-static void put_permission(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes,
+void wrap_put_condition(struct str *s, const struct command *c, bool unlocked, wrap_put *put, void *data) {
+  put_condition(s, c, &(struct how){.put = put, .data = data}, unlocked);
+}
+
+static void put_permission(struct str *s, const struct command *c, const struct how *how,
                            bool unlocked) {
   str_add(s, "select case when (");
-  put_condition(s, c, shape, modes, unlocked);
+  put_condition(s, c, how, unlocked);
   str_add(s, "\n) then 'true' else writ.fail(");
   str_sql_literal(s, c->error.code);
   str_add(s, ", ");
@@ -165,29 +178,30 @@ static void put_types(struct str *s, const struct command *c) {
 
 char *wrap_plain(const void *mem, const struct command *c, bool unlocked) {
   struct str *s = str_new(mem, 512);
+  static const struct how plain = {0};
 
   if (has_no_statement(c)) put_types(s, c);
-  else if (c->kind == COMMAND_CHECK) put_check(s, c, NULL, NULL);
-  else if (is_guard(c)) put_permission(s, c, NULL, NULL, unlocked);
-  else put_all(s, c, NULL, NULL);
+  else if (c->kind == COMMAND_CHECK) put_check(s, c, &plain);
+  else if (is_guard(c)) put_permission(s, c, &plain, unlocked);
+  else put_all(s, c, &plain);
   return s->p;
 }
 
 /* with [recursive] <the statement's own list,> writ_q as (<its main part>). The list is lifted out, as PostgreSQL wants
  * data-modifying WITH at the top. */
-static void put_with(struct str *s, const struct command *c, const struct shape *shape, const unsigned char *modes) {
+static void put_with(struct str *s, const struct command *c, const struct how *how) {
   const struct sql_scan *q = &c->sql;
   bool has_list = q->main_piece || q->main_offset;
 
   str_add(s, q->recursive ? "with recursive" : "with");
   if (has_list) {
-    put_text(s, c, shape, modes, 0, q->with_list_offset, q->main_piece, q->main_offset);
+    put_text(s, c, how, 0, q->with_list_offset, q->main_piece, q->main_offset);
     str_add(s, "\n,");
   }
   /* Where only the rows are counted, the planner leaves out columns, and with them functions that refuse. */
-  str_add(s, shape->returns > RETURNS_MANY ? " writ_q as materialized (" : " writ_q as (");
-  put_text(s, c, shape, modes, q->main_piece, q->main_offset, q->nuses, strlen(q->pieces[q->nuses]));
-  if (!shape->d.ncolumns && c->sql.verb != SQL_SELECT) str_add(s, "\nreturning 1"); /* it has none of its own */
+  str_add(s, how->shape->returns > RETURNS_MANY ? " writ_q as materialized (" : " writ_q as (");
+  put_text(s, c, how, q->main_piece, q->main_offset, q->nuses, strlen(q->pieces[q->nuses]));
+  if (!how->shape->d.ncolumns && c->sql.verb != SQL_SELECT) str_add(s, "\nreturning 1"); /* it has none of its own */
   str_add(s, "\n)");
 }
 
@@ -280,15 +294,16 @@ enum gives wrap_gives(const struct command *c, const struct shape *shape, bool c
 char *wrap_command(const void *mem, const struct command *c, const struct shape *shape, const struct config *config,
                    const unsigned char *modes, bool captured) {
   struct str *s = str_new(mem, 1024);
+  struct how how = {.shape = shape, .modes = modes};
 
   if (c->kind == COMMAND_CHECK) {
-    put_check(s, c, shape, modes);
+    put_check(s, c, &how);
   } else if (is_guard(c)) {
-    put_permission(s, c, shape, modes, shape->unlocked);
+    put_permission(s, c, &how, shape->unlocked);
   } else if (is_bare(c, shape, captured)) {
-    put_all(s, c, shape, modes);
+    put_all(s, c, &how);
   } else {
-    put_with(s, c, shape, modes);
+    put_with(s, c, &how);
     switch (shape->returns) {
     case RETURNS_ONE:
     case RETURNS_OPTIONAL: put_row(s, c, shape, config, captured); break;

@@ -30,6 +30,10 @@ bool wrap_has_types(const struct command *c);
  * the name of the setting that keeps the result. */
 char *wrap_command(const void *mem, const struct command *c, const struct shape *shape, const struct config *config,
                    const unsigned char *modes, bool captured);
+/* The condition of a permission alone, an expression without parentheses around it, whose values are put by the callback: i is
+ * an index into c->sql.names. */
+typedef void wrap_put(struct str *s, unsigned i, void *data);
+void wrap_put_condition(struct str *s, const struct command *c, bool unlocked, wrap_put *put, void *data);
 /* What that statement gives. */
 enum gives wrap_gives(const struct command *c, const struct shape *shape, bool captured);
 

@@ -22,14 +22,17 @@ static bool send_describes(struct conn *c, const char *const *sql, size_t n) {
   return true;
 }
 
+/* oids: of the parameters, then of the columns. */
 static void take_description(const void *mem, const PGresult *r, struct description *d, unsigned **oids) {
   d->ok = true;
   d->nparams = (size_t)PQnparams(r);
   d->params = arena_array(mem, const struct type *, d->nparams ? d->nparams : 1);
-  *oids = arena_array(mem, unsigned, d->nparams ? d->nparams : 1);
-  for (size_t i = 0; i < d->nparams; i++) (*oids)[i] = PQparamtype(r, (int)i);
   d->ncolumns = (size_t)PQnfields(r);
+  *oids = arena_array(mem, unsigned, d->nparams + d->ncolumns + 1);
+  for (size_t i = 0; i < d->nparams; i++) (*oids)[i] = PQparamtype(r, (int)i);
+  for (size_t i = 0; i < d->ncolumns; i++) (*oids)[d->nparams + i] = PQftype(r, (int)i);
   d->columns = arena_array(mem, const char *, d->ncolumns ? d->ncolumns : 1);
+  d->column_types = arena_array(mem, const struct type *, d->ncolumns ? d->ncolumns : 1);
   for (size_t i = 0; i < d->ncolumns; i++) d->columns[i] = arena_strdup(mem, PQfname(r, (int)i));
 }
 
@@ -161,13 +164,24 @@ static bool load_types(struct conn *c, const void *mem, const struct description
 
   str_char(list, '{');
   for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; d[i].ok && j < d[i].nparams; j++) str_printf(list, "%s%u", list->len > 1 ? "," : "", oids[i][j]);
+    for (size_t j = 0; d[i].ok && j < d[i].nparams + d[i].ncolumns; j++)
+      str_printf(list, "%s%u", list->len > 1 ? "," : "", oids[i][j]);
   str_char(list, '}');
   param = list->p;
   if (!conn_ask(c, types_sql, 1, &param, &r, w, e)) return false;
   take_types(mem, r, types);
   PQclear(r);
   return true;
+}
+
+static void set_types(struct description *d, const struct types *types, const unsigned *oids) {
+  for (size_t i = 0; i < d->ncolumns; i++) d->column_types[i] = find_type(types, oids[d->nparams + i]);
+  for (size_t i = 0; i < d->nparams; i++) {
+    d->params[i] = find_type(types, oids[i]);
+    if (d->params[i]) continue;
+    d->ok = false; /* dropped between the two questions */
+    err_set(&d->error, INTERNAL, "the type of a parameter is not there any more");
+  }
 }
 
 bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, size_t n, struct description *out,
@@ -184,12 +198,7 @@ bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, s
   if (!ok) return conn_lost(c, e);
   if (!load_types(c, mem, out, oids, n, &types, w, e)) return false;
   for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; out[i].ok && j < out[i].nparams; j++) {
-      out[i].params[j] = find_type(&types, oids[i][j]);
-      if (out[i].params[j]) continue;
-      out[i].ok = false; /* dropped between the two questions */
-      err_set(&out[i].error, INTERNAL, "the type of a parameter is not there any more");
-    }
+    if (out[i].ok) set_types(&out[i], &types, oids[i]);
   return true;
 }
 

@@ -39,6 +39,7 @@ struct description {
   const struct type **params;
   size_t nparams;
   const char **columns;
+  const struct type **column_types; /* NULL: not there any more */
   size_t ncolumns;
 };
 

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "engine/append.h"
 #include "engine/outbox.h"
 #include "jobs/delivery.h"
 
@@ -90,7 +91,7 @@ void outbox_deliver(struct run *r, size_t datasource, const struct step_result *
 
 static bool has_hooks(const struct run *r, size_t entry) {
   for (size_t i = 0; i < r->set->nuses; i++)
-    if (r->set->uses[i].entry == entry && r->set->uses[i].command->nafter_hooks) return true;
+    if (r->set->uses[i].entry == entry && !r->set->uses[i].nested && r->set->uses[i].command->nafter_hooks) return true;
   return false;
 }
 
@@ -107,8 +108,9 @@ static bool write_items(struct run *r, size_t datasource, size_t entry, struct f
       return false;
     frame_open(r, &plan);
     outbox_compile(&k, r->set, entry, entry + 1, &plan);
+    append_compile(&k, r->set, entry, entry + 1, &plan);
     items = r->set->outbox_step;
-    if (items != SIZE_MAX) keyed_keep(r, &plan);
+    if (items != SIZE_MAX || r->set->events_step != SIZE_MAX) keyed_keep(r, &plan);
     frame_close(r, entry, entry + 1, &plan);
     if (flight_run(r->engine->sources[datasource].conn, r->mem, &plan, &r->wait, f, r->e)) return true;
     if (items != SIZE_MAX) f->results[items] = (struct step_result){0}; /* not what was rolled back */
@@ -123,14 +125,15 @@ bool outbox_write(struct run *r, size_t entry) {
   struct flight f;
   const char *why;
 
-  if (r->call->dry_run || (!r->call->frame && !has_hooks(r, entry))) return true;
+  if (r->call->dry_run || (!r->call->frame && !has_hooks(r, entry) && !append_is_needed(r->set, entry))) return true;
   if (write_items(r, c->datasource, entry, &f)) {
+    r->engine->appended |= r->set->events_step != SIZE_MAX;
     if (r->set->outbox_step != SIZE_MAX) outbox_deliver(r, c->datasource, &f.results[r->set->outbox_step]);
     return true;
   }
   if (r->call->frame) return false; /* it is run again */
   why = r->e->log_detail ? r->e->log_detail : r->e->message;
-  err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but what its after-hooks are to be told could not be stored.", c->name);
+  err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but its events, or what its after-hooks are to be told, could not be stored.", c->name);
   r->e->log_detail = why;
   return false;
 }

@@ -2,6 +2,7 @@
 #include "engine/engine_inside.h"
 
 #include "base/arena.h"
+#include "base/counters.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/tell.h"
@@ -13,7 +14,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 4, /* of schema writ: sql/install */
+  VERSION_WANTED = 6, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
 };
 
@@ -97,7 +98,8 @@ void engine_wake(struct engine *engine) {
   if (engine->wake && engine->wake_fd >= 0) (void)send(engine->wake_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (engine->wake_background && engine->background_fd >= 0)
     (void)send(engine->background_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-  engine->wake = engine->wake_background = false;
+  if (engine->appended && engine->page) bell_ring(&engine->page->appended);
+  engine->wake = engine->wake_background = engine->appended = false;
 }
 
 void engine_tells(struct engine *engine, int fd) { engine->tell_fd = fd; }

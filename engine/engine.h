@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "commands/caller.h"
 #include "db/plan.h"
+#include "manifest/manifest.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@ struct command_set;
 struct config;
 struct counters;
 struct counters_page;
+struct description;
 struct engine;
 struct frame;
 struct idempotency;
@@ -31,6 +33,7 @@ struct watch;
 struct invocation {
   const struct caller *caller;
   const char *request_id;
+  const char *traceparent;       /* a valid one; NULL: none */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
@@ -40,6 +43,8 @@ struct invocation {
   size_t first;                  /* with a frame: the entries before are done, and have their text */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
+  bool results_apart;  /* the caller takes them with engine_result; only a stored answer is put into *answer */
+  bool numbers_as_text; /* BigInt and Decimal of models, as GraphQL has them */
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
 };
@@ -75,9 +80,12 @@ void engine_load_modules(struct engine *engine);
 bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
 /* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
 void engine_check(struct engine *engine, struct problems *p);
+/* What PostgreSQL says of a command's statement, once engine_check has been through, and what its results are. False: nothing, as
+ * it has no statement of its own, or one that does not prepare. */
+bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns);
 /* Datagram sockets on which a byte wakes the runners: those that deliver after-hooks, and those that run mutations; borrowed. */
 void engine_wakes(struct engine *engine, int after_fd, int background_fd);
-/* Behind an answer: wakes the runners when there is something to deliver. */
+/* Behind an answer: wakes the runners when there is something to deliver, and the sequencer when there are events. */
 void engine_wake(struct engine *engine);
 /* fd: of the streamer's pipe (base/tell.h), on which it is told what has changed; borrowed. */
 void engine_tells(struct engine *engine, int fd);
@@ -90,6 +98,8 @@ void engine_tidy(struct engine *engine);
  * changed, except e->committed. mem: the request's arena. */
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) __attribute__((warn_unused_result));
+/* Behind engine_run: the result of an entry as JSON text, in the request's memory. */
+void engine_result(const struct command_set *set, size_t entry, const char **text, size_t *len);
 /* What engine_run would send, for people: BEGIN, settings, each statement with its parameters, COMMIT, round trips. */
 bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                     struct str *text, struct err *e) __attribute__((warn_unused_result));

@@ -39,6 +39,7 @@ struct engine {
   const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
   int wake_fd, background_fd; /* of the runners: of after-hooks, of mutations; -1: none */
   int tell_fd;             /* of the streamer; -1: none */
+  bool appended;           /* events, since their sequencer was told last */
   bool wake, wake_background; /* there is work for them since they were woken last */
 };
 

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "compile/param.h"
+#include "engine/append.h"
 #include "engine/outbox.h"
 #include "manifest/config.h"
 #include "nested/nested.h"
@@ -45,6 +46,7 @@ static void give_slots(struct command_set *set, size_t first, size_t end, bool k
     set->entries[i].slot = keep && !is_spliced(entry->result) ? ++last : 0;
   }
   outbox_each_result(set, first, end, give_slot, &last);
+  append_each_result(set, first, end, give_slot, &last);
 }
 
 /* Nodes. */
@@ -254,6 +256,16 @@ static void read_only(const struct command_set *set, size_t first_node, size_t e
   if (plan->isolation < ISOLATION_REPEATABLE_READ) plan->isolation = ISOLATION_REPEATABLE_READ;
 }
 
+/* What is nested in mutations is judged by its results when everything is written, as all else is. */
+static bool end_nested(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan, struct err *e) {
+  for (size_t i = first; i < end; i++) {
+    if (set->nodes[i]->command->kind != COMMAND_MUTATION || nested_end(k, set, i, plan, e)) continue;
+    compile_place(k->mem, set, set->nodes[i], NULL, e);
+    return false;
+  }
+  return true;
+}
+
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) {
   size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
@@ -270,7 +282,10 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
     if (!compile_result(k, set, entry, plan, fault, e)) return false;
   }
   if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
+  if (!end_nested(k, set, first_node, end_node, plan, e)) return false;
   outbox_compile(k, set, first, end, plan);
+  if (!outbox_compile_nested(k, set, first_node, end_node, plan, e)) return false;
+  append_compile(k, set, first, end, plan);
   for (size_t i = 0; i < plan->n; i++) plan->read_only = plan->read_only && !plan->steps[i].as_login;
   return true;
 }

@@ -91,7 +91,7 @@ static void explain_hooks(const struct run *r, struct str *out, size_t first, si
     const struct use *use = &r->set->uses[i];
     const struct command *c = use->command;
 
-    if (use->entry < first || use->entry >= end) continue;
+    if (use->entry < first || use->entry >= end || (use->nested && !before)) continue;
     for (size_t h = 0; h < (before ? c->nbefore_hooks : c->nafter_hooks); h++) {
       const struct hook *hook = before ? &c->before_hooks[h] : &c->after_hooks[h];
       str_add(out, heading);

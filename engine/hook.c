@@ -126,6 +126,8 @@ static bool take_change(struct round *round, size_t i, const char *who, const ch
   if (index == c->nargs)
     return service_failed(e, who, arena_printf(e->mem, "gave an argument \"%.100s\" that is not there", name));
   if (before && json_same(before, value)) return true;
+  if (use->nested)
+    return service_failed(e, who, arena_printf(e->mem, "changed \"%s\" of what is nested in another command", name));
   if (has_reference(use->args[index]))
     return service_failed(e, who, arena_printf(e->mem, "changed \"%s\", which refers to another result", name));
   if (json_is_marker(value, "$literal")) value = &value->items[0];
@@ -153,7 +155,9 @@ static bool take_answer(struct round *round, size_t i, const char *who, bool *ch
 
 static void name_place(struct run *r, const struct use *use, struct err *e) {
   const struct node place = {.entry = use->entry, .direct = true};
-  compile_place(r->mem, r->set, &place, NULL, e);
+  if (use->nested && r->set->entries[use->entry].command->kind == COMMAND_MUTATION)
+    compile_place_at(r->mem, r->set, &place, use->nested, e);
+  else compile_place(r->mem, r->set, &place, NULL, e);
 }
 
 /* The first that is against it, in the order of the set; all are looked at, to be counted. */

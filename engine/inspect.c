@@ -39,8 +39,60 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
     if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
         (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
-      problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name,
+      problems_add(p, c->file, c->line, "%s, as database role %s: %s", c->name,
                    plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
+  }
+}
+
+/* What a model's command needs of the table of its own model; of others only those that the input names. Rights on some
+ * columns may be enough. */
+static const char *const model_rights[][4] = {
+    [OPERATION_CREATE] = {"SELECT", "INSERT"},           [OPERATION_UPDATE] = {"SELECT", "UPDATE"},
+    [OPERATION_UPSERT] = {"SELECT", "INSERT", "UPDATE"}, [OPERATION_DELETE] = {"SELECT", "UPDATE", "DELETE"},
+    [OPERATION_UPDATE_MANY] = {"SELECT", "UPDATE"},      [OPERATION_DELETE_MANY] = {"SELECT", "UPDATE", "DELETE"},
+    [OPERATION_ONE] = {"SELECT"},                        [OPERATION_MANY] = {"SELECT"},
+    [OPERATION_CONNECTION] = {"SELECT"},
+};
+
+/* The first right that a role has not got, as "may not UPDATE ..."; $1 the table, $2 the rights. */
+static const char rights_sql[] =
+    "select case when not has_schema_privilege(c.relnamespace, 'usage') then 'may not USE the schema of ' || $1::text else "
+    "(select 'may not ' || r || ' ' || $1::text from unnest($2::text[]) with ordinality as u(r, o) where not case when r = 'DELETE' "
+    "then has_table_privilege(c.oid, r) else has_any_column_privilege(c.oid, r) end order by o limit 1) end "
+    "from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($1::text)";
+
+static const char *rights_list(const void *mem, enum operation o) {
+  struct str *s = str_new(mem, 64);
+
+  for (size_t i = 0; i < sizeof *model_rights / sizeof **model_rights && model_rights[o][i]; i++)
+    str_printf(s, "%s%s", i ? "," : "{", model_rights[o][i]);
+  str_char(s, '}');
+  return s->p;
+}
+
+/* As check_roles, for a command of a model, whose statements depend on the request. A table that is not there is told by
+ * check_model. */
+static void check_model_roles(struct engine *engine, const struct command *c, struct problems *p, void *mem) {
+  const char *params[] = {c->model->table_sql, rights_list(mem, c->operation)};
+  struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
+  size_t nroles = engine->manifest->nroles ? c->nallow : c->nallow > 0;
+
+  for (size_t i = 0; i < nroles; i++) {
+    struct step step = {.statement = variants_text(engine->variants, mem, rights_sql), .params = params, .nparams = 2,
+                        .gives = GIVES_TEXT, .member = MEMBER_NONE};
+    struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
+                        .steps = &step, .n = 1};
+    struct flight f;
+    struct err e;
+    bool fresh, ok;
+
+    err_init(&e, mem);
+    if (engine->manifest->nroles) manifest_role(engine->manifest, c->allow[i], &plan.role);
+    ok = conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) &&
+         flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e);
+    if (ok && !f.results[0].text) continue;
+    problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name, plan.role ? plan.role : "of the login",
+                 ok ? f.results[0].text : e.log_detail ? e.log_detail : e.message);
   }
 }
 
@@ -64,7 +116,7 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
   if (!flight_run(engine->sources[datasource].conn, mem, &plan, &w, &f, &e) || !f.results[0].text) return;
   for (size_t i = 0; i < engine->manifest->ncommands; i++) {
     const struct command *c = engine->manifest->commands[i];
-    needed |= c->datasource == datasource && c->needs_key;
+    needed |= c->datasource == datasource && (c->needs_key || c->nevents);
   }
   (needed ? problems_add : problems_warn)(p, engine->config->file, engine->config->datasources[datasource].line,
                                           "datasource %s: %s: run `writ install`, with --grant for that role",
@@ -145,16 +197,26 @@ void engine_check(struct engine *engine, struct problems *p) {
     const struct command *c = m->commands[i];
     const struct shape *shape = &engine->shapes[i];
 
+    if (c->model) check_model_roles(engine, c, p, mem);
     if (!shapes_apply(c)) continue;
     if (shape->unlocked && shape->d.ok)
-      problems_warn(p, m->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
+      problems_warn(p, c->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
                     "make it one plain SELECT or EXISTS, take a mutex:, or write lock: none", c->name);
     if (shape->d.ok) check_roles(engine, c, p, mem);
     else
-      problems_add(p, m->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
+      problems_add(p, c->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
   }
   check_state(engine, p, mem);
   if (m->model) check_model(engine, p, mem);
   log_set_level(engine->config->log_level);
   talloc_free(mem);
+}
+
+bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns) {
+  const struct shape *shape = &engine->shapes[c->id];
+
+  if ((c->kind != COMMAND_SQL && c->kind != COMMAND_CHECK) || !shape->d.ok) return false;
+  *d = &shape->d;
+  *returns = shape->returns;
+  return true;
 }

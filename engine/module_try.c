@@ -86,10 +86,10 @@ static void take(const struct manifest *m, const struct str *told, int status, s
 
     at += strlen(at) + 1;
     if (at >= end) /* told no more: it ended there */
-      problems_add(p, m->file, c->line, "%s: module: file: %s: while it was loaded %s", c->name, c->module->file,
+      problems_add(p, c->file, c->line, "%s: module: file: %s: while it was loaded %s", c->name, c->module->file,
                    end_of(p->mem, status));
     else if (*at)
-      problems_add(p, m->file, c->line, "%s: module: file: %s: %s", c->name, c->module->file, at);
+      problems_add(p, c->file, c->line, "%s: module: file: %s: %s", c->name, c->module->file, at);
     if (at < end) at += strlen(at) + 1;
   }
 }

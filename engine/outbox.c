@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "compile/param.h"
+#include "engine/told.h"
 
 #include <string.h>
 #include <time.h>
@@ -26,91 +26,29 @@ enum { CLAIMS_DEPTH = 1000 };
 /* One row, as parameters. */
 struct row {
   const char *hook;
-  const char *key;      /* literal text; NULL: no order */
-  const char *place;    /* behind that, {slot, path...}; NULL: nothing */
-  const char *head;     /* literal text, or the pieces */
-  const char *slot;     /* behind that, a whole result; NULL: nothing */
-  const char *tail;
+  struct told told;
   const char *lease_ms; /* of who tries it now; NULL: runners only */
 };
 enum { ROW_FIELDS = sizeof(struct row) / sizeof(const char *) };
 
 /* ---- what is told ---- */
 
-static bool is_known(const struct expr *result) { return result->node->command->kind == COMMAND_HANDLER; }
-
-/* By the server, for this step. Results of CALL and MERGE cannot be kept: they are told as null. */
-static bool can_be_kept(const struct expr *result) {
-  enum sql_verb verb = result->node->command->sql.verb;
-  return !is_known(result) && verb != SQL_CALL && verb != SQL_MERGE;
-}
-
-struct visitor {
-  void (*visit)(const struct expr *result, void *data);
-  void *data;
-};
-
-static void visit_kept(const struct expr *result, void *data) {
-  const struct visitor *v = data;
-  if (can_be_kept(result)) v->visit(result, v->data);
-}
-
 static bool is_told(const struct use *use, size_t first, size_t end) {
-  return use->command->nafter_hooks && use->entry >= first && use->entry < end;
+  return use->command->nafter_hooks && !use->nested && use->entry >= first && use->entry < end;
 }
 
 void outbox_each_result(const struct command_set *set, size_t first, size_t end,
                         void (*visit)(const struct expr *result, void *data), void *data) {
-  struct visitor v = {visit, data};
-
   for (size_t i = 0; i < set->nuses; i++) {
     const struct use *use = &set->uses[i];
 
     if (!is_told(use, first, end)) continue;
     for (size_t a = 0; a < use->command->nargs; a++)
-      if (use->args[a]) expr_each_result(use->args[a], visit_kept, &v);
+      if (use->args[a]) told_each_kept(use->args[a], visit, data);
     for (size_t h = 0; h < use->command->nafter_hooks; h++)
-      if (use->keys[h]) expr_each_result(use->keys[h], visit_kept, &v);
-    expr_each_result(use->result, visit_kept, &v);
+      if (use->keys[h]) told_each_kept(use->keys[h], visit, data);
+    told_each_kept(use->result, visit, data);
   }
-}
-
-static struct expr literal_text(const void *mem, const char *text) {
-  struct json *value = arena_new(mem, struct json);
-
-  *value = text ? (struct json){.kind = JSON_STRING, .text = text, .len = strlen(text)} : json_null;
-  return (struct expr){.kind = EXPR_LITERAL, .literal = value};
-}
-
-/* What a program answered is known here; the rest of what cannot be kept is null. */
-static struct expr known_result(const struct expr *x) {
-  const struct json *value = is_known(x) && x->node->value ? json_at(x->node->value, x->path, x->npath) : NULL;
-  return (struct expr){.kind = EXPR_LITERAL, .literal = value ? value : &json_null};
-}
-
-/* The same without results that are not to be read on the server. */
-static struct expr tellable(void *mem, const struct expr *x) {
-  struct expr out = *x, *items;
-
-  if (x->kind == EXPR_RESULT && !can_be_kept(x)) return known_result(x);
-  if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return out;
-  items = arena_array(mem, struct expr, x->n ? x->n : 1);
-  for (size_t i = 0; i < x->n; i++) items[i] = tellable(mem, &x->items[i]);
-  out.items = items;
-  return out;
-}
-
-static struct expr told_args(void *mem, const struct use *use) {
-  const struct command *c = use->command;
-  struct expr *items = arena_array(mem, struct expr, c->nargs ? c->nargs : 1);
-  const char **keys = arena_array(mem, const char *, c->nargs ? c->nargs : 1);
-
-  for (size_t i = 0; i < c->nargs; i++) {
-    keys[i] = c->args[i].name;
-    items[i] = use->args[i] ? tellable(mem, use->args[i])
-                            : (struct expr){.kind = EXPR_LITERAL, .literal = c->args[i].fallback};
-  }
-  return (struct expr){.kind = EXPR_OBJECT, .items = items, .keys = keys, .n = c->nargs};
 }
 
 /* RFC 3339, UTC. */
@@ -134,166 +72,47 @@ static struct expr literal_json(const void *mem, const char *text) {
   return (struct expr){.kind = EXPR_LITERAL, .literal = value};
 }
 
-static struct expr object(void *mem, const char *const *keys, const struct expr *items, size_t n) {
-  struct expr *copy = arena_array(mem, struct expr, n);
-
-  memcpy(copy, items, n * sizeof *items);
-  return (struct expr){.kind = EXPR_OBJECT, .items = copy, .keys = keys, .n = n};
-}
-
 static struct expr told_caller(void *mem, const struct plan *plan) {
   static const char *const keys[] = {"role", "user", "claims"};
-  const struct expr items[] = {literal_text(mem, plan->caller_role),
-                               literal_text(mem, *plan->caller_user ? plan->caller_user : NULL),
+  const struct expr items[] = {told_text(mem, plan->caller_role),
+                               told_text(mem, *plan->caller_user ? plan->caller_user : NULL),
                                literal_json(mem, plan->claims)};
 
-  return object(mem, keys, items, 3);
+  return told_object(mem, keys, items, 3);
+}
+
+const char outbox_purpose[] = "after-hooks";
+
+const char *outbox_tail(const struct compiler *k, const struct plan *plan) {
+  static const char *const keys[] = {"caller", "mutation", "request_id", "at"};
+  const struct expr items[] = {told_caller(k->mem, plan), told_text(k->mem, k->mutation), told_text(k->mem, plan->request_id),
+                               told_text(k->mem, wall_clock(k->mem))};
+  const struct expr tail = told_object(k->mem, keys, items, sizeof items / sizeof *items);
+  struct told out;
+
+  told_put(k->mem, &tail, NULL, false, &out); /* all literals */
+  return arena_printf(k->mem, ",%s", out.head + 1); /* behind other members */
 }
 
 /* The body of a delivery. */
 static struct expr told(const struct compiler *k, const struct plan *plan, const struct use *use, const struct hook *hook) {
   static const char *const keys[] = {"hook", "command", "args", "result", "caller", "mutation", "request_id", "at"};
-  const struct expr items[] = {literal_text(k->mem, hook->name),    literal_text(k->mem, use->command->name),
-                               told_args(k->mem, use),              tellable(k->mem, use->result),
-                               told_caller(k->mem, plan),           literal_text(k->mem, k->mutation),
-                               literal_text(k->mem, plan->request_id), literal_text(k->mem, wall_clock(k->mem))};
+  const struct expr items[] = {told_text(k->mem, hook->name),    told_text(k->mem, use->command->name),
+                               told_args(k->mem, use),              told_value(k->mem, use->result),
+                               told_caller(k->mem, plan),           told_text(k->mem, k->mutation),
+                               told_text(k->mem, plan->request_id), told_text(k->mem, wall_clock(k->mem))};
 
-  return object(k->mem, keys, items, sizeof items / sizeof *items);
+  return told_object(k->mem, keys, items, sizeof items / sizeof *items);
 }
 
 /* ---- rows ---- */
-
-struct holes {
-  size_t n;
-  const struct expr *last;
-};
-
-static void count_hole(const struct expr *result, void *data) {
-  struct holes *holes = data;
-
-  holes->n++;
-  holes->last = result;
-}
-
-static struct holes holes_of(const struct expr *x) {
-  struct holes holes = {0};
-
-  expr_each_result(x, count_hole, &holes);
-  return holes;
-}
-
-/* Text of an expression; where a result comes, that of head ends and *s becomes tail. */
-static void put_text(struct str **s, struct str *tail, const struct expr *x) {
-  if (x->kind == EXPR_RESULT) *s = tail;
-  else if (x->kind == EXPR_LITERAL) json_write(*s, x->literal);
-  if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return;
-  str_char(*s, x->kind == EXPR_ARRAY ? '[' : '{');
-  for (size_t i = 0; i < x->n; i++) {
-    if (i) str_char(*s, ',');
-    if (x->kind == EXPR_OBJECT) {
-      str_json(*s, x->keys[i]);
-      str_char(*s, ':');
-    }
-    put_text(s, tail, &x->items[i]);
-  }
-  str_char(*s, x->kind == EXPR_ARRAY ? ']' : '}');
-}
-
-static bool is_simple(const struct expr *payload) {
-  struct holes holes = holes_of(payload);
-  return holes.n == 0 || (holes.n == 1 && !holes.last->npath);
-}
-
-static void put_payload(void *mem, const struct expr *payload, bool pieces, struct row *row) {
-  struct str *head, *tail, *s;
-  struct holes holes;
-
-  if (pieces) {
-    row->head = param_pieces(mem, payload);
-    return;
-  }
-  holes = holes_of(payload);
-  s = head = str_new(mem, 512);
-  tail = str_new(mem, 256);
-  put_text(&s, tail, payload);
-  row->head = head->p;
-  row->tail = tail->p;
-  if (holes.n) row->slot = arena_printf(mem, "writ.s%u", holes.last->node->slot);
-}
-
-/* A key is text: its parts with a colon between. Of a string it takes what it says, as 42 and "42" are the same user. */
-struct key_text {
-  void *mem;
-  struct str *pieces; /* NULL: text is all, and place what comes behind it */
-  struct str *text;
-  const char *place;
-  bool begun;
-};
-
-static void flush_text(struct key_text *t) {
-  if (!t->text->len) return;
-  str_json(t->pieces, t->text->p);
-  str_char(t->pieces, ',');
-  str_clear(t->text);
-}
-
-static void put_key_result(struct key_text *t, const struct expr *result) {
-  t->place = param_place(t->mem, result);
-  if (!t->pieces) return;
-  flush_text(t);
-  str_char(t->pieces, '[');
-  str_json(t->pieces, t->place);
-  str_add(t->pieces, "],");
-}
-
-static void put_key_literal(struct key_text *t, const struct json *value) {
-  if (value->kind == JSON_ARRAY || value->kind == JSON_OBJECT) {
-    for (size_t i = 0; i < value->len; i++) put_key_literal(t, &value->items[i]);
-    return;
-  }
-  if (t->begun) str_char(t->text, ':');
-  t->begun = true;
-  if (value->kind == JSON_STRING) str_bytes(t->text, value->text, value->len);
-  else if (value->kind != JSON_NULL) json_write(t->text, value);
-}
-
-static void put_key_part(struct key_text *t, const struct expr *x) {
-  if (x->kind == EXPR_LITERAL) put_key_literal(t, x->literal);
-  for (size_t i = 0; i < x->n; i++) put_key_part(t, &x->items[i]);
-  if (x->kind != EXPR_RESULT) return;
-  if (t->begun) str_char(t->text, ':');
-  t->begun = true;
-  put_key_result(t, x);
-}
-
-/* Is a result the last of its parts, or none of them? */
-static bool is_simple_key(const struct expr *key) {
-  const struct expr *last = key;
-
-  if (holes_of(key).n == 0) return true;
-  while (last->n) last = &last->items[last->n - 1];
-  return holes_of(key).n == 1 && last->kind == EXPR_RESULT;
-}
-
-static void put_key(void *mem, const struct expr *key, bool pieces, struct row *row) {
-  struct key_text t = {.mem = mem, .text = str_new(mem, 64), .pieces = pieces ? str_new(mem, 64) : NULL};
-
-  if (pieces) str_char(t.pieces, '[');
-  put_key_part(&t, key);
-  row->key = t.text->p;
-  row->place = t.place;
-  if (!pieces) return;
-  flush_text(&t);
-  str_add(t.pieces, "null]");
-  row->key = t.pieces->p;
-}
 
 static const struct expr *told_key(void *mem, const struct expr *key) {
   struct expr *out;
 
   if (!key) return NULL;
   out = arena_new(mem, struct expr);
-  *out = tellable(mem, key);
+  *out = told_value(mem, key);
   return out;
 }
 
@@ -305,11 +124,9 @@ struct item {
 };
 
 static struct row row_of(void *mem, const struct item *item, unsigned shape) {
-  bool pieces = shape & SHAPE_PIECES;
   struct row row = {.hook = item->hook->name};
 
-  put_payload(mem, &item->payload, pieces, &row);
-  if (item->key) put_key(mem, item->key, pieces, &row);
+  told_put(mem, &item->payload, item->key, shape & SHAPE_PIECES, &row.told);
   if (item->hook->sync) row.lease_ms = arena_printf(mem, "%d", item->hook->service.timeout_ms + SYNC_LEASE_MORE_MS);
   return row;
 }
@@ -330,7 +147,7 @@ static struct item *collect(const struct compiler *k, const struct command_set *
       item->hook = &use->command->after_hooks[h];
       item->payload = told(k, plan, use, item->hook);
       item->key = told_key(k->mem, use->keys[h]);
-      if (!is_simple(&item->payload) || (item->key && !is_simple_key(item->key))) *shape |= SHAPE_PIECES;
+      if (!told_is_simple(&item->payload, item->key)) *shape |= SHAPE_PIECES;
       if (item->hook->sync) *shape |= SHAPE_SYNC;
       if (item->key) *shape |= SHAPE_KEYED;
     }
@@ -341,40 +158,12 @@ static struct item *collect(const struct compiler *k, const struct command_set *
 
 /* ---- the statement ---- */
 
-/* A text[] literal of one field of all rows; or of one row, the field itself. */
-static const char *field(void *mem, const struct row *rows, size_t n, size_t offset) {
-  struct str *s;
-
-  if (n == 1) return *(const char *const *)((const char *)rows + offset);
-  s = str_new(mem, 256);
-  for (size_t i = 0; i < n; i++) {
-    const char *text = *(const char *const *)((const char *)&rows[i] + offset);
-
-    str_char(s, i ? ',' : '{');
-    if (text) str_sql_element(s, text);
-    else str_add(s, "NULL");
-  }
-  str_char(s, '}');
-  return s->p;
-}
-
 static const char one_row[] =
     "(select $2::text as hook, $3::text as key, $4::text as place, $5::text as head, $6::text as slot, $7::text as tail, "
     "$8::text as lease, 1 as o)";
 static const char several_rows[] =
     "(select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) "
     "with ordinality as u(hook, key, place, head, slot, tail, lease, o))";
-
-#define TEXT_AT(place) "coalesce(pg_catalog.current_setting((" place "::text[])[1])::json #>> (" place "::text[])[2:], '')"
-static const char simple_values[] =
-    "x.key || case when x.place is null then '' else " TEXT_AT("x.place") " end as k, "
-    "x.head || coalesce(pg_catalog.current_setting(x.slot), '') || coalesce(x.tail, '') as p";
-static const char built_values[] =
-    "(select string_agg(case json_typeof(e) when 'string' then e #>> '{}' when 'array' then " TEXT_AT("(e ->> 0)") " end, "
-    "'' order by n) from json_array_elements(x.key::json) with ordinality as t(e, n)) as k, " WRAP_BUILD("x.head") " as p";
-
-/* An index row has room for some 2700 bytes. */
-static const char short_key[] = "case when octet_length(k) > 200 then left(k, 40) || md5(k) else k end";
 
 /* What is to be tried before the answer is leased to the worker, when no other item of its key is ahead of it. */
 static const char sync_insert[] =
@@ -400,8 +189,8 @@ static char *statement_text(const void *mem, unsigned shape) {
   struct str *s = str_new(mem, 1024);
 
   str_add(s, shape & SHAPE_SYNC ? sync_insert : insert);
-  str_printf(s, "select hook, %s as k, p, lease, o from (select x.hook, x.lease, x.o, %s from %s x offset 0) y", short_key,
-             shape & SHAPE_PIECES ? built_values : simple_values, shape & SHAPE_SEVERAL ? several_rows : one_row);
+  str_printf(s, "select hook, %s as k, p, lease, o from (select x.hook, x.lease, x.o, %s from %s x offset 0) y", TOLD_SHORT("k"),
+             shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE, shape & SHAPE_SEVERAL ? several_rows : one_row);
   str_add(s, shape & SHAPE_SYNC ? sync_end : insert_end);
   return s->p;
 }
@@ -411,13 +200,13 @@ static unsigned put_params(void *mem, const struct row *rows, size_t n, unsigned
   unsigned count = 0;
 
   if (shape) {
-    for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = field(mem, rows, n, f * sizeof(const char *));
+    for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = told_field(mem, rows, n, sizeof *rows, f * sizeof(const char *));
     return count;
   }
   params[count++] = rows->hook;
-  params[count++] = rows->head;
-  params[count++] = rows->slot;
-  params[count++] = rows->tail;
+  params[count++] = rows->told.head;
+  params[count++] = rows->told.slot;
+  params[count++] = rows->told.tail;
   return count;
 }
 
@@ -454,7 +243,7 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   arena_grow(k->mem, plan->steps, plan->n);
   plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,
                                          .gives = shape & SHAPE_SYNC ? GIVES_TEXT : GIVES_NOTHING, .as_login = true,
-                                         .member = MEMBER_NONE, .purpose = "after-hooks"};
+                                         .member = MEMBER_NONE, .purpose = outbox_purpose};
 }
 
 void outbox_explain(struct err *e) {

@@ -38,6 +38,14 @@ static void put_result(struct str *out, const struct entry *entry) {
   else str_add(out, "null");
 }
 
+void engine_result(const struct command_set *set, size_t entry, const char **text, size_t *len) {
+  struct str *out = str_new(set, 256);
+
+  put_result(out, &set->entries[entry]);
+  *text = out->p;
+  *len = out->len;
+}
+
 /* An answer in the making: pieces NULL: with its results; else in pieces. */
 struct answer {
   struct str *text, *pieces;

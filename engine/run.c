@@ -68,6 +68,9 @@ static bool resolve_uses(struct run *r, size_t index) {
       if (use->args[a] && !resolve(r, (struct expr *)use->args[a], first)) return false;
     for (size_t h = 0; h < use->command->nafter_hooks; h++)
       if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
+    for (size_t i = 0; i < use->command->nevents; i++)
+      if ((use->event_keys[i] && !resolve(r, (struct expr *)use->event_keys[i], first)) ||
+          (use->event_payloads[i] && !resolve(r, (struct expr *)use->event_payloads[i], first))) return false;
     if (!resolve(r, (struct expr *)use->result, first)) return false;
   }
   return true;
@@ -296,7 +299,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
 
   *report = (struct report){0};
   if (!set->nentries) {
-    result_put(answer, set);
+    if (!call->results_apart) result_put(answer, set);
     return true;
   }
   r.mutation = mutation_of(mem, call);
@@ -307,7 +310,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   report->accepted = r.accepted;
   if (ok && r.accepted) return true;
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
-  else if (ok) result_put(answer, set);
+  else if (ok && !call->results_apart) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */
   if (call->watch) call->watch->end(call->watch, &r, ok ? answer : NULL);
   return ok;

@@ -67,8 +67,8 @@ const char *shapes_reason(const struct command *c, const struct shape *shape) {
   return arena_printf(e->mem, "%s, which is :%s; give its type in args:", e->log_detail, c->sql.names[n - 1]);
 }
 
-static void log_out_of_order(const struct engine *engine, const struct command *c, const struct shape *shape) {
-  log_line(LOG_ERROR, "command_out_of_order", "command=%s manifest=%s:%d reason=%s", c->name, engine->manifest->file, c->line,
+static void log_out_of_order(const struct command *c, const struct shape *shape) {
+  log_line(LOG_ERROR, "command_out_of_order", "command=%s manifest=%s:%d reason=%s", c->name, c->file, c->line,
            log_quoted(shape->d.error.mem, shapes_reason(c, shape)));
 }
 
@@ -145,7 +145,7 @@ bool shapes_describe(struct engine *engine, size_t source_index, const struct wa
   }
   for (size_t i = 0; i < b.n; i++) {
     const struct command *c = m->commands[b.ids[i]];
-    if (!finish_shape(mem, c, &engine->shapes[c->id])) log_out_of_order(engine, c, &engine->shapes[c->id]);
+    if (!finish_shape(mem, c, &engine->shapes[c->id])) log_out_of_order(c, &engine->shapes[c->id]);
   }
   source->mem = mem;
   source->described = true;
@@ -192,7 +192,7 @@ bool shapes_look_again(struct engine *engine, const struct command *c, const str
     talloc_free(mem);
     return false;
   }
-  if (!finish_shape(mem, c, &now) && shape->d.ok) log_out_of_order(engine, c, &now);
+  if (!finish_shape(mem, c, &now) && shape->d.ok) log_out_of_order(c, &now);
   changed = !same_shape(shape, &now);
   *shape = now;
   talloc_free(engine->shape_mem[c->id]);

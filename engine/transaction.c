@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/str.h"
+#include "engine/append.h"
 #include "engine/hook.h"
 #include "engine/outbox.h"
 
@@ -23,8 +24,8 @@ struct compiler transaction_compiler(struct run *r) {
 
   return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
                            .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
-                           .mutation = r->mutation, .keep = kept && !r->call->dry_run,
-                           .guarding = r->guarding};
+                           .mutation = r->mutation, .traceparent = r->call->traceparent, .keep = kept && !r->call->dry_run,
+                           .guarding = r->guarding, .numbers_as_text = r->call->numbers_as_text};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -93,7 +94,8 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
   if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
   if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
-  if (f->failed_step == r->set->outbox_step) outbox_explain(r->e);
+  if (f->failed_step < plan->n && plan->steps[f->failed_step].purpose == outbox_purpose) outbox_explain(r->e);
+  if (f->failed_step == r->set->events_step) append_explain(r->e);
   if (node && path) compile_place_at(r->mem, r->set, node, path, r->e);
   else if (node) compile_place(r->mem, r->set, node, argument, r->e);
   else if (!r->set->is_set) r->e->command = r->set->command->name;
@@ -237,6 +239,7 @@ bool transaction_run(struct run *r, size_t datasource, enum isolation isolation,
   while (next == NEXT_AGAIN);
   wait_end(r);
   r->report->retries = r->retries;
+  if (next == NEXT_DONE && !r->report->replayed && r->set->events_step != SIZE_MAX) r->engine->appended = true;
   /* Of a lost COMMIT that came through nothing more is known than that. */
   if (next == NEXT_DONE && !r->report->replayed && r->set->outbox_step != SIZE_MAX)
     outbox_deliver(r, datasource, r->stored ? &(struct step_result){0} : &r->items);

@@ -6,6 +6,7 @@
 #include "engine/module.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "schema/schema.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -53,6 +54,7 @@ struct setup *setup_load(const void *mem, const char *config_file, struct proble
   if (s->config) {
     find_user(s, p);
     s->manifest = manifest_load(s, s->config, p);
+    if (s->manifest) s->schema = schema_make(s, s->manifest, p);
   }
   if (p->errors == 0 && s->config && s->manifest) return s;
   talloc_free(s);

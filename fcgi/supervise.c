@@ -9,6 +9,8 @@
 #include "base/problems.h"
 #include "base/tell.h"
 #include "engine/call_token.h"
+#include "events/duty.h"
+#include "fcgi/events.h"
 #include "fcgi/runner.h"
 #include "fcgi/setup.h"
 #include "fcgi/socket.h"
@@ -33,9 +35,9 @@ enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 10000, LIVED_MS = 10000 };
 /* A checker does nothing but read files. */
 enum { CHECKER_MS = 60000 };
 
-/* Those that accept requests have a socket each: all but the runners. The numbers are those of struct counters. */
-enum pool { POOL_BORDER, POOL_INSIDE, POOL_RUNNERS, POOL_BACKGROUND, POOL_STREAMER, POOLS };
-static const char *const pool_names[POOLS] = {"border", "inside", "runner", "background", "streamer"};
+/* Those that accept requests have a socket each: all but the runners and events. The numbers are those of struct counters. */
+enum pool { POOL_BORDER, POOL_INSIDE, POOL_RUNNERS, POOL_BACKGROUND, POOL_EVENTS, POOL_STREAMER, POOLS };
+static const char *const pool_names[POOLS] = {"border", "inside", "runner", "background", "events", "streamer"};
 
 enum slot_state {
   SLOT_FREE,
@@ -48,6 +50,7 @@ enum slot_state {
 struct slot {
   enum slot_state state;
   enum pool pool;
+  size_t duty; /* POOL_EVENTS: which */
   pid_t pid;
   int64_t started_ms, start_ms, kill_ms; /* clock_ms */
   unsigned failures;                     /* in a row, soon after start */
@@ -130,6 +133,19 @@ static void be_runner(struct supervisor *s, unsigned index) {
   leave(s, runner_run(&start));
 }
 
+static void be_events(struct supervisor *s, unsigned index) __attribute__((noreturn));
+static void be_events(struct supervisor *s, unsigned index) {
+  struct events_start start = {.setup = s->setup,
+                               .duty = s->slots[index].duty,
+                               .tell_fd = s->tell[1],
+                               .supervisor = s->pid,
+                               .page = s->page,
+                               .own = &s->page->slot[index]};
+
+  keep_socket(s, POOL_EVENTS);
+  leave(s, events_run(&start));
+}
+
 static void be_streamer(struct supervisor *s, unsigned index) __attribute__((noreturn));
 static void be_streamer(struct supervisor *s, unsigned index) {
   struct streaming_start start = {
@@ -172,6 +188,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
   counters_wait_end(c);
   pid = fork();
   if (pid == 0 && slot->pool == POOL_STREAMER) be_streamer(s, index);
+  if (pid == 0 && slot->pool == POOL_EVENTS) be_events(s, index);
   if (pid == 0 && slot->pool >= POOL_RUNNERS) be_runner(s, index);
   if (pid == 0) be_worker(s, index);
   slot->started_ms = clock_ms();
@@ -188,9 +205,10 @@ static void start_worker(struct supervisor *s, unsigned index) {
   log_line(LOG_DEBUG, "worker-start", "pool=%s worker=%ld", pool_names[slot->pool], (long)pid);
 }
 
-/* Ours: the fast stop, or the end of drain_ms. */
+/* Ours: the fast stop, or the end of drain_ms. Processes of the event log have nothing to finish: any stop is fast. */
 static bool was_killed(const struct slot *slot, int status) {
-  return slot->state == SLOT_LEAVING && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  return slot->state == SLOT_LEAVING && (signal == SIGKILL || (signal == SIGTERM && slot->pool == POOL_EVENTS));
 }
 
 /* How a worker ended, in one line. */
@@ -217,7 +235,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   bool failed = !killed && (!WIFEXITED(status) || WEXITSTATUS(status) != 0);
   bool lived = now - slot->started_ms >= LIVED_MS;
 
-  tell_end(slot, c, status, failed ? LOG_ERROR : killed ? LOG_WARN : LOG_INFO);
+  tell_end(slot, c, status, failed ? LOG_ERROR : killed && slot->pool != POOL_EVENTS ? LOG_WARN : LOG_INFO);
   if (failed) c->crashes[slot->pool]++;
   c->pid = 0;
   c->busy_since_ms = 0;
@@ -239,6 +257,7 @@ static int pool_size(const struct supervisor *s, enum pool pool) {
   if (s->stopping) return 0;
   if (pool == POOL_RUNNERS) return s->setup->config->runners;
   if (pool == POOL_BACKGROUND) return s->setup->config->background_runners;
+  if (pool == POOL_EVENTS) return (int)duties(s->setup->config, s->setup->manifest);
   if (s->sockets[pool].fd < 0) return 0;
   if (pool == POOL_STREAMER) return 1;
   return pool == POOL_BORDER ? s->setup->config->workers : s->setup->config->inside_workers;
@@ -248,6 +267,19 @@ static struct slot *free_slot(struct supervisor *s) {
   for (unsigned i = 0; i < s->nslots; i++)
     if (s->slots[i].state == SLOT_FREE) return &s->slots[i];
   return NULL; /* many reloads at once: the next worker that has left makes room */
+}
+
+/* The first duty that no process has, and none is to be started for. */
+static size_t free_duty(const struct supervisor *s) {
+  for (size_t duty = 0;; duty++) {
+    bool taken = false;
+
+    for (unsigned i = 0; i < s->nslots; i++) {
+      const struct slot *has = &s->slots[i];
+      taken |= has->pool == POOL_EVENTS && (has->state == SLOT_RUNNING || has->state == SLOT_PAUSED) && has->duty == duty;
+    }
+    if (!taken) return duty;
+  }
 }
 
 /* Gives each pool as many slots as it should have; there are never too many, as a reload lets all of the old ones
@@ -262,7 +294,7 @@ static void fill_pools(struct supervisor *s) {
       if (has->pool == pool && (has->state == SLOT_RUNNING || has->state == SLOT_PAUSED)) missing--;
     }
     for (; missing > 0 && (slot = free_slot(s)) != NULL; missing--)
-      *slot = (struct slot){.state = SLOT_PAUSED, .pool = pool};
+      *slot = (struct slot){.state = SLOT_PAUSED, .pool = pool, .duty = pool == POOL_EVENTS ? free_duty(s) : 0};
   }
 }
 
@@ -370,7 +402,7 @@ static void warn_of_restart(const struct listener *old, const struct listener *n
   log_line(LOG_WARN, "reload", "listener=%s reason=\"a changed socket needs a restart\"", pool_names[pool]);
 }
 
-static void warn_of_changes(const struct supervisor *s, const struct config *new) {
+static void warn_of_changes(const struct supervisor *s, const struct config *new, const struct manifest *manifest) {
   const struct config *old = s->setup->config;
 
   warn_of_restart(&old->border, &new->border, POOL_BORDER);
@@ -380,7 +412,7 @@ static void warn_of_changes(const struct supervisor *s, const struct config *new
     log_line(LOG_WARN, "reload", "listener=inside reason=\"it was off at start: a restart opens it\"");
   if (new->streams > 0 && s->sockets[POOL_STREAMER].fd < 0)
     log_line(LOG_WARN, "reload", "listener=streamer reason=\"it was off at start: a restart opens it\"");
-  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners + 1) * 2 > s->nslots)
+  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners + 1) * 2 + 2 * duties(new, manifest) > s->nslots)
     log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
 }
 
@@ -400,7 +432,7 @@ static void finish_reload(struct supervisor *s) {
     return;
   }
   talloc_free(mem);
-  warn_of_changes(s, setup->config);
+  warn_of_changes(s, setup->config, setup->manifest);
   talloc_free(s->setup);
   s->setup = setup;
   log_set_level(setup->config->log_level);
@@ -575,7 +607,7 @@ static void open_wake(struct supervisor *s) {
 static bool make_slots(struct supervisor *s) {
   const struct config *c = s->setup->config;
 
-  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + 1);
+  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + 1 + (int)duties(c, s->setup->manifest));
   if (s->nslots < 64) s->nslots = 64;
   s->slots = arena_array(s->mem, struct slot, s->nslots);
   s->page = counters_create(s->nslots);

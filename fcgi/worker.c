@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/user.h"
+#include "documents/document.h"
 #include "fcgi/child.h"
 #include "fcgi/reply_write.h"
 #include "fcgi/request_read.h"
@@ -104,6 +105,17 @@ static void make_ready(struct worker *w) {
   talloc_free(mem);
 }
 
+static struct documents *documents_of(const void *mem, const struct config *c, const struct schema *schema) {
+  const struct documents_limits limits = {
+      .document = {.depth = (unsigned)c->graphql_depth, .nodes = (unsigned)c->graphql_fields,
+                   .aliases = (unsigned)c->graphql_aliases, .complexity = (unsigned)c->graphql_complexity},
+      .documents = (size_t)c->graphql_cache_documents,
+      .bytes = (size_t)c->graphql_cache_bytes,
+  };
+
+  return documents_new(mem, schema, &limits);
+}
+
 static bool prepare(struct worker *w) {
   const struct worker_start *start = w->start;
 
@@ -123,6 +135,7 @@ static bool prepare(struct worker *w) {
       .engine = engine_new(w->mem, w->config, start->setup->manifest, start->own),
       .counters = start->page,
       .own = start->own,
+      .documents = start->setup->schema ? documents_of(w->mem, w->config, start->setup->schema) : NULL,
   };
   engine_wakes(w->site.engine, start->wake_fd, start->background_fd);
   engine_tells(w->site.engine, start->tell_fd);

@@ -72,8 +72,9 @@ struct graphql_type {
 enum graphql_operation { GRAPHQL_QUERY, GRAPHQL_MUTATION, GRAPHQL_SUBSCRIPTION };
 
 struct graphql_variable {
-  const char *name;       /* without $ */
-  struct graphql_pos pos; /* of the $ */
+  const char *name;            /* without $ */
+  struct graphql_pos pos;      /* of the $ */
+  struct graphql_pos name_pos; /* behind the $ */
   const struct graphql_type *type;
   const struct graphql_value *default_value; /* NULL: none */
   const struct graphql_directive *directives;
@@ -91,9 +92,11 @@ struct graphql_selection {
   struct graphql_pos pos;                    /* FIELD: of the alias or, without one, of the name; else of the dots */
   const char *alias;                         /* FIELD: the name in the answer; without an alias the same pointer as name */
   const char *name;                          /* the field's, the fragment's, or INLINE: the type's, NULL without "on" */
+  struct graphql_pos name_pos;               /* not of INLINE without "on" */
   const struct graphql_argument *arguments;  /* FIELD */
   const struct graphql_directive *directives;
   const struct graphql_selection *selections; /* FIELD: NULL without braces; INLINE: never empty */
+  struct graphql_pos selections_pos;         /* of the brace */
   const struct graphql_selection *next;
 };
 

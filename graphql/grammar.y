@@ -167,7 +167,7 @@ variable_list:
 
 variable:
   "$" name ":" type default const_directives {
-    $$ = NODE(graphql_variable, .pos = @1, .name = $2, .type = $4, .default_value = $5, .directives = $6);
+    $$ = NODE(graphql_variable, .pos = @1, .name = $2, .name_pos = @2, .type = $4, .default_value = $5, .directives = $6);
   }
 
 selection_set: "{" selection_list "}" { SHUT($$, $2); }
@@ -184,19 +184,21 @@ selection:
     $$->alias = $1;
   }
 | "..." fragment_name directives {
-    $$ = NODE(graphql_selection, .kind = GRAPHQL_SPREAD, .pos = @1, .name = $2, .directives = $3);
+    $$ = NODE(graphql_selection, .kind = GRAPHQL_SPREAD, .pos = @1, .name = $2, .name_pos = @2, .directives = $3);
   }
 | "..." "on" name directives selection_set {
-    $$ = NODE(graphql_selection, .kind = GRAPHQL_INLINE, .pos = @1, .name = $3, .directives = $4, .selections = $5);
+    $$ = NODE(graphql_selection, .kind = GRAPHQL_INLINE, .pos = @1, .name = $3, .name_pos = @3, .directives = $4,
+              .selections = $5, .selections_pos = @5);
   }
 | "..." directives selection_set {
-    $$ = NODE(graphql_selection, .kind = GRAPHQL_INLINE, .pos = @1, .directives = $2, .selections = $3);
+    $$ = NODE(graphql_selection, .kind = GRAPHQL_INLINE, .pos = @1, .directives = $2, .selections = $3,
+              .selections_pos = @3);
   }
 
 field:
   name arguments directives selections {
-    $$ = NODE(graphql_selection, .kind = GRAPHQL_FIELD, .pos = @1, .alias = $1, .name = $1, .arguments = $2,
-              .directives = $3, .selections = $4);
+    $$ = NODE(graphql_selection, .kind = GRAPHQL_FIELD, .pos = @1, .alias = $1, .name = $1, .name_pos = @1,
+              .arguments = $2, .directives = $3, .selections = $4, .selections_pos = @4);
   }
 
 selections:

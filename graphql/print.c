@@ -202,14 +202,17 @@ static void print_block(struct str *out, const char *text, size_t len, unsigned 
   str_add(out, "\"\"\"");
 }
 
-static void print_description(struct str *out, const struct graphql_value *description, unsigned level) {
-  if (!description) return;
-  if (fits_block(description->text, description->len)) {
-    print_block(out, description->text, description->len, level);
+void graphql_print_description(struct str *out, const char *text, size_t len, unsigned level) {
+  if (fits_block(text, len)) {
+    print_block(out, text, len, level);
   } else {
-    print_string(out, description);
+    str_json_bytes(out, text, len);
   }
   new_line(out, level);
+}
+
+static void print_description(struct str *out, const struct graphql_value *description, unsigned level) {
+  if (description) graphql_print_description(out, description->text, description->len, level);
 }
 
 static void print_names(struct str *out, const char *before, const struct graphql_name *name, const char *between) {

@@ -11,6 +11,9 @@ struct str;
 void graphql_print_document(struct str *out, const struct graphql_document *document);
 void graphql_print_definition(struct str *out, const struct graphql_definition *definition);
 
+/* A description: a block string where that keeps the text, and the line behind it; level: of what is described. */
+void graphql_print_description(struct str *out, const char *text, size_t len, unsigned level);
+
 /* With braces, on several lines, no newline at the end. */
 void graphql_print_selections(struct str *out, const struct graphql_selection *selections);
 

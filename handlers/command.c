@@ -71,15 +71,13 @@ bool command_identify(struct call *call, struct err *e) {
 
 /* ---- header fields ---- */
 
-static bool check_repeated(const struct request *r, struct err *e) {
-  return !r->idempotency_key_repeated || err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
-}
 
-/* The UUID by which the caller wants to follow what it asks for. */
-static bool read_mutation_id(const struct request *r, struct invocation *invocation, struct err *e) {
+/* Mutation-Id is the UUID by which the caller wants to follow what it asks for. */
+bool command_check_headers(const struct request *r, struct invocation *invocation, struct err *e) {
   unsigned char bytes[UUID_BYTES];
   char *text;
 
+  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
   if (!r->mutation_id) return true;
   if (!uuid_read(r->mutation_id, bytes)) return err_set(e, BAD_REQUEST, "Mutation-Id takes one UUID.");
   if (invocation->dry_run) return err_set(e, BAD_REQUEST, "A dry run leaves nothing behind, so it takes no Mutation-Id.");
@@ -166,7 +164,7 @@ static bool take_if_match(struct call *call, const struct json **args, struct er
 /* ---- all of it ---- */
 
 /* Not for a dry run, which leaves nothing behind that could be repeated. */
-static bool read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
+bool command_read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e) {
   const struct request *r = call->request;
   const char *key = NULL;
 
@@ -177,12 +175,25 @@ static bool read_key(struct call *call, struct invocation *invocation, const str
   return true;
 }
 
-/* What a call is part of. */
-static void join(struct invocation *invocation, const struct call_token *token) {
-  invocation->token = token;
-  invocation->held = token->held;
-  invocation->nheld = token->nheld;
-  if (token->deadline_ms < invocation->deadline_ms) invocation->deadline_ms = token->deadline_ms;
+struct invocation command_invocation(const struct call *call) {
+  const struct request *r = call->request;
+  const struct call_token *token = call->token;
+  char trace[33];
+  struct invocation invocation = {
+      .caller = &call->caller,
+      .request_id = call->request_id,
+      .traceparent = headers_trace_id(r->traceparent, trace) ? r->traceparent : NULL,
+      .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
+      .deadline_ms = r->received_us / 1000 + engine_config(call->site->engine)->timeout_ms,
+      .caller_fd = r->caller_fd,
+  };
+
+  if (!token) return invocation;
+  invocation.token = token;
+  invocation.held = token->held;
+  invocation.nheld = token->nheld;
+  if (token->deadline_ms < invocation.deadline_ms) invocation.deadline_ms = token->deadline_ms;
+  return invocation;
 }
 
 /* Who keeps the state: this request for a mutation of its own; for one that it is part of it only passes on events. */
@@ -202,16 +213,14 @@ static bool decode(struct call *call, struct invocation *invocation, struct comm
   const struct engine *engine = call->site->engine;
   const struct json *args;
 
-  if (!command_identify(call, e)) return false;
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
-  if (!call->command || !check_repeated(call->request, e) || !read_mutation_id(call->request, invocation, e)) return false;
-  if (!check_media(call->request, e) || !read_arguments(call, &args, e) || !take_if_match(call, &args, e) ||
-      !read_key(call, invocation, args, e)) return false;
+  if (!call->command || !command_check_headers(call->request, invocation, e) || !check_media(call->request, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !command_read_key(call, invocation, args, e)) return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
 }
 
-static bool run(struct call *call, struct command_set *set, struct invocation *invocation, struct err *e) {
+bool command_execute(struct call *call, struct command_set *set, struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   struct request *r = call->request;
 
@@ -223,24 +232,23 @@ static bool run(struct call *call, struct command_set *set, struct invocation *i
   return background_repeat(call, set->entries[0].datasource, call->report.accepted, e);
 }
 
+void command_answer_headers(struct call *call, const struct invocation *invocation) {
+  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
+  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
+  if (invocation->dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
+}
+
 bool command_run(struct call *call, struct err *e) {
   const struct request *r = call->request;
   struct engine *engine = call->site->engine;
   struct command_set *set;
-  struct invocation invocation = {
-      .caller = &call->caller,
-      .request_id = call->request_id,
-      .dry_run = headers_prefer(r->prefer, "tx", "rollback"),
-      .deadline_ms = r->received_us / 1000 + engine_config(engine)->timeout_ms,
-      .caller_fd = r->caller_fd,
-  };
+  struct invocation invocation;
 
+  if (!command_identify(call, e)) return false;
+  invocation = command_invocation(call);
   if (!decode(call, &invocation, &set, e)) return false;
-  if (call->token) join(&invocation, call->token);
   call->label = set_label(set);
-  if (!run(call, set, &invocation, e)) return false;
-  if (call->report.after_pending) answer_header(call->answer, "Writ-After", "pending");
-  if (call->report.replayed) answer_header(call->answer, "Idempotent-Replay", "true");
-  if (invocation.dry_run) answer_header(call->answer, "Preference-Applied", "tx=rollback");
+  if (!command_execute(call, set, &invocation, e)) return false;
+  command_answer_headers(call, &invocation);
   return true;
 }

@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "handlers/answer.h"
 #include "handlers/command.h"
+#include "handlers/events.h"
+#include "handlers/graphql.h"
 #include "handlers/headers.h"
 #include "handlers/health.h"
 #include "handlers/metrics.h"
@@ -23,18 +25,22 @@ struct route {
   bool inside_only;  /* on the border there is nothing at this path */
   call_step *find;   /* is there something of that NAME? NULL: there is no NAME */
   call_step *run;
+  void (*refuse)(struct call *call, const struct err *e); /* NULL: an error is answered as problem+json */
 };
 
 static const char *const post[] = {"POST", NULL};
+static const char *const get_post[] = {"GET", "POST", NULL};
 static const char *const get[] = {"GET", "HEAD", NULL};
 static const char *const get_or_delete[] = {"GET", "HEAD", "DELETE", NULL};
 
 static const struct route routes[] = {
-    {"/command/", post, "POST", false, command_find, command_run},
-    {"/mutation/", get_or_delete, "GET, HEAD, DELETE", false, mutation_find, mutation_state},
-    {"/healthz", get, "GET, HEAD", true, NULL, health_alive},
-    {"/readyz", get, "GET, HEAD", true, NULL, health_ready},
-    {"/metrics", get, "GET, HEAD", true, NULL, metrics_show},
+    {"/command/", post, "POST", false, command_find, command_run, NULL},
+    {"/graphql", get_post, "GET, POST", false, NULL, graphql_run, graphql_answer_error},
+    {"/mutation/", get_or_delete, "GET, HEAD, DELETE", false, mutation_find, mutation_state, NULL},
+    {"/events", get, "GET, HEAD", false, NULL, events_show, NULL},
+    {"/healthz", get, "GET, HEAD", true, NULL, health_alive, NULL},
+    {"/readyz", get, "GET, HEAD", true, NULL, health_ready, NULL},
+    {"/metrics", get, "GET, HEAD", true, NULL, metrics_show, NULL},
 };
 enum { NROUTES = sizeof routes / sizeof *routes };
 
@@ -72,9 +78,7 @@ static bool method_is_one_of(const char *method, const char *const *methods) {
 }
 
 /* The order in which a request is judged: path, method; what follows is the handler's. */
-static bool judge(struct call *call, struct err *e) {
-  const struct route *route = find_route(call);
-
+static bool judge(struct call *call, const struct route *route, struct err *e) {
   if (!route) return err_set(e, NOT_FOUND, "There is nothing at this path.");
   if (route->find && !route->find(call, e)) return false;
   if (!method_is_one_of(call->request->method, route->methods)) {
@@ -167,15 +171,18 @@ static const char *request_id(const struct request *r) {
 
 void dispatch(struct site *site, struct request *request, struct answer *answer) {
   struct call call = {.site = site, .request = request, .answer = answer, .request_id = request_id(request)};
+  const struct route *route;
   struct err e;
   int64_t total_us;
 
   call.caller.role = "-";
   err_init(&e, request->mem);
   answer_init(answer, request->mem, call.request_id);
-  if (!judge(&call, &e)) {
+  route = find_route(&call);
+  if (!judge(&call, route, &e)) {
     if (e.code == ERR_NONE) err_set(&e, INTERNAL, "The request failed.");
-    answer_error(answer, &e, call.request_id);
+    if (route && route->refuse) route->refuse(&call, &e);
+    else answer_error(answer, &e, call.request_id);
   }
   /* RFC 9110 section 9.3.2: the same header fields, no content. */
   if (request->method && strcmp(request->method, "HEAD") == 0) str_clear(answer->body);

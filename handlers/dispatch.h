@@ -7,6 +7,7 @@
 
 struct call_token;
 struct command;
+struct graphql_call;
 
 struct call {
   struct site *site;
@@ -18,6 +19,7 @@ struct call {
   struct caller caller; /* whom the log line names; role is "-" until it is known */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   const struct command *command;
+  struct graphql_call *graphql; /* NULL: it is none, or nothing is known of it yet */
   struct report report;
 };
 

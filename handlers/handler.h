@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 struct counters_page;
+struct documents;
 struct str;
 
 struct request {
@@ -53,6 +54,7 @@ struct site {
   struct engine *engine;
   const struct counters_page *counters; /* all slots, for /metrics; NULL: none */
   struct counters *own;                 /* this worker's; NULL: none */
+  struct documents *documents;          /* of GraphQL; NULL: there is no schema */
 };
 
 /* Answers one request: always fills *answer; logs its one line; counts. */

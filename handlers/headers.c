@@ -114,6 +114,56 @@ bool headers_accept_events(const char *accept) {
   return accepts(accept, ranges);
 }
 
+/* A weight in thousandths: 0.85 is 850. What cannot be read is 1. */
+static int weight_of(struct span q) {
+  int weight = 0, part = 100;
+
+  if (q.len == 0 || q.p[0] != '0') return 1000;
+  for (size_t i = 2; i < q.len && part > 0 && isdigit((unsigned char)q.p[i]); i++, part /= 10) weight += (q.p[i] - '0') * part;
+  return weight;
+}
+
+/* What a header says of one media type: the most specific range that takes it counts. */
+struct wish {
+  const char *type;
+  int rank, weight; /* rank 0: nothing; 1 for any type, 3 for this very one */
+  size_t place;     /* of the range in the header */
+};
+
+static void consider(struct wish *wish, struct span range, int weight, size_t place) {
+  const char *const ranges[] = {"*/*", "application/*", wish->type};
+
+  for (int i = 2; i >= 0; i--) {
+    if (!span_is(range, ranges[i])) continue;
+    if (i + 1 > wish->rank) *wish = (struct wish){wish->type, i + 1, weight, place};
+    return;
+  }
+}
+
+enum media headers_accept_graphql(const char *accept) {
+  struct wish json = {.type = "application/json"}, graphql = {.type = "application/graphql-response+json"};
+  struct span rest = {accept, accept ? strlen(accept) : 0}, element, part, name, value;
+  bool any = false;
+
+  for (size_t place = 0; next_piece(&rest, ',', &element); place++) {
+    struct span range;
+    int weight = 1000;
+
+    if (!next_piece(&element, ';', &range) || !memchr(range.p, '/', range.len)) continue;
+    any = true;
+    while (next_piece(&element, ';', &part)) {
+      split_pair(part, &name, &value);
+      if (span_is(name, "q")) weight = weight_of(value);
+    }
+    consider(&json, range, weight, place);
+    consider(&graphql, range, weight, place);
+  }
+  if (!any) return MEDIA_JSON;
+  if (!json.weight && !graphql.weight) return MEDIA_NONE;
+  if (json.weight != graphql.weight) return json.weight > graphql.weight ? MEDIA_JSON : MEDIA_GRAPHQL;
+  return graphql.place < json.place ? MEDIA_GRAPHQL : MEDIA_JSON;
+}
+
 bool headers_is_json(const char *content_type) {
   struct span rest, part, name, value;
 
@@ -198,6 +248,14 @@ static size_t utf8_length(const unsigned char *p) {
   for (size_t i = 2; i < n; i++)
     if (p[i] < 0x80 || p[i] > 0xbf) return 0;
   return n;
+}
+
+bool headers_is_utf8(const char *text) {
+  const unsigned char *p = (const unsigned char *)text;
+  size_t n = 1;
+
+  for (; n && *p; p += n) n = utf8_length(p);
+  return n > 0;
 }
 
 bool headers_is_text(const char *text) {

@@ -4,6 +4,7 @@
 
 #include "base/counters.h"
 #include "base/str.h"
+#include "manifest/manifest.h"
 
 #include <stddef.h>
 
@@ -59,12 +60,17 @@ static const struct row {
     {"writ_worker_starts_total", "{pool=\"inside\"}", AT(starts[1]), NULL},
     {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
     {"writ_worker_starts_total", "{pool=\"background\"}", AT(starts[3]), NULL},
-    {"writ_worker_starts_total", "{pool=\"streamer\"}", AT(starts[4]), NULL},
+    {"writ_worker_starts_total", "{pool=\"events\"}", AT(starts[4]), NULL},
+    {"writ_worker_starts_total", "{pool=\"streamer\"}", AT(starts[5]), NULL},
     {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes[0]), "Workers that ended in failure."},
     {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes[1]), NULL},
     {"writ_worker_crashes_total", "{pool=\"runner\"}", AT(crashes[2]), NULL},
     {"writ_worker_crashes_total", "{pool=\"background\"}", AT(crashes[3]), NULL},
-    {"writ_worker_crashes_total", "{pool=\"streamer\"}", AT(crashes[4]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"events\"}", AT(crashes[4]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"streamer\"}", AT(crashes[5]), NULL},
+    {"writ_events_total", "", AT(events), "Events that were given their positions in the log, by this writd."},
+    {"writ_events_cleaned_total", "", AT(events_cleaned), "Old events deleted from the log."},
+    {"writ_event_rounds_total", "", AT(event_rounds), "Rounds of the sequencer in which there were some."},
     {"writ_deliveries_total", "{end=\"done\"}", AT(deliveries), "After-hooks tried, by how it ended."},
     {"writ_deliveries_total", "{end=\"failed\"}", AT(delivery_failures), NULL},
     {"writ_dead_letters_total", "", AT(dead_letters), "After-hooks that failed for good."},
@@ -91,7 +97,7 @@ static void show_sums(struct str *s, const struct counters_page *page) {
 
 static void show_pools(struct str *s, const struct counters_page *page) {
   unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0}, waiting[COUNTERS_POOLS] = {0};
-  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "background", "streamer"};
+  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "background", "events", "streamer"};
 
   for (uint32_t i = 0; i < page->slots; i++) {
     const struct counters *c = &page->slot[i];
@@ -141,6 +147,27 @@ static void show_gauge(struct str *s, const char *name, uint64_t value, const ch
   str_printf(s, "%s %llu\n", name, (unsigned long long)value);
 }
 
+/* By name: those of the manifest that this worker has. */
+static void show_projections(struct str *s, const struct counters_page *page, const struct manifest *m) {
+  static const struct {
+    const char *name, *type, *help;
+  } heads[] = {{"writ_projection_position", "gauge", "The last event that a projection has seen."},
+               {"writ_projection_behind", "gauge", "Positions of the log that are behind that."},
+               {"writ_projection_events_total", "counter", "Events that it was fed with, by this writd."},
+               {"writ_projection_failures_total", "counter", "Tries that failed at one event."},
+               {"writ_projection_stands", "gauge", "1: it stands at an event that it fails with."}};
+
+  for (size_t h = 0; m->nprojections && h < sizeof heads / sizeof *heads; h++) {
+    head(s, heads[h].name, heads[h].type, heads[h].help);
+    for (size_t i = 0; i < m->nprojections; i++) {
+      const struct projection_state *p = &page->projection[i];
+      const uint64_t values[] = {p->position, p->behind, p->events, p->failures, p->stands};
+
+      str_printf(s, "%s{projection=\"%s\"} %llu\n", heads[h].name, m->projections[i].name, (unsigned long long)values[h]);
+    }
+  }
+}
+
 static void show_outbox(struct str *s, const struct counters_page *page) {
   show_gauge(s, "writ_outbox_waiting", page->outbox_waiting, "After-hooks to be delivered; 10000 of a datasource: or more.");
   show_gauge(s, "writ_outbox_dead", page->outbox_dead, "Dead letters; 10000 of a datasource is that or more.");
@@ -159,6 +186,9 @@ bool metrics_show(struct call *call, struct err *e) {
   show_pools(s, page);
   show_outbox(s, page);
   show_gauge(s, "writ_streams_open", sum(page, offsetof(struct counters, streams_open)), "Streams of events that are open.");
+  head(s, "writ_event_wait_seconds_total", "counter", "How long the oldest event of each round had waited for its position.");
+  show_seconds(s, "writ_event_wait_seconds_total", sum(page, offsetof(struct counters, events_waited_ms)) * 1000);
+  show_projections(s, page, engine_manifest(call->site->engine));
   show_histogram(s, page);
   head(s, "writ_reloads_total", "counter", "Reloads that took effect.");
   str_printf(s, "writ_reloads_total %llu\n", (unsigned long long)page->reloads);

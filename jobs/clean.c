@@ -26,6 +26,28 @@ bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint
   return run(c, mem, 0, sql, &param, 1, w, gone, e);
 }
 
+/* Rows stand on disk in the order in which they go, so what is deleted are whole pages, at the front of table and indexes, which
+ * VACUUM gives to those that come: the table does not grow. Partitions would have to be detached and dropped by their owner, who
+ * writd's login role is not meant to be; and this takes no lock that anybody waits for. It begins behind the last one that was
+ * deleted, so it does not walk over those that are no more. */
+bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char sql[] =
+      "with tail as (select position from writ.event_tail for update skip locked),"
+      " needed as (select min(position) as p from (select min(position) as position from writ.projection"
+      " union all select min(position) from writ.event_reader) n),"
+      " batch as (select e.position, e.at from tail t cross join lateral (select position, at from writ.event"
+      " where position > t.position order by position limit 1000) e),"
+      " upto as (select least((select p from needed), coalesce((select min(position) - 1 from batch"
+      " where at >= now() - make_interval(hours => $1::integer)), (select max(position) from batch))) as p),"
+      " gone as (delete from writ.event where position > (select position from tail) and position <= (select p from upto)"
+      " returning position),"
+      " moved as (update writ.event_tail set position = (select max(position) from gone) where exists (select from gone))"
+      " select position from gone";
+  const char *param = arena_printf(mem, "%d", hours);
+
+  return run(c, mem, 3, sql, &param, 1, w, gone, e);
+}
+
 /* A mark is left alone while the process that made it may be about to take it in. */
 bool clean_states(struct conn *c, void *mem, const char *rules, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
   static const char settle[] =

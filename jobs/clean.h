@@ -18,4 +18,10 @@ bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint
 bool clean_states(struct conn *c, void *mem, const char *rules, int hours, const struct wait *w, uint64_t *gone, struct err *e)
     __attribute__((warn_unused_result));
 
+/* Deletes events that are older than hours from the front of the log, CLEAN_BATCH at most, and none that a projection or a named
+ * reader has still to see. Nothing while another runner is at it. Needs version CLEAN_EVENTS_VERSION of schema writ. */
+enum { CLEAN_EVENTS_VERSION = 5 };
+bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e)
+    __attribute__((warn_unused_result));
+
 #endif

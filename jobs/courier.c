@@ -40,6 +40,7 @@ struct source {
   const struct datasource *datasource;
   struct conn *conn;
   bool checked;            /* of the right version, since it was connected */
+  int version;
   bool more;               /* the last round brought as much as it could: there may be more */
   struct queue_want *wants; /* of the hooks of this datasource */
   size_t nwants;
@@ -190,11 +191,9 @@ static void finish_marks(struct courier *c, struct source *s, const struct queue
 }
 
 static bool check_version(struct source *s, const struct wait *w, struct err *e) {
-  int version;
-
   if (s->checked) return true;
-  if (!catalog_version(s->conn, &version, w, e)) return false;
-  if (version < VERSION_WANTED) return err_set(e, DATABASE_UNAVAILABLE, "schema writ is missing or old: run `writ install`");
+  if (!catalog_version(s->conn, &s->version, w, e)) return false;
+  if (s->version < VERSION_WANTED) return err_set(e, DATABASE_UNAVAILABLE, "schema writ is missing or old: run `writ install`");
   s->checked = true;
   return true;
 }
@@ -287,20 +286,32 @@ static void show_state(const struct courier *c) {
   c->page->outbox_oldest_ms = oldest;
 }
 
+/* *more: there may be more to clean away. */
+static bool clean(struct courier *c, struct source *s, void *mem, const struct wait *w, bool *more, struct err *e) {
+  uint64_t keys, states, events = 0;
+  int hours = c->config->event_keep_hours;
+
+  if (c->config->runner_keep_dead_s && !queue_clean(s->conn, mem, c->config->runner_keep_dead_s, w, e)) return false;
+  if (!clean_keys(s->conn, mem, c->config->idempotency_hours, w, &keys, e)) return false;
+  if (!clean_states(s->conn, mem, c->manifest->state.text, c->config->state_hours, w, &states, e)) return false;
+  if (hours && s->version >= CLEAN_EVENTS_VERSION && !clean_events(s->conn, mem, hours, w, &events, e)) return false;
+  if (c->own) c->own->events_cleaned += events;
+  *more = keys >= CLEAN_BATCH || states >= CLEAN_BATCH || events >= CLEAN_BATCH;
+  return true;
+}
+
 static bool tidy(struct courier *c, struct source *s, void *mem, struct err *e) {
-  uint64_t gone, states;
+  bool more;
   struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
 
   if (!open_source(s, mem, e)) return false;
-  if (c->config->runner_keep_dead_s && !queue_clean(s->conn, mem, c->config->runner_keep_dead_s, &w, e)) return false;
-  if (!clean_keys(s->conn, mem, c->config->idempotency_hours, &w, &gone, e)) return false;
-  if (!clean_states(s->conn, mem, c->manifest->state.text, c->config->state_hours, &w, &states, e)) return false;
+  if (!clean(c, s, mem, &w, &more, e)) return false;
   if (!queue_look(s->conn, mem, &s->state, &w, e)) return false;
   tell_strangers(c, s);
   s->state.hooks = NULL; /* of mem */
   s->state.nhooks = 0;
   show_state(c);
-  if (gone >= CLEAN_BATCH || states >= CLEAN_BATCH) s->tidy_ms = clock_ms() + AGAIN_MS;
+  if (more) s->tidy_ms = clock_ms() + AGAIN_MS;
   conn_tidy(s->conn, 0);
   return true;
 }
@@ -372,6 +383,7 @@ static int time_left(const struct courier *c) {
     const struct source *s = &c->sources[i];
     if (s->next_ms < due) due = s->next_ms;
     if (s->nparcels && s->renew_ms < due && !s->pause_ms) due = s->renew_ms;
+    if (s->tidy_ms < due && !s->pause_ms) due = s->tidy_ms;
   }
   left = due - clock_ms();
   return left < 0 ? 0 : left > TIDY_MS ? TIDY_MS : (int)left;

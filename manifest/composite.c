@@ -219,6 +219,15 @@ void template_read(struct manifest_reader *r, const struct command *c, const cha
   read_template(&s, node, out);
 }
 
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                               struct template *out) {
+  const struct member members[] = {{.command = c, .as = "result"}, {.as = "caller"}};
+  struct scope s = {.r = r, .composite = c, .where = where, .members = members, .n = 2};
+
+  s.used = arena_array(r->mem, bool, c->nargs ? c->nargs : 1);
+  read_template(&s, node, out);
+}
+
 /* ---- members ---- */
 
 static void check_member_args(struct scope *s, const struct command *target, const struct yaml *node, int line) {
@@ -332,6 +341,7 @@ static void read_composite(struct manifest_reader *r, struct draft *d) {
   const struct yaml *list = yaml_get(d->node, "commands"), *result = yaml_get(d->node, "result");
   struct scope s = {.r = r, .composite = c, .where = c->name};
 
+  r->file = c->file;
   if (list->json.kind != JSON_ARRAY || list->json.len == 0) {
     manifest_wrong(r, list->line, c->name, "commands: must be a list of commands: - name: { argument: value }");
     return;
@@ -373,6 +383,7 @@ static bool visit_member(struct manifest_reader *r, struct draft *d, const struc
   struct draft *target = draft_of(r, m->command);
 
   if (target->state == DRAFT_OPEN) {
+    r->file = d->command->file;
     manifest_wrong(r, m->line, d->command->name, "%s calls itself%s; commands may not run in a circle",
                    m->command->name, target == d ? "" : arena_printf(r->mem, " by way of %s", d->command->name));
     return false;
@@ -410,6 +421,7 @@ static void visit(struct manifest_reader *r, struct draft *d, unsigned depth) {
   d->state = DRAFT_OPEN;
   if (depth < LEVELS_MAX) visit_members(r, d, depth);
   if (!r->too_deep && (depth >= LEVELS_MAX || d->levels > LEVELS_MAX)) {
+    r->file = d->command->file;
     manifest_wrong(r, d->command->line, d->command->name,
                    "composites call each other more than %d deep; make them flatter", LEVELS_MAX);
     r->too_deep = true;

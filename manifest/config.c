@@ -22,6 +22,7 @@ enum type {
   NUMBER,        /* int */
   MODE,          /* int, octal */
   LEVEL,         /* enum log_level */
+  DOCUMENTS,     /* bool: any or known */
   DATASOURCES,   /* the whole mapping */
   OF_DATASOURCE, /* a key of one datasource: told here for help and manual, read by read_datasource */
 };
@@ -128,6 +129,8 @@ static const struct row rows[] = {
      AT(idempotency_hours)},
     {"state_hours", NUMBER, "hours", "168", 1, 24 * 366, false, "How long the state of a mutation is kept behind its end.",
      AT(state_hours)},
+    {"event_log.keep_hours", NUMBER, "hours", "0", 0, 100 * 24 * 366, false,
+     "Events older than that are deleted, when all projections and named readers have seen them; 0 is never.", AT(event_keep_hours)},
     {"mutex_wait_ms", NUMBER, "ms", "5000", 0, HOUR_MS, false, "How long a request waits for its mutexes.",
      AT(mutex_wait_ms)},
     {"waiting_workers", NUMBER, "processes", "0", 0, 1024, false,
@@ -156,6 +159,24 @@ static const struct row rows[] = {
     {"limits.event_bytes", NUMBER, "bytes", "8192", 100, 65536, false, "Longest payload of a state event.", AT(event_bytes)},
     {"limits.calls_deep", NUMBER, "handlers", "8", 1, 100, false, "Deepest chain of handlers that call handlers.",
      AT(calls_deep)},
+    {"graphql.documents", DOCUMENTS, NULL, "any", 0, 0, false,
+     "Which GraphQL documents run: any, or those known by writ schema persist.", AT(graphql_known_only)},
+    {"graphql.depth", NUMBER, "levels", "25", 0, 1000, false, "Deepest nesting of fields in a document; 0 is no limit.",
+     AT(graphql_depth)},
+    {"graphql.fields", NUMBER, "fields", "2000", 0, 100000, false,
+     "Most fields in a document, fragments counted where they are used; 0 is no limit.", AT(graphql_fields)},
+    {"graphql.aliases", NUMBER, "fields", "200", 0, 100000, false, "Most fields with an alias; 0 is no limit.",
+     AT(graphql_aliases)},
+    {"graphql.complexity", NUMBER, "points", "500000", 0, 2000000000, false,
+     "A field is a point, ten times that within each list; 0 is no limit.", AT(graphql_complexity)},
+    {"graphql.cache_documents", NUMBER, "documents", "1000", 0, 100000, false,
+     "Documents that each worker keeps prepared.", AT(graphql_cache_documents)},
+    {"graphql.cache_bytes", NUMBER, "bytes", "16777216", 65536, 1 << 30, false, "Memory for those, about.",
+     AT(graphql_cache_bytes)},
+    {"graphql.stored_documents", NUMBER, "documents", "1000", 0, 100000, false,
+     "Most documents that clients have stored by their hash; 0 is no such storing.", AT(graphql_stored_documents)},
+    {"graphql.stored_days", NUMBER, "days", "30", 1, 3660, false, "Those unused for so long are deleted.",
+     AT(graphql_stored_days)},
 #undef AT
 };
 enum { NROWS = sizeof rows / sizeof *rows };
@@ -252,6 +273,9 @@ static const char *set_value(struct reader *r, const struct row *row, enum json_
   case LEVEL:
     if (kind == JSON_STRING && parse_level(text, field)) return NULL;
     return "one of error, warn, info, debug is needed";
+  case DOCUMENTS:
+    *(bool *)field = kind == JSON_STRING && strcmp(text, "known") == 0;
+    return kind == JSON_STRING && (strcmp(text, "known") == 0 || strcmp(text, "any") == 0) ? NULL : "any or known is needed";
   case DATASOURCES:
   case OF_DATASOURCE: break;
   }
@@ -547,6 +571,7 @@ static void print_value(FILE *out, const struct row *row, const struct config *c
   case NUMBER: fprintf(out, "%d", *(const int *)field); break;
   case MODE: fprintf(out, "\"%04o\"", (unsigned)*(const int *)field); break;
   case LEVEL: fputs(level_name(*(const enum log_level *)field), out); break;
+  case DOCUMENTS: fputs(*(const bool *)field ? "known" : "any", out); break;
   case DATASOURCES:
   case OF_DATASOURCE: break;
   }

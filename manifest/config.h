@@ -53,6 +53,7 @@ struct config {
   int lock_timeout_ms;    /* 0: PostgreSQL's own setting stands */
   int idempotency_wait_ms; /* for another request with the same key */
   int idempotency_hours;   /* how long keys are kept */
+  int event_keep_hours;    /* events of the log; 0: for good */
   int mutex_wait_ms;       /* for a mutex that another request holds */
   int waiting_workers;     /* of a pool, that may wait for either; 0: half of it */
   int drain_ms;           /* SIGTERM and reload: how long requests in work may take before SIGKILL */
@@ -61,6 +62,11 @@ struct config {
   int idle_connection_s;  /* close a connection unused for so long; 0: keep */
   enum log_level log_level;
   int max_body_bytes, max_depth, max_commands, max_rows, max_result_bytes;
+  int graphql_depth, graphql_fields, graphql_aliases, graphql_complexity; /* of a document; 0: no limit */
+  int graphql_cache_documents, graphql_cache_bytes; /* of each worker */
+  bool graphql_known_only;      /* documents that `writ schema persist` has stored, and no others */
+  int graphql_stored_documents; /* that clients may have stored; 0: none */
+  int graphql_stored_days;      /* without use */
   int state_events, state_changes, event_bytes; /* of a mutation's state */
   int state_hours;        /* how long it is kept when the mutation has ended */
   int calls_deep;         /* handlers called by handlers */

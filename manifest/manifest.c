@@ -84,9 +84,33 @@ struct draft *manifest_add_draft(struct manifest_reader *r, const char *name, in
   c->name = name;
   c->id = m->ncommands;
   c->line = line;
+  c->file = r->file;
   m->commands[m->ncommands++] = c;
   d->command = c;
   return d;
+}
+
+static size_t count_commands(struct manifest_reader *r, const struct yaml *node) {
+  return node && manifest_need_mapping(r, "commands", node, "name: { sql: ... }") ? node->json.len : 0;
+}
+
+/* n: the first of them. */
+static void read_list(struct manifest_reader *r, const struct yaml *node, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    manifest_read_command(r, manifest_add_draft(r, node->json.keys[i], node->key_lines[i]), &node->nodes[i]);
+}
+
+/* Those of mutations:, which come behind the manifest's own. */
+static void read_more(struct manifest_reader *r, const struct yaml *own, size_t n) {
+  const char *file = r->file;
+
+  r->file = r->more_file;
+  for (size_t i = 0; i < n; i++)
+    if (own && yaml_get(own, r->more_commands->json.keys[i]))
+      manifest_wrong(r, r->more_commands->key_lines[i], r->more_commands->json.keys[i], "%s has a command of this name, too; rename one",
+                     file);
+  read_list(r, r->more_commands, n);
+  r->file = file;
 }
 
 /* For the inside: as the statement says, it does something only where the state of a mutation is kept. */
@@ -100,13 +124,14 @@ static void add_dispatch_event(struct manifest_reader *r) {
 
 /* node NULL: there is no commands: */
 static void read_commands(struct manifest_reader *r, const struct yaml *node) {
-  size_t n = node && manifest_need_mapping(r, "commands", node, "name: { sql: ... }") ? node->json.len : 0;
-  size_t room = NBUILT_IN + n + manifest_models_room(r->manifest->model);
+  size_t n = count_commands(r, node), more = count_commands(r, r->more_commands);
+  size_t room = NBUILT_IN + n + more + manifest_models_room(r->manifest->model);
 
   r->manifest->commands = arena_array(r->mem, const struct command *, room);
   r->drafts = arena_array(r->mem, struct draft, room);
   for (size_t i = 0; i < NBUILT_IN - 1; i++) manifest_add_draft(r, built_in[i].name, 0)->command->kind = built_in[i].kind;
-  for (size_t i = 0; i < n; i++) manifest_read_command(r, manifest_add_draft(r, node->json.keys[i], node->key_lines[i]), &node->nodes[i]);
+  read_list(r, node, n);
+  if (more) read_more(r, n ? node : NULL, more);
   add_dispatch_event(r);
 }
 
@@ -160,7 +185,8 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "mutations", "graphql",
+                                     "event_log", "projections", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
@@ -182,23 +208,29 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   if ((part = yaml_get(root, "schema"))) manifest_read_schema(r, part);
   if ((part = yaml_get(root, "roles"))) read_roles(r, part); /* before the commands: their allow: names them */
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
+  if ((part = yaml_get(root, "mutations"))) manifest_read_mutations(r, part);
+  if ((part = yaml_get(root, "graphql"))) manifest_read_graphql(r, part);
   manifest_read_state(r, yaml_get(root, "state"));
   part = yaml_get(root, "commands");
-  if (!part && !r->manifest->model) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
+  if (!part && !r->manifest->model && !r->more_commands) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
+  if ((part = yaml_get(root, "event_log"))) manifest_read_event_log(r, part);
+  if ((part = yaml_get(root, "projections"))) manifest_read_projections(r, part);
   manifest_read_models(r, yaml_get(root, "models"));
   index_commands(r->mem, r->manifest);
   composite_link(r);
+  r->file = r->manifest->file;
   manifest_add_permissions(r);
 }
 
-static struct manifest *read_tree(const void *mem, const struct config *config, const struct yaml *root, size_t errors,
-                                  struct problems *p) {
+static struct manifest *read_tree(const void *mem, const struct config *config, const struct datamodel *model,
+                                  const struct yaml *root, size_t errors, struct problems *p) {
   struct manifest_reader r = {.mem = mem, .config = config, .problems = p};
 
   r.manifest = arena_new(mem, struct manifest);
-  r.manifest->file = config->manifest;
+  r.manifest->file = r.file = config->manifest;
   r.manifest->config = config;
+  r.manifest->model = model;
   if (root) read_root(&r, root);
   talloc_free(r.drafts);
   return p->errors == errors ? r.manifest : NULL;
@@ -206,11 +238,16 @@ static struct manifest *read_tree(const void *mem, const struct config *config, 
 
 struct manifest *manifest_load(const void *mem, const struct config *config, struct problems *p) {
   size_t errors = p->errors;
-  return read_tree(mem, config, yaml_load(mem, config->manifest, p), errors, p);
+  return read_tree(mem, config, NULL, yaml_load(mem, config->manifest, p), errors, p);
+}
+
+struct manifest *manifest_read_over(const void *mem, const struct config *config, const struct datamodel *model,
+                                    const char *text, size_t len, struct problems *p) {
+  size_t errors = p->errors;
+  return read_tree(mem, config, model, yaml_read(mem, config->manifest, text, len, p), errors, p);
 }
 
 struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
                                struct problems *p) {
-  size_t errors = p->errors;
-  return read_tree(mem, config, yaml_read(mem, config->manifest, text, len, p), errors, p);
+  return manifest_read_over(mem, config, NULL, text, len, p);
 }

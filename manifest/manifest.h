@@ -3,6 +3,7 @@
 #define WRIT_MANIFEST_MANIFEST_H
 
 #include "db/plan.h"
+#include "manifest/event.h"
 #include "manifest/mutex.h"
 #include "manifest/service.h"
 #include "manifest/sql_scan.h"
@@ -12,8 +13,10 @@
 
 struct config;
 struct datamodel;
+struct graphql_definition;
 struct json;
 struct model;
+struct model_rules;
 struct problems;
 
 enum command_kind {
@@ -147,14 +150,23 @@ struct command {
   long max_affected;            /* rows; -1: no limit */
   const struct hook *before_hooks, *after_hooks;
   size_t nbefore_hooks, nafter_hooks;
+  const struct domain_event *events; /* appended to the log in its transaction */
+  size_t nevents;
   const struct model *model;    /* MUTATION, QUERY */
   enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
   const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
   size_t nmutexes;
+  const char *file;             /* where it is written */
   bool needs_key;               /* a request that names it must have an Idempotency-Key */
   const struct service *http;   /* HANDLER: the program; NULL: a module */
   const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
+};
+
+/* What a schema file has besides a data model: for schema/. */
+struct schema_text {
+  const char *file;
+  const struct graphql_definition *definitions;
 };
 
 /* An event that states of mutations know by its name. */
@@ -192,8 +204,19 @@ struct manifest {
   struct role_map *roles; /* n 0: no mapping, everything runs as the login role */
   size_t nroles;
   struct state_rules state;
+  const char *const *event_readers; /* roles that may read the event log over the border */
+  size_t nevent_readers;
+  const struct projection *projections;
+  size_t nprojections;
   const struct datamodel *model; /* NULL: there is no schema: */
+  const struct schema_text *schema_texts; /* of schema:, and of that of mutations: */
+  size_t nschema_texts;
+  struct model_rules *model_rules; /* by model->id: who may write its fields (model_rules.h); NULL: nothing is said */
+  bool asks_nested;        /* a mutation of some model has before-hooks or mutexes */
   size_t model_datasource; /* index into config.datasources */
+  bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
+  const char *const *introspection;
+  size_t nintrospection;
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };
@@ -206,6 +229,9 @@ struct manifest *manifest_load(const void *mem, const struct config *config, str
 /* As manifest_load, from text (fuzzing, tests). */
 struct manifest *manifest_read(const void *mem, const struct config *config, const char *text, size_t len,
                                struct problems *p);
+/* The same over a data model that was read already, in place of a schema:. */
+struct manifest *manifest_read_over(const void *mem, const struct config *config, const struct datamodel *model,
+                                    const char *text, size_t len, struct problems *p);
 /* By name (a hash table), or NULL. */
 const struct command *manifest_command(const struct manifest *m, const char *name);
 /* The database role of a caller's role; false: there is a mapping and the role is not in it. *role NULL: login role. */

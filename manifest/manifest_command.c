@@ -25,28 +25,7 @@ static void read_description(struct manifest_reader *r, struct draft *d, const s
 }
 
 void manifest_read_allow(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
-  struct command *c = d->command;
-  const char **roles;
-
-  if (value->json.kind != JSON_ARRAY) {
-    manifest_wrong(r, value->line, c->name, "allow: must be a list of roles, as in [anonymous, admin]");
-    return;
-  }
-  roles = arena_array(r->mem, const char *, value->json.len + 1);
-  for (size_t i = 0; i < value->json.len; i++) {
-    const struct yaml *item = &value->nodes[i];
-    const char *role = manifest_text(r, c->name, "allow", item);
-    if (!role) continue;
-    if (!manifest_is_role(role))
-      manifest_wrong(r, item->line, c->name, "allow: a role has no blanks and 1 to %d bytes", MANIFEST_ROLE_BYTES);
-    else if (manifest_is_in(role, roles))
-      manifest_wrong(r, item->line, c->name, "allow: %s stands here twice; remove one", role);
-    else if (!manifest_has_role(r->manifest, role))
-      manifest_wrong(r, item->line, c->name, "allow: role %s is not in roles:; map it there to a role of the database",
-                     role);
-    roles[c->nallow++] = role;
-  }
-  c->allow = roles;
+  manifest_read_roles(r, d->command->name, "allow", value, &d->command->allow, &d->command->nallow);
 }
 
 static void read_datasource(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
@@ -320,6 +299,7 @@ static const struct command_key {
     {"idempotency", OF_ALL, read_idempotency},
     {"http", OF_HANDLER, manifest_read_http},
     {"hooks", OF_ALL, NULL},
+    {"events", OF_ALL, NULL},
     {"module", OF_HANDLER, manifest_read_module},
 };
 enum { NCOMMAND_KEYS = sizeof command_keys / sizeof *command_keys };
@@ -377,9 +357,11 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
 static void read_behind_args(struct manifest_reader *r, struct draft *d) {
   const struct command *c = d->command;
   const struct yaml *mutex = yaml_get(d->node, "mutex"), *hooks = yaml_get(d->node, "hooks");
+  const struct yaml *events = yaml_get(d->node, "events");
 
   if (mutex) mutex_read(r, d, mutex);
   if (hooks) manifest_read_hooks(r, d, hooks);
+  if (events) manifest_read_events(r, d, events);
   if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
     manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write "
                    "returns: none");

@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "base/problems.h"
 #include "manifest/manifest.h"
+#include "manifest/model_rules.h"
 #include "manifest/yaml.h"
 #include "model/model.h"
 
@@ -22,7 +23,8 @@ static const char *const operation_keys[] = {
 };
 enum { NOPERATIONS = sizeof operation_keys / sizeof *operation_keys };
 
-static const char *const model_keys[] = {"create", "update", "upsert", "delete", "updateMany", "deleteMany", "query", NULL};
+static const char *const model_keys[] = {"create", "update", "upsert", "delete", "updateMany", "deleteMany", "query",
+                                         "fields", "presets", NULL};
 
 /* Arguments; one that is not given is null, but for those with a !. To permissions they are jsonb. */
 static const char *const operation_args[] = {
@@ -86,23 +88,56 @@ static struct draft *add_command(struct manifest_reader *r, const struct model *
   return d;
 }
 
-/* What stands under an operation, for each of the commands that it means. */
+/* What stands under an operation, for each of the commands that it means. In the order in which it is read: arguments (of
+ * which version: adds one) are known before what names them. */
+enum { OF_CREATE = 1 << OPERATION_CREATE,
+       OF_ONE = 1 << OPERATION_UPDATE | 1 << OPERATION_UPSERT | 1 << OPERATION_DELETE,
+       OF_MANY = 1 << OPERATION_UPDATE_MANY | 1 << OPERATION_DELETE_MANY,
+       OF_MUTATIONS = OF_CREATE | OF_ONE | OF_MANY,
+       OF_ALL = (1 << NOPERATIONS) - 1 };
+
+static void bind_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
+  (void)value;
+  manifest_bind_permissions(r, d);
+}
+
 static const struct operation_key {
-  const char *name;
+  const char *name; /* NULL: not a key, but a step */
+  unsigned operations;
   void (*read)(struct manifest_reader *, struct draft *, const struct yaml *);
-} operation_parts[] = {{"allow", manifest_read_allow}, {"permissions", manifest_read_permissions}};
-static const char *const operation_part_names[] = {"allow", "permissions", NULL};
+} operation_parts[] = {
+    {"allow", OF_ALL, manifest_read_allow},
+    {"permissions", OF_ALL, manifest_read_permissions},
+    {"version", OF_ONE, manifest_read_version},
+    {"max_affected", OF_MANY, manifest_read_max_affected},
+    {NULL, OF_ALL, bind_permissions},
+    {"mutex", OF_MUTATIONS, mutex_read},
+    {"hooks", OF_MUTATIONS, manifest_read_hooks},
+};
+enum { NPARTS = sizeof operation_parts / sizeof *operation_parts };
+
+static void check_operation_keys(struct manifest_reader *r, const char *where, const struct yaml *node, enum operation o) {
+  const char *names[NPARTS + 1] = {NULL};
+  size_t n = 0;
+
+  for (size_t k = 0; k < NPARTS; k++)
+    if (operation_parts[k].name && operation_parts[k].operations & (1U << o)) names[n++] = operation_parts[k].name;
+  for (size_t i = 0; i < node->json.len; i++)
+    if (!manifest_is_in(node->json.keys[i], names))
+      manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], names);
+}
 
 static void read_operation(struct manifest_reader *r, const char *where, const struct yaml *node, struct draft *d) {
-  if (!manifest_need_mapping(r, where, node, "{ allow: [...] }")) return;
-  for (size_t i = 0; i < node->json.len; i++) {
-    size_t k = 0;
+  enum operation o = d->command->operation;
 
-    while (operation_part_names[k] && strcmp(operation_part_names[k], node->json.keys[i]) != 0) k++;
-    if (operation_part_names[k]) operation_parts[k].read(r, d, &node->nodes[i]);
-    else manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], operation_part_names);
+  if (!manifest_need_mapping(r, where, node, "{ allow: [...] }")) return;
+  if (o <= OPERATION_ONE) check_operation_keys(r, where, node, o); /* query: means several, and is looked at once */
+  for (size_t k = 0; k < NPARTS; k++) {
+    const struct operation_key *part = &operation_parts[k];
+    const struct yaml *value = part->name ? yaml_get(node, part->name) : node;
+
+    if (value && part->operations & (1U << o)) part->read(r, d, value);
   }
-  manifest_bind_permissions(r, d);
 }
 
 /* node: of models.NAME; NULL: nothing is said of the model. */
@@ -117,8 +152,12 @@ static void add_commands(struct manifest_reader *r, const struct model *m, const
     struct draft *d = add_command(r, m, o);
     const struct yaml *operation = node ? yaml_get(node, operation_keys[o]) : NULL;
 
+    if (operation) d->command->line = operation->line;
+
     if (operation) read_operation(r, arena_printf(r->mem, "%s.%s", where, operation_keys[o]), operation, d);
+    r->manifest->asks_nested |= d->command->nbefore_hooks || d->command->nmutexes;
   }
+  if (node) model_rules_read(r, m, where, yaml_get(node, "fields"), yaml_get(node, "presets"));
 }
 
 size_t manifest_models_room(const struct datamodel *d) { return d ? d->nmodels * NOPERATIONS : 0; }

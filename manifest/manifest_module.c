@@ -33,7 +33,7 @@ static void read_file(struct manifest_reader *r, const char *where, const struct
   char *real;
 
   if (!text) return;
-  path = text[0] == '/' ? text : arena_printf(r->mem, "%s/%s", folder_of(r->mem, r->manifest->file), text);
+  path = text[0] == '/' ? text : arena_printf(r->mem, "%s/%s", folder_of(r->mem, r->file), text);
   real = realpath(path, NULL); /* a link that is changed later must not give some workers another module */
   reason = real ? reason_against(r->mem, real) : strerror(errno);
   if (reason) manifest_wrong(r, value->line, where, "file: %s: %s", path, reason);

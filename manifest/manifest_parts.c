@@ -22,7 +22,7 @@ void manifest_wrong(struct manifest_reader *r, int line, const char *where, cons
   va_start(args, format);
   vsnprintf(what, sizeof what, format, args);
   va_end(args);
-  problems_add(r->problems, r->manifest->file, line, "%s: %s", where, what);
+  problems_add(r->problems, r->file, line, "%s: %s", where, what);
 }
 
 bool manifest_is_in(const char *word, const char *const *words) {
@@ -137,4 +137,29 @@ void manifest_own_error(struct manifest_reader *r, const char *where, const stru
     else
       manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
   }
+}
+
+void manifest_read_roles(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value,
+                         const char *const **out, size_t *n) {
+  const char **roles;
+
+  if (value->json.kind != JSON_ARRAY) {
+    manifest_wrong(r, value->line, where, "%s: must be a list of roles, as in [anonymous, admin]", key);
+    return;
+  }
+  roles = arena_array(r->mem, const char *, value->json.len + 1);
+  *n = 0;
+  for (size_t i = 0; i < value->json.len; i++) {
+    const struct yaml *item = &value->nodes[i];
+    const char *role = manifest_text(r, where, key, item);
+    if (!role) continue;
+    if (!manifest_is_role(role))
+      manifest_wrong(r, item->line, where, "%s: a role has no blanks and 1 to %d bytes", key, MANIFEST_ROLE_BYTES);
+    else if (manifest_is_in(role, roles))
+      manifest_wrong(r, item->line, where, "%s: %s stands here twice; remove one", key, role);
+    else if (!manifest_has_role(r->manifest, role))
+      manifest_wrong(r, item->line, where, "%s: role %s is not in roles:; map it there to a role of the database", key, role);
+    roles[(*n)++] = role;
+  }
+  *out = roles;
 }

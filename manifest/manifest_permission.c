@@ -282,6 +282,7 @@ static void add_list(struct manifest_reader *r, const struct command *of, const 
 
     p->id = m->ncommands;
     p->datasource = of->datasource;
+    p->file = of->file;
     p->allow = of->allow;
     p->nallow = of->nallow;
     m->commands[m->ncommands++] = p;

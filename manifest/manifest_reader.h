@@ -35,6 +35,9 @@ struct manifest_reader {
   const struct config *config;
   struct manifest *manifest;
   struct problems *problems;
+  const char *file; /* that is being read; paths in it are relative to it */
+  const char *more_file; /* of mutations:, and its commands:; NULL: none */
+  const struct yaml *more_commands;
   struct draft *drafts; /* one for each of manifest->commands */
   size_t ndrafts;
   bool too_deep; /* told already */
@@ -54,6 +57,9 @@ bool manifest_need_mapping(struct manifest_reader *r, const char *where, const s
 bool manifest_is_role(const char *text);
 /* Is the role in roles:, where there is one? */
 bool manifest_has_role(const struct manifest *m, const char *role);
+/* A list of roles. where, key: for messages. */
+void manifest_read_roles(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value,
+                         const char *const **out, size_t *n);
 /* A whole number, or true or false. False: a problem, and *out is left alone. */
 bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
                      int *out);
@@ -70,12 +76,20 @@ void manifest_read_statement(struct manifest_reader *r, struct draft *d, const s
 void manifest_read_hooks(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 void manifest_read_http(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
+/* manifest_events.c: events: of a command (once its arguments are known), event_log:, projections:. */
+void manifest_read_events(struct manifest_reader *r, struct draft *d, const struct yaml *node);
+void manifest_read_event_log(struct manifest_reader *r, const struct yaml *node);
+void manifest_read_projections(struct manifest_reader *r, const struct yaml *node);
+
 /* manifest_module.c. */
 void manifest_read_module(struct manifest_reader *r, struct draft *d, const struct yaml *node);
 
 /* composite.c: a template over a command's own arguments and its result: $args.name, $result.column (RESULT: member 0). */
 void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
                    struct template *out);
+/* The same with $caller.role, $caller.user and $caller.claims.NAME (RESULT: member 1), which are null where there is none. */
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
+                               struct template *out);
 /* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
  * command's arguments are known, what each has its values from. */
 void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);
@@ -87,8 +101,15 @@ bool manifest_permission_uses(const struct command *c, const char *name);
 /* Gives each an id among the commands: the last thing that is done. */
 void manifest_add_permissions(struct manifest_reader *r);
 
-/* manifest_schema.c: schema:, and the data model that it names. */
+/* manifest_schema.c: schema:, and the data model that it names; a schema file that has no data model; a path, which is relative
+ * to r->file. */
 void manifest_read_schema(struct manifest_reader *r, const struct yaml *node);
+void manifest_add_schema(struct manifest_reader *r, const char *file);
+const char *manifest_path(struct manifest_reader *r, const char *file);
+
+/* manifest_mutations.c: mutations: (its commands are left in r->more_commands) and graphql:. */
+void manifest_read_mutations(struct manifest_reader *r, const struct yaml *node);
+void manifest_read_graphql(struct manifest_reader *r, const struct yaml *node);
 
 /* manifest_state.c: state:, once roles: is known; node NULL: there is none. */
 void manifest_read_state(struct manifest_reader *r, const struct yaml *node);

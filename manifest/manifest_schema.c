@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "graphql/ast.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
 #include "manifest/yaml.h"
@@ -10,12 +11,27 @@
 
 #include <string.h>
 
-/* Relative to the manifest's folder. */
-static const char *path_of(struct manifest_reader *r, const char *file) {
-  const char *slash = strrchr(r->config->manifest, '/');
+const char *manifest_path(struct manifest_reader *r, const char *file) {
+  const char *slash = strrchr(r->file, '/');
 
   if (file[0] == '/' || !slash) return file;
-  return arena_printf(r->mem, "%.*s/%s", (int)(slash - r->config->manifest), r->config->manifest, file);
+  return arena_printf(r->mem, "%.*s/%s", (int)(slash - r->file), r->file, file);
+}
+
+static void add_text(struct manifest_reader *r, const char *file, const struct graphql_definition *definitions) {
+  struct schema_text *texts = (struct schema_text *)r->manifest->schema_texts;
+
+  if (!definitions) return;
+  arena_grow(r->mem, texts, r->manifest->nschema_texts);
+  texts[r->manifest->nschema_texts++] = (struct schema_text){.file = file, .definitions = definitions};
+  r->manifest->schema_texts = texts;
+}
+
+/* Its definitions are judged together with those of the data model, by schema/. */
+void manifest_add_schema(struct manifest_reader *r, const char *file) {
+  const struct graphql_document *document = model_document(r->mem, file, r->problems);
+
+  if (document) add_text(r, file, document->definitions);
 }
 
 static void read_datasource(struct manifest_reader *r, const struct yaml *value) {
@@ -44,5 +60,6 @@ void manifest_read_schema(struct manifest_reader *r, const struct yaml *node) {
     manifest_wrong(r, node->line, "schema",
                    "file: is missing; name the file of the data model, as in file: ./schema.graphql");
   else if ((path = manifest_text(r, "schema", "file", file)))
-    r->manifest->model = model_load(r->mem, path_of(r, path), NULL, r->problems);
+    r->manifest->model = model_load(r->mem, manifest_path(r, path), NULL, r->problems);
+  if (r->manifest->model) add_text(r, r->manifest->model->file, r->manifest->model->own);
 }

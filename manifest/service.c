@@ -28,7 +28,7 @@ static bool is_variable(const char *name) {
 /* Who only looks at the files need not have the secrets of who runs them. */
 static void tell_unset(struct manifest_reader *r, const char *where, int line, const char *name) {
   if (r->config->environment_optional)
-    problems_warn(r->problems, r->manifest->file, line, "%s: $env.%s: the environment has no %s here", where, name, name);
+    problems_warn(r->problems, r->file, line, "%s: $env.%s: the environment has no %s here", where, name, name);
   else
     manifest_wrong(r, line, where, "$env.%s: the environment has no %s; set it for writd", name, name);
 }
@@ -100,7 +100,7 @@ static void warn_of_plain(struct manifest_reader *r, const char *where, int line
 
   if (endpoint->unix_socket || strncasecmp(endpoint->url, scheme, strlen(scheme)) != 0) return;
   if (is_this_machine(endpoint->url + strlen(scheme))) return;
-  problems_warn(r->problems, r->manifest->file, line,
+  problems_warn(r->problems, r->file, line,
                 "%s: url: goes to another machine without TLS: use https, or a tunnel", where);
 }
 

@@ -232,7 +232,8 @@ static bool read_key(struct model_reader *r, struct model_draft *d) {
   bool ok;
 
   if (!single && !d->key)
-    return schema_wrong(r, d->model->line, "%s has no key; give one field @id, as in id: ID! @id", d->model->name);
+    return schema_wrong(r, d->model->line, "%s has no key; give one field @id, as in id: ID! @id; or, if it is no table, let type Query or Mutation "
+                        "lead to it, and no type of the model", d->model->name);
   if (d->key)
     ok = read_fields(r, d, d->key, "@id", &parts);
   else

@@ -74,3 +74,8 @@ const char *scalar_name(enum scalar s) {
 const char *scalar_type_sql(enum scalar s) {
   return scalars[s].type_sql;
 }
+
+bool field_is_number(const struct field *f) {
+  return !f->relation && !f->list &&
+         (f->scalar == SCALAR_INT || f->scalar == SCALAR_BIGINT || f->scalar == SCALAR_FLOAT || f->scalar == SCALAR_DECIMAL);
+}

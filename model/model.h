@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct field;
+struct graphql_definition;
 struct key;
 struct model;
 struct relation;
@@ -192,6 +193,7 @@ struct relation {
 
 struct datamodel {
   const char *file;
+  const struct graphql_definition *own; /* what in the file is not the model's (own.h): for schema/, which reads it */
   const struct model *models; /* in the order of the file */
   size_t nmodels;
   const struct enumeration *enums;
@@ -214,6 +216,7 @@ const struct relation *model_relation(const struct datamodel *d, const char *nam
 const struct relation_side *field_there(const struct field *f);
 const struct relation_side *field_here(const struct field *f);
 bool field_holds_link(const struct field *f);
+bool field_is_number(const struct field *f); /* one that can be counted up: no list */
 
 const char *scalar_name(enum scalar s);     /* "DateTime" */
 const char *scalar_type_sql(enum scalar s); /* "timestamp with time zone"; ENUM: NULL */

@@ -170,6 +170,17 @@ bool name_is_filter_of(const char *name, const char *field) {
   return str_starts(name, field) && is_in(name + strlen(field), suffixes);
 }
 
+const char *const name_changes[] = {"increment", "decrement", "multiply", "divide", NULL};
+
+const char *name_change_of(const char *name, const char *field) {
+  size_t len = strlen(field);
+
+  if (strncmp(name, field, len) != 0 || name[len] != '_') return NULL;
+  for (const char *const *change = name_changes; *change; change++)
+    if (strcmp(name + len + 1, *change) == 0) return *change;
+  return NULL;
+}
+
 void name_model(const void *mem, struct model *m) {
   m->plural = name_plural(mem, m->name);
   m->query.one = name_lower_first(mem, m->name);
@@ -244,10 +255,14 @@ static void check_made(const struct datamodel *d, const char *name, int line, st
 
 static void check_fields(const struct datamodel *d, const struct model *m, struct problems *p) {
   for (size_t i = 0; i < m->nfields; i++)
-    for (size_t j = 0; j < m->nfields; j++)
-      if (i != j && name_is_filter_of(m->fields[i].name, m->fields[j].name))
-        problems_add(p, d->file, m->fields[i].line, "%s.%s is also a filter of the field %s; take another name, the column "
-                     "keeps its own with @db(name:)", m->name, m->fields[i].name, m->fields[j].name);
+    for (size_t j = 0; j < m->nfields; j++) {
+      const struct field *f = &m->fields[i], *other = &m->fields[j];
+      bool change = field_is_number(other) && name_change_of(f->name, other->name);
+
+      if (i != j && (change || name_is_filter_of(f->name, other->name)))
+        problems_add(p, d->file, f->line, "%s.%s is also a %s of the field %s; take another name, the column keeps its own with "
+                     "@db(name:)", m->name, f->name, change ? "change" : "filter", other->name);
+    }
 }
 
 void names_check(const struct datamodel *d, struct problems *p) {

@@ -29,6 +29,11 @@ bool name_is_made_for(const char *name, const char *model);
 /* Is name a filter that the API makes for the field, as in name_not? */
 bool name_is_filter_of(const char *name, const char *field);
 
+/* What the API can do to a number besides setting it, NULL behind the last; and the one that name is for the field, as
+ * age_increment is; NULL: it is none. */
+extern const char *const name_changes[];
+const char *name_change_of(const char *name, const char *field);
+
 /* m->plural, m->query and m->mutation of its name. */
 void name_model(const void *mem, struct model *m);
 /* Would the API make one name of two models? Both have been through name_model. */

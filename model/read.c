@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "graphql/parse.h"
 #include "model/names.h"
+#include "model/own.h"
 #include "model/reader.h"
 
 #include <ctype.h>
@@ -260,9 +261,8 @@ static void read_fields(struct model_reader *r, struct model_draft *d) {
 /* ---- definitions ---- */
 
 static void check_type_name(struct model_reader *r, const struct graphql_definition *def) {
-  if (strcmp(def->name, "Query") == 0 || strcmp(def->name, "Mutation") == 0 || strcmp(def->name, "Subscription") == 0)
-    schema_wrong(r, (int)def->pos.line, "type %s is made by writ; remove it, the file holds the data model alone",
-                 def->name);
+  if (strcmp(def->name, "Subscription") == 0)
+    schema_wrong(r, (int)def->pos.line, "type Subscription: there are no subscriptions; remove it");
   else if (name_is_reserved_type(def->name))
     schema_wrong(r, (int)def->pos.line,
                  "%s is a type of the API already; take another name, the table keeps its own with "
@@ -287,16 +287,8 @@ static void refuse_definition(struct model_reader *r, const struct graphql_defin
     directives_check(r, ON_SCHEMA, "schema", def->directives);
   else if (def->kind == GRAPHQL_DEF_SCHEMA)
     schema_wrong(r, line, "writ makes the schema of the API; remove schema { }");
-  else if (def->extend)
-    schema_wrong(r, line, "extend %s: put it where %s is defined", def->name, def->name);
-  else if (def->kind == GRAPHQL_DEF_SCALAR)
-    schema_wrong(
-        r, line,
-        "scalar %s: there are ID, String, Int, BigInt, Float, Decimal, Boolean, DateTime, Json and UUID; remove it, "
-        "and name the column's type with @db(type:)",
-        def->name);
   else
-    schema_wrong(r, line, "a data model has types and enums, nothing else; remove %s", def->name ? def->name : "this");
+    schema_wrong(r, line, "extend %s: put it where %s is defined", def->name, def->name);
 }
 
 /* False: another one of the name is there already. */
@@ -405,26 +397,34 @@ static void rank_models(struct model_reader *r) {
   out->by_lock_rank = ranked;
 }
 
-const struct datamodel *model_read(const void *mem, const char *file, const char *text, size_t len, const char *schema,
-                                   struct problems *p) {
-  struct model_reader r = {.mem = mem, .problems = p, .schema = schema};
+static const struct graphql_document *parse(const void *mem, const char *file, const char *text, size_t len,
+                                             struct problems *p) {
   const struct graphql_document *document;
-  size_t errors = p->errors;
   struct err e;
 
   err_init(&e, mem);
+  if (graphql_parse_schema(mem, text, len, &graphql_limits_default, &document, &e)) return document;
+  problems_add(p, file, (int)e.input_line, "%s", e.message);
+  return NULL;
+}
+
+const struct datamodel *model_read(const void *mem, const char *file, const char *text, size_t len, const char *schema,
+                                   struct problems *p) {
+  struct model_reader r = {.mem = mem, .problems = p, .schema = schema};
+  const struct graphql_document *document = parse(mem, file, text, len, p);
+  const struct graphql_definition *of_model;
+  size_t errors = p->errors;
+
+  if (!document) return NULL;
   r.out = arena_new(mem, struct datamodel);
   r.out->file = arena_strdup(mem, file);
-  if (!graphql_parse_schema(mem, text, len, &graphql_limits_default, &document, &e)) {
-    problems_add(p, file, (int)e.input_line, "%s", e.message);
-    return NULL;
-  }
-  read_definitions(&r, document->definitions);
+  own_split(mem, document->definitions, &of_model, &r.out->own);
+  read_definitions(&r, of_model);
   relations_read(&r);
   keys_read(&r);
   check_tables(&r);
   names_check(r.out, p);
-  if (r.out->nmodels == 0) problems_add(p, file, 0, "there is no type; without one there is nothing to write to");
+  if (r.out->nmodels == 0 && !r.out->own) problems_add(p, file, 0, "there is no type; without one there is nothing to write to");
   rank_models(&r);
   return p->errors == errors ? r.out : NULL;
 }
@@ -444,11 +444,23 @@ static const char *read_file(const void *mem, const char *file, size_t *len) {
   return n < 0 ? NULL : text;
 }
 
+static const char *load(const void *mem, const char *file, size_t *len, struct problems *p) {
+  const char *text = read_file(mem, file, len);
+
+  if (!text) problems_add(p, file, 0, "cannot read it: %s", strerror(errno));
+  return text;
+}
+
 const struct datamodel *model_load(const void *mem, const char *file, const char *schema, struct problems *p) {
   size_t len = 0;
-  const char *text = read_file(mem, file, &len);
+  const char *text = load(mem, file, &len, p);
 
-  if (text) return model_read(mem, file, text, len, schema, p);
-  problems_add(p, file, 0, "cannot read it: %s", strerror(errno));
-  return NULL;
+  return text ? model_read(mem, file, text, len, schema, p) : NULL;
+}
+
+const struct graphql_document *model_document(const void *mem, const char *file, struct problems *p) {
+  size_t len = 0;
+  const char *text = load(mem, file, &len, p);
+
+  return text ? parse(mem, file, text, len, p) : NULL;
 }

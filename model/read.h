@@ -4,6 +4,7 @@
 
 #include "model/model.h"
 
+struct graphql_document;
 struct problems;
 
 /* Reads the file. schema: of types that name none, in place of what the file says; NULL: as it says, or public. NULL when *p
@@ -12,5 +13,8 @@ const struct datamodel *model_load(const void *mem, const char *file, const char
 /* The same from text; file: for messages. */
 const struct datamodel *model_read(const void *mem, const char *file, const char *text, size_t len, const char *schema,
                                    struct problems *p);
+
+/* The definitions of a schema file that has no data model. NULL: told. */
+const struct graphql_document *model_document(const void *mem, const char *file, struct problems *p);
 
 #endif

@@ -74,10 +74,10 @@ static size_t draw(struct planner *p, const struct model *m, const struct field 
   return ++drawn->n;
 }
 
-/* in_level: it is made with others of its level (nested_batch.c), whose children find their parents by the keys. */
+/* in_level: it is made with others of its level (nested_batch.c), whose children, or rules, find them by the keys. */
 static void draw_data(struct planner *p, struct nested_data *d, unsigned group, bool in_level) {
   for (size_t i = 0; d && i < d->nvalues; i++)
-    if (is_drawn(&d->values[i])) d->draw = draw(p, d->model, d->values[i].field, group, in_level && d->nops);
+    if (is_drawn(&d->values[i])) d->draw = draw(p, d->model, d->values[i].field, group, in_level && (d->nops || rules_keep_result(d)));
   for (size_t i = 0, n; d && i < d->nops; i += n) {
     unsigned together = ++p->groups;
     bool level;
@@ -166,8 +166,13 @@ static bool plan_answer(struct planner *p, const struct nested_root *root, unsig
 
 /* What a statement that ends in a count gives; the text so far is its WITH list. */
 static bool plan_count(struct planner *p, struct sql_build *b, const char *count, const struct nested_subject *subject) {
+  const struct command *c = p->node->command;
+
   sql_result_begin(b, p->node, p->k->config);
-  sql_printf(b, "json_build_object('count', %s)", count);
+  sql_add(b, "json_build_object('count', ");
+  if (c->max_affected >= 0) rules_put_limit(b, c->name, c->max_affected, count);
+  else sql_add(b, count);
+  sql_add(b, ")");
   sql_result_end(b);
   if (!plan_step(p, b, NULL, subject, p->node->command->name)) return false;
   ((struct node *)p->node)->step = p->plan->n - 1;
@@ -290,7 +295,7 @@ static bool read_root(struct planner *p, struct nested_root *root) {
     else if (strcmp(c->args[i].name, "update") == 0)
       input.update = x;
   }
-  return nested_read(p->mem, &input, root, p->e);
+  return nested_read(p->mem, &input, &(struct nested_writer){p->k->manifest, p->k->caller}, root, p->e);
 }
 
 static size_t steps_that_remove(const struct planner *p) {
@@ -304,10 +309,12 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
   struct planner p = {.k = k, .mem = k->mem, .plan = plan, .node = set->nodes[owner], .owner = owner, .e = e};
   struct nested_root root;
 
+  set->nodes[owner]->ends = NULL;
   if (!read_root(&p, &root) || !plan_allowed(&p, &root)) return false;
+  rules_find(&p, &root);
   /* An earlier mutation of this transaction has ended the waiting. */
   if (steps_that_remove(&p) && !plan_constraints(&p, &root, "deferred")) return false;
-  if (!plan_locks(&p, &root)) return false;
+  if (!plan_locks(&p, &root) || !rules_judge_ahead(&p, &root)) return false;
   draw_keys(&p, root.update);
   draw_keys(&p, root.create);
   if (!plan_draws(&p) || !roots[root.kind](&p, &root)) return false;

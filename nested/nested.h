@@ -11,6 +11,30 @@
 bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e)
     __attribute__((warn_unused_result));
 
+/* What the nested operations of a mutation that are one command have left to the end: their results, in a setting. */
+struct nested_kept {
+  const struct command *command;
+  const char *setting;  /* JSON, comma, JSON ...: {"p": which of them, "v": arguments that only the server knew, "r": result} */
+  struct part **parts;
+  size_t n;
+};
+
+struct nested_ends {
+  struct nested_kept *kept;
+  size_t n;
+};
+
+struct sql_build;
+
+/* Behind all nodes: adds what judges the results (permissions after:) of set->nodes[owner]. False: *e. */
+bool nested_end(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, struct err *e)
+    __attribute__((warn_unused_result));
+/* A row for each operation that was really done, as writ_n: v, its arguments (jsonb), o, its number from 1, r, its result
+ * (jsonb), and told, the same as json. */
+void nested_put_kept(struct sql_build *b, const struct nested_kept *kept);
+/* Their arguments, as an array of objects. */
+const struct expr *nested_kept_args(void *mem, const struct nested_kept *kept);
+
 /* After a failed flight: what the error of a step means to those who see the data model, not the tables. */
 void nested_explain_error(const struct step *step, struct err *e);
 /* Where in the input its fault is: step->path, or more exactly; NULL: nowhere. */

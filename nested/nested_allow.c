@@ -29,6 +29,30 @@ static bool is_allowed(const struct planner *p, const char *name) {
   return !name;
 }
 
+/* A nested operation has no place for a version. */
+static bool needs_version(struct planner *p, const struct nested_op *op, const char *name) {
+  const struct command *c = name ? manifest_command(p->k->manifest, name) : NULL;
+
+  if (!c || !c->version_required) return false;
+  err_set(p->e, BAD_ARGUMENT, "\"%s\" needs the version that is to be changed, which what is nested cannot give: call it by "
+          "itself.", name);
+  p->e->path = op->path;
+  return true;
+}
+
+static bool check_versions(struct planner *p, const struct nested_data *d) {
+  for (size_t i = 0; d && i < d->nops; i++) {
+    const struct nested_op *op = &d->ops[i];
+    const struct model *m = field_there(op->field)->model;
+
+    if (needs_version(p, op, command_of(m, op->kind)) ||
+        (op->kind == NESTED_UPSERT && needs_version(p, op, m->mutation.update)))
+      return false;
+    if (!check_versions(p, op->update) || !check_versions(p, op->create)) return false;
+  }
+  return true;
+}
+
 static bool check_data(struct planner *p, const struct nested_data *d) {
   for (size_t i = 0; d && i < d->nops; i++) {
     const struct nested_op *op = &d->ops[i];
@@ -45,6 +69,8 @@ static bool check_data(struct planner *p, const struct nested_data *d) {
 }
 
 bool plan_allowed(struct planner *p, const struct nested_root *root) {
+  if (!p->k->manifest) return true;
+  if (!check_versions(p, root->update) || !check_versions(p, root->create)) return false;
   if (p->k->caller->inside) return true;
   return check_data(p, root->update) && check_data(p, root->create);
 }

@@ -39,7 +39,7 @@ static bool is_plain(const struct nested_op *op) {
   }
   for (size_t i = 0; i < op->create->nops; i++)
     if (!link_is_there(link_of(op->create->ops[i].field)) || !is_plain(&op->create->ops[i])) return false;
-  return !op->create->nops || knows_key(op->create);
+  return (!op->create->nops && !rules_keep_result(op->create)) || knows_key(op->create);
 }
 
 static bool same_shape(const struct nested_op *a, const struct nested_op *b) {
@@ -247,6 +247,27 @@ static const char *path_of(struct planner *p, const struct level *l) {
   return l->parents && l->n > 1 ? NULL : arena_strndup(p->mem, path, len);
 }
 
+/* The keys of the rows that were just made: drawn, or given. */
+static void put_new_keys(struct planner *p, struct sql_build *b, void *data) {
+  const struct level *l = data;
+  const struct nested_value *key = key_value(l->ops[0]->create);
+  struct str *s;
+
+  if (is_drawn(key)) {
+    put_own_draws(p, b, l);
+    return;
+  }
+  s = str_new(p->mem, 16 * l->n);
+  str_char(s, '{');
+  for (size_t i = 0; i < l->n; i++) {
+    const char *text = NULL;
+    if (!value_text(p, l->ops[i]->create, key_value(l->ops[i]->create), &text)) text = NULL; /* it was looked at before */
+    put_element(s, text);
+  }
+  str_char(s, '}');
+  sql_printf(b, "$%u::text[]", sql_param(b, s->p));
+}
+
 static bool plan_rows(struct planner *p, const struct level *l) {
   struct sql_build *b = sql_begin(p->mem);
   const struct model *m = l->ops[0]->create->model;
@@ -308,7 +329,7 @@ static struct level children_of(struct planner *p, const struct level *l, const 
 static bool plan_level(struct planner *p, const struct level *l) {
   const struct model *m = l->ops[0]->create->model;
 
-  if (!plan_rows(p, l)) return false;
+  if (!plan_rows(p, l) || !rules_keep_batch(p, l->ops, l->n, l->slot, put_new_keys, (void *)l)) return false;
   for (size_t i = 0; i < m->nfields; i++) {
     struct level left;
 
@@ -327,7 +348,7 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
       .n = n, .link = link_of(ops->field), .slot = parent, .ops = arena_array(p->mem, const struct nested_op *, n)};
 
   for (size_t i = 0; i < n; i++) l.ops[i] = &ops[i];
-  return plan_level(p, &l);
+  return rules_judge_batch(p, ops, n, parent) && plan_level(p, &l);
 }
 
 /* ---- finding ---- */

@@ -1,6 +1,6 @@
 /* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c
  * (many at once), nested_ops.c (what is done to a parent's children), nested_delete.c,
- * nested_lock.c, nested_allow.c, nested_error.c.
+ * nested_lock.c, nested_allow.c, nested_rules.c and nested_results.c (what the manifest says of models), nested_error.c.
  *
  * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot
  * of a branch that is not taken is empty. Each statement that names a slot's rows does nothing when it is empty. */
@@ -120,6 +120,33 @@ bool plan_delete(struct planner *p, const struct model *m, unsigned slot, const 
 
 /* nested_allow.c. False: FORBIDDEN. */
 bool plan_allowed(struct planner *p, const struct nested_root *root);
+
+/* nested_rules.c, nested_results.c. A part is NULL where there are no rules. All that add steps: false: *e. */
+/* Gives parts to all of a tree; then judges those ahead of the writes that can be. */
+void rules_find(struct planner *p, struct nested_root *root);
+bool rules_judge_ahead(struct planner *p, const struct nested_root *root);
+/* Permissions before: of what was not judged yet, by what was given, where guard is filled; where nothing names the row, by
+ * the key of the one in the slot. */
+bool rules_judge(struct planner *p, struct part *part, unsigned guard);
+bool rules_judge_row(struct planner *p, struct part *part, unsigned slot);
+bool rules_judge_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned guard);
+/* Is its row wanted in the end? Then it must be in a slot. */
+bool rules_keep_result(const struct nested_data *d);
+/* The rows in the slot, as they are now, are the results. */
+bool rules_keep(struct planner *p, struct part *part, unsigned slot);
+/* The same of the rows of a batch, all of one model, whose keys are an array of text that is put by the callback. */
+bool rules_keep_batch(struct planner *p, const struct nested_op *const *ops, size_t n, unsigned guard,
+                      void (*put_keys)(struct planner *p, struct sql_build *b, void *data), void *data);
+/* The same of a count, an expression: one more column ", set_config(...)". */
+void rules_put_count(struct planner *p, struct sql_build *b, const struct nested_op *op, const char *count);
+/* A link that the rows in the slot hold themselves is about to be made, to the row in parent, or broken (0); l is seen from
+ * these rows. Then that it was. */
+bool rules_has_links(const struct planner *p, const struct model *m);
+bool rules_link(struct planner *p, struct link l, unsigned slot, unsigned parent, const char *path, struct part **part);
+bool rules_linked(struct planner *p, struct link l, unsigned slot, unsigned parent, struct part *part);
+/* max_affected of an updateMany or deleteMany; -1: none. The count, or TOO_MANY_AFFECTED. */
+long rules_most(const struct planner *p, const struct nested_op *op);
+void rules_put_limit(struct sql_build *b, const char *name, long most, const char *count);
 
 /* nested_lock.c */
 bool plan_locks(struct planner *p, const struct nested_root *root);

@@ -229,11 +229,51 @@ static bool plan_refuse(struct planner *p, const struct act *a, bool if_child) {
   return plan_step(p, b, a->op->path, NULL, purpose(p, a, "required relation"));
 }
 
+static struct link reverse(struct link l) { return (struct link){l.relation, !l.side}; }
+
+/* Rows that hold a link which is about to be broken: all of the slot's, or those at the other end. */
+static bool plan_holders(struct planner *p, struct link l, unsigned at, unsigned guard, const char *path, unsigned slot) {
+  struct sql_build *b = sql_begin(p->mem);
+  const struct model *m = link_there(l)->model;
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  put_case(b, guard);
+  sql_printf(b, "coalesce((select array_agg(writ_u.v)::text from (select ");
+  put_key(b, alias, m);
+  sql_printf(b, " as k from %s as %s where ", m->table_sql, alias);
+  put_linked(b, l, (struct rows){.slot = at}, alias);
+  sql_add(b, " for no key update) as writ_k, lateral unnest(writ_k.k) as writ_u(v)), '')");
+  put_case_end(b, guard);
+  sql_add(b, ", true)");
+  return plan_step(p, b, path, NULL, arena_printf(p->mem, "find %s", m->plural));
+}
+
+/* A statement that breaks links which rows of another model hold (link_there), with the rules of these. at: the rows at this
+ * end. */
+static bool plan_break(struct planner *p, const struct act *a, struct link l, unsigned at, unsigned guard, struct sql_build *b,
+                       const char *what) {
+  unsigned top = p->last_slot, rows;
+  struct part *part = NULL;
+  bool ruled = link_is_there(l) && rules_has_links(p, link_there(l)->model);
+
+  rows = ruled ? slot_take(p) : 0;
+  if (ruled && (!plan_holders(p, l, at, guard, a->op->path, rows) ||
+                !rules_link(p, reverse(l), rows, 0, a->op->path, &part)))
+    return false;
+  if (!plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, what))) return false;
+  if (ruled && !rules_linked(p, reverse(l), rows, 0, part)) return false;
+  slot_give_back(p, top);
+  return true;
+}
+
 static bool plan_unlink_parent(struct planner *p, const struct act *a, unsigned guard) {
   struct sql_build *b = sql_begin(p->mem);
 
-  return !put_unlink_parents(b, a->link, a->parent, guard == a->parent ? 0 : guard) ||
-         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "unlink the old child"));
+  if (guard == a->parent) guard = 0;
+  return !put_unlink_parents(b, a->link, a->parent, guard) ||
+         plan_break(p, a, a->link, a->parent, guard, b, "unlink the old child");
 }
 
 static bool plan_link(struct planner *p, const struct act *a, unsigned child) {
@@ -243,20 +283,30 @@ static bool plan_link(struct planner *p, const struct act *a, unsigned child) {
   return plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "link"));
 }
 
+/* The same to a child that was there: where it holds the link, that is an update of it. */
+static bool plan_link_there(struct planner *p, const struct act *a, unsigned child) {
+  struct part *part = NULL;
+
+  if (!link_is_there(a->link)) return plan_link(p, a, child);
+  return rules_link(p, reverse(a->link), child, a->parent, a->op->path, &part) && plan_link(p, a, child) &&
+         rules_linked(p, reverse(a->link), child, a->parent, part);
+}
+
 /* A child that goes away from another parent; a link in the child itself is overwritten. */
 static bool plan_leave(struct planner *p, const struct act *a, unsigned child) {
   struct sql_build *b = sql_begin(p->mem);
 
   if (link_there(a->link)->list || link_is_there(a->link)) return true;
   return !put_unlink_children(b, a->link, child, 0) ||
-         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "leave the old parent"));
+         plan_break(p, a, reverse(a->link), child, 0, b, "leave the old parent");
 }
 
 /* Links the row in the child's slot, which is empty when nothing is to be done. */
 static bool plan_attach(struct planner *p, const struct act *a, unsigned child) {
   bool replaces = !link_here(a->link)->list && !a->in_create && !link_is_here(a->link) && !link_there(a->link)->required;
 
-  return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) && plan_link(p, a, child);
+  return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) &&
+         plan_link_there(p, a, child);
 }
 
 /* Of an upsert or connectOrCreate: that its row is there by now is a lost race, if the row would be found by its
@@ -319,11 +369,15 @@ static bool plan_connect_all(struct planner *p, const struct act *a, const struc
 
 static bool plan_connects(struct planner *p, const struct act *a, const struct nested_op *ops, size_t n) {
   const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, n);
+  struct nested_op list = *ops;
+  struct act all = *a;
 
   for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
-  if (a->in_create && connects_newborn(true, ops))
-    return plan_connect_newborn(p, a->link, wheres, n, a->parent);
-  return plan_connect_all(p, a, wheres, n);
+  if (a->in_create && connects_newborn(true, ops)) return plan_connect_newborn(p, a->link, wheres, n, a->parent);
+  if (n == 1) return plan_connect_all(p, a, wheres, n);
+  list.path = arena_strndup(p->mem, ops->path, (size_t)(strrchr(ops->path, '/') - ops->path)); /* it is all of them */
+  all.op = &list;
+  return plan_connect_all(p, &all, wheres, n);
 }
 
 static bool op_create(struct planner *p, const struct act *a) { return plan_create_child(p, a, a->op->create, NULL); }
@@ -347,7 +401,8 @@ static bool op_update(struct planner *p, const struct act *a) {
 
 static bool op_delete(struct planner *p, const struct act *a) {
   unsigned child = slot_take(p);
-  return plan_own_child(p, a, child) && plan_delete(p, child_model(a), child, a->op->path);
+  return plan_own_child(p, a, child) && rules_judge_row(p, a->op->part, child) && rules_keep(p, a->op->part, child) &&
+         plan_delete(p, child_model(a), child, a->op->path);
 }
 
 /* 'none' also for a row that is another parent's: it is not touched. */
@@ -367,7 +422,7 @@ static bool op_upsert_own(struct planner *p, const struct act *a) {
   struct act create = *a;
 
   create.parent = none;
-  return (where || plan_lock_own(p, a)) &&
+  return (where || plan_lock_own(p, a)) && rules_judge(p, a->op->part, a->parent) &&
          plan_perhaps(p, a, where, where ? found_mine_or_none : found_any, a->parent, child, none) &&
          plan_update(p, a->op->update, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
@@ -378,7 +433,7 @@ static bool op_upsert_any(struct planner *p, const struct act *a) {
   struct act create = *a;
 
   create.parent = none;
-  return plan_perhaps(p, a, a->op->wheres, found_any, a->parent, found, none) &&
+  return rules_judge(p, a->op->part, a->parent) && plan_perhaps(p, a, a->op->wheres, found_any, a->parent, found, none) &&
          plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) &&
          plan_update(p, a->op->update, found) && plan_attach(p, a, child) &&
          plan_create_child(p, &create, a->op->create, unless_of(a->op));
@@ -399,9 +454,13 @@ static bool op_connect_or_create(struct planner *p, const struct act *a) {
 
 static bool plan_unlink_own(struct planner *p, const struct act *a, unsigned child) {
   struct sql_build *b = sql_begin(p->mem);
+  bool theirs = link_is_there(a->link);
+  struct part *part = NULL;
 
-  return !put_unlink_pair(b, a->link, a->parent, child) ||
-         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "unlink"));
+  if (!put_unlink_pair(b, a->link, a->parent, child)) return true;
+  return (!theirs || rules_link(p, reverse(a->link), child, 0, a->op->path, &part)) &&
+         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "unlink")) &&
+         (!theirs || rules_linked(p, reverse(a->link), child, 0, part));
 }
 
 static bool op_disconnect(struct planner *p, const struct act *a) {
@@ -515,17 +574,50 @@ static bool op_set(struct planner *p, const struct act *a) {
 
 /* ---- many ---- */
 
+/* How many there were, within the limit, and for the rules: over a writ_c with its n. */
+static void put_many(struct planner *p, struct sql_build *b, const struct act *a) {
+  const struct model *m = child_model(a);
+  const char *name = a->op->kind == NESTED_UPDATE_MANY ? m->mutation.update_many : m->mutation.delete_many;
+  long most = rules_most(p, a->op);
+
+  if (most < 0) sql_add(b, "writ_c.n");
+  else rules_put_limit(b, name, most, "writ_c.n");
+  rules_put_count(p, b, a->op, "writ_c.n");
+}
+
+static bool counts(const struct planner *p, const struct act *a) { return a->op->part || rules_most(p, a->op) >= 0; }
+
 static bool op_update_many(struct planner *p, const struct act *a) {
   struct sql_build *b = sql_begin(p->mem);
   const char *alias = sql_alias(b);
 
+  if (!rules_judge(p, a->op->part, a->parent)) return false;
   if (!a->op->update->nvalues) return true;
+  if (counts(p, a)) sql_add(b, "with writ_i as (");
   sql_printf(b, "update %s as %s", child_model(a)->table_sql, alias);
   if (!put_assignments(p, b, alias, a->op->update)) return false;
   sql_add(b, " where ");
   put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
-  return put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path)) &&
-         plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "update many"));
+  if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path))) return false;
+  if (counts(p, a)) {
+    sql_add(b, " returning 1) select ");
+    put_many(p, b, a);
+    sql_add(b, " from (select count(*) as n from writ_i offset 0) as writ_c");
+    put_if_filled(b, " where ", a->parent);
+  }
+  return plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "update many"));
+}
+
+static bool plan_counted(struct planner *p, const struct act *a, unsigned children) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  if (!counts(p, a)) return true;
+  sql_add(b, "select ");
+  put_many(p, b, a);
+  sql_printf(b, " from (select coalesce(cardinality(nullif(pg_catalog.current_setting($%u::text, true), '')::text[]), 0) / %zu as n "
+             "offset 0) as writ_c", sql_param(b, slot_name(b->mem, children)), child_model(a)->key->ncolumns);
+  put_if_filled(b, " where ", a->parent);
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "count"));
 }
 
 static bool op_delete_many(struct planner *p, const struct act *a) {
@@ -533,6 +625,7 @@ static bool op_delete_many(struct planner *p, const struct act *a) {
   const char *alias = sql_alias(b);
   unsigned children = slot_take(p);
 
+  if (!rules_judge(p, a->op->part, a->parent)) return false;
   sql_add(b, "select ");
   put_set_slot(b, children);
   sql_printf(b, "coalesce((select array_agg(writ_u.v)::text from %s as %s, lateral unnest(", child_model(a)->table_sql,
@@ -542,7 +635,7 @@ static bool op_delete_many(struct planner *p, const struct act *a) {
   put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
   if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, a->op->path)) return false;
   sql_add(b, "), ''), true)");
-  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "find many")) &&
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "find many")) && plan_counted(p, a, children) &&
          plan_delete(p, child_model(a), children, a->op->path);
 }
 
@@ -596,7 +689,7 @@ bool plan_op_before(struct planner *p, const struct nested_op *op, unsigned guar
   if (op->kind == NESTED_CONNECT)
     return plan_child(p, &a, op->wheres, found_to_connect, guard, result) && plan_leave(p, &a, result);
   none = slot_take(p);
-  ok = plan_perhaps(p, &a, op->wheres, found_to_connect, guard, result, none) &&
+  ok = rules_judge(p, op->part, guard) && plan_perhaps(p, &a, op->wheres, found_to_connect, guard, result, none) &&
        (op->kind != NESTED_UPSERT || plan_update(p, op->update, result)) && plan_leave(p, &a, result) &&
        plan_create(p, op->create, (struct birth){.guard = none, .also = result, .unless = unless_of(op)});
   slot_give_back(p, top);

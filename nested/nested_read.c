@@ -4,14 +4,20 @@
 #include "base/arena.h"
 #include "base/nearest.h"
 #include "base/str.h"
+#include "commands/caller.h"
+#include "manifest/model_rules.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+enum { CLAIMS_DEPTH = 1000 }; /* more than a request may have */
+
 struct reader {
   void *mem;
   struct err *e;
+  const struct nested_writer *writer;
+  const struct json *claims; /* NULL: not looked at yet */
   bool of_caller; /* what is read now came with the request: it is no part of a composite's own text */
 };
 
@@ -123,6 +129,108 @@ static bool read_where(struct reader *r, const struct model *m, const struct exp
                        struct where_unique *out) {
   return where_unique_read(r->mem, m, x, (struct input_place){.mem = r->mem, .path = path}, out, r->e);
 }
+
+/* ---- who may write, and what is preset ---- */
+
+static bool may_write(struct reader *r, const struct field *f, bool create, const char *path) {
+  const struct nested_writer *w = r->writer;
+
+  if (!r->of_caller || w->caller->inside || manifest_may_write(w->manifest, f, create, w->caller->role)) return true;
+  err_set(r->e, FORBIDDEN, "The role \"%s\" may not write the field %s of %s.", w->caller->role, f->name, f->model->name);
+  r->e->path = path;
+  return false;
+}
+
+/* Does an operation change the link, in a create or an update of the row at one end? */
+static bool writes_link(enum nested_kind kind) {
+  return kind == NESTED_CREATE || kind == NESTED_CONNECT || kind == NESTED_CONNECT_OR_CREATE || kind == NESTED_UPSERT ||
+         kind == NESTED_SET || kind == NESTED_DISCONNECT;
+}
+
+/* The field at the other end is written as well: there, by a new node or one that is there already. */
+static bool may_link(struct reader *r, const struct nested_data *d, enum nested_kind kind, const struct field *f,
+                     const char *path) {
+  const struct field *back = field_there(f)->field;
+  bool makes = kind == NESTED_CREATE || kind == NESTED_UPSERT || kind == NESTED_CONNECT_OR_CREATE;
+  bool takes = kind != NESTED_CREATE && (kind != NESTED_UPSERT || d->create);
+
+  if (!writes_link(kind)) return true;
+  if (!may_write(r, f, d->create, path)) return false;
+  return !back || ((!makes || may_write(r, back, true, path)) && (!takes || may_write(r, back, false, path)));
+}
+
+static const struct json *text_value(struct reader *r, const char *text) {
+  struct json *value;
+
+  if (!text) return NULL;
+  value = arena_new(r->mem, struct json);
+  *value = (struct json){.kind = JSON_STRING, .text = text, .len = strlen(text)};
+  return value;
+}
+
+static const struct json *claim(struct reader *r, const struct preset *preset) {
+  const char *text = caller_claims(r->mem, r->writer->caller);
+  struct err ignored;
+
+  err_init(&ignored, r->mem);
+  if (!r->claims && !json_read(r->mem, text, strlen(text), CLAIMS_DEPTH, &r->claims, &ignored)) r->claims = &json_null;
+  return json_at(r->claims, preset->path, preset->npath);
+}
+
+static const struct json *preset_json(struct reader *r, const struct preset *preset) {
+  switch (preset->kind) {
+  case PRESET_USER: return text_value(r, r->writer->caller->user);
+  case PRESET_ROLE: return text_value(r, r->writer->caller->role);
+  case PRESET_CLAIM: return claim(r, preset);
+  default: return preset->literal;
+  }
+}
+
+/* As PostgreSQL takes text for a value of any type: a claim may be "42" where the column is a number, and 42 where it is
+ * text. */
+static const struct json *as_scalar(struct reader *r, const struct json *value, enum scalar scalar) {
+  bool number = scalar == SCALAR_INT || scalar == SCALAR_BIGINT || scalar == SCALAR_FLOAT || scalar == SCALAR_DECIMAL;
+  const struct json *parsed;
+  struct err ignored;
+
+  if (value->kind == JSON_NUMBER && !number && scalar != SCALAR_BOOLEAN) return text_value(r, value->text);
+  if (value->kind != JSON_STRING || (!number && scalar != SCALAR_BOOLEAN)) return value;
+  err_init(&ignored, r->mem);
+  return json_read(r->mem, value->text, value->len, 1, &parsed, &ignored) ? parsed : value;
+}
+
+static const struct expr *link_to(struct reader *r, const struct key *key, const struct json *value) {
+  struct json *where = arena_new(r->mem, struct json), *connect = arena_new(r->mem, struct json);
+  static const char *const names[] = {"connect"};
+
+  *where = (struct json){.kind = JSON_OBJECT, .len = 1, .keys = &key->name, .items = value};
+  *connect = (struct json){.kind = JSON_OBJECT, .len = 1, .keys = names, .items = where};
+  return expr_literal(r->mem, connect);
+}
+
+/* What is put in for a field that was not given; *value NULL: nothing. False: the caller has not got it. */
+static bool read_preset(struct reader *r, const struct nested_data *d, const struct field *f, const struct expr **value) {
+  const struct field_rules *rules = manifest_field_rules(r->writer->manifest, f);
+  const struct preset *preset = rules ? d->create ? rules->preset_create : rules->preset_update : NULL;
+  const struct key *key = f->relation ? field_there(f)->model->key : NULL;
+  const struct json *json;
+
+  *value = NULL;
+  if (!preset) return true;
+  json = preset_json(r, preset);
+  if (!json || json->kind == JSON_NULL) {
+    if (r->writer->caller->inside) return true;
+    err_set(r->e, FORBIDDEN, "The field %s of %s is set from %s, which the caller does not have.", f->name, d->model->name,
+            preset->text);
+    r->e->path = d->path;
+    return false;
+  }
+  json = as_scalar(r, json, key ? key->fields[0]->scalar : f->scalar);
+  *value = key ? link_to(r, key, json) : expr_literal(r->mem, json);
+  return true;
+}
+
+static bool takes_presets(const struct nested_data *d) { return d->create || d->nvalues; }
 
 /* ---- scalars ---- */
 
@@ -382,14 +490,17 @@ static bool read_kind(struct reader *r, struct nested_data *d, const struct fiel
                          kind_names[kind]);
   if (is_array(x) && !f->list)
     return nested_refuse(r->e, 0, path, "The field %s is no list: one object is expected.", f->name);
-  if (kind == NESTED_SET) return read_set(r, d, f, x, path);
+  if (kind == NESTED_SET) {
+    r->of_caller |= x->argument != NULL; /* read_ops puts it back */
+    return may_link(r, d, kind, f, path) && read_set(r, d, f, x, path);
+  }
   for (size_t i = 0; i < n; i++) {
     const struct expr *item = is_array(x) ? expr_item(r->mem, x, i) : x;
-    struct nested_op op = {.kind = kind, .field = f, .path = is_array(x) ? element(r, path, i) : path};
+    struct nested_op op = {.kind = kind, .field = f, .path = is_array(x) ? element(r, path, i) : path, .input = item};
     bool of_caller = r->of_caller;
 
     op.of_caller = r->of_caller = of_caller || x->argument || item->argument;
-    if (!read_op(r, d, &op, item)) return false;
+    if (!may_link(r, d, kind, f, op.path) || !read_op(r, d, &op, item)) return false;
     r->of_caller = of_caller;
     *add_op(r, d, kind, f, op.path) = op;
   }
@@ -457,13 +568,32 @@ static bool check_names(struct reader *r, const struct nested_data *d, const str
   return true;
 }
 
+/* The member of that name, or what is preset for it; NULL: neither. */
+static bool member_or_preset(struct reader *r, const struct nested_data *d, const struct expr *x, const struct field *f,
+                             const struct expr **out) {
+  *out = expr_member(r->mem, x, f->name);
+  if (*out) return true;
+  return !takes_presets(d) || f == back_field(d->from) || read_preset(r, d, f, out);
+}
+
+/* Those that are given ahead of those that are not: in an update presets come with them. */
 static bool read_scalars(struct reader *r, struct nested_data *d, const struct expr *x) {
   for (size_t i = 0; i < d->model->nfields; i++) {
     const struct field *f = &d->model->fields[i];
     const struct expr *value = expr_member(r->mem, x, f->name);
+    const char *path = below(r, d->path, f->name);
 
-    if (f->relation) continue;
-    if (value ? !read_scalar(r, d, f, value, below(r, d->path, f->name)) : !absent_scalar(r, d, f)) return false;
+    if (f->relation || (!value && !d->create)) continue;
+    if (value && !may_write(r, f, d->create, path)) return false;
+    if (!value && !read_preset(r, d, f, &value)) return false;
+    if (value ? !read_scalar(r, d, f, value, path) : !absent_scalar(r, d, f)) return false;
+  }
+  for (size_t i = 0; i < d->model->nfields && !d->create && d->nvalues; i++) {
+    const struct field *f = &d->model->fields[i];
+    const struct expr *value;
+
+    if (f->relation || expr_member(r->mem, x, f->name)) continue;
+    if (!read_preset(r, d, f, &value) || (value && !read_scalar(r, d, f, value, below(r, d->path, f->name)))) return false;
   }
   return true;
 }
@@ -472,11 +602,13 @@ static bool read_ops(struct reader *r, struct nested_data *d, const struct expr 
   for (enum nested_kind kind = 0; kind < NESTED_KINDS; kind++)
     for (size_t i = 0; i < d->model->nfields; i++) {
       const struct field *f = &d->model->fields[i];
-      const struct expr *ops = f->relation ? expr_member(r->mem, x, f->name) : NULL, *value;
+      const struct expr *ops = NULL, *value;
       bool of_caller = r->of_caller;
 
+      if (!f->relation) continue;
+      if (!member_or_preset(r, d, x, f, &ops)) return false;
       if (!ops || expr_is_null(ops) || !(value = expr_member(r->mem, ops, kind_names[kind]))) continue;
-      r->of_caller = of_caller || ops->argument;
+      r->of_caller = expr_member(r->mem, x, f->name) && (of_caller || ops->argument);
       if (!read_kind(r, d, f, kind, value, below(r, below(r, d->path, f->name), kind_names[kind]))) return false;
       r->of_caller = of_caller;
     }
@@ -496,9 +628,10 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
   if (!must_be_object(r, x, path) || !check_names(r, d, x) || !read_scalars(r, d, x)) return false;
   for (size_t i = 0; i < m->nfields; i++) {
     const struct field *f = &m->fields[i];
+    const struct expr *value;
 
     if (!f->relation || f == back_field(from)) continue;
-    if (!check_relation(r, d, f, expr_member(r->mem, x, f->name), below(r, path, f->name))) return false;
+    if (!member_or_preset(r, d, x, f, &value) || !check_relation(r, d, f, value, below(r, path, f->name))) return false;
   }
   if (!read_ops(r, d, x)) return false;
   r->of_caller = of_caller;
@@ -524,8 +657,9 @@ static bool read_root_data(struct reader *r, const struct nested_root *root, con
   return read_data(r, root->model, NULL, x, arena_printf(r->mem, "/%s", name), create, out);
 }
 
-bool nested_read(void *mem, const struct nested_input *input, struct nested_root *root, struct err *e) {
-  struct reader r = {.mem = mem, .e = e};
+bool nested_read(void *mem, const struct nested_input *input, const struct nested_writer *writer, struct nested_root *root,
+                 struct err *e) {
+  struct reader r = {.mem = mem, .e = e, .writer = writer};
 
   root->filter = input->where;
   switch (root->kind) {

@@ -145,7 +145,8 @@ bool plan_create(struct planner *p, const struct nested_data *d, struct birth bi
   unsigned top = p->last_slot;
   size_t n = 0;
 
-  if (!birth.result && has_ops_behind(d)) birth.result = slot_take(p);
+  if (!birth.result && (has_ops_behind(d) || rules_keep_result(d))) birth.result = slot_take(p);
+  if (!rules_judge(p, d->part, birth.guard)) return false;
   if (birth.parent) holdings[n++] = (struct holding){link_there(birth.link), birth.parent};
   for (size_t i = 0; i < d->nops; i++) {
     if (!op_comes_before(d, &d->ops[i])) continue;
@@ -155,6 +156,7 @@ bool plan_create(struct planner *p, const struct nested_data *d, struct birth bi
   }
   if (!plan_insert(p, d, &birth, holdings, n)) return false;
   if (has_ops_behind(d) && !plan_ops(p, d, birth.result)) return false;
+  if (!rules_keep(p, d->part, birth.result) || !rules_keep(p, d->also, birth.result)) return false;
   slot_give_back(p, top);
   return true;
 }
@@ -216,5 +218,6 @@ static bool plan_scalars(struct planner *p, const struct nested_data *d, unsigne
 }
 
 bool plan_update(struct planner *p, const struct nested_data *d, unsigned slot) {
-  return plan_scalars(p, d, slot) && plan_ops(p, d, slot);
+  return rules_judge_row(p, d->part, slot) && plan_scalars(p, d, slot) && plan_ops(p, d, slot) &&
+         rules_keep(p, d->part, slot) && rules_keep(p, d->also, slot);
 }

@@ -6,7 +6,10 @@
 #include "model/model.h"
 #include "query/where.h"
 
+struct caller;
+struct manifest;
 struct nested_data;
+struct part;
 
 /* In the order in which they run within one node (docs/nested.md, "Order"). */
 enum nested_kind {
@@ -41,6 +44,9 @@ struct nested_op {
   size_t nwheres;
   struct nested_data *create, *update; /* CREATE; UPDATE, UPDATE_MANY; both UPSERT; create CONNECT_OR_CREATE */
   const struct expr *filter;    /* UPDATE_MANY, DELETE_MANY; NULL: all */
+  const struct expr *input;     /* as it was given: an element of a list, or the whole; NULL: SET */
+  struct part *part;            /* what its rules judge (nested_rules.c); NULL: nothing. Of CREATE, UPDATE, CONNECT_OR_CREATE it is
+                                   with what they write */
   bool of_caller;               /* it came with the request, and is no part of a composite's own text */
   bool locked;                  /* planned: the children that it finds through the link are locked ahead */
 };
@@ -55,6 +61,7 @@ struct nested_data {
   size_t nvalues;
   struct nested_op *ops;        /* in the order in which they run */
   size_t nops;
+  struct part *part, *also;     /* what rules judge of this; also: the upsert whose branch it is; NULL: nothing */
   size_t draw;                  /* create: its place among the keys that are drawn for its model, from 1; 0: none is */
 };
 
@@ -72,8 +79,15 @@ struct nested_input {
   const struct expr *data, *where, *create, *update;
 };
 
+/* Who writes: fields may not be everybody's, and some are preset (manifest/model_rules.h). manifest NULL: no such rules. */
+struct nested_writer {
+  const struct manifest *manifest;
+  const struct caller *caller;
+};
+
 /* root->kind and ->model are given. False: *e with path and, where there is one, prisma_code; nothing was sent. */
-bool nested_read(void *mem, const struct nested_input *input, struct nested_root *root, struct err *e)
+bool nested_read(void *mem, const struct nested_input *input, const struct nested_writer *writer, struct nested_root *root,
+                 struct err *e)
     __attribute__((warn_unused_result));
 
 /* Fills *e as err_set does, and its prisma_code and path. False. */

@@ -9,9 +9,10 @@
 
 #include <string.h>
 
-enum kind { KIND_CONNECTION, KIND_EDGE, KIND_PAGE, KIND_AGGREGATE, KIND_NODE, KIND_VALUE };
+enum kind { KIND_CONNECTION, KIND_EDGE, KIND_PAGE, KIND_AGGREGATE, KIND_NODE, KIND_VALUE, KIND_NAME };
 
-/* What each kind is made of. sql: of a value, over the row p (a page) or e (an edge). */
+/* What each kind is made of. sql: of a value, over the row p (a page) or e (an edge); of NAME: the type's name in GraphQL, with the
+ * model's. */
 static const struct part {
   enum kind of, kind;
   const char *name, *sql;
@@ -26,6 +27,10 @@ static const struct part {
     {KIND_PAGE, KIND_VALUE, "startCursor", "first_cursor"},
     {KIND_PAGE, KIND_VALUE, "endCursor", "last_cursor"},
     {KIND_AGGREGATE, KIND_VALUE, "count", "total"},
+    {KIND_CONNECTION, KIND_NAME, "__typename", "%sConnection"},
+    {KIND_EDGE, KIND_NAME, "__typename", "%sEdge"},
+    {KIND_PAGE, KIND_NAME, "__typename", "PageInfo"},
+    {KIND_AGGREGATE, KIND_NAME, "__typename", "Aggregate%s"},
 };
 enum { NPARTS = sizeof parts / sizeof *parts };
 
@@ -53,7 +58,7 @@ static const char *const *names_of(const void *mem, enum kind of) {
   size_t n = 0;
 
   for (size_t i = 0; i < NPARTS; i++)
-    if (parts[i].of == of) names[n++] = parts[i].name;
+    if (parts[i].of == of && parts[i].kind != KIND_NAME) names[n++] = parts[i].name;
   return names;
 }
 
@@ -89,7 +94,7 @@ static bool text_part(struct select_reader *r, const struct model *m, enum kind 
     return place_wrong(at, r->e, 0, "There are no fragments, directives or arguments here.");
   item.part = find_part(r, of, g->name, at);
   if (!item.part) return false;
-  if ((item.part->kind == KIND_VALUE) != !g->selections)
+  if ((item.part->kind >= KIND_VALUE) != !g->selections)
     return place_wrong(at, r->e, 0, g->selections ? "\"%s\" has no fields." : "Which fields of \"%s\"?", g->name);
   if (item.part->kind == KIND_NODE && !(item.node = select_text(r, m, g->selections, at))) return false;
   if (item.part->kind < KIND_NODE && !(item.group = text_group(r, m, item.part->kind, g->selections, at))) return false;
@@ -108,7 +113,7 @@ static const struct group *text_group(struct select_reader *r, const struct mode
 static const struct group *tree_group(struct select_reader *r, const struct model *m, enum kind of, const struct expr *value,
                                       struct input_place at);
 
-/* true, or {"select": ...}; value NULL: not a word is said of it. Then all of it. */
+/* true, or {"select": ..., "field": its own name}; value NULL: not a word is said of it. Then all of it. */
 static bool tree_part(struct select_reader *r, const struct model *m, struct chosen item, const struct expr *value,
                       struct input_place at, struct group *out) {
   static const char *const keys[] = {"select", NULL};
@@ -116,7 +121,7 @@ static bool tree_part(struct select_reader *r, const struct model *m, struct cho
   struct input_place below = inner ? place_member(at, "select") : at;
 
   for (size_t i = 0; value && i < expr_len(value); i++)
-    if (item.part->kind == KIND_VALUE || strcmp(expr_key(value, i), "select") != 0)
+    if (strcmp(expr_key(value, i), "field") != 0 && (item.part->kind >= KIND_VALUE || strcmp(expr_key(value, i), "select") != 0))
       return place_wrong(place_member(at, expr_key(value, i)), r->e, 0, "\"%s\" has no argument \"%.100s\"%s",
                          item.part->name, expr_key(value, i), place_advice(r->mem, expr_key(value, i), keys));
   if (item.part->kind == KIND_NODE && !(item.node = select_tree(r, m, inner, below))) return false;
@@ -127,7 +132,7 @@ static bool tree_part(struct select_reader *r, const struct model *m, struct cho
 static bool all_parts(struct select_reader *r, const struct model *m, enum kind of, struct input_place at,
                       struct group *out) {
   for (size_t i = 0; i < NPARTS; i++)
-    if (parts[i].of == of && !tree_part(r, m, (struct chosen){.alias = parts[i].name, .part = &parts[i]}, NULL, at, out))
+    if (parts[i].of == of && parts[i].kind != KIND_NAME && !tree_part(r, m, (struct chosen){.alias = parts[i].name, .part = &parts[i]}, NULL, at, out))
       return false;
   return true;
 }
@@ -148,13 +153,18 @@ static const struct group *tree_group(struct select_reader *r, const struct mode
     struct input_place here = place_member(at, name);
     enum json_kind kind = expr_kind(item, &is_result);
     const struct part *part;
+    const char *field;
 
     if (kind == JSON_FALSE || kind == JSON_NULL) continue;
     if (kind != JSON_TRUE && kind != JSON_OBJECT) {
       place_wrong(here, r->e, 0, "\"%.100s\" is selected by true or an object.", name);
       return NULL;
     }
-    part = find_part(r, of, name, here);
+    if (!(field = select_field_name(r->mem, item, name))) {
+      place_wrong(place_member(here, "field"), r->e, 0, "\"field\" takes the name of a field.");
+      return NULL;
+    }
+    part = find_part(r, of, field, here);
     if (!part || !tree_part(r, m, (struct chosen){.alias = name, .part = part}, item, here, out)) return NULL;
   }
   if (!out->n) place_wrong(at, r->e, 0, "A selection needs a field.");
@@ -207,13 +217,33 @@ static void put_cursor(struct sql_build *b, const struct key *key, const struct 
   sql_printf(b, ") as %s)", row);
 }
 
+/* GraphQL's cursors are strings. */
+static void put_shown_cursor(struct connection_build *k, const char *alias) {
+  const struct key *key = k->c->model->key;
+
+  if (k->b->numbers_as_text) sql_add(k->b, "(");
+  put_cursor(k->b, key, key->columns, alias);
+  if (k->b->numbers_as_text) sql_add(k->b, ")::text");
+}
+
+static void put_name(struct connection_build *k, const struct part *part) {
+  const char *model = k->c->model->name;
+  const char *format = part->sql, *place = strstr(format, "%s");
+
+  str_sql_literal(k->b->text, place ? arena_printf(k->b->mem, "%.*s%s%s", (int)(place - format), format, model, place + 2) : format);
+  sql_add(k->b, "::text");
+}
+
 /* { alias: value, ... } of a group's values; they stand in the row given. */
 static void put_values(struct connection_build *k, const struct group *g, const char *alias) {
   const char *row = sql_alias(k->b);
 
   sql_printf(k->b, "(select row_to_json(%s) from (select ", row);
   for (size_t i = 0; i < g->n; i++) {
-    sql_printf(k->b, "%s%s.%s as ", i ? ", " : "", alias, g->items[i].part->sql);
+    if (i) sql_add(k->b, ", ");
+    if (g->items[i].part->kind == KIND_NAME) put_name(k, g->items[i].part);
+    else sql_printf(k->b, "%s.%s", alias, g->items[i].part->sql);
+    sql_add(k->b, " as ");
     str_sql_ident(k->b->text, g->items[i].alias);
   }
   sql_printf(k->b, ") as %s)", row);
@@ -228,8 +258,9 @@ static bool put_edge(struct connection_build *k, const struct group *g, const ch
     const struct chosen *item = &g->items[i];
 
     if (i) sql_add(k->b, ", ");
-    if (item->node && !select_put_node(k->b, k->config, item->node, node, k->e)) return false;
-    if (!item->node) put_cursor(k->b, k->c->model->key, k->c->model->key->columns, node);
+    if (item->part->kind == KIND_NAME) put_name(k, item->part);
+    else if (item->node && !select_put_node(k->b, k->config, item->node, node, k->e)) return false;
+    else if (!item->node) put_shown_cursor(k, node);
     sql_add(k->b, " as ");
     str_sql_ident(k->b->text, item->alias);
   }
@@ -247,7 +278,7 @@ static bool put_rows(struct connection_build *k, const char *rows) {
 
   list.one_more = true;
   sql_printf(k->b, "(select row_number() over () as i, count(*) over () as n, %s.* from (select ", row);
-  put_cursor(k->b, k->c->model->key, k->c->model->key->columns, node);
+  put_shown_cursor(k, node);
   sql_add(k->b, " as cursor");
   for (size_t i = 0; i < g->n; i++) {
     if (g->items[i].part->kind != KIND_EDGE) continue;
@@ -319,7 +350,10 @@ static bool put_total(struct connection_build *k, const struct group *g) {
 
   sql_printf(k->b, "(select row_to_json(%s) from (select ", row);
   for (size_t i = 0; i < g->n; i++) {
-    sql_add(k->b, i ? ", count(*) as " : "count(*) as ");
+    if (i) sql_add(k->b, ", ");
+    if (g->items[i].part->kind == KIND_NAME) put_name(k, g->items[i].part);
+    else sql_add(k->b, "count(*)");
+    sql_add(k->b, " as ");
     str_sql_ident(k->b->text, g->items[i].alias);
   }
   sql_add(k->b, " ");
@@ -331,7 +365,7 @@ static bool put_total(struct connection_build *k, const struct group *g) {
 /* A count alone reads no nodes. */
 static bool needs_page(const struct group *g) {
   for (size_t i = 0; i < g->n; i++)
-    if (g->items[i].part->kind != KIND_AGGREGATE) return true;
+    if (g->items[i].part->kind != KIND_AGGREGATE && g->items[i].part->kind != KIND_NAME) return true;
   return false;
 }
 
@@ -346,7 +380,8 @@ bool connection_put(struct sql_build *b, const struct config *config, const stru
     const struct chosen *item = &c->group->items[i];
 
     if (i) sql_add(b, ", ");
-    if (item->part->kind == KIND_EDGE) sql_printf(b, "%s.e%u", page, ++edges);
+    if (item->part->kind == KIND_NAME) put_name(&k, item->part);
+    else if (item->part->kind == KIND_EDGE) sql_printf(b, "%s.e%u", page, ++edges);
     else if (item->part->kind == KIND_PAGE) put_values(&k, item->group, page);
     else if (!put_total(&k, item->group)) return false;
     sql_add(b, " as ");

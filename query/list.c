@@ -75,6 +75,8 @@ static void put_order(struct list_build *l, const char *alias, bool reversed) {
 
 /* ---- after, before ---- */
 
+enum { CURSOR_DEPTH = 16 }; /* of a key of keys */
+
 static void put_row(struct list_build *l, const char *alias) {
   sql_add(l->b, "(");
   sql_columns(l->b, alias, l->model->key->columns, l->model->key->ncolumns);
@@ -118,13 +120,25 @@ static bool put_field_cursor(struct list_build *l, const struct expr **values, b
   return true;
 }
 
+/* GraphQL's cursors are strings: a key that is none stands in one as JSON. What is no JSON is judged as it is. */
+static const struct expr *cursor_value(struct list_build *l, const struct expr *cursor) {
+  const struct key *key = l->model->key;
+  enum scalar scalar = key->columns[0]->scalar;
+  const struct json *text = cursor->kind == EXPR_LITERAL ? cursor->literal : NULL, *value;
+  struct err ignored;
+
+  if (!text || text->kind != JSON_STRING || (key->ncolumns == 1 && scalar != SCALAR_INT && scalar != SCALAR_BIGINT)) return cursor;
+  err_init(&ignored, l->b->mem);
+  return json_read(l->b->mem, text->text, text->len, CURSOR_DEPTH, &value, &ignored) ? expr_literal(l->b->mem, value) : cursor;
+}
+
 static bool put_cursor(struct list_build *l, const struct expr *cursor, bool after) {
   struct input_place at = place_member(l->list->at, after ? "after" : "before");
   const struct expr **values = arena_array(l->b->mem, const struct expr *, l->model->key->ncolumns);
 
   if (!cursor) return true;
   sql_add(l->b, " and ");
-  if (!where_key_values(l->b->mem, l->model->key, cursor, at, values, l->e)) return false;
+  if (!where_key_values(l->b->mem, l->model->key, cursor_value(l, cursor), at, values, l->e)) return false;
   return l->by ? put_field_cursor(l, values, after, at) : put_key_cursor(l, values, after, at);
 }
 

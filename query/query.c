@@ -39,6 +39,7 @@ static bool compile_many(struct compiler *k, const struct node *node, size_t own
   struct sql_build *b = sql_begin(k->mem);
   struct list list = list_of(k->mem, node);
 
+  b->numbers_as_text = k->numbers_as_text;
   sql_result_begin(b, node, k->config);
   return select_put_list(b, k->config, s, NULL, NULL, &list, e) && end_step(k, b, node, owner, step, e);
 }
@@ -50,6 +51,7 @@ static bool compile_connection(struct compiler *k, const struct node *node, size
   const struct connection *c = connection_read(k->mem, node->command->model, node_argument(node, "select"), at, e);
 
   if (!c) return false;
+  b->numbers_as_text = k->numbers_as_text;
   sql_result_begin(b, node, k->config);
   return connection_put(b, k->config, c, &list, e) && end_step(k, b, node, owner, step, e);
 }

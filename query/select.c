@@ -220,8 +220,7 @@ static bool tree_arguments(struct select_reader *r, struct selected *item, const
   return !there || item->selection;
 }
 
-/* The field that a name of the tree stands for: that one, or what its "field" says. */
-static const char *tree_name(const struct expr *value, const char *alias, void *mem) {
+const char *select_field_name(void *mem, const struct expr *value, const char *alias) {
   const struct expr *field = expr_member(mem, value, "field");
 
   if (!field) return alias;
@@ -239,7 +238,7 @@ static bool tree_field(struct select_reader *r, struct selection *s, const char 
   if (kind != JSON_TRUE && kind != JSON_OBJECT)
     return place_wrong(at, r->e, 0, "\"%.100s\" is selected by true or an object, not by %s.", alias,
                        is_result ? "a reference" : json_kind_name(kind));
-  name = tree_name(value, alias, r->mem);
+  name = select_field_name(r->mem, value, alias);
   if (!name) return place_wrong(place_member(at, "field"), r->e, 0, "\"field\" takes the name of a field.");
   item.field = model_field(s->model, name);
   item.is_typename = !item.field && strcmp(name, "__typename") == 0;

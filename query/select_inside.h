@@ -28,6 +28,8 @@ struct select_reader {
   struct err *e;
 };
 
+/* The field that a member of the tree stands for: the one it is called by, or what its "field" says; NULL: that is no name. */
+const char *select_field_name(void *mem, const struct expr *value, const char *alias);
 bool select_is_text(const struct expr *value);  /* GraphQL, not a tree */
 bool select_is_name(const char *text);          /* fit for a name in the answer */
 bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at,

@@ -22,6 +22,11 @@ static bool has_labels(const struct enumeration *e) {
   return false;
 }
 
+/* JSON has one kind of number, and JavaScript reads 53 bits of it: GraphQL's BigInt and Decimal are strings. */
+static bool is_text(const struct sql_build *b, const struct field *f) {
+  return b->numbers_as_text && (f->scalar == SCALAR_BIGINT || f->scalar == SCALAR_DECIMAL);
+}
+
 static bool is_converted(const struct field *f) {
   return f->scalar == SCALAR_DATETIME || (f->scalar == SCALAR_ENUM && has_labels(f->enumeration));
 }
@@ -54,8 +59,8 @@ static void put_scalar(struct sql_build *b, const struct field *f, const char *a
   const char *value = arena_printf(b->mem, "%s.%s", alias, f->column->sql);
 
   if (!f->list && is_converted(f)) put_converted(b, f, value);
-  else if (!f->list) sql_add(b, value);
-  else if (!is_converted(f)) sql_printf(b, "coalesce(%s, '{}')", value);
+  else if (!f->list) sql_printf(b, "%s%s", value, is_text(b, f) ? "::text" : "");
+  else if (!is_converted(f)) sql_printf(b, "coalesce(%s%s, '{}')", value, is_text(b, f) ? "::text[]" : "");
   else {
     const char *u = sql_alias(b);
     sql_add(b, "array(select ");
@@ -146,6 +151,7 @@ bool select_step(struct compiler *k, const struct node *node, size_t owner, cons
   struct sql_build *b = sql_begin(k->mem);
   const char *alias = sql_alias(b);
 
+  b->numbers_as_text = k->numbers_as_text;
   sql_result_begin(b, node, k->config);
   sql_add(b, "select ");
   if (!select_put_node(b, k->config, selection, alias, e)) return false;

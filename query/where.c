@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "model/filters.h"
 
 #include <string.h>
 
@@ -118,64 +119,23 @@ bool where_unique_put(struct sql_build *b, const struct where_unique *w, const c
 
 /* ---- many nodes ---- */
 
-enum filter {
-  FILTER_IS,
-  FILTER_NOT,
-  FILTER_IN,
-  FILTER_NOT_IN,
-  FILTER_LT,
-  FILTER_LTE,
-  FILTER_GT,
-  FILTER_GTE,
-  FILTER_CONTAINS,
-  FILTER_NOT_CONTAINS,
-  FILTER_STARTS,
-  FILTER_NOT_STARTS,
-  FILTER_ENDS,
-  FILTER_NOT_ENDS,
-  FILTER_SOME,
-  FILTER_EVERY,
-  FILTER_NONE,
+/* Between the column and its value. */
+static const char *const operators[NFILTERS] = {
+    [FILTER_IS] = "=",
+    [FILTER_NOT] = "<>",
+    [FILTER_IN] = "= any",
+    [FILTER_NOT_IN] = "<> all",
+    [FILTER_LT] = "<",
+    [FILTER_LTE] = "<=",
+    [FILTER_GT] = ">",
+    [FILTER_GTE] = ">=",
+    [FILTER_CONTAINS] = "like",
+    [FILTER_NOT_CONTAINS] = "not like",
+    [FILTER_STARTS] = "like",
+    [FILTER_NOT_STARTS] = "not like",
+    [FILTER_ENDS] = "like",
+    [FILTER_NOT_ENDS] = "not like",
 };
-
-#define BIT(s) (1U << SCALAR_##s)
-enum {
-  OF_TEXT = BIT(ID) | BIT(STRING),
-  OF_ORDER = OF_TEXT | BIT(INT) | BIT(BIGINT) | BIT(FLOAT) | BIT(DECIMAL) | BIT(DATETIME),
-  OF_IN = OF_ORDER | BIT(UUID) | BIT(ENUM),
-  OF_IS = OF_IN | BIT(BOOLEAN),
-};
-
-/* Longer endings ahead of their own ends. scalars 0: of a list of linked nodes. */
-static const struct ending {
-  const char *text;
-  enum filter filter;
-  unsigned scalars;
-  const char *sql; /* between the column and its value */
-} endings[] = {
-    {"_not_starts_with", FILTER_NOT_STARTS, OF_TEXT, "not like"},
-    {"_not_ends_with", FILTER_NOT_ENDS, OF_TEXT, "not like"},
-    {"_not_contains", FILTER_NOT_CONTAINS, OF_TEXT, "not like"},
-    {"_starts_with", FILTER_STARTS, OF_TEXT, "like"},
-    {"_ends_with", FILTER_ENDS, OF_TEXT, "like"},
-    {"_contains", FILTER_CONTAINS, OF_TEXT, "like"},
-    {"_not_in", FILTER_NOT_IN, OF_IN, "<> all"},
-    {"_not", FILTER_NOT, OF_IS, "<>"},
-    {"_in", FILTER_IN, OF_IN, "= any"},
-    {"_lte", FILTER_LTE, OF_ORDER, "<="},
-    {"_lt", FILTER_LT, OF_ORDER, "<"},
-    {"_gte", FILTER_GTE, OF_ORDER, ">="},
-    {"_gt", FILTER_GT, OF_ORDER, ">"},
-    {"_some", FILTER_SOME, 0, NULL},
-    {"_every", FILTER_EVERY, 0, NULL},
-    {"_none", FILTER_NONE, 0, NULL},
-};
-static const struct ending no_ending = {"", FILTER_IS, OF_IS, "="};
-
-static bool applies(const struct ending *ending, const struct field *f) {
-  if (f->relation) return f->list ? !ending->scalars : ending == &no_ending;
-  return !f->list && (ending->scalars & (1U << f->scalar));
-}
 
 struct filter_build {
   struct sql_build *b;
@@ -185,34 +145,16 @@ struct filter_build {
   struct err *e;
 };
 
-static const struct field *find_filter(const struct filter_build *w, const char *name, const struct ending **ending) {
-  const struct field *f = model_field(w->model, name);
-  size_t len = strlen(name);
-
-  *ending = &no_ending;
-  if (f && applies(&no_ending, f)) return f;
-  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-    size_t n = strlen(endings[i].text);
-
-    if (len <= n || strcmp(name + len - n, endings[i].text) != 0) continue;
-    f = model_field(w->model, arena_strndup(w->b->mem, name, len - n));
-    *ending = &endings[i];
-    if (f && applies(&endings[i], f)) return f;
-  }
-  return NULL;
-}
-
 static const char *const *filter_names(const struct filter_build *w) {
   const struct model *m = w->model;
-  size_t nendings = sizeof endings / sizeof *endings, n = 0;
-  const char **names = arena_array(w->b->mem, const char *, m->nfields * (nendings + 1) + 4);
+  const char **names = arena_array(w->b->mem, const char *, m->nfields * NFILTERS + 4);
+  size_t n = 0;
 
   for (size_t i = 0; i < m->nfields; i++) {
     if (m->fields[i].relation && w->scalars_only) continue;
-    if (applies(&no_ending, &m->fields[i])) names[n++] = m->fields[i].name;
-    for (size_t j = 0; j < nendings; j++)
-      if (applies(&endings[j], &m->fields[i]))
-        names[n++] = arena_printf(w->b->mem, "%s%s", m->fields[i].name, endings[j].text);
+    for (enum filter filter = 0; filter < NFILTERS; filter++)
+      if (filter_is_for(filter, &m->fields[i]))
+        names[n++] = arena_printf(w->b->mem, "%s%s", m->fields[i].name, filter_ending(filter));
   }
   names[n++] = "AND";
   names[n++] = "OR";
@@ -258,22 +200,22 @@ static bool put_like(const struct filter_build *w, const struct field *f, enum f
   return true;
 }
 
-static bool put_scalar(const struct filter_build *w, const struct field *f, const struct ending *ending,
+static bool put_scalar(const struct filter_build *w, const struct field *f, enum filter filter,
                        const struct expr *value, struct input_place at) {
   bool ok;
 
-  if (expr_is_null(value) && put_null(w, f, ending->filter)) return true;
-  sql_printf(w->b, "%s.%s %s ", w->alias, f->column->sql, ending->sql);
-  if (ending->filter == FILTER_IN || ending->filter == FILTER_NOT_IN) {
+  if (expr_is_null(value) && put_null(w, f, filter)) return true;
+  sql_printf(w->b, "%s.%s %s ", w->alias, f->column->sql, operators[filter]);
+  if (filter == FILTER_IN || filter == FILTER_NOT_IN) {
     sql_add(w->b, "(");
     ok = sql_input_list(w->b, value, f->column, w->e);
     sql_add(w->b, ")");
-  } else if (ending->filter >= FILTER_CONTAINS && !expr_is_null(value)) {
-    ok = put_like(w, f, ending->filter, value);
+  } else if (filter >= FILTER_CONTAINS && !expr_is_null(value)) {
+    ok = put_like(w, f, filter, value);
   } else {
     ok = sql_input(w->b, value, f->column, w->e);
   }
-  return ok || place_reason(at, w->e, "The filter \"%s%s\" of %s", f->name, ending->text, w->model->name);
+  return ok || place_reason(at, w->e, "The filter \"%s%s\" of %s", f->name, filter_ending(filter), w->model->name);
 }
 
 /* ---- relations ---- */
@@ -309,14 +251,14 @@ static bool put_filter(const struct filter_build *w, const struct expr *where, s
 enum { LINKED_JOINED = 5 };
 
 /* Some linked node for which the filter is true, or for r_every: none for which it is false. */
-static bool put_relation(const struct filter_build *w, const struct field *f, const struct ending *ending,
+static bool put_relation(const struct filter_build *w, const struct field *f, enum filter filter,
                          const struct expr *value, struct input_place at) {
   struct sql_build *b = w->b;
   struct filter_build inner = *w;
-  bool none = ending->filter == FILTER_EVERY || ending->filter == FILTER_NONE || expr_is_null(value), exists;
+  bool none = filter == FILTER_EVERY || filter == FILTER_NONE || expr_is_null(value), exists;
 
-  if (expr_is_null(value) && ending->filter != FILTER_IS)
-    return place_wrong(at, w->e, 3033, "The filter \"%s%s\" of %s takes an object, not null.", f->name, ending->text,
+  if (expr_is_null(value) && filter != FILTER_IS)
+    return place_wrong(at, w->e, 3033, "The filter \"%s%s\" of %s takes an object, not null.", f->name, filter_ending(filter),
                        w->model->name);
   inner.model = field_there(f)->model;
   inner.alias = sql_alias(b);
@@ -326,7 +268,7 @@ static bool put_relation(const struct filter_build *w, const struct field *f, co
   if (!expr_is_null(value)) {
     sql_add(b, " and ");
     if (!put_filter(&inner, value, at)) return false;
-    if (ending->filter == FILTER_EVERY) sql_add(b, " is false");
+    if (filter == FILTER_EVERY) sql_add(b, " is false");
   }
   sql_add(b, exists ? ")" : none ? " limit 1) is null" : " limit 1) is not null");
   return true;
@@ -363,18 +305,18 @@ static bool is_combination(const char *name) {
 }
 
 static bool put_one(const struct filter_build *w, const char *name, const struct expr *value, struct input_place at) {
-  const struct ending *ending;
+  enum filter filter;
   const struct field *f;
 
   if (is_combination(name) && !model_field(w->model, name)) return put_combined(w, name, value, at);
-  f = find_filter(w, name, &ending);
+  f = filter_find(w->model, name, &filter);
   if (f && f->relation && w->scalars_only)
     return place_wrong(at, w->e, 0, "\"%s\": only fields of %s itself may stand in this filter, no relations.", name,
                        w->model->name);
   if (!f)
     return place_wrong(at, w->e, 0, "%s has no filter \"%.100s\"%s", w->model->name, name,
                        place_advice(w->b->mem, name, filter_names(w)));
-  return f->relation ? put_relation(w, f, ending, value, at) : put_scalar(w, f, ending, value, at);
+  return f->relation ? put_relation(w, f, filter, value, at) : put_scalar(w, f, filter, value, at);
 }
 
 static bool put_filter(const struct filter_build *w, const struct expr *where, struct input_place at) {

@@ -261,7 +261,7 @@ static void begin(struct connection *c, struct request *r) {
   err_init(&e, r->mem);
   c->phase = PHASE_WAITING;
   c->request_id = request_id(c, r);
-  if (!wanted_read(r, &w, &allow, &e) ||
+  if (!wanted_read(s->config, r, &w, &allow, &e) ||
       !identity_read(r, c->request_id, (unsigned)s->config->max_depth, &caller, &e)) {
     refuse(c, &e, allow);
     return;

@@ -6,8 +6,9 @@
 #include "base/str.h"
 #include "db/async.h"
 #include "manifest/config.h"
+#include "manifest/manifest.h"
+#include "mutations/state.h"
 #include "stream/connection.h"
-#include "stream/readers.h"
 #include "stream/source.h"
 #include "stream/sse.h"
 #include "stream/streamer_inside.h"
@@ -30,7 +31,7 @@ struct follower {
   bool asked;                    /* waiting: in the question that is under way */
   bool open, head, end_known, reads_all;
   bool behind_reader;            /* it gets nothing until its reader has read what it has */
-  const char *caller;            /* digest in hex; NULL: nobody known by name */
+  const char *caller;            /* as state_caller has it; NULL: nobody known by name */
 };
 
 struct topic {
@@ -125,8 +126,8 @@ void follow_begin(struct streamer *s, struct connection *c, const struct wanted 
   f->seen = w->after;
   f->end_known = w->end_known;
   f->head = w->head;
-  f->reads_all = readers_of_states(s->manifest, caller);
-  f->caller = readers_digest(f, caller);
+  f->reads_all = caller->inside || manifest_reads_states(s->manifest, caller->role);
+  f->caller = state_caller(f, caller);
   connection_follow_state(c, f);
   if (source_is_down(s->sources[0])) connection_later(c, "database");
   else wait_in(f, s->sources[0]);
@@ -250,7 +251,7 @@ static void not_here(struct follower *f) {
 }
 
 static bool may_read(const struct follower *f, const char *caller) {
-  return f->reads_all || !caller || (f->caller && strcmp(f->caller, caller) == 0);
+  return f->reads_all || !caller || (f->caller && strcmp(f->caller + 2, caller) == 0); /* behind \x */
 }
 
 /* Found, and it may be read. */

@@ -6,8 +6,9 @@
 #include "base/str.h"
 #include "commands/caller.h"
 #include "db/async.h"
+#include "events/log.h"
+#include "handlers/events.h"
 #include "stream/connection.h"
-#include "stream/readers.h"
 #include "stream/source.h"
 #include "stream/sse.h"
 #include "stream/streamer_inside.h"
@@ -16,18 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENT_JSON                                                                                                     \
-  "json_build_object('position', e.position, 'name', e.name, 'key', e.key, 'payload', e.payload, 'at', "               \
-  "to_char(e.at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'command', e.command, 'role', e.role, "      \
-  "'user', e.caller_user, 'mutation', e.mutation, 'traceparent', e.traceparent)"
-
-enum { FOLLOWERS = 50 /* in one question */, LOG_SOURCE = 0 };
+enum { FOLLOWERS = 50 /* in one question */ };
 
 struct log_follower {
   struct connection *connection;
   struct source *source;
   struct log_follower *before, *behind;
-  int64_t after;          /* position; -1: it begins where the log does */
+  int64_t after;          /* position */
   const char *name, *key; /* NULL: all */
   unsigned number;        /* in the question that is under way; 0: not in it */
   bool open, head;
@@ -53,14 +49,12 @@ static const char log_sql[] =
 enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_ROWS = 100 };
 
 void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller) {
-  struct source *source = s->sources[LOG_SOURCE];
+  struct source *source = s->sources[w->datasource];
   struct log_follower *f;
   struct err e;
 
-  if (!readers_of_events(s->manifest, caller)) {
-    err_init(&e, c);
-    if (strcmp(caller->role, "anonymous") == 0) err_set(&e, UNAUTHENTICATED, "Please say who you are.");
-    else err_set(&e, FORBIDDEN, "The log of events is not for this role.");
+  err_init(&e, c);
+  if (!events_may_read(s->manifest, caller, &e)) {
     connection_refuse(c, &e);
     return;
   }
@@ -167,11 +161,11 @@ static void refuse(struct log_follower *f, const char *code, const char *format,
 static bool open_it(struct log_follower *f, const struct async *a, size_t row) {
   int64_t tail = strtoll(async_text(a, row, LOG_TAIL), NULL, 10), top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
 
-  if (f->after < 0) f->after = 0;
-  else if (f->after < tail) {
+  if (f->after < tail) {
     refuse(f, "EVENTS_GONE", "Events up to position %lld have been cleaned away.", tail);
     return false;
-  } else if (f->after > top) {
+  }
+  if (f->after > top) {
     refuse(f, "EVENTS_AHEAD", "The log ends at position %lld.", top);
     return false;
   }

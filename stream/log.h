@@ -14,7 +14,7 @@ struct streamer;
 struct str;
 struct wanted;
 
-/* Of one datasource: the default one has the log. */
+/* Of one datasource. */
 struct log_follows {
   struct log_follower *list;
 };

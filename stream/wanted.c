@@ -1,8 +1,9 @@
 /* From a request to what it asks for. */
 #include "stream/wanted.h"
 
-#include "base/arena.h"
+#include "events/log.h"
 #include "handlers/dispatch.h"
+#include "handlers/events.h"
 #include "handlers/headers.h"
 
 #include <string.h>
@@ -51,76 +52,18 @@ static bool read_last(const struct request *r, struct wanted *out, struct err *e
   return !out->log || err_set(e, BAD_REQUEST, "Last-Event-ID must be a position that a stream of events has given.");
 }
 
-/* ---- the query ---- */
+/* As of a page, but for its limit: a stream goes on. */
+static bool read_query(const struct config *config, const struct request *r, struct wanted *out, struct err *e) {
+  struct event_query query;
 
-static int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-/* application/x-www-form-urlencoded. NULL: a % without its two digits, or a NUL. */
-static char *decode(void *mem, const char *text, size_t len) {
-  char *out = arena_strndup(mem, text, len), *to = out;
-
-  for (size_t i = 0; i < len; i++) {
-    char c = text[i];
-    if (c == '%') {
-      int high = i + 2 < len ? hex_digit(text[i + 1]) : -1, low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0 || high + low == 0) return NULL;
-      c = (char)(high << 4 | low);
-      i += 2;
-    }
-    *to++ = c == '+' && text[i] == '+' ? ' ' : c;
-  }
-  *to = '\0';
-  return out;
-}
-
-static bool read_after(const char *value, struct wanted *out, struct err *e) {
-  const char *rest = "";
-  int64_t n;
-
-  if (!read_number(value, &n, &rest) || rest[0])
-    return err_set(e, BAD_REQUEST, "after must be a position, a whole number from 0.");
-  if (out->after < 0) out->after = n; /* else Last-Event-ID is newer */
+  if (!events_query(config, r, &query, &out->datasource, e)) return false;
+  if (out->after < 0) out->after = query.after; /* else Last-Event-ID, which is newer */
+  out->name = query.name;
+  out->key = query.key;
   return true;
 }
 
-static bool read_filter(const char *which, const char *value, const char **filter, struct err *e) {
-  if (*filter) return err_set(e, BAD_REQUEST, "%s is given twice.", which);
-  if (strlen(value) > FILTER_BYTES || !headers_is_text(value))
-    return err_set(e, BAD_REQUEST, "%s must be UTF-8 without control characters, at most %d bytes.", which, FILTER_BYTES);
-  *filter = value;
-  return true;
-}
-
-static bool read_pair(const struct request *r, const char *pair, size_t len, struct wanted *out, struct err *e) {
-  const char *equals = memchr(pair, '=', len);
-  size_t name = equals ? (size_t)(equals - pair) : len;
-  const char *value = equals ? decode(r->mem, equals + 1, len - name - 1) : "";
-
-  if (!value) return err_set(e, BAD_REQUEST, "The query is not URL-encoded as it should be.");
-  if (name == 5 && memcmp(pair, "after", 5) == 0) return read_after(value, out, e);
-  if (name == 4 && memcmp(pair, "name", 4) == 0) return read_filter("name", value, &out->name, e);
-  if (name == 3 && memcmp(pair, "key", 3) == 0) return read_filter("key", value, &out->key, e);
-  return err_set(e, BAD_REQUEST, "The query takes after, name and key.");
-}
-
-static bool read_query(const struct request *r, struct wanted *out, struct err *e) {
-  const char *p = r->query;
-
-  while (*p) {
-    size_t len = strcspn(p, "&");
-
-    if (len && !read_pair(r, p, len, out, e)) return false;
-    p += len + (p[len] == '&');
-  }
-  return true;
-}
-
-bool wanted_read(const struct request *r, struct wanted *out, const char **allow, struct err *e) {
+bool wanted_read(const struct config *config, const struct request *r, struct wanted *out, const char **allow, struct err *e) {
   *out = (struct wanted){.after = -1};
   if (!read_path(r, out)) return err_set(e, NOT_FOUND, "There is nothing at this path.");
   out->head = strcmp(r->method, "HEAD") == 0;
@@ -130,5 +73,5 @@ bool wanted_read(const struct request *r, struct wanted *out, const char **allow
   }
   if (!headers_accept_events(r->accept)) return err_set(e, NOT_ACCEPTABLE, "A stream is text/event-stream.");
   if (!read_last(r, out, e)) return false;
-  return !out->log || read_query(r, out, e);
+  return !out->log || read_query(config, r, out, e);
 }

@@ -63,6 +63,14 @@ def wait_until(true, what, timeout=10.0):
         pause = min(pause * 1.5, 0.1)
 
 
+def node_modules():
+    """The folder that has the npm packages of tests/js in its node_modules; ./check has filled it, or it is filled here."""
+    folder = pathlib.Path(os.environ.get("WRIT_NODE_MODULES", BUILD.parent / "js")).resolve()
+    done = subprocess.run([SOURCE / "tests/js/install", folder], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"npm could not install the packages of tests/js:\n{done.stderr}"
+    return str(folder)
+
+
 class elapsed:
     """with elapsed() as time: ...; time.seconds is how long it took."""
 

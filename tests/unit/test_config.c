@@ -99,6 +99,10 @@ static void test_defaults(void **state) {
   assert_int_equal(c->max_commands, 100);
   assert_int_equal(c->max_rows, 10000);
   assert_int_equal(c->max_result_bytes, 1048576);
+  assert_false(c->graphql_known_only);
+  assert_int_equal(c->graphql_depth, 25);
+  assert_int_equal(c->graphql_cache_documents, 1000);
+  assert_int_equal(c->graphql_stored_documents, 1000);
 }
 
 /* Nothing in it is a default, and some of it is hard to quote. */
@@ -225,7 +229,7 @@ static void test_keys(void **state) {
     while (before > text && before[-1] != '\n') before--;
     assert_int_equal(before[strspn(before, " ")], '#');
   }
-  assert_int_equal(n, 45);
+  assert_int_equal(n, 62);
 }
 
 static void test_relative_file(void **state) {

@@ -387,7 +387,7 @@ static void test_refused(void **state) {
       {"specVersion: 1\ncommand: {}\n",
        {"2: manifest: unknown key command; did you mean commands?", "0: commands: is missing"}},
       {"specVersion: 1\ncommands: {}\nfoo: 1\n",
-       {"3: manifest: unknown key foo; there are: specVersion, schema, models, roles, constraints, state, commands"}},
+       {"3: manifest: unknown key foo; there are: specVersion, schema, models, "}},
       /* roles and constraints */
       {"specVersion: 1\ncommands: {}\nroles:\n", {"3: roles: must be a mapping"}},
       {"specVersion: 1\ncommands: {}\nroles: {}\n", {"3: roles: is empty"}},

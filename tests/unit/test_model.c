@@ -1,6 +1,7 @@
 /* Data models: what SDL means (model/read.h), and everything that is told of a wrong one, with its line. */
 #include "base/arena.h"
 #include "base/problems.h"
+#include "graphql/ast.h"
 #include "model/check.h"
 #include "model/ddl.h"
 #include "model/names.h"
@@ -58,18 +59,15 @@ static const struct mistake mistakes[] = {
     {"type A { " KEY "}\ntype A { " KEY "}", 2, "A is there twice, also on line 1"},
     {"type A { " KEY "}\nenum A { X }", 2, "A is there twice"},
     {"type a { " KEY "}", 1, "begins with an upper-case letter"},
-    {"type Query { " KEY "}", 1, "type Query is made by writ"},
-    {"type Mutation { " KEY "}", 1, "type Mutation is made by writ"},
+    {"type Subscription { " KEY "}", 1, "there are no subscriptions"},
     {"type PageInfo { " KEY "}", 1, "PageInfo is a type of the API already"},
     {"enum DateTime { A }\ntype B { " KEY "}", 1, "DateTime is a type of the API already"},
     {"type A implements B { " KEY "}", 1, "no interfaces"},
-    {"interface A { id: ID }\ntype B { " KEY "}", 1, "types and enums, nothing else"},
-    {"input A { id: ID }\ntype B { " KEY "}", 1, "types and enums, nothing else"},
-    {"union A = B\ntype B { " KEY "}", 1, "types and enums, nothing else"},
-    {"scalar A\ntype B { " KEY "}", 1, "name the column's type with @db(type:)"},
-    {"directive @a on FIELD\ntype B { " KEY "}", 1, "types and enums, nothing else"},
+    {"type A { " KEY " b: B }\nenum B { C }\ntype D { x: Int }\ntype Query { d: D } type E { " KEY " d: D }", 3, "D has no key"},
+    {"type A { " KEY " b: B }\ninput B { c: Int }", 1, "there is no type, enum or scalar B"},
     {"schema { query: A }\ntype B { " KEY "}", 1, "remove schema { }"},
     {"type A { " KEY "}\nextend type A { b: Int }", 2, "put it where A is defined"},
+    {"type A { " KEY " }\nextend type B { b: Int }", 2, "put it where B is defined"},
     {"type A @embedded { " KEY "}", 1, "@embedded is for document databases"},
     {"type A @db(name: \"\") { " KEY "}", 1, "1 to 63 bytes"},
     {"type A @db(name: \"b\\u0000c\") { " KEY "}", 1, "@db(name:) takes a string"},
@@ -584,8 +582,43 @@ static void test_long_sequence_names(void **state) {
   talloc_free(mem);
 }
 
+/* What commands of the application's own take and give stands in the same file. */
+static void test_own_definitions(void **state) {
+  static const struct {
+    const char *text, *own;
+    size_t models, enums;
+  } cases[] = {
+      {"type A { " KEY " } type Query { a: A b: B } type B { c: [C!] } enum C { D } enum E { F }", "Query B C ", 1, 1},
+      {"type Mutation { a(b: B): C } input B { d: D } enum D { E } interface I { x: Int } type C implements I { x: Int }",
+       "Mutation B D I C ", 0, 0},
+      {"type A { " KEY " c: C } type Query { c: C } enum C { D }", "Query ", 1, 1},
+      {"type A { " KEY " } type Query { c: C } enum C @db(name: \"c\") { D } union U = B | A type B { x: Int } scalar S",
+       "Query U B S ", 1, 1},
+      {"type A { " KEY " } directive @d(x: I) on OBJECT input I { x: E } enum E { A } extend enum E { B } extend type Query { a: A }",
+       "d I E E Query ", 1, 0},
+      {"type A { " KEY " }", "", 1, 0},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    void *mem = arena_request(NULL);
+    const struct datamodel *d = must_read(mem, cases[i].text);
+    char own[200] = "";
+
+    for (const struct graphql_definition *def = d->own; def; def = def->next) {
+      strcat(own, def->name);
+      strcat(own, " ");
+    }
+    assert_string_equal(own, cases[i].own);
+    assert_int_equal(d->nmodels, cases[i].models);
+    assert_int_equal(d->nenums, cases[i].enums);
+    talloc_free(mem);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_own_definitions),
       cmocka_unit_test(test_mistakes),           cmocka_unit_test(test_all_mistakes_at_once),
       cmocka_unit_test(test_relations),          cmocka_unit_test(test_one_to_one_warns),
       cmocka_unit_test(test_key_sources),        cmocka_unit_test(test_composite_keys),

@@ -1,0 +1,182 @@
+/* The events of a transaction as one step of its plan, made of literal text and of results that are read where they are. */
+#include "engine/append.h"
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "engine/told.h"
+
+#include <string.h>
+
+/* A statement of this file has such an id in its variant's key, with the SHAPEs in its last bits. */
+enum { KEY_APPEND = 0x7ffffe00 };
+/* How the rows are given. PLAIN, nearly all there are: one row whose key is known here, or has none. */
+enum shape_bits { SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_PLACED = 4 };
+/* A longer key is cut, by SQL (TOLD_SHORT). */
+enum { PLAIN_KEY = 200 };
+
+/* One row, as parameters. */
+struct row {
+  const char *command, *name;
+  struct told told;
+};
+enum { ROW_FIELDS = sizeof(struct row) / sizeof(const char *), PARAMS = 4 + ROW_FIELDS };
+
+static bool has_events(const struct use *use, size_t first, size_t end) {
+  return use->command->nevents && use->entry >= first && use->entry < end;
+}
+
+bool append_is_needed(const struct command_set *set, size_t entry) {
+  for (size_t i = 0; i < set->nuses; i++)
+    if (has_events(&set->uses[i], entry, entry + 1)) return true;
+  return false;
+}
+
+static void each_result_of(const struct use *use, size_t event, void (*visit)(const struct expr *, void *), void *data) {
+  if (use->event_keys[event]) told_each_kept(use->event_keys[event], visit, data);
+  if (use->event_payloads[event]) {
+    told_each_kept(use->event_payloads[event], visit, data);
+    return;
+  }
+  for (size_t a = 0; a < use->command->nargs; a++)
+    if (use->args[a]) told_each_kept(use->args[a], visit, data);
+  told_each_kept(use->result, visit, data);
+}
+
+void append_each_result(const struct command_set *set, size_t first, size_t end,
+                        void (*visit)(const struct expr *result, void *data), void *data) {
+  for (size_t i = 0; i < set->nuses; i++)
+    for (size_t e = 0; has_events(&set->uses[i], first, end) && e < set->uses[i].command->nevents; e++)
+      each_result_of(&set->uses[i], e, visit, data);
+}
+
+/* ---- rows ---- */
+
+static struct expr payload_of(void *mem, const struct use *use, size_t event) {
+  static const char *const keys[] = {"args", "result"};
+
+  if (use->event_payloads[event]) return told_value(mem, use->event_payloads[event]);
+  return told_object(mem, keys, (const struct expr[]){told_args(mem, use), told_value(mem, use->result)}, 2);
+}
+
+/* What a row is to be made of, before its text is. */
+struct item {
+  const char *command, *name;
+  struct expr payload, key;
+  bool has_key;
+};
+
+static void add_item(struct compiler *k, const struct use *use, size_t event, struct item *out) {
+  const struct expr *key = use->event_keys[event];
+
+  *out = (struct item){.command = use->command->name, .name = use->command->events[event].name,
+                       .payload = payload_of(k->mem, use, event), .has_key = key != NULL};
+  if (key) out->key = told_value(k->mem, key);
+}
+
+static struct item *collect(struct compiler *k, const struct command_set *set, size_t first, size_t end, size_t *n,
+                            unsigned *shape) {
+  struct item *items = NULL;
+
+  *n = 0;
+  *shape = 0;
+  for (size_t i = 0; i < set->nuses; i++)
+    for (size_t e = 0; has_events(&set->uses[i], first, end) && e < set->uses[i].command->nevents; e++) {
+      struct item *item;
+
+      arena_grow(k->mem, items, *n);
+      item = &items[(*n)++];
+      add_item(k, &set->uses[i], e, item);
+      if (!told_is_simple(&item->payload, item->has_key ? &item->key : NULL)) *shape |= SHAPE_PIECES;
+    }
+  if (*n > 1) *shape |= SHAPE_SEVERAL;
+  return items;
+}
+
+static struct row *make_rows(void *mem, const struct item *items, size_t n, unsigned *shape) {
+  struct row *rows = arena_array(mem, struct row, n);
+
+  for (size_t i = 0; i < n; i++) {
+    struct told *told = &rows[i].told;
+
+    rows[i].command = items[i].command;
+    rows[i].name = items[i].name;
+    told_put(mem, &items[i].payload, items[i].has_key ? &items[i].key : NULL, *shape & SHAPE_PIECES, told);
+    if (told->place || (told->key && strlen(told->key) > PLAIN_KEY)) *shape |= SHAPE_PLACED;
+  }
+  return rows;
+}
+
+/* ---- the statement ---- */
+
+#define INSERT "insert into writ.event_new (mutation, role, caller_user, traceparent, command, name, key, payload) "
+#define CALLER "$1::uuid, $2::text, $3::text, $4::text"
+
+static const char plain_insert[] = INSERT "values (" CALLER ", $5::text, $6::text, nullif($7::text, ''), "
+    "($8::text || coalesce(pg_catalog.current_setting($9::text), '') || coalesce($10::text, ''))::jsonb)";
+static const char one_row[] =
+    "(select $5::text as command, $6::text as name, $7::text as key, $8::text as place, $9::text as head, $10::text as slot, "
+    "$11::text as tail, 1 as o)";
+static const char several_rows[] =
+    "(select * from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[]) "
+    "with ordinality as u(command, name, key, place, head, slot, tail, o))";
+
+/* Numbers are drawn behind the sort: a set's events are in the order of its commands. */
+static char *statement_text(const void *mem, unsigned shape) {
+  if (!shape) return arena_strdup(mem, plain_insert);
+  return arena_printf(mem, INSERT "select " CALLER ", command, name, %s, p::jsonb from (select x.command, x.name, x.o, %s from %s x "
+                      "offset 0) y order by o", TOLD_SHORT("nullif(k, '')"), shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE,
+                      shape & SHAPE_SEVERAL ? several_rows : one_row);
+}
+
+static struct statement statement_for(struct compiler *k, unsigned shape) {
+  uint32_t id = KEY_APPEND + shape;
+  struct statement s;
+
+  if (variants_find(k->variants, &id, sizeof id, &s)) return s;
+  return variants_add(k->variants, k->mem, &id, sizeof id, statement_text(k->mem, shape));
+}
+
+static unsigned put_row_params(void *mem, const struct row *rows, size_t n, unsigned shape, const char **params) {
+  const struct told *told = &rows->told;
+  const char *plain[] = {rows->command, rows->name, told->key, told->head, told->slot, told->tail};
+  unsigned count = 0;
+
+  if (!shape) {
+    memcpy(params, plain, sizeof plain);
+    return sizeof plain / sizeof *plain;
+  }
+  for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = told_field(mem, rows, n, sizeof *rows, f * sizeof(const char *));
+  return count;
+}
+
+void append_compile(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan) {
+  const char **params = arena_array(k->mem, const char *, PARAMS);
+  struct item *items;
+  struct row *rows;
+  unsigned shape, n = 0;
+  size_t count;
+
+  set->events_step = SIZE_MAX;
+  if (plan->dry_run || k->guarding) return;
+  items = collect(k, set, first, end, &count, &shape);
+  if (!count) return;
+  rows = make_rows(k->mem, items, count, &shape);
+  params[n++] = k->mutation;
+  params[n++] = plan->caller_role;
+  params[n++] = *plan->caller_user ? plan->caller_user : NULL;
+  params[n++] = k->traceparent;
+  n += put_row_params(k->mem, rows, count, shape, params + n);
+  set->events_step = plan->n;
+  arena_grow(k->mem, plan->steps, plan->n);
+  plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,
+                                         .gives = GIVES_NOTHING, .as_login = true, .member = MEMBER_NONE, .purpose = "events"};
+}
+
+void append_explain(struct err *e) {
+  const char *s = e->sqlstate;
+
+  if (strcmp(s, "42501") != 0 && strcmp(s, "42P01") != 0 && strcmp(s, "3F000") != 0) return;
+  err_set(e, DATABASE_UNAVAILABLE, "The database is not prepared for events; nothing was changed.");
+  e->log_detail = "the login role may not use table writ.event_new: run `writ install`, with --grant";
+  e->retry_after_s = 5;
+}

@@ -1,0 +1,32 @@
+/* The sequencer of one datasource: moves events from where transactions append them to the log, giving each its position. Any
+ * number may be at work, on any number of machines: each round is one transaction under one lock, and knows nothing of those
+ * before it but what the tables say. So one that is killed, at any moment, leaves nothing to be taken over. */
+#ifndef WRIT_EVENTS_SEQUENCER_H
+#define WRIT_EVENTS_SEQUENCER_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conn;
+struct wait;
+
+enum { SEQUENCER_BATCH = 1000 };
+
+/* What one sequencer knows so as not to walk over rows that are no more: all events with a seq up to low have positions, or will
+ * never be. Zeros know nothing, and are right with each new connection. */
+struct sequencer {
+  int64_t low;
+  int64_t mark;       /* that low is to become when transactions open then are over; 0: none */
+  const char *open;   /* those: a text[] literal, of mem */
+  unsigned since;     /* events moved since low was looked after last */
+  void *mem;
+};
+
+/* One round; *n: so many events got positions, SEQUENCER_BATCH at most; *oldest_ms: how long the oldest of them had waited. */
+bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
+                     struct err *e) __attribute__((warn_unused_result));
+
+#endif

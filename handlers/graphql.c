@@ -1,0 +1,179 @@
+/* /graphql. A document is looked up or read, its operation made a command set with the variables, and that runs as any other
+ * does; the order in which a request is judged is that of command.c. */
+#include "handlers/graphql.h"
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "commands/set.h"
+#include "documents/coerce.h"
+#include "handlers/answer.h"
+#include "handlers/command.h"
+#include "handlers/graphql_call.h"
+#include "handlers/graphql_document.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
+#include "schema/schema.h"
+
+#include <string.h>
+
+enum { RESULT_DEPTH = 1000, LABEL_BYTES = 180 };
+
+/* What the errors say, for the log. Always false. */
+static bool refuse_document(struct graphql_call *g, struct err *e) {
+  return err_set(e, BAD_REQUEST, "%s", g->errors.list[0].message);
+}
+
+/* ---- the operation ---- */
+
+/* By GET only what changes nothing: pages of others can have a browser send one, and caches may. */
+static bool check_method(struct call *call, const struct prepared *operation, struct err *e) {
+  if (strcmp(call->request->method, "GET") != 0 || operation->definition->operation == GRAPHQL_QUERY) return true;
+  answer_header(call->answer, "Allow", "POST");
+  return err_set(e, METHOD_NOT_ALLOWED, "A mutation is sent by POST.");
+}
+
+static bool compile(struct call *call, struct graphql_call *g, struct err *e) {
+  static const struct json nothing = {.kind = JSON_OBJECT};
+  void *mem = call->request->mem;
+  const struct graphql_request *r = &g->request;
+  const struct document *document;
+  const struct prepared *operation;
+  const struct json *variables;
+
+  if (!graphql_document(call, g, &document, e)) return false;
+  operation = document_operation(document, r->operation, &g->errors);
+  if (!operation) return refuse_document(g, e);
+  if (!check_method(call, operation, e)) return false;
+  variables = coerce_variables(mem, document->view, document->schema, operation->definition,
+                               r->variables ? r->variables : &nothing, &g->errors);
+  if (!variables || !operation_compile(mem, document, operation, engine_manifest(call->site->engine), variables,
+                                       &g->operation, &g->errors))
+    return refuse_document(g, e);
+  return true;
+}
+
+/* For the log line: graphql(createUser,users). */
+static const char *label_of(void *mem, const struct operation_call *o) {
+  struct str *s = str_new(mem, 128);
+
+  str_add(s, "graphql(");
+  for (size_t i = 0; i < o->ncommands; i++) {
+    if (s->len > LABEL_BYTES) {
+      str_add(s, ",...");
+      break;
+    }
+    str_printf(s, "%s%s", i ? "," : "", o->commands[i]->wanted.field->command->name);
+  }
+  str_char(s, ')');
+  return s->p;
+}
+
+/* ---- the key ---- */
+
+/* What a repeat has in common: the document, by its digest, the operation, and the variables as they were sent. */
+static const struct json *fingerprint_of(void *mem, const struct graphql_request *r) {
+  struct json *out = arena_new(mem, struct json), *items = arena_array(mem, struct json, 3);
+  const char **keys = arena_array(mem, const char *, 3);
+  char *hex = arena_array(mem, char, DIGEST_HEX);
+
+  digest_hex(r->hash, hex);
+  keys[0] = "document";
+  items[0] = (struct json){.kind = JSON_STRING, .text = hex, .len = DIGEST_HEX - 1};
+  keys[1] = "operationName";
+  items[1] = r->operation ? (struct json){.kind = JSON_STRING, .text = r->operation, .len = strlen(r->operation)} : json_null;
+  keys[2] = "variables";
+  items[2] = r->variables ? *r->variables : json_null;
+  *out = (struct json){.kind = JSON_OBJECT, .len = 3, .items = items, .keys = keys};
+  return out;
+}
+
+/* A query leaves nothing behind that could be done twice: its key is not heeded. */
+static bool read_key(struct call *call, struct graphql_call *g, struct invocation *invocation, struct err *e) {
+  if (g->operation.operation->definition->operation == GRAPHQL_QUERY) return true;
+  return command_read_key(call, invocation, fingerprint_of(call->request->mem, &g->request), e);
+}
+
+/* ---- results ---- */
+
+static void result_of_set(void *data, size_t index, const char **text, size_t *len) {
+  engine_result(data, index, text, len);
+}
+
+struct replay {
+  void *mem;
+  const struct json *answer;
+};
+
+/* Of a stored answer, {"result": ...} or {"results": [{"result": ...}, ...]}. */
+static void result_of_replay(void *data, size_t index, const char **text, size_t *len) {
+  const struct replay *replay = data;
+  const struct json *results = json_get(replay->answer, "results"), *value;
+  struct str *s = str_new(replay->mem, 256);
+
+  value = results ? json_get(&results->items[index], "result") : json_get(replay->answer, "result");
+  json_write(s, value);
+  *text = s->p;
+  *len = s->len;
+}
+
+static bool put_data(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *stored, struct err *e) {
+  struct replay replay = {.mem = call->request->mem};
+  bool replayed = stored && stored->len;
+
+  if (replayed && !json_read(replay.mem, stored->p, stored->len, RESULT_DEPTH, &replay.answer, e)) return false;
+  return answer_data(replay.mem, &g->operation, replayed ? result_of_replay : result_of_set,
+                     replayed ? (void *)&replay : (void *)set, call->answer->body, &g->fields, e);
+}
+
+static bool put_answer(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *stored, struct err *e) {
+  struct str *body = call->answer->body;
+
+  str_add(body, "{\"data\":");
+  if (!put_data(call, g, set, stored, e)) return err_set(e, INTERNAL, "A result cannot be read. %s", e->message);
+  if (g->fields.n) {
+    str_char(body, ',');
+    graphql_put_field_errors(body, &g->fields, call->request_id);
+  }
+  str_char(body, '}');
+  call->answer->content_type = graphql_media_type(g->media);
+  return true;
+}
+
+static bool execute(struct call *call, struct graphql_call *g, struct err *e) {
+  struct engine *engine = call->site->engine;
+  void *mem = call->request->mem;
+  struct invocation invocation = command_invocation(call);
+  struct str *stored = str_new(mem, 16);
+  struct command_set *set;
+
+  invocation.results_apart = invocation.numbers_as_text = true;
+  call->command = g->operation.command;
+  call->label = label_of(mem, &g->operation);
+  if (!read_key(call, g, &invocation, e)) return false;
+  g->executing = true;
+  set = set_decode(mem, engine_manifest(engine), call->command, g->operation.args, &call->caller, e);
+  if (!set) return false;
+  if (!engine_run(engine, mem, set, &invocation, stored, &call->report, e) || !put_answer(call, g, set, stored, e)) return false;
+  command_answer_headers(call, &invocation);
+  return true;
+}
+
+bool graphql_run(struct call *call, struct err *e) {
+  const struct request *r = call->request;
+  struct graphql_call *g = arena_new(r->mem, struct graphql_call);
+
+  g->media = headers_accept_graphql(r->accept);
+  g->errors.mem = r->mem;
+  call->graphql = g;
+  call->label = "graphql";
+  if (!call->site->documents) return err_set(e, NOT_FOUND, "There is no GraphQL here: the manifest has no schema.");
+  if (!command_identify(call, e)) return false;
+  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
+  if (r->mutation_id) return err_set(e, NOT_IMPLEMENTED, "The header Mutation-Id is not supported here.");
+  if (g->media == MEDIA_NONE)
+    return err_set(e, NOT_ACCEPTABLE, "Answers are application/json or application/graphql-response+json.");
+  if (!graphql_request_read(call->request, (unsigned)engine_config(call->site->engine)->max_depth, &g->request, e)) return false;
+  if (!compile(call, g, e)) return false;
+  return g->operation.ncommands ? execute(call, g, e) : put_answer(call, g, NULL, NULL, e);
+}

@@ -1,0 +1,476 @@
+"""GraphQL over HTTP: what of a document becomes of commands, and what of their results becomes of the answer. Which documents
+are valid is another matter (tests/graphql), as are the clients (test_graphql_clients.py)."""
+
+import hashlib
+import json
+import urllib.parse
+
+import pytest
+
+import harness
+
+MODEL = """
+enum Colour { RED GREEN @db(name: "dark green") }
+
+type User @db(name: "app_user") {
+  id: ID! @id
+  email: String! @unique
+  nick: String
+  age: Int
+  big: BigInt
+  price: Decimal
+  bigs: [BigInt!]!
+  data: Json
+  colour: Colour
+  boss: User @relation(name: "Boss")
+  staff: [User] @relation(name: "Boss")
+  posts: [Post]
+}
+
+type Post {
+  id: ID! @id
+  title: String!
+  stars: Int! @default(value: 0)
+  author: User
+}
+
+type Team {
+  id: Int! @id
+  name: String!
+}
+
+type Gap {
+  id: ID! @id
+  text: String!
+}
+"""
+
+MANIFEST = """
+specVersion: 1
+schema: { file: ./schema.graphql }
+models:
+  User:
+    create: { allow: [editor] }
+    update: { allow: [editor] }
+    upsert: { allow: [editor] }
+    delete: { allow: [editor] }
+    updateMany: { allow: [editor] }
+    deleteMany: { allow: [editor] }
+    query: { allow: [editor, reader] }
+  Post: { create: { allow: [editor] }, update: { allow: [editor] }, query: { allow: [editor, reader] } }
+  Team: { create: { allow: [editor] }, query: { allow: [editor] } }
+  Gap: { query: { allow: [editor] }, create: { allow: [editor] } }
+commands:
+  nothing: { sql: "select 1 as one" }
+"""
+
+
+def loosen(database):
+    """A database in which the file promises more than holds."""
+    database.execute('alter table "Gap" alter text drop not null')
+
+
+@pytest.fixture(scope="module")
+def site(database):
+    harness.create_tables(database, MODEL)
+    loosen(database)
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}) as site:
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def empty(database):
+    yield
+    database.execute('truncate app_user, "Post", "Team", "Gap", writ.idempotency, writ.document cascade')
+
+
+def ask(site, query, variables=None, role="editor", headers=(), inside=False, **more):
+    body = {"query": query, **({"variables": variables} if variables is not None else {}), **more}
+    return (site.inside if inside else site.client).post("/graphql", body, headers=headers, role=role)
+
+
+def data(site, query, variables=None, **options):
+    answer = ask(site, query, variables, **options)
+    assert answer.status == 200 and "errors" not in answer.json, answer
+    return answer.json["data"]
+
+
+def error(site, query, variables=None, status=200, **options):
+    """The one error of an operation that had begun."""
+    answer = ask(site, query, variables, **options)
+    assert answer.status == status, answer
+    assert answer.json["data"] is None and len(answer.json["errors"]) == 1, answer
+    assert answer.json["errors"][0]["requestId"] == answer.header("x-request-id")
+    return answer.json["errors"][0]
+
+
+def refused(site, query, variables=None, **options):
+    """Messages of a request of which nothing has run."""
+    answer = ask(site, query, variables, **options)
+    assert "data" not in answer.json, answer
+    return [error["message"] for error in answer.json["errors"]]
+
+
+ANN = 'mutation { createUser(data: { id: "u1", email: "ann@example.org", nick: "Ann", age: 30 }) { id } }'
+
+
+# ------------------------------------------------------------------------------------------------------- operations
+
+
+def test_a_mutation_and_a_query(site):
+    assert data(site, ANN) == {"createUser": {"id": "u1"}}
+    assert data(site, "{ user(where: { id: \"u1\" }) { nick age } }") == {"user": {"nick": "Ann", "age": 30}}
+    assert data(site, "{ users { nick } usersConnection { aggregate { count } edges { cursor node { id } } } }") == {
+        "users": [{"nick": "Ann"}],
+        "usersConnection": {"aggregate": {"count": 1}, "edges": [{"cursor": "u1", "node": {"id": "u1"}}]}}
+
+
+def test_aliases_fragments_and_the_same_field_twice(site):
+    data(site, ANN)
+    assert data(site, """
+      query Q { a: user(where: { id: "u1" }) { ...Names who: nick ...Names posts(first: 1) { id } posts(first: 1) { title } }
+                b: user(where: { email: "ann@example.org" }) { __typename id }
+                a: user(where: { id: "u1" }) { ... on User { age } ... { years: age } } }
+      fragment Names on User { nick name: nick ...More }
+      fragment More on User { email }""") == {
+        "a": {"nick": "Ann", "name": "Ann", "email": "ann@example.org", "who": "Ann", "posts": [], "age": 30, "years": 30},
+        "b": {"__typename": "User", "id": "u1"}}
+
+
+def test_members_come_in_the_order_of_the_document(site):
+    data(site, ANN)
+    answer = ask(site, '{ z: user(where: {id: "u1"}) { nick id email } __typename a: user(where: {id: "u1"}) { id } }')
+    assert answer.text == ('{"data":{"z":{"nick":"Ann","id":"u1","email":"ann@example.org"},"__typename":"Query",'
+                           '"a":{"id":"u1"}}}')
+
+
+def test_typename_at_every_level(site):
+    data(site, ANN)
+    assert data(site, """{ __typename usersConnection { __typename pageInfo { t: __typename hasNextPage } edges { __typename node { __typename } }
+                             aggregate { __typename count } } }""") == {
+        "__typename": "Query",
+        "usersConnection": {"__typename": "UserConnection", "pageInfo": {"t": "PageInfo", "hasNextPage": False},
+                            "edges": [{"__typename": "UserEdge", "node": {"__typename": "User"}}],
+                            "aggregate": {"__typename": "AggregateUser", "count": 1}}}
+    assert data(site, 'mutation { __typename updateManyUsers(data: { nick: "x" }) { __typename n: count count } }') == {
+        "__typename": "Mutation", "updateManyUsers": {"__typename": "BatchPayload", "n": 1, "count": 1}}
+
+
+def test_skip_and_include(site):
+    data(site, ANN)
+    query = """query ($yes: Boolean!, $no: Boolean = false) {
+      a: user(where: { id: "u1" }) { id nick @skip(if: $yes) age @include(if: $no) email @include(if: $yes) @skip(if: $no) }
+      b: user(where: { id: "u1" }) @skip(if: $yes) { id }
+      ...F @include(if: $no)
+      ... @include(if: $yes) { c: user(where: { id: "u1" }) { id @skip(if: true) } } }
+      fragment F on Query { d: users { id } }"""
+    assert data(site, query, {"yes": True}) == {"a": {"id": "u1", "email": "ann@example.org"}, "c": {}}
+    assert data(site, query, {"yes": False, "no": True}) == {
+        "a": {"id": "u1", "nick": "Ann", "age": 30}, "b": {"id": "u1"}, "d": [{"id": "u1"}]}
+    assert data(site, "query ($no: Boolean!) { users @include(if: $no) { id } }", {"no": False}) == {}
+
+
+def test_variables_everywhere(site):
+    created = data(site, """
+      mutation ($data: UserCreateInput!, $n: Int = 1, $title: String) {
+        createUser(data: $data) { email posts(first: $n, where: { title: $title }) { title } } }""",
+                   {"data": {"email": "a@b", "posts": {"create": [{"title": "one"}, {"title": "two"}]}}, "title": "two"})
+    assert created == {"createUser": {"email": "a@b", "posts": [{"title": "two"}]}}
+    query = "query ($first: Int, $order: PostOrderByInput) { posts(first: $first, orderBy: $order) { title } }"
+    assert data(site, query) == {"posts": [{"title": "one"}, {"title": "two"}]}
+    assert data(site, query, {"first": 1, "order": "title_DESC"}) == {"posts": [{"title": "two"}]}
+    assert data(site, query, {"first": None}) == {"posts": [{"title": "one"}, {"title": "two"}]}
+
+
+def test_data_that_looks_like_a_reference_is_data(site):
+    marker = {"$ref": "x.y", "a": {"$literal": 1}}
+    mutation = """mutation ($d: Json) { a: createUser(data: { email: "a", data: $d }) { data }
+                                       b: createUser(data: { email: "b", data: $d }) { data } }"""
+    assert data(site, mutation, {"d": marker}) == {"a": {"data": marker}, "b": {"data": marker}}
+
+
+def test_root_fields_run_in_order_in_one_transaction(site, database):
+    assert data(site, """mutation {
+      one: createUser(data: { id: "u1", email: "a" }) { email }
+      two: updateUser(where: { id: "u1" }, data: { email: "b" }) { email }
+      three: updateUser(where: { email: "b" }, data: { posts: { create: { title: "t" } } }) { posts { title } }
+      four: deleteUser(where: { id: "u1" }) { email posts { title } } }""") == {
+        "one": {"email": "a"}, "two": {"email": "b"}, "three": {"posts": [{"title": "t"}]},
+        "four": {"email": "b", "posts": [{"title": "t"}]}}
+    told = error(site, """mutation { one: createUser(data: { email: "a" }) { id }
+                                    two: createUser(data: { email: "a" }) { id } }""")
+    assert told["path"] == ["two"] and told["code"] == 3010, told
+    assert database.one("select count(*) from app_user") == 0
+
+
+def test_queries_see_one_snapshot_in_one_flight(site):
+    before = len(site.writ.log())
+    data(site, "{ a: users { id } b: posts { id } c: usersConnection { aggregate { count } } }")
+    line = [line for line in site.writ.log()[before:].splitlines() if "command=graphql(users,posts,usersConnection)" in line]
+    assert len(line) == 1 and " flights=1 " in line[0], line
+
+
+def test_one_of_several_operations(site):
+    document = "query A { a: __typename } query B { b: __typename }"
+    assert data(site, document, operationName="B") == {"b": "Query"}
+    assert refused(site, document) == ["Must provide operation name if query contains multiple operations."]
+    assert refused(site, document, operationName="C") == ['Unknown operation named "C".']
+
+
+# ---------------------------------------------------------------------------------------------------------- values
+
+
+def test_big_numbers_are_strings_here_and_numbers_to_commands(site):
+    big, price = "9007199254740993", "12345678901234567890.10"
+    fields = "big price bigs staff { big } posts { author { price } }"
+    mutation = """mutation ($big: BigInt!, $price: Decimal) { createUser(data: { id: "u1", email: "a", big: $big, price: $price,
+      bigs: { set: [$big, 1] }, posts: { create: { title: "t" } }, staff: { create: { email: "b", big: "-1" } } }) { %s } }""" % fields
+    expected = {"big": big, "price": price, "bigs": [big, "1"], "staff": [{"big": "-1"}], "posts": [{"author": {"price": price}}]}
+    assert data(site, mutation, {"big": big, "price": price}) == {"createUser": expected}
+    assert data(site, '{ users(where: { id: "u1" }) { %s } usersConnection(where: { id: "u1" }) { edges { node { big } } } }' % fields) == {
+        "users": [expected], "usersConnection": {"edges": [{"node": {"big": big}}]}}
+    answer = site.client.command("user", {"where": {"id": "u1"}, "select": "{ big price bigs }"}, role="editor")
+    assert answer.text == '{"result":{"big":9007199254740993,"price":12345678901234567890.10,"bigs":[9007199254740993,1]}}'
+
+
+def test_cursors_of_numbers_are_strings_that_come_back(site):
+    data(site, 'mutation { a: createTeam(data: { name: "a" }) { id } b: createTeam(data: { name: "b" }) { id } }')
+    page = data(site, "{ teamsConnection(first: 1) { pageInfo { endCursor } edges { cursor node { name } } } }")["teamsConnection"]
+    cursor = page["pageInfo"]["endCursor"]
+    assert page["edges"] == [{"cursor": cursor, "node": {"name": "a"}}] and isinstance(cursor, str)
+    assert data(site, "query ($after: String) { teams(after: $after) { name } }", {"after": cursor}) == {"teams": [{"name": "b"}]}
+
+
+def test_enums_and_json(site):
+    mutation = 'mutation ($c: Colour) { createUser(data: { email: "a", colour: $c, data: "{\\"a\\": [1.10]}" }) { colour data } }'
+    assert data(site, mutation, {"c": "GREEN"}) == {"createUser": {"colour": "GREEN", "data": {"a": [1.1]}}}
+
+
+def test_null_in_a_place_without_goes_up(site, database):
+    """The file says that it is required, the table holds a null: the next place above that may be null is."""
+    database.execute("""insert into "Gap" values ('g1', null), ('g2', 'there')""")
+    answer = ask(site, '{ gap(where: { id: "g1" }) { id text } other: gap(where: { id: "g2" }) { text } }')
+    assert answer.json["data"] == {"gap": None, "other": {"text": "there"}}
+    (told,) = answer.json["errors"]
+    assert told["path"] == ["gap", "text"] and told["locations"] == [{"line": 1, "column": 33}], told
+    answer = ask(site, "{ list: gaps { text } __typename }")
+    assert answer.status == 200 and answer.json["errors"][0]["path"] == ["list", 0, "text"], answer
+    assert data(site, '{ gap(where: { id: "g1" }) { id } }') == {"gap": {"id": "g1"}}
+
+
+# ---------------------------------------------------------------------------------------------------------- errors
+
+
+def test_an_error_of_the_operation(site):
+    data(site, ANN)
+    told = error(site, 'mutation {\n  again: createUser(data: { email: "ann@example.org" }) { id }\n}')
+    assert told["message"] == "A unique constraint would be violated on User. Details: Field name = email", told
+    assert told["path"] == ["again"] and told["locations"] == [{"line": 2, "column": 3}] and told["code"] == 3010
+    assert told["extensions"]["code"] == "UNIQUE_VIOLATION" and told["extensions"]["status"] == 409
+    assert told["extensions"]["retryable"] is False
+
+
+def test_where_in_the_input(site, database):
+    data(site, ANN)
+    variables = {"data": {"email": "x", "posts": {"create": [{"title": "a"}, {"id": "p", "title": "b"}, {"id": "p", "title": "c"}]}}}
+    told = error(site, "mutation ($data: UserCreateInput!) { ok: __typename createUser(data: $data) { id } }", variables)
+    assert told["code"] == 3010 and told["path"] == ["createUser"]
+    assert told["extensions"]["inputPath"][:4] == ["data", "posts", "create", 2], told
+    told = error(site, 'mutation { a: createUser(data: { email: "y" }) { id } '
+                       'b: updateUser(where: { id: "u1" }, data: { posts: { connect: [{ id: "no" }] } }) { id } }')
+    assert told["code"] == 3039 and told["path"] == ["b"]
+    assert told["extensions"]["inputPath"] == ["data", "posts", "connect", 0, "id"], told
+    told = error(site, "{ users { posts(first: 1, last: 1) { id } } }")
+    assert told["code"] == 3014 and told["path"] == ["users"] and told["extensions"]["inputPath"] == ["posts", "last"], told
+    assert database.one("select count(*) from app_user") == 1
+
+
+def test_errors_of_documents_and_variables_have_no_data(site):
+    assert refused(site, "{ users { nope } }")[0].startswith('Cannot query field "nope" on type "User".')
+    assert "Syntax Error" in refused(site, "{ users {")[0] or refused(site, "{ users {")[0]
+    assert len(refused(site, "{ users { nope neither } no }")) == 3
+    assert refused(site, "query ($i: Int!) { users(first: $i) { id } }")[0]
+    answer = ask(site, "\n {  users { nope } }", headers={"Accept": "application/graphql-response+json"})
+    assert answer.status == 400 and answer.header("content-type") == "application/graphql-response+json; charset=utf-8"
+    assert answer.json["errors"][0]["locations"] == [{"line": 2, "column": 13}]
+    assert ask(site, "{ users { nope } }", headers={"Accept": "application/json"}).status == 200
+
+
+def test_a_role_sees_what_it_may_call(site):
+    data(site, ANN)
+    assert data(site, "{ users { id } }", role="reader") == {"users": [{"id": "u1"}]}
+    assert refused(site, ANN, role="reader")
+    assert refused(site, "{ users { id } }", role="nobody") and refused(site, "{ users { id } }", role=None)
+    assert data(site, "{ users { id } }", role="editor") == {"users": [{"id": "u1"}]}  # kept documents are a role's own
+    assert data(site, "{ users { id } }", role=None, inside=True) == {"users": [{"id": "u1"}]}
+
+
+# ------------------------------------------------------------------------------------------------------------ HTTP
+
+
+def get(site, headers=(), role="editor", **parameters):
+    return site.client.request("GET", "/graphql?" + urllib.parse.urlencode(parameters), None, [*headers, ("Test-Role", role)])
+
+
+def test_get_is_for_queries(site):
+    data(site, ANN)
+    answer = get(site, query="query Q($id: ID!) { user(where: { id: $id }) { nick } }", variables='{"id": "u1"}', operationName="Q")
+    assert answer.status == 200 and answer.json == {"data": {"user": {"nick": "Ann"}}}
+    answer = get(site, query='mutation { deleteUser(where: { id: "u1" }) { id } }')
+    assert answer.status == 405 and answer.header("allow") == "POST" and "data" not in answer.json
+    assert data(site, "{ users { id } }") == {"users": [{"id": "u1"}]}
+    assert get(site).status == 400 and get(site, query="{ users { id } }", variables="[1]").status == 400
+    assert get(site, query="{ users { id } }", variables="{").status == 400
+    assert site.client.get("/graphql?query=%7B__typename%7D&query=x").status == 400
+    assert site.client.get("/graphql?query=%zz").status == 400 and site.client.get("/graphql?query=%00").status == 400
+    assert site.client.request("PUT", "/graphql", {}).status == 405
+
+
+@pytest.mark.parametrize("accept, status, kind", [
+    (None, 200, "application/json"), ("*/*", 200, "application/json"), ("application/*;q=0.1", 200, "application/json"),
+    ("application/json", 200, "application/json"), ("application/graphql-response+json", 400, "application/graphql-response+json"),
+    ("application/graphql-response+json, application/json;q=0.9", 400, "application/graphql-response+json"),
+    ("application/json;q=0.9, application/graphql-response+json;q=0.95", 400, "application/graphql-response+json"),
+    ("application/json, application/graphql-response+json", 200, "application/json"),
+    ("application/graphql-response+json;q=0, */*", 200, "application/json"),
+    ("application/json;q=0, application/*", 400, "application/graphql-response+json"),
+    ("text/html, application/xhtml+xml", 406, "application/json"),
+    ("application/json;q=0", 406, "application/json")])
+def test_media_types(site, accept, status, kind):
+    answer = ask(site, "{ nope }", headers={"Accept": accept} if accept else {})
+    assert answer.status == status and answer.header("content-type") == kind + "; charset=utf-8", answer
+    assert "errors" in answer.json and "data" not in answer.json
+
+
+@pytest.mark.parametrize("body, status", [
+    ("{", 400), ("", 400), ("[]", 400), ('[{"query": "{__typename}"}]', 400), ("1", 400), ("{}", 400), ('{"query": 1}', 400),
+    ('{"query": null}', 400), ('{"query": "{__typename}", "variables": []}', 400), ('{"query": "{__typename}", "variables": "{}"}', 400),
+    ('{"query": "{__typename}", "operationName": 1}', 400), ('{"query": "{__typename}", "extensions": 1}', 400),
+    ('{"query": "{__typename}", "extensions": {"persistedQuery": {"version": 2, "sha256Hash": "x"}}}', 400),
+    ('{"query": "{__typename}", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": "x"}}}', 400),
+    ('{"query": "{__typename}", "variables": null, "operationName": null, "extensions": {"trace": 1}, "id": "x"}', 200)])
+def test_bodies(site, body, status):
+    answer = site.client.post("/graphql", body, role="editor")
+    assert answer.status == status and ("data" in answer.json) == (status == 200), answer
+
+
+def test_content_types(site):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json; charset=latin1"):
+        answer = site.client.post("/graphql", '{"query": "{__typename}"}', headers={"Content-Type": kind}, role="editor")
+        assert answer.status == 415 and answer.json["errors"][0]["extensions"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
+    assert "uploaded" in site.client.post("/graphql", "x", headers={"Content-Type": "multipart/form-data"}).json["errors"][0]["message"]
+
+
+def test_without_a_schema_there_is_no_graphql(database):
+    with harness.Site(database, "specVersion: 1\ncommands: { nothing: { sql: select 1 as one } }") as site:
+        answer = ask(site, "{ __typename }")
+        assert answer.status == 404 and "schema" in answer.json["errors"][0]["message"]
+
+
+def test_subscriptions_are_refused(site):
+    assert "ubscription" in refused(site, "subscription { users { id } }")[0]
+
+
+# ---------------------------------------------------------------------------------- what commands have, this has too
+
+
+def test_an_idempotency_key(site, database):
+    headers = {"Idempotency-Key": "k1"}
+    mutation = """mutation M($e: String!) { a: createUser(data: { email: $e, big: "1" }) { email big nick }
+                                           b: createUser(data: { email: "b" }) { nick } }"""
+    first = ask(site, mutation, {"e": "x"}, headers=headers)
+    again = ask(site, mutation, {"e": "x"}, headers=headers)
+    assert first.json["data"]["a"] == {"email": "x", "big": "1", "nick": None}
+    assert again.json == first.json and again.header("idempotent-replay") == "true" and not first.header("idempotent-replay")
+    assert database.one("select count(*) from app_user") == 2
+    told = error(site, mutation, {"e": "y"}, headers=headers)
+    assert told["extensions"]["code"] == "IDEMPOTENCY_MISMATCH"
+    single = 'mutation { createUser(data: { email: "s" }) { email } }'
+    first, again = (ask(site, single, headers={"Idempotency-Key": "k2"}) for _ in range(2))
+    assert first.json == again.json == {"data": {"createUser": {"email": "s"}}} and again.header("idempotent-replay")
+    assert data(site, "{ users { email } }", headers=headers)  # a query has no use for it
+
+
+def test_a_dry_run(site, database):
+    answer = ask(site, ANN, headers={"Prefer": "tx=rollback"})
+    assert answer.json == {"data": {"createUser": {"id": "u1"}}} and answer.header("preference-applied") == "tx=rollback"
+    assert database.one("select count(*) from app_user") == 0
+
+
+def test_headers_without_their_feature_are_refused(site, database):
+    answer = ask(site, ANN, headers={"Mutation-Id": "0198c0de-0000-7000-8000-000000000000"})
+    assert answer.status == 501 and answer.json["errors"][0]["extensions"]["code"] == "NOT_IMPLEMENTED"
+    assert database.one("select count(*) from app_user") == 0
+
+
+def test_the_request_id_and_the_log_line(site):
+    answer = ask(site, "mutation { deleteManyUsers { count } }", headers={"X-Request-Id": "graph-1"})
+    assert answer.header("x-request-id") == "graph-1" and answer.header("cache-control") == "no-store"
+    ask(site, "{ nope }", headers={"X-Request-Id": "graph-2", "Accept": "application/graphql-response+json"})
+    lines = harness.wait_until(lambda: (found := [line for line in site.writ.log().splitlines() if "id=graph-" in line])[1:] and found,
+                               "two log lines")
+    assert "command=graphql(deleteManyUsers) role=\"editor\" status=200" in lines[0]
+    assert "command=graphql role=\"editor\" status=400 code=BAD_REQUEST" in lines[1]
+
+
+def test_limits(site):
+    deep = "{ users " + "{ staff " * 24 + "{ id }" + " }" * 25
+    assert any("deep" in message for message in refused(site, deep)), refused(site, deep)
+    assert refused(site, "{ " + " ".join(f"a{i}: __typename" for i in range(300)) + " }")
+    many = "mutation { " + " ".join(f"a{i}: deleteManyUsers {{ count }}" for i in range(101)) + " }"
+    assert error(site, many)["extensions"]["code"] == "TOO_MANY_COMMANDS"
+    fragments = "".join(f"fragment F{i} on User {{ a: staff {{ ...F{i + 1} }} b: staff {{ ...F{i + 1} }} }} " for i in range(30))
+    assert refused(site, "{ users { ...F0 } } " + fragments + "fragment F30 on User { id }")
+
+
+# ------------------------------------------------------------------------------------------------------- documents
+
+
+def persisted(query, **more):
+    return {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(query.encode()).hexdigest(), **more}}}
+
+
+def test_persisted_queries(site, database):
+    query = "{ users { id nick } }"
+    answer = site.client.post("/graphql", persisted(query), role="editor")
+    assert answer.json["errors"][0]["message"] == "PersistedQueryNotFound" and "data" not in answer.json
+    assert answer.json["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+    assert site.client.post("/graphql", {"query": query, **persisted(query)}, role="editor").json == {"data": {"users": []}}
+    assert database.one("select text from writ.document where not known") == query
+    for role in ("editor", "reader"):
+        for _ in range(4):  # of whichever worker
+            assert site.client.post("/graphql", persisted(query), role=role).json == {"data": {"users": []}}
+    assert get(site, extensions=json.dumps(persisted(query)["extensions"])).json == {"data": {"users": []}}
+    answer = site.client.post("/graphql", {"query": query + " ", **persisted(query)}, role="editor")
+    assert answer.status == 400 and "SHA-256" in answer.json["errors"][0]["message"]
+    wrong = "{ nope }"
+    site.client.post("/graphql", {"query": wrong, **persisted(wrong)}, role="editor")
+    assert database.one("select count(*) from writ.document") == 1  # what is not valid is not stored
+
+
+def test_documents_stored_by_clients_are_bounded(database):
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, graphql={"stored_documents": 3, "stored_days": 7}) as site:
+        queries = [f"{{ a{i}: __typename }}" for i in range(5)]
+        for query in queries:
+            site.client.post("/graphql", {"query": query, **persisted(query)}, role="editor")
+            database.execute("update writ.document set used = used - interval '1 second'")
+        assert database.execute("select text from writ.document order by text") == [(query,) for query in queries[2:]]
+        database.execute("update writ.document set used = now() - interval '8 days'")
+        site.client.post("/graphql", {"query": queries[0], **persisted(queries[0])}, role="editor")
+        assert database.execute("select text from writ.document") == [(queries[0],)]
+
+
+def test_known_documents_only(database):
+    known = "query Known { users { id } }"
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, graphql={"documents": "known"}) as site:
+        answer = ask(site, known)
+        assert answer.status == 403 and answer.json["errors"][0]["extensions"]["code"] == "DOCUMENT_NOT_KNOWN"
+        answer = site.client.post("/graphql", {"query": known, **persisted(known)}, role="editor")
+        assert answer.status == 403 and database.one("select count(*) from writ.document") == 0
+        file = site.writ.folder / "known.graphql"
+        file.write_text(known)
+        told = harness.writ("schema", "persist", "-c", site.writ.file, file).stdout
+        assert hashlib.sha256(known.encode()).hexdigest() in told
+        assert data(site, known) == {"users": []}
+        assert site.client.post("/graphql", persisted(known), role="editor").json == {"data": {"users": []}}
+        assert ask(site, known + " ").status == 403
