@@ -89,8 +89,8 @@ static const struct row rows[] = {
     {"runner.keep_dead_s", NUMBER, "s", "2592000", 0, 10 * 365 * 24 * 3600, false,
      "After-hooks that failed for good are deleted after so long; 0 is never.", AT(runner_keep_dead_s)},
     {"streams.socket", PATH, NULL, NULL, 0, 0, true,
-     "Unix socket of the streamer, with border's mode, owner and group; null is streams.sock beside border.socket.",
-     AT(stream_socket)},
+     "Unix socket of the streamer, with border's mode, owner and group; by default streams.sock beside border.socket.",
+     AT(stream.socket)},
     {"streams.most", NUMBER, "streams", "10000", 0, 1000000, false,
      "Most streams of events at once, each takes a descriptor; 0 is no streamer.", AT(streams)},
     {"streams.poll_ms", NUMBER, "ms", "1000", 50, HOUR_MS, false,
@@ -446,11 +446,11 @@ static void check_listener(struct reader *r, const struct yaml *root, const char
 /* Whoever may connect there is believed to be nginx, as on the border: so it is a border with another path. */
 static void take_streams(struct reader *r, const struct yaml *root) {
   struct config *c = r->config;
-  const char *slash = strrchr(c->border.socket, '/');
+  const char *slash = strrchr(c->border.socket, '/'), *path = c->stream.socket;
 
   c->stream = c->border;
-  c->stream.socket = c->stream_socket;
-  if (!c->stream.socket)
+  c->stream.socket = path;
+  if (!path)
     c->stream.socket = arena_printf(r->mem, "%.*s/streams.sock", (int)(slash - c->border.socket), c->border.socket);
   if (c->streams == 0) return;
   check_path(r, root, "streams", &c->stream);

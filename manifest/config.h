@@ -38,7 +38,6 @@ struct config {
   int runner_deliveries;  /* at once, of each runner on each datasource */
   int runner_lease_ms, runner_poll_ms;
   int runner_keep_dead_s; /* dead letters; 0: for good */
-  const char *stream_socket; /* NULL: beside the border's; see stream.socket */
   struct listener stream;  /* of the streamer: mode, owner, group and backlog are the border's */
   int streams;             /* most at once; 0: no streamer */
   int stream_poll_ms, stream_heartbeat_s, stream_buffer_bytes, stream_stuck_s;
