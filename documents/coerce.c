@@ -163,8 +163,9 @@ static const struct json *object_of_json(struct coercion *c, const struct gql_ty
     if (given) made = of_json(c, input->type, given, &here);
     else if (input->default_value) made = default_of(c, input);
     else
-      made = refuse(c, value, step, arena_printf(c->mem, "Field \"%s\" of required type \"%s\" was not provided.", input->name,
-                                                 gql_type_text(c->mem, input->type)));
+      made = refuse(c, value, step,
+                    arena_printf(c->mem, "Field \"%s\" of required type \"%s\" was not provided.", input->name,
+                                 gql_type_text(c->mem, input->type)));
     if (made) object_put(c, &object, input->name, made);
     else ok = false;
   }

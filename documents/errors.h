@@ -1,5 +1,5 @@
-/* What is wrong with a GraphQL document, or with the variables that came along: messages for the client, each with its places.
- * Their number is bounded, as a document of a megabyte can have a hundred thousand mistakes. */
+/* What is wrong with a GraphQL document, or with the variables that came along: messages for the client, each with its
+ * places. Their number is bounded, as a document of a megabyte can have a hundred thousand mistakes. */
 #ifndef WRIT_DOCUMENTS_ERRORS_H
 #define WRIT_DOCUMENTS_ERRORS_H
 
@@ -25,7 +25,8 @@ struct gql_errors {
   size_t n;
 };
 
-/* Always false. at.line 0: no place. Behind GQL_ERRORS_MAX there is one that says that there are more; later ones are dropped. */
+/* Always false. at.line 0: no place. Behind GQL_ERRORS_MAX there is one that says that there are more; later ones are
+ * dropped. */
 bool gql_error_add(struct gql_errors *to, struct graphql_pos at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* One more place of the error that was added last. Always false. */

@@ -1,5 +1,5 @@
-/* Values of scalars and enums: which JSON and which literals each takes (GraphQL specification, sections 3.5 and 3.9; the scalars
- * of data models: docs/nested.md), and the JSON that a command is given. Digits stay as they were written. */
+/* Values of scalars and enums: which JSON and which literals each takes (GraphQL specification, sections 3.5 and 3.9; the
+ * scalars of data models: docs/documents.md), and the JSON that a command is given. Digits stay as they were written. */
 #ifndef WRIT_DOCUMENTS_SCALAR_H
 #define WRIT_DOCUMENTS_SCALAR_H
 

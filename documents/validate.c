@@ -9,14 +9,14 @@
 #include <string.h>
 
 /* Steps, of some 10 ns to 100 ns each. What people write takes some thousands. */
-enum { WORK_MAX = 2000000 };
+enum { WORK_MAX = 1000000 };
 
 bool valid_works(struct validator *v, size_t n) {
   v->work += n;
   if (v->work <= WORK_MAX) return true;
   if (!v->exhausted)
-    BROKEN(v, NULL, v->parts[0].def->pos, "The document is too entangled to be validated: its fragments, variables or fields "
-           "of one name are too many.");
+    BROKEN(v, "DocumentLimits", v->parts[0].def->pos,
+           "The document is too entangled to be validated: its fragments, variables or fields of one name are too many.");
   v->exhausted = true;
   return false;
 }
@@ -134,7 +134,7 @@ static void walk_parts(struct validator *v) {
 
 static void check_operations(struct validator *v) {
   valid_fragment_uses(v);
-  for (size_t i = 0; i < v->nparts && !v->exhausted; i++)
+  for (size_t i = 0; i < v->nparts && !v->exhausted && !gql_errors_full(v->errors); i++)
     if (v->parts[i].def->kind == GRAPHQL_DEF_OPERATION) valid_variable_uses(v, &v->parts[i]);
 }
 

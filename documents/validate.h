@@ -1,5 +1,5 @@
-/* Is a document valid for a schema? All rules of section 5 of the GraphQL specification (October 2021), named as graphql-js 16
- * names them, and limits of our own. Subscriptions are refused. */
+/* Is a document valid for a schema? All rules of section 5 of the GraphQL specification (October 2021), named as graphql-
+ * js 16 names them, and limits of our own. Subscriptions are refused. */
 #ifndef WRIT_DOCUMENTS_VALIDATE_H
 #define WRIT_DOCUMENTS_VALIDATE_H
 

@@ -53,8 +53,9 @@ void valid_arguments(struct validator *v, struct part *part, const struct graphq
   unique_arguments(v, &given);
   for (size_t i = 0; i < of->ndefs; i++)
     if (is_missing(v, &of->defs[i], &given))
-      BROKEN(v, "ProvidedRequiredArguments", of->pos, "%s argument \"%s\" of type \"%s\" is required, but it was not provided.",
-             of->missing, of->defs[i].name, gql_type_text(v->mem, of->defs[i].type));
+      BROKEN(v, "ProvidedRequiredArguments", of->pos,
+             "%s argument \"%s\" of type \"%s\" is required, but it was not provided.", of->missing, of->defs[i].name,
+             gql_type_text(v->mem, of->defs[i].type));
 }
 
 /* ---- directives ---- */
@@ -65,7 +66,8 @@ static bool may_stand(const struct gql_directive *def, const char *location) {
   return false;
 }
 
-static void check_directive(struct validator *v, struct part *part, const struct graphql_directive *d, const char *location) {
+static void check_directive(struct validator *v, struct part *part, const struct graphql_directive *d,
+                            const char *location) {
   const struct gql_directive *def = schema_directive(v->schema, d->name);
   struct argued of = {.pos = d->pos};
 

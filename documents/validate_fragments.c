@@ -1,5 +1,5 @@
-/* Rules of fragments: UniqueFragmentNames, NoFragmentCycles, NoUnusedFragments, and what fits where. No recursion: a document
- * can be a chain of ten thousand fragments. */
+/* Rules of fragments: UniqueFragmentNames, NoFragmentCycles, NoUnusedFragments, and what fits where. No recursion: a
+ * document can be a chain of ten thousand fragments. */
 #include "documents/validate_inside.h"
 
 #include "base/arena.h"

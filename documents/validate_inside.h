@@ -1,8 +1,8 @@
 /* The inside of validation, for validate*.c alone.
  *
- * validate.c numbers the operations and fragments; validate_fields.c walks each of them once, with types at hand, judges what
- * can be judged in place, and notes what the other rules need: the fields and spreads of each selection set, the variables
- * that are used. Those work on the notes, never on what fragments unfold to. */
+ * * validate.c numbers the operations and fragments; validate_fields.c walks each of them once, with types at hand,
+ * judges what can be judged in place, and notes what the other rules need: the fields and spreads of each selection set,
+ * the variables that are used. Those work on the notes, never on what fragments unfold to. */
 #ifndef WRIT_DOCUMENTS_VALIDATE_INSIDE_H
 #define WRIT_DOCUMENTS_VALIDATE_INSIDE_H
 

@@ -1,15 +1,15 @@
 /* OverlappingFieldsCanBeMerged, FieldsInSetCanMerge() of the specification, section 5.3.2.
  *
- * Compared pair by pair, as it is written there, fields of one name cost the square of their number, and again at each level.
- * So here, as Simon Adameit's algorithm for Sangria has it, whole sets go down together: fields of one name in the answer are
- * compared with the first of them, and what stands in their braces is one set of the next level. Being of the same shape, and
- * having the same name and arguments, are equivalences, so the first stands for all.
+ * * Compared pair by pair, as it is written there, fields of one name cost the square of their number, and again at each
+ * level. So here, as Simon Adameit's algorithm for Sangria has it, whole sets go down together: fields of one name in the
+ * answer are compared with the first of them, and what stands in their braces is one set of the next level. Being of the
+ * same shape, and having the same name and arguments, are equivalences, so the first stands for all.
  *
- * Two fields of different object types are never answered both: they only need the same shape. So where a set has such, its
- * next level is looked at once for the shapes of all, and for names and arguments once for each object type.
+ * * Two fields of different object types are never answered both: they only need the same shape. So where a set has such,
+ * its next level is looked at once for the shapes of all, and for names and arguments once for each object type.
  *
- * A set is a list of selection sets; one that has been looked at is not looked at again. That bounds the work by the document
- * as it would be executed; where fragments make that huge, valid_works() ends it. */
+ * * A set is a list of selection sets; one that has been looked at is not looked at again. That bounds the work by the
+ * document as it would be executed; where fragments make that huge, valid_works() ends it. */
 #include "documents/validate_inside.h"
 
 #include "base/arena.h"
@@ -316,7 +316,9 @@ void valid_merge(struct validator *v) {
   struct merge m = {.v = v};
 
   for (size_t i = 0; i < v->nparts; i++) {
-    struct set *set = set_new(&m, SHAPES | NAMES, 1);
+    struct set *set;
+    if (v->parts[i].used) continue; /* a fragment that the sets of an operation have in them */
+    set = set_new(&m, SHAPES | NAMES, 1);
     set->scopes[set->n++] = v->parts[i].scope;
     look_at(&m, set);
   }

@@ -89,15 +89,16 @@ static void check_usage(struct validator *v, const struct part *operation, const
   found->used = true;
   t = usage->type ? valid_type_of(v, var->type) : NULL;
   if (!t || allowed(t, var->default_value, usage)) return;
-  BROKEN(v, "VariablesInAllowedPosition", var->pos, "Variable \"$%s\" of type \"%s\" used in position expecting type \"%s\".",
-         gql_error_cut(v->mem, var->name), gql_type_text(v->mem, t), gql_type_text(v->mem, usage->type));
+  BROKEN(v, "VariablesInAllowedPosition", var->pos,
+         "Variable \"$%s\" of type \"%s\" used in position expecting type \"%s\".", gql_error_cut(v->mem, var->name),
+         gql_type_text(v->mem, t), gql_type_text(v->mem, usage->type));
   gql_error_also(v->errors, usage->pos);
 }
 
 static bool check_usages(struct validator *v, const struct part *operation, const struct names *names,
                          const struct part *part) {
   for (const struct usage *usage = part->usages; usage; usage = usage->next) {
-    if (!valid_works(v, 1)) return false;
+    if (!valid_works(v, 1) || gql_errors_full(v->errors)) return false;
     check_usage(v, operation, names, usage);
   }
   return true;

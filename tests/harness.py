@@ -66,7 +66,8 @@ def wait_until(true, what, timeout=10.0):
 def node_modules():
     """The folder that has the npm packages of tests/js in its node_modules; ./check has filled it, or it is filled here."""
     folder = pathlib.Path(os.environ.get("WRIT_NODE_MODULES", BUILD.parent / "js")).resolve()
-    done = subprocess.run([SOURCE / "tests/js/install", folder], capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    done = subprocess.run([SOURCE / "tests/js/install", folder], capture_output=True, text=True, timeout=300,
+                          stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"npm could not install the packages of tests/js:\n{done.stderr}"
     return str(folder)
 
@@ -684,6 +685,10 @@ class Site:
     def __exit__(self, *_):
         self.stop()
 
+
+# What an attacker writes into a field: texts that mean something to SQL, JSON, GraphQL, arrays or printf.
+POISON = ["'; drop table app_user; --", '"; drop table app_user; --', "') or true --", "\\'; select 1; --", "$1", "%s", "{}", "\\", "'",
+          '"', "x' || pg_sleep(9) || '", "/*", "*/", "--", ":id", "é\u2028𝔘", "\u0001", '{"a":', "u1' or '1'='1", "a" * 5000, "NULL", "{a,b}"]
 
 # ---------------------------------------------------------------------------------------------------- HTTP client
 

@@ -1,5 +1,6 @@
-/* Fuzz target: a GraphQL document is parsed, validated, measured, and its values are coerced. What is refused has errors with places
- * within the text, not more than there may be; what is valid gives values that are JSON. Behind a NUL: JSON with variables. */
+/* Fuzz target: a GraphQL document is parsed, validated, measured, and its values are coerced. What is refused has errors
+ * with places within the text, not more than there may be; what is valid gives values that are JSON. Behind a NUL: JSON
+ * with variables. */
 #include "base/arena.h"
 #include "base/problems.h"
 #include "base/str.h"
@@ -24,8 +25,8 @@ static const char sdl[] =
     "union U = A | B\n"
     "input I { need: Int! with: Int! = 1 text: String unit: Unit list: [I!] in: I tick: Tick at: DateTime json: Json }\n"
     "type Query { a: A b: B u: U! us: [U] n(id: ID!): Node\n"
-    "  e(i: Int f: Float t: String b: Boolean id: ID u: Unit us: [Unit!] g: [[Int!]] in: I = {need: 3} big: BigInt dec: Decimal\n"
-    "    at: DateTime json: Json uuid: UUID tick: Tick): Int }\n"
+    "  e(i: Int f: Float t: String b: Boolean id: ID u: Unit us: [Unit!] g: [[Int!]] in: I = {need: 3} big: BigInt\n"
+    "    dec: Decimal at: DateTime json: Json uuid: UUID tick: Tick): Int }\n"
     "type Mutation { m(in: I!, ins: [I!]): A }\n";
 
 static void demand(bool fact) {

@@ -3,15 +3,18 @@ import random
 import re
 import sys
 
-LITERALS = ["1", "2", "-7", "2147483648", "1.5", '"x"', '"2016"', "true", "null", "GRAM", "STONE", "[1, 2]", "[[1], 2]", "{}",
-            '{name: "a"}', "{from: 1}", "{from: 1, to: null}", '{by: "id", descending: true}', "{and: [{name: \"a\"}], x: 1}",
+LITERALS = ["1", "2", "-7", "2147483648", "1.5", '"x"', '"2016"', "true", "null", "GRAM", "STONE", "[1, 2]", "[[1], 2]",
+            "{}",'{name: "a"}', "{from: 1}", "{from: 1, to: null}", '{by: "id", descending: true}', 
+            "{and: [{name: \"a\"}], x: 1}",
             "{from: $a}", "[$b, 1]", "$a", "$b", "$c", "$d", "$e"]
 NEEDED = {"id", "a", "first", "tool", "to", "data"}
-GOOD = {"int": ["1", "$a"], "float": ["1.5", "2"], "text": ['"x"'], "flag": ["true"], "units": ["GRAM", "[POUND]"], "ints": ["3", "[1, $a]"],
-        "need": ["[]", "2"], "grid": ["[[1], null]"], "range": ["{from: 1}", "{from: 2, unit: POUND}"], "order": ["{}"],
+GOOD = {"int": ["1", "$a"], "float": ["1.5", "2"], "text": ['"x"'], "flag": ["true"], "units": ["GRAM", "[POUND]"],
+        "ints": ["3", "[1, $a]"], "need": ["[]", "2"], "grid": ["[[1], null]"],
+        "range": ["{from: 1}", "{from: 2, unit: POUND}"], "order": ["{}"],
         "filter": ['{name: "a"}', '{and: {not: {names: ["x"]}}}'], "big": ['"12"'], "decimal": ["1.10"], "at": ['"2016"'],
-        "json": ['"[]"'], "uuid": ["null"], "tick": ["{x: [$a]}", "1"], "ids": ["1", "[2]"], "where": ["{}"], "tool": ["4"], "to": ["5"],
-        "from": ["null"], "data": ['{name: "x"}'], "after": ["null"], "names": ['"x"'], "states": ["FREE"]}
+        "json": ['"[]"'], "uuid": ["null"], "tick": ["{x: [$a]}", "1"], "ids": ["1", "[2]"], "where": ["{}"],
+        "tool": ["4"], "to": ["5"], "from": ["null"], "data": ['{name: "x"}'], "after": ["null"],
+        "names": ['"x"'], "states": ["FREE"]}
 VARIABLES = {"a": ["Int", "Int!", "Int = 3"], "b": ["[Int]", "Int", "[Int!]!"], "c": ["Range", "String", "ID!"],
              "d": ["Unit", "[Unit!]", "Boolean!", "Boolean = true"], "e": ["ToolFilter", "Order = {}", "Saw", "Nothing"]}
 
@@ -32,7 +35,8 @@ class Writer:
         self.schema, self.rng = schema, rng
         self.composites = sorted(schema.fields) + sorted(schema.members)
         self.slips = rng.choice([0, 0, 0, 0.005, 0.01, 0.03, 0.1])
-        self.fragments = [(n, rng.choice(["Query", "Hammer", "Saw", "Maker", "Person"])) for n in "FGHK"[:rng.choice([0, 0, 1, 4])]]
+        names = "FGHK"[:rng.choice([0, 0, 1, 4])]
+        self.fragments = [(n, rng.choice(["Query", "Hammer", "Saw", "Maker", "Person"])) for n in names]
         self.open = 0  # fragments below this one may be spread
 
     def slip(self):
@@ -40,14 +44,15 @@ class Writer:
 
     def directive(self, anywhere=False):
         if self.slip():
-            return " " + self.rng.choice(["@note", '@note(text: "x") @note', "@once", "@skip(if: true)", "@include(if: $d)", "@once @once",
-                                          "@needs(level: 1)", "@skip", "@none"])
+            return " " + self.rng.choice(["@note", '@note(text: "x") @note', "@once", "@skip(if: true)", "@include(if: $d)",
+                                          "@once @once", "@needs(level: 1)", "@skip", "@none"])
         return " @skip(if: false)" if anywhere and self.rng.random() < 0.05 else ""
 
     def arguments(self, names):
         if self.slip():
             names = names + ["zz"]
-        some = [n for n in names if (n in NEEDED and not self.slip()) or self.rng.random() < (0.2 if len(names) > 3 else 0.4)]
+        likely = 0.2 if len(names) > 3 else 0.4
+        some = [n for n in names if (n in NEEDED and not self.slip()) or self.rng.random() < likely]
         if self.slip():
             some = some * 2
         wanted = {"a": "1", "b": "2", "id": "4", "first": "3", "unit": "GRAM", "name": '"x"', "short": "true", "limit": "1",
@@ -64,7 +69,8 @@ class Writer:
         if not fields and not self.slip():
             return "__typename"
         if not fields or self.slip():
-            name, args, of = self.rng.choice([("__typename", [], "String"), ("nothing", ["x"], "String"), ("name", [], "String")])
+            name, args = self.rng.choice([("__typename", []), ("nothing", ["x"]), ("name", [])])
+            of = "String"
         else:
             name, args, of = self.rng.choice(fields)
         composite = of in self.composites
@@ -84,7 +90,8 @@ class Writer:
             elif roll < 0.85 and depth > 0:
                 of = self.rng.choice(self.near(parent))
                 condition = "" if self.rng.random() < 0.2 else f" on {of}"
-                parts.append(f"...{condition}{self.directive(True)} {self.selections(of if condition else parent, depth - 1)}")
+                below = self.selections(of if condition else parent, depth - 1)
+                parts.append(f"...{condition}{self.directive(True)} {below}")
             elif self.slip():
                 parts.append("..." + self.rng.choice(["F", "G", "H", "K", "Unknown"]))
             elif any(of == parent for _, of in self.fragments[self.open:]):

@@ -1,8 +1,10 @@
-/* What writ says of documents: tests/graphql/verdict SCHEMA FILE...
+/* What writ says of documents: tests/graphql/verdict SCHEMA FILE... The schema is a text in SDL; or NAME.yaml, a
+ * manifest, whose schema is made as writd makes it, and --role=ROLE before it says who sees it.
  *
- * A file has cases. Each begins with a line "### NAME"; the lines behind it, up to the next, are the document, comments
- * included. A comment "# expect RULE ..." says by which rules it is refused (Syntax: by the parser; Variables: by what is given
- * for them; Arguments: by what they then mean). "# variables JSON" gives variables, and then values are looked at. A line of JSON is printed for each case, for
+ * * A file has cases. Each begins with a line "### NAME"; the lines behind it, up to the next, are the document, comments
+ * included. A comment "# expect RULE ..." says by which rules it is refused (Syntax: by the parser; Variables: by what is
+ * given for them; Arguments: by what they then mean); "# expect-ROLE" says it for a role, where that sees another schema.
+ * "# variables JSON" gives variables, and then values are looked at. A line of JSON is printed for each case, for
  * comparison with tests/js/verdict.js, which prints the same; to stderr and with status 1 goes what was not expected. */
 #include "base/arena.h"
 #include "base/json.h"
@@ -11,12 +13,16 @@
 #include "documents/coerce.h"
 #include "documents/validate.h"
 #include "graphql/parse.h"
+#include "manifest/config.h"
+#include "manifest/manifest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static int failures;
+static const char *role; /* NULL: all is seen */
+static const struct schema_view *view;
 
 static char *read_file(const void *mem, const char *name) {
   struct str *s = str_new(mem, 65536);
@@ -52,6 +58,26 @@ static const struct schema *read_schema(const void *mem, const char *name) {
   return schema;
 }
 
+static const struct schema *make_schema(const void *mem, const char *name) {
+  struct datasource *source = arena_new(mem, struct datasource);
+  struct config *config = arena_new(mem, struct config);
+  const struct manifest *manifest;
+  const struct schema *schema;
+  struct problems problems;
+
+  problems_init(&problems, mem);
+  source->name = "main";
+  config->manifest = name;
+  config->datasources = source;
+  config->ndatasources = 1;
+  manifest = manifest_load(mem, config, &problems);
+  schema = manifest ? schema_make(mem, manifest, &problems) : NULL;
+  problems_print(&problems);
+  if (!schema) exit(2);
+  if (role) view = schema_view_new(mem, schema, role, false);
+  return schema;
+}
+
 /* The rest of the line "# word ..."; NULL: there is none. */
 static char *remark(const void *mem, const char *text, const char *word) {
   for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
@@ -83,8 +109,9 @@ static const struct graphql_value *literal_of(const struct graphql_selection *no
 }
 
 /* The arguments of the root fields, as commands would get them. */
-static void put_arguments(void *mem, struct str *out, const struct schema *schema, const struct graphql_definition *operation,
-                          const struct json *variables, struct gql_errors *errors) {
+static void put_arguments(void *mem, struct str *out, const struct schema *schema,
+                          const struct graphql_definition *operation, const struct json *variables,
+                          struct gql_errors *errors) {
   const struct gql_type *root = operation->operation == GRAPHQL_QUERY ? schema->query : schema->mutation;
   const char *between = "";
 
@@ -94,8 +121,8 @@ static void put_arguments(void *mem, struct str *out, const struct schema *schem
     str_printf(out, "%s\"%s\":{", between, node->alias);
     between = "";
     for (size_t i = 0; i < field->nargs; i++) {
-      const struct json *value = coerce_argument(mem, schema, &field->args[i], literal_of(node, field->args[i].name), node->pos,
-                                                 variables, errors);
+      const struct graphql_value *literal = literal_of(node, field->args[i].name);
+      const struct json *value = coerce_argument(mem, schema, &field->args[i], literal, node->pos, variables, errors);
       if (!value) continue;
       str_printf(out, "%s\"%s\":", between, field->args[i].name);
       json_write(out, value);
@@ -124,7 +151,7 @@ static void put_values(void *mem, struct str *out, struct str *rules, const stru
                        const struct graphql_document *document, const char *given) {
   const struct graphql_definition *operation = first_operation(document);
   struct gql_errors errors = {.mem = mem};
-  const struct json *variables = coerce_variables(mem, NULL, schema, operation, read_variables(mem, given), &errors);
+  const struct json *variables = coerce_variables(mem, view, schema, operation, read_variables(mem, given), &errors);
   struct str *arguments = str_new(mem, 256);
 
   if (!variables) {
@@ -159,10 +186,11 @@ static void judge(const struct schema *schema, const char *file, const char *nam
   void *mem = arena_request(NULL);
   struct gql_errors errors = {.mem = mem};
   struct str *out = str_new(mem, 1024), *rules = str_new(mem, 64);
-  const char *expected = remark(mem, text, "expect");
+  const char *expected = role ? remark(mem, text, arena_printf(mem, "expect-%s", role)) : NULL;
   const struct graphql_document *document;
   struct err e;
 
+  if (!expected) expected = remark(mem, text, "expect");
   err_init(&e, mem);
   str_add(out, "{\"case\":");
   str_json(out, name);
@@ -170,7 +198,7 @@ static void judge(const struct schema *schema, const char *file, const char *nam
   if (!graphql_parse(mem, text, strlen(text), &graphql_limits_default, &document, &e)) {
     str_printf(out, "[\"Syntax\",[[%u,%u]]]]", e.input_line, e.input_column);
     add_rule(rules, "Syntax");
-  } else if (!document_validate(mem, NULL, schema, document, NULL, &errors)) {
+  } else if (!document_validate(mem, view, schema, document, NULL, &errors)) {
     put_errors(out, &errors);
     str_add(out, "]");
     for (size_t i = 0; i < errors.n; i++) add_rule(rules, errors.list[i].rule ? errors.list[i].rule : "?");
@@ -207,11 +235,12 @@ int main(int argc, char **argv) {
   const struct schema *schema;
   size_t n = 0;
 
+  if (argc > 1 && strncmp(argv[1], "--role=", 7) == 0) role = argv[1] + 7, argv++, argc--;
   if (argc < 3) {
-    fputs("usage: verdict SCHEMA FILE...\n", stderr);
+    fputs("usage: verdict [--role=ROLE] SCHEMA FILE...\n", stderr);
     return 2;
   }
-  schema = read_schema(mem, argv[1]);
+  schema = strstr(argv[1], ".yaml") ? make_schema(mem, argv[1]) : read_schema(mem, argv[1]);
   for (int i = 2; i < argc; i++) n += judge_file(mem, schema, argv[i]);
   fprintf(stderr, "verdict: %zu documents, %d not as expected\n", n, failures);
   talloc_free(mem);

@@ -1,6 +1,6 @@
 // What graphql-js says of the documents that tests/graphql/verdict judges, in the same form:
 //   node verdict.js SCHEMA FILE...
-// The scalars of data models are as documents/scalar.c has them.
+// The scalars of data models are as docs/documents.md has them.
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -17,7 +17,9 @@ const wrong = (type, value) => { throw new Error(`${type} cannot represent ${JSO
 const whole = (text) => /^-?\d+$/.test(text) && BigInt(text) >= -(2n ** 63n) && BigInt(text) < 2n ** 63n;
 
 function isDateTime(text) {
-  const m = /^(\d{4})(?:-(\d\d)(?:-(\d\d))?)?(?:[Tt ](\d\d)(?::(\d\d)(?::(\d\d))?)?(\.\d+)?)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)?$/.exec(text);
+  const [date, time, offset] = [/(\d{4})(?:-(\d\d)(?:-(\d\d))?)?/, /[Tt ](\d\d)(?::(\d\d)(?::(\d\d))?)?(\.\d+)?/,
+    /[Zz]|[+-](\d\d)(?::?(\d\d))?/].map((part) => part.source);
+  const m = new RegExp(`^${date}(?:${time})?(?:${offset})?$`).exec(text);
   if (!m) return false;
   const [year, month, day, hour, minute, second] = m.slice(1, 7).map((x) => (x === undefined ? undefined : Number(x)));
   const [zone, zoneMinutes] = m.slice(8, 10).map((x) => Number(x || 0));
@@ -38,14 +40,14 @@ function json(text, type) {
 
 // Of each scalar: values from variables, and the kinds of literals.
 const { INT, FLOAT, STRING } = g.Kind;
+const isText = (v, form) => typeof v === "string" && form.test(v);
 const scalars = {
-  BigInt: [(v) => ((typeof v === "number" && Number.isInteger(v)) || (typeof v === "string" && whole(v)) ? v : wrong("BigInt", v)),
-    [INT, STRING]],
+  BigInt: [(v) => (Number.isInteger(v) || (typeof v === "string" && whole(v)) ? v : wrong("BigInt", v)), [INT, STRING]],
   DateTime: [(v) => (typeof v === "string" && isDateTime(v) ? v : wrong("DateTime", v)), [STRING]],
-  Decimal: [(v) => (typeof v === "number" || (typeof v === "string" && /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/.test(v)) ? v : wrong("Decimal", v)),
+  Decimal: [(v) => (typeof v === "number" || isText(v, /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/) ? v : wrong("Decimal", v)),
     [INT, FLOAT, STRING]],
   Json: [(v) => json(v, "Json"), [STRING]],
-  UUID: [(v) => (typeof v === "string" && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(v) ? v : wrong("UUID", v)), [STRING]],
+  UUID: [(v) => (isText(v, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i) ? v : wrong("UUID", v)), [STRING]],
 };
 
 function teach(schema) {
@@ -55,7 +57,7 @@ function teach(schema) {
     type.parseValue = parse;
     type.parseLiteral = (node) => {
       if (!kinds.includes(node.kind)) wrong(name, node.value);
-      if (name === "BigInt") return whole(node.value) ? (node.kind === STRING ? node.value : Number(node.value)) : wrong(name, node.value);
+      if (name === "BigInt" && !whole(node.value)) wrong(name, node.value); // a Number would have lost digits
       return parse(node.kind === STRING ? node.value : Number(node.value));
     };
   }

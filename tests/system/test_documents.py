@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import harness
 
 HERE = os.path.join(harness.SOURCE, "tests", "graphql")
@@ -37,8 +39,10 @@ def told(errors):
     return fixed, {rule for rule, _ in errors if rule in PLACE_OPEN}
 
 
-def compare(schema, files):
-    ours, done = lines([verdict()], schema, files)
+def compare(schema, files, manifest=None, role=None):
+    """With a manifest, writ's schema is made of that, as the role sees it; schema is what writ has printed of it."""
+    words = [f"--role={role}"] if role else []
+    ours, done = lines([verdict(), *words], manifest or schema, files)
     theirs, js = lines(["node", os.path.join(harness.SOURCE, "tests/js/verdict.js")], schema, files,
                        env={**os.environ, "WRIT_NODE_MODULES": harness.node_modules()})
     assert js.returncode == 0, js.stderr
@@ -57,9 +61,21 @@ def test_corpus_is_judged_as_graphql_js_does():
     assert sum(not v["errors"] for v in ours) >= 100
 
 
+@pytest.mark.parametrize("role", [None, "admin", "clerk"])
+def test_model_is_judged_as_graphql_js_does(tmp_path, role):
+    manifest = os.path.join(HERE, "model", "manifest.yaml")
+    (tmp_path / "writ.yaml").write_text(f"manifest: {manifest}\ndatasources: {{main: 'dbname=none'}}\n", encoding="utf-8")
+    printed = subprocess.run([harness.BUILD / "writ", "-c", tmp_path / "writ.yaml", "schema", "print",
+                              *(["--role", role] if role else [])], capture_output=True, text=True, timeout=60, check=True)
+    (tmp_path / "schema.graphql").write_text(printed.stdout, encoding="utf-8")
+    ours, done = compare(tmp_path / "schema.graphql", [os.path.join(HERE, "model", "documents.graphql")], manifest, role)
+    assert len(ours) >= 30
+    assert role == "admin" or done.returncode == 0, done.stderr
+
+
 def test_random_documents_are_judged_as_graphql_js_does(tmp_path):
-    made = subprocess.run([sys.executable, os.path.join(HERE, "random_documents.py"), "1", "500"], capture_output=True, text=True,
-                          timeout=60, check=True)
+    made = subprocess.run([sys.executable, os.path.join(HERE, "random_documents.py"), "1", "500"], capture_output=True,
+                          text=True, timeout=60, check=True)
     (tmp_path / "random.graphql").write_text(made.stdout, encoding="utf-8")
     ours, _ = compare(SCHEMA, [tmp_path / "random.graphql"])
     assert sum(not v["errors"] for v in ours) >= 100

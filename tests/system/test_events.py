@@ -16,23 +16,23 @@ from webhook import Webhook
 
 SCHEMA = """
 create table pet (id int generated always as identity primary key, name text not null, price numeric);
-create role keeper;
-grant keeper to writ;
-grant select, insert, update on pet to writ, keeper;
+create role events_keeper;
+grant events_keeper to writ;
+grant select, insert, update on pet to writ, events_keeper;
 """
 
 MANIFEST = """
 specVersion: 1
-event_log: { readers: [auditor, keeper] }
+event_log: { readers: [auditor, events_keeper] }
 commands:
   add_pet:
-    allow: [anonymous, keeper]
+    allow: [anonymous, events_keeper]
     sql: "insert into pet (name, price) values (:name, :price) returning id, name, price"
     args: { name: text, price: { type: numeric, default: null } }
     returns: one
     events: [{ name: pet.added }]
   name_pet:
-    allow: [anonymous, keeper]
+    allow: [anonymous, events_keeper]
     sql: "update pet set name = :name where id = :id returning id, name"
     returns: one
     events:
@@ -83,7 +83,7 @@ def reset(database):
                      "update writ.event_tail set position = 0")
 
 
-def ask(site, query="", role="keeper"):
+def ask(site, query="", role="events_keeper"):
     return site.client.get(f"/events?{query}", {"Test-Role": role} if role else {})
 
 
@@ -108,10 +108,10 @@ def appended(database):
 
 def test_an_event(site):
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    answer = site.client.command("add_pet", '{"name": "to\\"m\\\\", "price": 1.10}', role="keeper", user="kim",
+    answer = site.client.command("add_pet", '{"name": "to\\"m\\\\", "price": 1.10}', role="events_keeper", user="kim",
                                  headers={"traceparent": parent})
     (event,) = events(site, 1)
-    assert event == {**event, "position": 1, "name": "pet.added", "key": None, "command": "add_pet", "role": "keeper",
+    assert event == {**event, "position": 1, "name": "pet.added", "key": None, "command": "add_pet", "role": "events_keeper",
                      "user": "kim", "traceparent": parent,
                      "payload": {"args": {"name": "to\"m\\", "price": 1.10}, "result": answer.result}}
     assert len(event["mutation"]) == 36 and event["at"].endswith("Z")
@@ -121,12 +121,12 @@ def test_an_event(site):
 def test_payload_and_key(site):
     site.client.command("add_pet", {"name": "rex"})
     id = events(site, 1)[0]["payload"]["result"]["id"]
-    claims = json.dumps({"role": "keeper", "sub": "kim", "team": {"name": "x"}})
-    assert site.client.command("name_pet", {"id": id, "name": "max"}, role="keeper", user="kim", claims=claims).status == 200
+    claims = json.dumps({"role": "events_keeper", "sub": "kim", "team": {"name": "x"}})
+    assert site.client.command("name_pet", {"id": id, "name": "max"}, role="events_keeper", user="kim", claims=claims).status == 200
     named, told = events(site, 3)[1:]
     assert (named["name"], named["key"], named["payload"]) == ("pet-named", f"pet:{id}", {"id": id, "name": "max", "by": "kim"})
     assert (told["name"], told["key"]) == ("told", str(id))
-    assert told["payload"] == ["keeper", {"name": "x"}, json.loads(claims), 1.5, "$x"]
+    assert told["payload"] == ["events_keeper", {"name": "x"}, json.loads(claims), 1.5, "$x"]
     assert named["mutation"] == told["mutation"]
     assert site.client.command("name_pet", {"id": id, "name": "ben"}).status == 200
     named, told = events(site, 5)[3:]
@@ -235,17 +235,17 @@ def test_pages_and_filters(site):
 def test_who_may_read(site):
     assert ask(site, role=None).status == 401
     assert ask(site, role="stranger").status == 403
-    assert ask(site, role="keeper").status == 200
+    assert ask(site, role="events_keeper").status == 200
     assert site.inside.get("/events").status == 200
-    answer = site.client.post("/events", role="keeper")
+    answer = site.client.post("/events", role="events_keeper")
     assert answer.status == 405 and answer.header("allow") == "GET, HEAD"
-    assert site.client.get("/events", {"Test-Role": "keeper", "Accept": "text/html"}).status == 406
+    assert site.client.get("/events", {"Test-Role": "events_keeper", "Accept": "text/html"}).status == 406
 
 
 def test_without_readers_it_is_not_there(database):
-    with Site(database, MANIFEST.replace("event_log: { readers: [auditor, keeper] }", "").replace("HOOK", "http://127.0.0.1:1"),
+    with Site(database, MANIFEST.replace("event_log: { readers: [auditor, events_keeper] }", "").replace("HOOK", "http://127.0.0.1:1"),
               **FAST) as site:
-        assert ask(site, role="keeper").status == 404
+        assert ask(site, role="events_keeper").status == 404
         assert site.inside.get("/events").status == 200
 
 
@@ -274,12 +274,12 @@ def test_a_position_that_was_cleaned_away(site, database):
 
 def test_as_the_mapped_role_the_log_is_written_all_the_same(database):
     """The caller's role has no right on writ's tables; the login role writes them."""
-    manifest = MANIFEST.replace("HOOK", "http://127.0.0.1:1") + "roles: { anonymous: keeper, keeper: keeper }\n"
+    manifest = MANIFEST.replace("HOOK", "http://127.0.0.1:1") + "roles: { anonymous: events_keeper, events_keeper: events_keeper }\n"
     reset(database)
     with Site(database, manifest, **FAST) as site:
         assert site.client.command("add_pet", {"name": "mapped"}).status == 200
         assert events(site, 1, )[0]["name"] == "pet.added"
-        assert not database.one("select has_table_privilege('keeper', 'writ.event_new', 'insert')")
+        assert not database.one("select has_table_privilege('events_keeper', 'writ.event_new', 'insert')")
 
 
 # ---- the sequencer
