@@ -46,8 +46,9 @@ static const struct subcommand subcommands[] = {
     {"projection", cli_projection, 1, 2, BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_SNAPSHOT),
      "projection [--datasource NAME] [--json] list | rebuild NAME [--from-snapshot POSITION] | drop NAME",
      "see how far projections and readers of the event log are, build one anew, forget one"},
-    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE),
-     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [FILE]\n"
+    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE) |
+       BIT(OPT_JSON),
+     "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [--json] [FILE]\n"
      "  schema persist FILE...",
      "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it;\n"
      "      store GraphQL documents"},
@@ -83,7 +84,7 @@ static void print_help(FILE *out) {
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show, state, events, projection list: as JSON\n"
+               "      --json               jobs list, jobs show, state, events, projection list, schema print: as JSON\n"
                "      --after POSITION     events: behind this one (0: from the beginning)\n"
                "      --name NAME          events: only of this name\n"
                "      --key KEY            events: only of this key\n"

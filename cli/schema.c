@@ -13,6 +13,7 @@
 #include "model/introspect.h"
 #include "model/read.h"
 #include "model/tables.h"
+#include "schema/introspect.h"
 #include "schema/print.h"
 
 #include <stdio.h>
@@ -158,6 +159,7 @@ static int check(void *mem, const struct options *o, const struct schema_call *c
 
 static int print(void *mem, const struct options *o, const struct schema_call *call) {
   const struct schema *schema;
+  const struct schema_view *view;
   struct str *text = str_new(mem, 65536);
   struct problems p;
 
@@ -168,8 +170,10 @@ static int print(void *mem, const struct options *o, const struct schema_call *c
     if (!p.errors) fprintf(stderr, "writ: %s has no schema:, so there is nothing for GraphQL\n", call->manifest->file);
     return 1;
   }
-  schema_print(text, schema, schema_view_new(mem, schema, o->role, !o->role));
-  fputs(text->p, stdout);
+  view = schema_view_new(mem, schema, o->role, !o->role);
+  if (o->json) introspect_all(text, schema, view);
+  else schema_print(text, schema, view);
+  printf("%s%s", text->p, o->json ? "\n" : "");
   return 0;
 }
 
@@ -179,15 +183,15 @@ static const struct action actions[] = {{"ddl", false, true, false, print_ddl},
                                         {"check", false, true, true, check},
                                         {"print", true, false, false, print}};
 
-/* The role is print's alone. */
-static bool takes_role(const struct action *action, const struct options *o) {
-  if (!o->role || action->run == print) return true;
-  fprintf(stderr, "writ: schema %s takes no --role\n", action->name);
+/* These are print's alone. */
+static bool takes_options(const struct action *action, const struct options *o) {
+  if ((!o->role && !o->json) || action->run == print) return true;
+  fprintf(stderr, "writ: schema %s takes no --%s\n", action->name, o->role ? "role" : "json");
   return false;
 }
 
 int cli_schema(void *mem, const struct options *o) {
-  if (strcmp(o->name, "persist") == 0) return cli_persist(mem, o);
+  if (strcmp(o->name, "persist") == 0) return takes_options(&(struct action){.name = "persist"}, o) ? cli_persist(mem, o) : 2;
   if (o->noperands > 2) {
     fprintf(stderr, "writ: schema %s takes one file\n", o->name);
     return 2;
@@ -200,7 +204,7 @@ int cli_schema(void *mem, const struct options *o) {
       fprintf(stderr, "writ: schema %s takes no file\n", o->name);
       return 2;
     }
-    if (!takes_role(&actions[i], o)) return 2;
+    if (!takes_options(&actions[i], o)) return 2;
     return prepare(mem, o, &actions[i], &call) ? actions[i].run(mem, o, &call) : 1;
   }
   fprintf(stderr, "writ: schema is followed by ddl, apply, introspect, check, print or persist, not by %s\n", o->name);

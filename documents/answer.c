@@ -33,6 +33,7 @@ struct putter {
   const struct operation_call *call;
   struct str *out;
   struct field_errors *errors;
+  bool foreign;
   bool by_key;              /* members have their names of the answer already: a model's result */
   struct collector collector;
   struct memo *memos;
@@ -103,7 +104,7 @@ static bool put_leaf(struct putter *p, const struct gql_type *t, const struct wa
 
   if (!p->by_key && !leaf_fits(t, v))
     return wrong(p, at, w, "The result is no value of the type %s.", t->name);
-  if (as_text && !p->by_key) str_json_bytes(p->out, v->text, v->len);
+  if (as_text) str_json_bytes(p->out, v->text, v->len);
   else json_write(p->out, v);
   return true;
 }
@@ -270,8 +271,8 @@ static void put_introspection(struct putter *p, const struct root *root) {
 /* ---- root fields ---- */
 
 /* Text in which no null stands needs no look: PostgreSQL made it by this very selection. */
-static bool is_sound(const struct root *root, const char *text, size_t len) {
-  return root->select && !root->bare && !memmem(text, len, "null", 4);
+static bool is_sound(const struct putter *p, const struct root *root, const char *text, size_t len) {
+  return root->select && !root->bare && !p->foreign && !memmem(text, len, "null", 4);
 }
 
 static bool put_result(struct putter *p, const struct root *root, const char *text, size_t len, const struct place *at,
@@ -279,7 +280,7 @@ static bool put_result(struct putter *p, const struct root *root, const char *te
   const struct json *value;
 
   *ok = true;
-  if (is_sound(root, text, len)) {
+  if (is_sound(p, root, text, len)) {
     str_bytes(p->out, text, len);
     return true;
   }
@@ -300,6 +301,7 @@ static bool put_root(struct putter *p, size_t i, result_text *result, void *data
   str_char(p->out, ':');
   *ok = true;
   switch (root->kind) {
+  case ROOT_NULL: str_add(p->out, "null"); return true;
   case ROOT_TYPENAME: str_json(p->out, call->operation->type->name); return true;
   case ROOT_SCHEMA:
   case ROOT_TYPE: put_introspection(p, root); return true;
@@ -309,9 +311,9 @@ static bool put_root(struct putter *p, size_t i, result_text *result, void *data
   return put_result(p, root, text, len, &at, ok, e);
 }
 
-bool answer_data(void *mem, const struct operation_call *call, result_text *result, void *data, struct str *out,
+bool answer_data(void *mem, const struct operation_call *call, result_text *result, void *data, bool foreign, struct str *out,
                  struct field_errors *errors, struct err *e) {
-  struct putter p = {.mem = mem, .call = call, .out = out, .errors = errors,
+  struct putter p = {.mem = mem, .call = call, .out = out, .errors = errors, .foreign = foreign,
                      .collector = {.mem = mem, .schema = call->document->schema, .fragments = &call->document->fragments,
                                    .variables = call->variables, .left = (size_t)-1}};
   size_t mark = out->len;

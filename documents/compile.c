@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "commands/tree.h"
+#include "documents/changes.h"
 #include "documents/coerce.h"
 #include "manifest/manifest.h"
 #include "schema/schema.h"
@@ -71,8 +72,8 @@ static const struct graphql_value *given_argument(const struct graphql_selection
 }
 
 /* *out NULL: not given. */
-static bool argument_value(struct maker *m, const struct gql_input *arg, const struct graphql_selection *s,
-                           const struct json **out) {
+static bool argument_value(struct maker *m, const struct gql_input *arg, const struct wanted *w, const struct json **out) {
+  const struct graphql_selection *s = w->first;
   const struct graphql_value *given = given_argument(s, arg->name);
   size_t before = m->errors->n;
 
@@ -82,6 +83,8 @@ static bool argument_value(struct maker *m, const struct gql_input *arg, const s
     return true;
   }
   *out = coerce_argument(m->mem, m->collector.schema, arg, given, s->pos, m->variables ? m->variables : &no_variables, m->errors);
+  if (*out && w->field->command && w->field->command->kind == COMMAND_MUTATION)
+    *out = changes_unfold(m->mem, arg->type, *out, s->pos, m->errors);
   return m->errors->n == before;
 }
 
@@ -90,7 +93,7 @@ static bool put_arguments(struct maker *m, struct object *o, const struct wanted
     const struct gql_input *arg = &w->field->args[i];
     const struct json *value;
 
-    if (!argument_value(m, arg, w->first, &value)) return false;
+    if (!argument_value(m, arg, w, &value)) return false;
     if (value) put(o, arg->name, value);
   }
   return true;
@@ -182,7 +185,7 @@ static bool make_args(struct maker *m, struct root *root) {
 }
 
 static enum root_kind kind_of(const struct wanted *w) {
-  if (w->field && w->field->command) return ROOT_COMMAND;
+  if (w->field) return w->field->command ? ROOT_COMMAND : ROOT_NULL;
   if (strcmp(w->first->name, "__schema") == 0) return ROOT_SCHEMA;
   return strcmp(w->first->name, "__type") == 0 ? ROOT_TYPE : ROOT_TYPENAME;
 }

@@ -43,7 +43,7 @@ struct invocation {
   size_t first;                  /* with a frame: the entries before are done, and have their text */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
-  bool results_apart;  /* the caller takes them with engine_result; only a stored answer is put into *answer */
+  bool results_apart;  /* the caller takes them with engine_result; *answer stays empty, but for a stored answer and for a watch */
   bool numbers_as_text; /* BigInt and Decimal of models, as GraphQL has them */
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
@@ -98,7 +98,7 @@ void engine_tidy(struct engine *engine);
  * changed, except e->committed. mem: the request's arena. */
 bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                 struct str *answer, struct report *report, struct err *e) __attribute__((warn_unused_result));
-/* Behind engine_run: the result of an entry as JSON text, in the request's memory. */
+/* Behind engine_run: the result of an entry as JSON text, for as long as the set is there. */
 void engine_result(const struct command_set *set, size_t entry, const char **text, size_t *len);
 /* What engine_run would send, for people: BEGIN, settings, each statement with its parameters, COMMIT, round trips. */
 bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,

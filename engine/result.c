@@ -38,10 +38,18 @@ static void put_result(struct str *out, const struct entry *entry) {
   else str_add(out, "null");
 }
 
-void engine_result(const struct command_set *set, size_t entry, const char **text, size_t *len) {
-  struct str *out = str_new(set, 256);
+void engine_result(const struct command_set *set, size_t index, const char **text, size_t *len) {
+  const struct entry *entry = &set->entries[index];
+  const struct node *node = entry->result->node;
+  struct str *out;
 
-  put_result(out, &set->entries[entry]);
+  if (entry->result_step == SIZE_MAX && entry->result->kind == EXPR_RESULT && node->text) { /* the usual case: as it came */
+    *text = node->text;
+    *len = node->len;
+    return;
+  }
+  out = str_new(set, 256);
+  put_result(out, entry);
   *text = out->p;
   *len = out->len;
 }

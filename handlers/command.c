@@ -239,8 +239,6 @@ void command_answer_headers(struct call *call, const struct invocation *invocati
 }
 
 bool command_run(struct call *call, struct err *e) {
-  const struct request *r = call->request;
-  struct engine *engine = call->site->engine;
   struct command_set *set;
   struct invocation invocation;
 

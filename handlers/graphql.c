@@ -15,6 +15,7 @@
 #include "manifest/manifest.h"
 #include "schema/schema.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { RESULT_DEPTH = 1000, LABEL_BYTES = 180 };
@@ -88,12 +89,6 @@ static const struct json *fingerprint_of(void *mem, const struct graphql_request
   return out;
 }
 
-/* A query leaves nothing behind that could be done twice: its key is not heeded. */
-static bool read_key(struct call *call, struct graphql_call *g, struct invocation *invocation, struct err *e) {
-  if (g->operation.operation->definition->operation == GRAPHQL_QUERY) return true;
-  return command_read_key(call, invocation, fingerprint_of(call->request->mem, &g->request), e);
-}
-
 /* ---- results ---- */
 
 static void result_of_set(void *data, size_t index, const char **text, size_t *len) {
@@ -105,7 +100,7 @@ struct replay {
   const struct json *answer;
 };
 
-/* Of a stored answer, {"result": ...} or {"results": [{"result": ...}, ...]}. */
+/* Of an answer as commands have it, {"result": ...} or {"results": [{"result": ...}, ...]}. */
 static void result_of_replay(void *data, size_t index, const char **text, size_t *len) {
   const struct replay *replay = data;
   const struct json *results = json_get(replay->answer, "results"), *value;
@@ -117,20 +112,21 @@ static void result_of_replay(void *data, size_t index, const char **text, size_t
   *len = s->len;
 }
 
-static bool put_data(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *stored, struct err *e) {
+/* made: what was put together already: a stored answer; empty: the set has the results. */
+static bool put_data(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *made, struct err *e) {
   struct replay replay = {.mem = call->request->mem};
-  bool replayed = stored && stored->len;
+  bool foreign = made && made->len;
 
-  if (replayed && !json_read(replay.mem, stored->p, stored->len, RESULT_DEPTH, &replay.answer, e)) return false;
-  return answer_data(replay.mem, &g->operation, replayed ? result_of_replay : result_of_set,
-                     replayed ? (void *)&replay : (void *)set, call->answer->body, &g->fields, e);
+  if (foreign && !json_read(replay.mem, made->p, made->len, RESULT_DEPTH, &replay.answer, e)) return false;
+  return answer_data(replay.mem, &g->operation, foreign ? result_of_replay : result_of_set, foreign ? (void *)&replay : (void *)set,
+                     foreign, call->answer->body, &g->fields, e);
 }
 
-static bool put_answer(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *stored, struct err *e) {
+static bool put_answer(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *made, struct err *e) {
   struct str *body = call->answer->body;
 
   str_add(body, "{\"data\":");
-  if (!put_data(call, g, set, stored, e)) return err_set(e, INTERNAL, "A result cannot be read. %s", e->message);
+  if (!put_data(call, g, set, made, e)) return err_set(e, INTERNAL, "A result cannot be read. %s", e->message);
   if (g->fields.n) {
     str_char(body, ',');
     graphql_put_field_errors(body, &g->fields, call->request_id);
@@ -140,28 +136,76 @@ static bool put_answer(struct call *call, struct graphql_call *g, struct command
   return true;
 }
 
-static bool execute(struct call *call, struct graphql_call *g, struct err *e) {
+/* ---- what goes on without its caller, or did ---- */
+
+/* Prefer: respond-async: there is no data yet. */
+static void put_accepted(struct call *call, struct graphql_call *g, const struct str *made) {
+  str_printf(call->answer->body, "{\"data\":null,\"extensions\":%s}", made->p);
+  call->answer->content_type = graphql_media_type(g->media);
+}
+
+/* A repeat of what was accepted, and failed then: the problem+json that is kept becomes the error. */
+static bool refuse_again(struct call *call, const struct str *made, struct err *e) {
+  const struct json *problem, *code, *detail, *index;
+  int status = call->answer->status;
+
+  if (!json_read(call->request->mem, made->p, made->len, RESULT_DEPTH, &problem, e)) return false;
+  code = json_get(problem, "code");
+  detail = json_get(problem, "detail");
+  index = json_get(problem, "index");
+  err_set(e, INTERNAL, "%s", detail ? detail->text : "The mutation failed.");
+  e->code = ERR_OWN;
+  e->own_code = code ? code->text : "INTERNAL";
+  e->status = status;
+  if (index && index->kind == JSON_NUMBER) e->index = atoi(index->text);
+  return false;
+}
+
+static bool is_query(const struct graphql_call *g) {
+  return g->operation.operation->definition->operation == GRAPHQL_QUERY;
+}
+
+/* A query leaves nothing behind that could be done twice or followed: neither a key nor a preference for later means anything. */
+static bool run(struct call *call, struct graphql_call *g, struct command_set *set, struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
-  struct invocation invocation = command_invocation(call);
-  struct str *stored = str_new(mem, 16);
+
+  if (is_query(g)) return engine_run(engine, mem, set, invocation, call->answer->body, &call->report, e);
+  return command_execute(call, set, invocation, e);
+}
+
+/* What ran has left in the answer what a command would answer, if anything. */
+static bool finish(struct call *call, struct graphql_call *g, struct command_set *set, const struct invocation *invocation,
+                   struct err *e) {
+  struct str *made = call->answer->body;
+
+  call->answer->body = str_new(call->request->mem, made->len + 1024);
+  if (call->answer->status == 202) put_accepted(call, g, made);
+  else if (call->answer->status >= 400) return refuse_again(call, made, e);
+  else if (!put_answer(call, g, set, made, e)) return false;
+  command_answer_headers(call, invocation);
+  return true;
+}
+
+static bool execute(struct call *call, struct graphql_call *g, struct invocation *invocation, struct err *e) {
+  void *mem = call->request->mem;
+  const struct manifest *manifest = engine_manifest(call->site->engine);
   struct command_set *set;
 
-  invocation.results_apart = invocation.numbers_as_text = true;
+  invocation->results_apart = invocation->numbers_as_text = true;
   call->command = g->operation.command;
   call->label = label_of(mem, &g->operation);
-  if (!read_key(call, g, &invocation, e)) return false;
+  if (is_query(g) && invocation->mutation) return err_set(e, BAD_REQUEST, "A query takes no Mutation-Id: there is no state to follow.");
+  if (!is_query(g) && !command_read_key(call, invocation, fingerprint_of(mem, &g->request), e)) return false;
   g->executing = true;
-  set = set_decode(mem, engine_manifest(engine), call->command, g->operation.args, &call->caller, e);
-  if (!set) return false;
-  if (!engine_run(engine, mem, set, &invocation, stored, &call->report, e) || !put_answer(call, g, set, stored, e)) return false;
-  command_answer_headers(call, &invocation);
-  return true;
+  set = set_decode(mem, manifest, call->command, g->operation.args, &call->caller, e);
+  return set && run(call, g, set, invocation, e) && finish(call, g, set, invocation, e);
 }
 
 bool graphql_run(struct call *call, struct err *e) {
   const struct request *r = call->request;
   struct graphql_call *g = arena_new(r->mem, struct graphql_call);
+  struct invocation invocation;
 
   g->media = headers_accept_graphql(r->accept);
   g->errors.mem = r->mem;
@@ -169,11 +213,11 @@ bool graphql_run(struct call *call, struct err *e) {
   call->label = "graphql";
   if (!call->site->documents) return err_set(e, NOT_FOUND, "There is no GraphQL here: the manifest has no schema.");
   if (!command_identify(call, e)) return false;
-  if (r->idempotency_key_repeated) return err_set(e, BAD_REQUEST, "Idempotency-Key is given more than once.");
-  if (r->mutation_id) return err_set(e, NOT_IMPLEMENTED, "The header Mutation-Id is not supported here.");
+  invocation = command_invocation(call);
+  if (!command_check_headers(r, &invocation, e)) return false;
   if (g->media == MEDIA_NONE)
     return err_set(e, NOT_ACCEPTABLE, "Answers are application/json or application/graphql-response+json.");
   if (!graphql_request_read(call->request, (unsigned)engine_config(call->site->engine)->max_depth, &g->request, e)) return false;
   if (!compile(call, g, e)) return false;
-  return g->operation.ncommands ? execute(call, g, e) : put_answer(call, g, NULL, NULL, e);
+  return g->operation.ncommands ? execute(call, g, &invocation, e) : put_answer(call, g, NULL, NULL, e);
 }

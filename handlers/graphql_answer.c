@@ -162,6 +162,7 @@ void graphql_answer_error(struct call *call, const struct err *e) {
   struct str *s = answer->body;
 
   answer_error(answer, e, call->request_id); /* for its header fields */
+  if (!call->site->documents) return;        /* there is no GraphQL here: an error as of any other path */
   answer->status = status_of(g, e);
   answer->content_type = graphql_media_type(g ? g->media : headers_accept_graphql(call->request->accept));
   str_clear(s);

@@ -1,5 +1,5 @@
 /* What every type system has: the specification's scalars, directives and types of introspection (October 2021, sections
- * 3.5, 3.13, 4.2), in its own language. isRepeatable, specifiedByURL, and deprecated arguments are as graphql-js 16 has
+ * 3.5, 3.13, 4.2), in its own language. isOneOf and deprecated arguments are as graphql-js 16 has
  * them. */
 #include "schema/builder.h"
 
@@ -45,6 +45,7 @@ static const char sdl[] =
     "  enumValues(includeDeprecated: Boolean = false): [__EnumValue!]\n"
     "  inputFields(includeDeprecated: Boolean = false): [__InputValue!]\n"
     "  ofType: __Type\n"
+    "  \"Of inputs of which exactly one field is given: there are none.\" isOneOf: Boolean\n"
     "}\n"
     "enum __TypeKind { SCALAR OBJECT INTERFACE UNION ENUM INPUT_OBJECT LIST NON_NULL }\n"
     "type __Field {\n"

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "manifest/manifest.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -99,20 +100,32 @@ static void put_queries(struct str *out, const struct model *m) {
   str_printf(out, ": %sConnection!\n", m->name);
 }
 
+/* ", version: String": where the manifest guards the command by a version, which may be of any type that has an input syntax. */
+static const char *version_argument(const struct derive *d, const char *name) {
+  const struct command *c = manifest_command(d->manifest, name);
+
+  for (size_t i = 0; c && i < c->nargs; i++)
+    if (strcmp(c->args[i].name, "version") == 0) return c->version_required ? ", version: String!" : ", version: String";
+  return "";
+}
+
 /* Where nothing could be given there is no argument, or no field. */
-static void put_mutations(struct str *out, const struct model *m) {
+static void put_mutations(struct derive *d, const struct model *m) {
   const char *name = m->name;
   bool create = derive_has_create(m, NULL), update = derive_has_update(m, NULL);
+  struct str *out = d->out;
 
   str_printf(out, "  %s", m->mutation.create);
   if (create) str_printf(out, "(data: %sCreateInput!)", name);
   str_printf(out, ": %s!\n", name);
   if (update)
-    str_printf(out, "  %s(data: %sUpdateInput!, where: %sWhereUniqueInput!): %s\n", m->mutation.update, name, name, name);
+    str_printf(out, "  %s(data: %sUpdateInput!, where: %sWhereUniqueInput!%s): %s\n", m->mutation.update, name, name,
+               version_argument(d, m->mutation.update), name);
   if (create && update)
-    str_printf(out, "  %s(where: %sWhereUniqueInput!, create: %sCreateInput!, update: %sUpdateInput!): %s!\n",
-               m->mutation.upsert, name, name, name, name);
-  str_printf(out, "  %s(where: %sWhereUniqueInput!): %s\n", m->mutation.delete, name, name);
+    str_printf(out, "  %s(where: %sWhereUniqueInput!, create: %sCreateInput!, update: %sUpdateInput!%s): %s!\n",
+               m->mutation.upsert, name, name, name, version_argument(d, m->mutation.upsert), name);
+  str_printf(out, "  %s(where: %sWhereUniqueInput!%s): %s\n", m->mutation.delete, name,
+             version_argument(d, m->mutation.delete), name);
   if (derive_has_update_many(m))
     str_printf(out, "  %s(data: %sUpdateManyMutationInput!, where: %sWhereInput): BatchPayload!\n", m->mutation.update_many,
                name, name);
@@ -128,7 +141,7 @@ static void put_roots(struct derive *d) {
   str_add(d->out, "type Mutation");
   if (d->model && d->model->nmodels) {
     str_add(d->out, " {\n");
-    for (size_t i = 0; i < d->model->nmodels; i++) put_mutations(d->out, &d->model->models[i]);
+    for (size_t i = 0; i < d->model->nmodels; i++) put_mutations(d, &d->model->models[i]);
     str_char(d->out, '}');
   }
   str_char(d->out, '\n');

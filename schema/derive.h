@@ -18,7 +18,8 @@ struct derived_type {
 
 struct derive {
   const void *mem;
-  const struct datamodel *model; /* NULL: there is none */
+  const struct manifest *manifest;
+  const struct datamodel *model; /* its; NULL: there is none */
   bool mutations;                /* there are some, of models or of others */
   struct str *out;
   unsigned *offered; /* by model->id: what of it that is nested without a back field is written already */

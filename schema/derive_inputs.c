@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "manifest/model_rules.h"
 #include "model/names.h"
 
 #include <ctype.h>
@@ -42,12 +43,19 @@ static void put_relation_type(struct derive *d, const struct field *f, bool crea
   str_printf(d->out, "%s%s%s%sInput", there->model->name, create ? "Create" : "Update", how, without(d, there->field));
 }
 
+/* Must the client give it? Not what the manifest presets. */
+static bool is_needed(const struct derive *d, const struct field *f) {
+  const struct field_rules *rules = manifest_field_rules(d->manifest, f);
+
+  return f->required && (f->relation || f->source == SOURCE_CLIENT) && !(rules && rules->preset_create);
+}
+
 static void put_create_field(struct derive *d, const struct model *m, const struct field *f) {
   str_printf(d->out, "  %s: ", f->name);
   if (f->relation) put_relation_type(d, f, true);
   else if (f->list) str_printf(d->out, "%sCreate%sInput", m->name, f->name);
   else str_add(d->out, derive_scalar(f));
-  str_add(d->out, f->required && (f->relation || f->source == SOURCE_CLIENT) ? "!\n" : "\n");
+  str_add(d->out, is_needed(d, f) ? "!\n" : "\n");
 }
 
 static void put_update_field(struct derive *d, const struct model *m, const struct field *f) {

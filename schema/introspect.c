@@ -3,8 +3,10 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "graphql/parse.h"
 #include "graphql/print.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct answer {
@@ -289,6 +291,11 @@ static void type_of(const struct answer *a, const void *thing, const struct grap
   put_type(a, ((const struct gql_type *)thing)->of, field);
 }
 
+static void type_is_one_of(const struct answer *a, const void *thing, const struct graphql_selection *field) {
+  (void)field;
+  str_add(a->out, ((const struct gql_type *)thing)->kind == GQL_INPUT ? "false" : "null");
+}
+
 static const struct member type_members[] = {
     {"kind", type_kind},
     {"name", type_name},
@@ -300,6 +307,7 @@ static const struct member type_members[] = {
     {"enumValues", type_values},
     {"inputFields", type_inputs},
     {"ofType", type_of},
+    {"isOneOf", type_is_one_of},
     {NULL, NULL},
 };
 
@@ -422,4 +430,32 @@ void introspect_put(struct str *out, const struct schema *s, const struct schema
   }
   t = schema_type(s, field->arguments->value->text);
   put_root(&a, t, field);
+}
+
+/* ---- all at once ---- */
+
+#define OF(inner) "kind name ofType { " inner " }"
+#define TYPE OF(OF(OF(OF(OF(OF(OF("kind name")))))))
+#define INPUT "name description type { " TYPE " } defaultValue isDeprecated deprecationReason"
+#define ARGUMENTS "args(includeDeprecated: true) { " INPUT " }"
+
+/* As getIntrospectionQuery() of graphql-js asks, with all its options, and the fragments in their places. */
+static const char everything[] =
+    "{ __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }"
+    " types { kind name description specifiedByURL isOneOf fields(includeDeprecated: true) { name description " ARGUMENTS " type { " TYPE " }"
+    " isDeprecated deprecationReason } inputFields(includeDeprecated: true) { " INPUT " } interfaces { " TYPE " }"
+    " enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { " TYPE " } }"
+    " directives { name description isRepeatable locations " ARGUMENTS " } } }";
+
+void introspect_all(struct str *out, const struct schema *s, const struct schema_view *view) {
+  const struct graphql_selection *field;
+  void *mem = talloc_new(out);
+  struct err e;
+
+  err_init(&e, mem);
+  if (!graphql_parse_selections(mem, everything, sizeof everything - 1, &graphql_limits_default, &field, &e)) abort();
+  str_add(out, "{\"__schema\":");
+  introspect_put(out, s, view, field);
+  str_char(out, '}');
+  talloc_free(mem);
 }

@@ -122,7 +122,7 @@ static struct schema_source *list_sources(const void *mem, const struct manifest
 }
 
 const struct schema *schema_make(const void *mem, const struct manifest *manifest, struct problems *p) {
-  struct derive derived = {.mem = mem, .model = manifest->model, .out = str_new(mem, 65536)};
+  struct derive derived = {.mem = mem, .manifest = manifest, .model = manifest->model, .out = str_new(mem, 65536)};
   size_t errors = p->errors;
   struct schema *s;
 

@@ -12,8 +12,9 @@ bool members_name(struct schema_builder *b, const struct schema_source *source, 
   return builder_wrong(b, builder_place(source, pos), "%s: names that begin with __ are GraphQL's own; take another one", name);
 }
 
+/* It ends at a NUL, which may stand in it. */
 static const char *description_of(const struct graphql_value *description) {
-  return description && description->len ? description->text : NULL;
+  return description && description->text[0] ? description->text : NULL;
 }
 
 static const char *deprecation_of(const struct graphql_directive *directives) {

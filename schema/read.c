@@ -173,7 +173,7 @@ static void visit_schema(struct schema_builder *b, const struct schema_source *s
     builder_wrong(b, builder_place(source, def->pos), "there are two schema { }; keep one");
     return;
   }
-  if (def->description && def->description->len) b->out->description = def->description->text;
+  if (def->description && def->description->text[0]) b->out->description = def->description->text;
   for (const struct graphql_root *root = def->roots; root; root = root->next) read_root(b, source, root);
 }
 

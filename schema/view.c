@@ -3,6 +3,8 @@
 
 #include "base/arena.h"
 #include "manifest/manifest.h"
+#include "manifest/model_rules.h"
+#include "model/model.h"
 
 #include <string.h>
 
@@ -43,6 +45,13 @@ static bool can_be_given(const struct schema_view *v, const struct gql_type *typ
   return false;
 }
 
+/* What the manifest says of the field of a model that the input writes. Of a relation in an update it keeps the role from the links,
+ * not from the nodes behind them: that is told when it is tried. */
+static bool may_write(const struct schema_view *v, const struct gql_type *t, const struct gql_input *input) {
+  if (input->field && input->field->relation && t->use == GQL_USE_UPDATE) return true;
+  return !v->role || !input->field || manifest_may_write(v->schema->manifest, input->field, t->use == GQL_USE_CREATE, v->role);
+}
+
 /* Takes away what may not be given. A field that must be given and may not be takes all others with it. */
 static bool narrow(struct schema_view *v, const struct gql_type *t) {
   bool *members = v->members[t->index], changed = false, impossible = false;
@@ -50,7 +59,7 @@ static bool narrow(struct schema_view *v, const struct gql_type *t) {
   for (size_t i = 0; i < t->ninputs; i++) {
     const struct gql_input *input = &t->inputs[i];
 
-    if (!members[i] || (may_call(v, input->command) && can_be_given(v, input->type))) continue;
+    if (!members[i] || (may_call(v, input->command) && may_write(v, t, input) && can_be_given(v, input->type))) continue;
     members[i] = false;
     changed = true;
     impossible = impossible || gql_is_required(input);

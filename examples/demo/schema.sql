@@ -45,6 +45,8 @@ grant select, insert, update, delete on pet to demo_customer;
 grant insert on audit to demo_customer;
 
 grant select, insert, update, delete on app_user, pet, audit to demo_admin;
+-- Commands of a data model draw the keys of what they insert ahead of it.
+grant usage on all sequences in schema public to demo_customer, demo_admin;
 
 alter table app_user enable row level security;
 alter table pet enable row level security;

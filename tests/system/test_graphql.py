@@ -74,14 +74,15 @@ def loosen(database):
 def site(database):
     harness.create_tables(database, MODEL)
     loosen(database)
-    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}) as site:
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, background_runners=1,
+                      background={"poll_ms": 50, "lease_ms": 1000}) as site:
         yield site
 
 
 @pytest.fixture(autouse=True)
 def empty(database):
     yield
-    database.execute('truncate app_user, "Post", "Team", "Gap", writ.idempotency, writ.document cascade')
+    database.execute('truncate app_user, "Post", "Team", "Gap", writ.idempotency, writ.document, writ.mutation, writ.state cascade')
 
 
 def ask(site, query, variables=None, role="editor", headers=(), inside=False, **more):
@@ -246,6 +247,20 @@ def test_enums_and_json(site):
     assert data(site, mutation, {"c": "GREEN"}) == {"createUser": {"colour": "GREEN", "data": {"a": [1.1]}}}
 
 
+def test_changes_of_numbers_and_lists(site):
+    data(site, ANN)
+    update = "mutation ($d: UserUpdateInput!) { updateUser(where: { id: \"u1\" }, data: $d) { age bigs posts { stars } } }"
+    told = data(site, update, {"d": {"age_increment": 2, "bigs": {"set": ["1", "2"]}, "posts": {"create": {"id": "p", "title": "t", "stars": 3}}}})
+    assert told == {"updateUser": {"age": 32, "bigs": ["1", "2"], "posts": [{"stars": 3}]}}
+    nested = {"posts": {"update": [{"where": {"id": "p"}, "data": {"stars_multiply": 5}}]}, "age_divide": None, "bigs": {"push": "3"}}
+    assert data(site, update, {"d": nested})["updateUser"] == {"age": 32, "bigs": ["1", "2", "3"], "posts": [{"stars": 15}]}
+    assert data(site, 'mutation { updateManyUsers(data: { age_decrement: 30 }) { count } }') == {"updateManyUsers": {"count": 1}}
+    assert data(site, "{ users { age } }") == {"users": [{"age": 2}]}
+    assert error(site, update, {"d": {"age_increment": 1, "age_multiply": 2}})["extensions"]["inputPath"] == ["data", "age"]
+    assert "one of them only" in refused(site, update, {"d": {"age_increment": 1, "age": 2}})[0]
+    assert "one of them only" in refused(site, 'mutation { updateManyUsers(data: { age: 1, age_increment: 1 }) { count } }')[0]
+
+
 def test_null_in_a_place_without_goes_up(site, database):
     """The file says that it is required, the table holds a null: the next place above that may be null is."""
     database.execute("""insert into "Gap" values ('g1', null), ('g2', 'there')""")
@@ -364,7 +379,7 @@ def test_content_types(site):
 def test_without_a_schema_there_is_no_graphql(database):
     with harness.Site(database, "specVersion: 1\ncommands: { nothing: { sql: select 1 as one } }") as site:
         answer = ask(site, "{ __typename }")
-        assert answer.status == 404 and "schema" in answer.json["errors"][0]["message"]
+        assert answer.status == 404 and answer.code == "NOT_FOUND" and "schema" in answer.json["detail"]
 
 
 def test_subscriptions_are_refused(site):
@@ -397,10 +412,40 @@ def test_a_dry_run(site, database):
     assert database.one("select count(*) from app_user") == 0
 
 
-def test_headers_without_their_feature_are_refused(site, database):
-    answer = ask(site, ANN, headers={"Mutation-Id": "0198c0de-0000-7000-8000-000000000000"})
-    assert answer.status == 501 and answer.json["errors"][0]["extensions"]["code"] == "NOT_IMPLEMENTED"
-    assert database.one("select count(*) from app_user") == 0
+def state(site, mutation):
+    return site.client.request("GET", f"/mutation/{mutation}", None, [("Test-Role", "editor")])
+
+
+def test_the_state_of_a_mutation(site, database):
+    mutation = "0198c0de-0000-7000-8000-000000000001"
+    document = 'mutation { a: createUser(data: { email: "a", big: "1" }) { big } b: createUser(data: { email: "b" }) { email } }'
+    assert ask(site, document, headers={"Mutation-Id": mutation}).json == {"data": {"a": {"big": "1"}, "b": {"email": "b"}}}
+    told = state(site, mutation).json
+    assert told["status"] == "complete" and told["uuid"] == mutation, told
+    again = error(site, document, headers={"Mutation-Id": mutation})
+    assert again["extensions"]["code"] == "MUTATION_EXISTS"
+    assert database.one("select count(*) from app_user") == 2
+    assert ask(site, "{ users { id } }", headers={"Mutation-Id": mutation}).status == 400
+    assert ask(site, ANN, headers={"Mutation-Id": "x"}).status == 400
+
+
+def test_in_the_background(site, database):
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "async"}
+    document = 'mutation { a: createUser(data: { id: "u1", email: "a", big: "1" }) { big } b: createUser(data: { email: "b" }) { email } }'
+    answer = ask(site, document, headers=headers)
+    assert answer.status == 202 and answer.json["data"] is None and answer.header("preference-applied") == "respond-async", answer
+    told = answer.json["extensions"]
+    assert answer.header("location") == told["state"] == f"/mutation/{told['mutation']}"
+    harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "complete", "the mutation's end")
+    repeat = ask(site, document, headers={"Idempotency-Key": "async"})
+    assert repeat.json == {"data": {"a": {"big": "1"}, "b": {"email": "b"}}} and repeat.header("idempotent-replay") == "true"
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "async-2"}
+    told = ask(site, 'mutation { x: createUser(data: { id: "u1", email: "c" }) { id } }', headers=headers).json["extensions"]
+    harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "error", "the mutation's end")
+    assert error(site, 'mutation { x: createUser(data: { id: "u1", email: "c" }) { id } }', status=200,
+                 headers={"Idempotency-Key": "async-2"})["extensions"]["code"] == "UNIQUE_VIOLATION"
+    answer = ask(site, "{ users { id } }", headers={"Prefer": "respond-async"})
+    assert answer.status == 200 and len(answer.json["data"]["users"]) == 2
 
 
 def test_the_request_id_and_the_log_line(site):
@@ -474,3 +519,138 @@ def test_known_documents_only(database):
         assert data(site, known) == {"users": []}
         assert site.client.post("/graphql", persisted(known), role="editor").json == {"data": {"users": []}}
         assert ask(site, known + " ").status == 403
+
+
+# ------------------------------------------------------------------------------- commands of the schema file's own
+
+OWN_MODEL = """
+type Item @db(name: "item") { id: Int! @id  name: String! }
+
+type Query {
+  "Whatever there is."
+  things(kinds: [String!] = ["Cat", "Dog"]): [Thing!]!
+  pet(kind: String!): Pet
+  numbers: Numbers
+  strange: Strange
+  one: Boolean!
+}
+type Mutation {
+  rename(id: Int!, to: NewName!): Renamed
+  count_items: Int!
+  is_there(id: Int!): Boolean!
+}
+
+input NewName { name: String!  loud: Boolean = false }
+interface Thing { name: String! }
+type Cat implements Thing { name: String!  lives: Int! }
+type Dog implements Thing { name: String!  tricks: [String!]  owner: Owner }
+type Owner { name: String  next: Owner }
+union Pet = Cat | Dog
+type Numbers { big: BigInt  decimal: Decimal  id: ID  int: Int  float: Float  mood: Mood  text: String }
+type Strange { int: Int  mood: Mood  list: [Int!]  must: Inner }
+type Inner { value: Int! }
+type Renamed { id: Int!  item: Text }
+type Text { text: String! }
+enum Mood { HAPPY SAD }
+"""
+
+OWN_MANIFEST = """
+specVersion: 1
+schema: { file: ./schema.graphql }
+graphql: { introspection: [tester] }
+models: { Item: { create: { allow: [tester] } } }
+commands:
+  things:
+    allow: [tester, plain]
+    args: { kinds: "text[]" }
+    sql: >
+      select * from (values ('Cat', 'Tom', 9, null::text[], null::jsonb),
+                            ('Dog', 'Rex', null, '{sit}', '{"name": "Ann", "next": {"name": "Bob", "next": null}}'))
+      as t("__typename", name, lives, tricks, owner) where "__typename" = any(:kinds)
+  pet: { allow: [tester], sql: "select :kind as \\"__typename\\", 'x' as name, 1 as lives", args: { kind: text }, returns: optional }
+  numbers:
+    allow: [tester]
+    returns: one
+    sql: >
+      select 9007199254740993::bigint as big, 1.10::numeric as decimal, 5 as id, 2147483647 as int, 1.5::float8 as float,
+      'SAD' as mood, 'x' as text, 'hidden' as other
+  strange: { allow: [tester], returns: one, sql: "select 3000000000 as int, 'ANGRY' as mood, '{1,null}'::int[] as list, '{}'::jsonb as must" }
+  one: { allow: [tester, plain], check: "select true", error: { code: X } }
+  rename:
+    allow: [tester]
+    args: { id: int, to: jsonb }
+    sql: >
+      update item set name = case when (:to::jsonb ->> 'loud')::boolean then upper(:to::jsonb ->> 'name') else :to::jsonb ->> 'name' end
+      where id = :id returning id, json_build_object('text', name) as item
+    returns: optional
+  count_items: { allow: [tester], sql: "update item set name = name", returns: count }
+  is_there: { allow: [tester], check: "select exists (select from item where id = :id)", args: { id: int }, error: { code: NOT_THERE } }
+"""
+
+
+@pytest.fixture(scope="module")
+def own(postgres):
+    database = harness.Database(postgres, "graphql_own")
+    database.execute("create table item (id integer generated by default as identity primary key, name text not null);"
+                     "grant all on item to writ; grant all on sequence item_id_seq to writ")
+    with harness.Site(database, OWN_MANIFEST, files={"schema.graphql": OWN_MODEL}) as site:
+        site.database = database
+        yield site
+    database.drop()
+
+
+def test_interfaces_and_unions(own):
+    assert data(own, """{ things { __typename name ... on Cat { lives } ...D } }
+                        fragment D on Dog { tricks owner { name next { next { name } called: name } } }""", role="tester") == {
+        "things": [{"__typename": "Cat", "name": "Tom", "lives": 9},
+                   {"__typename": "Dog", "name": "Rex", "tricks": ["sit"],
+                    "owner": {"name": "Ann", "next": {"next": None, "called": "Bob"}}}]}
+    query = "query ($k: [String!]) { things(kinds: $k) { n: name } }"
+    assert data(own, query, {"k": "Dog"}, role="plain") == {"things": [{"n": "Rex"}]}
+    assert data(own, query, role="plain") == {"things": [{"n": "Tom"}, {"n": "Rex"}]}
+    pet = "query ($k: String!) { pet(kind: $k) { ... on Cat { name lives } ... on Thing { __typename } } }"
+    assert data(own, pet, {"k": "Cat"}, role="tester") == {"pet": {"name": "x", "lives": 1, "__typename": "Cat"}}
+    answer = ask(own, pet, {"k": "Fish"}, role="tester").json
+    assert answer["data"] == {"pet": None} and "__typename" in answer["errors"][0]["message"]
+
+
+def test_values_of_other_commands_are_what_their_types_say(own):
+    assert data(own, "{ numbers { big decimal id int float mood text } }", role="tester") == {
+        "numbers": {"big": "9007199254740993", "decimal": "1.10", "id": "5", "int": 2147483647, "float": 1.5, "mood": "SAD", "text": "x"}}
+    answer = ask(own, "{ strange { int mood list must { value } } }", role="tester").json
+    assert answer["data"] == {"strange": {"int": None, "mood": None, "list": None, "must": None}}
+    assert [error["path"] for error in answer["errors"]] == [["strange", "int"], ["strange", "mood"], ["strange", "list", 1],
+                                                              ["strange", "must", "value"]]
+
+
+def test_commands_beside_models_in_one_transaction(own):
+    mutation = """mutation ($to: NewName!) {
+      createItem(data: { name: "a" }) { id }
+      count_items
+      rename(id: 1, to: $to) { item { text } }
+      again: rename(id: 1, to: { name: "c", loud: true }) { item { text } __typename }
+      gone: rename(id: 99, to: { name: "d" }) { id }
+      is_there(id: 1) }"""
+    own.database.execute("truncate item restart identity")
+    assert data(own, mutation, {"to": {"name": "b"}}, role="tester") == {
+        "createItem": {"id": 1}, "count_items": 1, "rename": {"item": {"text": "b"}},
+        "again": {"item": {"text": "C"}, "__typename": "Renamed"}, "gone": None, "is_there": True}
+    told = error(own, 'mutation { a: rename(id: 1, to: { name: "z" }) { id } is_there(id: 5) }', role="tester")
+    assert told["extensions"]["code"] == "NOT_THERE" and told["path"] == ["is_there"]
+    assert own.database.one("select name from item") == "C"
+
+
+INTROSPECT = """query ($n: String = "Dog") { __schema { queryType { ...T } mutationType { name } } item: __type(name: $n) { ...T }
+  none: __type(name: "None") { name } __typename }
+  fragment T on __Type { kind name fields { name } ... on __Type { label: name } }"""
+
+
+def test_introspection_for_those_who_may(own):
+    told = data(own, INTROSPECT, role="tester")
+    assert told["item"] == {"kind": "OBJECT", "name": "Dog", "fields": [{"name": "name"}, {"name": "tricks"}, {"name": "owner"}], "label": "Dog"}
+    assert told["none"] is None and told["__typename"] == "Query" and told["__schema"]["mutationType"] == {"name": "Mutation"}
+    assert {"name": "things"} in told["__schema"]["queryType"]["fields"]
+    assert data(own, INTROSPECT, {"n": "Cat"}, role="tester")["item"]["name"] == "Cat"
+    assert data(own, "{ __schema { queryType { name } } things { name } }", role="tester")["__schema"] == {"queryType": {"name": "Query"}}
+    assert "__schema" in refused(own, INTROSPECT, role="plain")[0]
+    assert data(own, "{ __typename things { __typename } }", role="plain")["__typename"] == "Query"

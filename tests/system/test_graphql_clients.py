@@ -2,8 +2,6 @@
 are those of tests/js/package-lock.json."""
 
 import json
-import os
-import pathlib
 import subprocess
 
 import pytest
@@ -27,10 +25,7 @@ HTTP = """
 
 @pytest.fixture(scope="module")
 def modules():
-    """The folder in which the packages are; tests/js/install does nothing when they are there."""
-    folder = pathlib.Path(os.environ.get("WRIT_NODE_MODULES", harness.BUILD.parent / "js"))
-    subprocess.run([JS / "install", folder], timeout=600, check=True)
-    return folder
+    return harness.node_modules()
 
 
 @pytest.fixture(scope="module")

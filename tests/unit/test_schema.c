@@ -332,7 +332,7 @@ static void check_round_trip(void *mem, const struct schema *s, const struct sch
 static void printing_is_read_back(void **state) {
   static const char *const texts[] = {
       "type Query { a: Int }",
-      "\"all\" schema { query: Q } type Q { a(\"x\" b: [Int!] = [1, 2], c: String = \"a\\\"b\"): Q! } type Mutation { a: Int }",
+      "\"all\" schema { query: Q } type Q { a(\"x\" b: [Int!] = [1, 2], c: String = \"a\\\"b\" @deprecated(reason: \"no\")): Q! } type Mutation { a: Int }",
       "\"\"\"\nlines\n  of\n\ntext \\\"\"\"x\"\"\"\ntype Query implements I & J { a: Int @deprecated b: Int @deprecated(reason: \"x\\ny\") }\n"
       "interface I implements J { a: Int } interface J { a: Int } union U = Query | T type T { u: U! }",
       "type Query { a(x: In = {e: A, l: [null, {l: []}]}): S } input In { e: E = B, l: [In], f: Float = 1.50 }\n"
@@ -479,6 +479,42 @@ static void roles_see_what_they_may_call(void **state) {
   check_round_trip(f.mem, s, writer);
   check_round_trip(f.mem, s, reader);
   assert_string_equal(printed(f.mem, s, nobody), "type Query {\n  \"\"\"There is no query; a schema must have one. Always null.\"\"\"\n  _: Boolean\n}\n");
+  done(&f);
+}
+
+/* fields:, presets: and version: of models: in the manifest. */
+static void roles_write_what_they_may(void **state) {
+  struct folder f;
+  const struct schema *s = must_make(&f, WITH_MODEL
+                                     "models:\n  User:\n    create: { allow: [writer, admin] }\n    update: { allow: [writer], version: { sql: 'select 1', required: true } }\n"
+                                     "    delete: { allow: [writer], version: select 1 }\n"
+                                     "    fields: { age: { create: [admin], update: [admin] }, no: { update: [admin] }, best: { write: [admin] } }\n"
+                                     "    presets: { email: $user }\n"
+                                     "  Toy: { create: { allow: [writer, admin] }, fields: { name: { create: [admin] } } }\n", MODEL);
+  const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false), *admin = schema_view_new(f.mem, s, "admin", false);
+  const struct gql_type *create = schema_type(s, "UserCreateInput"), *update = schema_type(s, "UserUpdateInput");
+
+  (void)state;
+  assert_string_equal(type_of_input(f.mem, s, "UserCreateInput", "email"), "String");
+  assert_string_equal(type_of_input(f.mem, s, "UserUpdateInput", "email"), "String");
+  assert_false(view_has_input(writer, create, schema_input_field(create, "email")));
+  assert_false(view_has_input(admin, create, schema_input_field(create, "email")));
+  assert_true(view_has_input(NULL, create, schema_input_field(create, "email")));
+  assert_false(view_has_input(writer, create, schema_input_field(create, "age")));
+  assert_true(view_has_input(admin, create, schema_input_field(create, "age")));
+  assert_true(view_has_input(writer, create, schema_input_field(create, "no")));
+  assert_false(view_has_input(writer, update, schema_input_field(update, "no")));
+  assert_false(view_has_input(writer, create, schema_input_field(create, "best")));
+  assert_true(view_has_input(writer, update, schema_input_field(update, "best"))); /* the link is refused, not all of it */
+  assert_false(view_has_input(writer, update, schema_input_field(update, "age_increment")));
+  assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "updateUser")->args, 3, "version")->type), "String!");
+  assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "deleteUser")->args, 2, "version")->type), "String");
+  assert_int_equal(schema_field(s->mutation, "upsertUser")->nargs, 3);
+  /* what must be given and may not: there is nothing left of the input, and so not of what takes it */
+  assert_false(view_has_field(writer, s->mutation, schema_field(s->mutation, "createToy")));
+  assert_true(view_has_field(admin, s->mutation, schema_field(s->mutation, "createToy")));
+  assert_false(view_has_type(writer, schema_type(s, "ToyCreateInput")));
+  check_round_trip(f.mem, s, writer);
   done(&f);
 }
 
@@ -692,6 +728,7 @@ int main(void) {
       cmocka_unit_test(models_make_types),
       cmocka_unit_test(parts_are_tied_to_the_model),
       cmocka_unit_test(roles_see_what_they_may_call),
+      cmocka_unit_test(roles_write_what_they_may),
       cmocka_unit_test(commands_are_fields),
       cmocka_unit_test(a_schema_needs_no_model),
       cmocka_unit_test(mutations_have_a_file_of_their_own),
