@@ -161,8 +161,7 @@ def test_a_reader_of_the_log_that_pauses(database):
             assert [int(event.id) for event in stream.take(300)] == list(range(1, 301))
 
 
-def test_commands_tell_of_their_mutation(site):
-    """Mutation-Id: the state of a request that is answered at once; its stream hears of it from the worker."""
+def test_a_request_with_a_mutation_id_can_be_followed(site):
     mutation = str(uuid.uuid4())
     answer = site.client.command("note", {"text": "told"}, headers={"Mutation-Id": mutation})
     assert answer.status == 200, answer
