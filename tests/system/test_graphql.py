@@ -505,6 +505,29 @@ def test_documents_stored_by_clients_are_bounded(database):
         assert database.execute("select text from writ.document") == [(queries[0],)]
 
 
+def test_prepared_documents_give_way(database):
+    """Seen by hashes: without storing, only what the worker has in hand is known by its hash."""
+    settings = {"cache_documents": 2, "cache_bytes": 65536, "stored_documents": 0}
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, workers=1, graphql=settings) as site:
+        def is_there(query):
+            answer = site.client.post("/graphql", persisted(query), role="editor")
+            if answer.json.get("data"):
+                return True
+            assert answer.json["errors"][0]["message"] == "PersistedQueryNotSupported", answer
+            return False
+
+        a, b, c = (f"{{ {name}: __typename }}" for name in "abc")
+        for query in (a, b):
+            data(site, query)
+        assert is_there(a)  # and so b is the oldest
+        data(site, c)
+        assert is_there(a) and is_there(c) and not is_there(b)
+        large = "{ " + " ".join(f"a{i}: users {{ id nick }}" for i in range(60)) + " }"
+        assert len(data(site, large)) == 60 and not is_there(large)  # more than an eighth of the room
+        assert is_there(a) and is_there(c)
+        assert not site.client.post("/graphql", persisted(a), role="reader").json.get("data")  # prepared for a role
+
+
 def test_known_documents_only(database):
     known = "query Known { users { id } }"
     with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, graphql={"documents": "known"}) as site:
