@@ -1,12 +1,15 @@
-/* writ jobs: after-hooks that wait, and those that failed for good. */
+/* writ jobs: after-hooks and mutations that wait, and those that failed for good. A number is an after-hook's id, a UUID a
+ * mutation's. */
 #include "cli/cli.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/uuid.h"
 #include "jobs/jobs.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "mutations/letters.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +20,7 @@ struct jobs {
   void *mem;
   const struct options *o;
   const struct config *config;
+  const struct manifest *manifest;
   const char **hooks; /* of the manifest */
   size_t nhooks;
   struct conn *conn;
@@ -59,12 +63,10 @@ static const char *text_of(const struct json *row, const char *key) {
 static void print_time(const struct json *row, const char *key) { printf("  %-19.19s", text_of(row, key)); }
 
 static void print_rows(const struct json *rows) {
-  printf("%-10s  %-10s  %-8s  %-6s  %-19s  %-19s  %-32s  %s\n", "ID", "STATE", "ATTEMPTS", "STATUS", "CREATED", "DUE",
-         "HOOK", "KEY");
   for (size_t i = 0; i < rows->len; i++) {
     const struct json *row = &rows->items[i];
 
-    printf("%-10s  %-10s  %-8s  %-6s", text_of(row, "id"), text_of(row, "state"), text_of(row, "attempts"),
+    printf("%-36s  %-10s  %-8s  %-6s", text_of(row, "id"), text_of(row, "state"), text_of(row, "attempts"),
            text_of(row, "last_status"));
     print_time(row, "created");
     print_time(row, "due");
@@ -73,41 +75,103 @@ static void print_rows(const struct json *rows) {
   if (rows->len == JOBS_LIST_MAX) printf("(the oldest %d)\n", JOBS_LIST_MAX);
 }
 
+static void print_all(const struct json *items, const struct json *mutations) {
+  printf("%-36s  %-10s  %-8s  %-6s  %-19s  %-19s  %-32s  %s\n", "ID", "STATE", "ATTEMPTS", "STATUS", "CREATED", "DUE",
+         "HOOK OR COMMAND", "KEY");
+  print_rows(items);
+  print_rows(mutations);
+}
+
+/* Two arrays as one. */
+static void print_json(const char *items, const char *mutations) {
+  bool both = strcmp(items, "[]") != 0 && strcmp(mutations, "[]") != 0;
+
+  printf("%.*s%s%s\n", (int)strlen(items) - 1, items, both ? ", " : "", mutations + 1);
+}
+
 static bool list(struct jobs *j) {
-  const struct json *rows;
-  const char *text;
+  const struct json *rows, *mutations;
+  const char *text, *more;
 
   if (!jobs_list(j->conn, j->mem, j->o->dead, j->hooks, j->nhooks, &text, &rows, &j->wait, &j->e)) return false;
-  if (j->o->json) puts(text);
-  else print_rows(rows);
+  if (!letters_list(j->conn, j->mem, j->o->dead, &more, &mutations, &j->wait, &j->e)) return false;
+  if (j->o->json) print_json(text, more);
+  else print_all(rows, mutations);
   return true;
 }
 
-static bool show(struct jobs *j) {
-  const struct json *row;
-  const char *text;
+static bool is_uuid(const char *text) {
+  unsigned char bytes[UUID_BYTES];
+  return uuid_read(text, bytes);
+}
 
-  if (!jobs_show(j->conn, j->mem, j->o->operands[1], j->hooks, j->nhooks, &text, &row, &j->wait, &j->e)) return false;
+static bool show(struct jobs *j) {
+  const char *id = j->o->operands[1], *text;
+  const struct json *row;
+
+  if (is_uuid(id) ? !letters_show(j->conn, j->mem, id, &text, &row, &j->wait, &j->e)
+                  : !jobs_show(j->conn, j->mem, id, j->hooks, j->nhooks, &text, &row, &j->wait, &j->e)) return false;
   if (j->o->json) puts(text);
   for (size_t i = 0; !j->o->json && i < row->len; i++) printf("%-12s %s\n", row->keys[i], text_of(row, row->keys[i]));
   return true;
 }
 
-static bool change(struct jobs *j,
-                   bool (*how)(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *,
-                               struct err *),
-                   const char *done) {
-  struct jobs_choice choice = {.ids = j->o->operands + 1, .nids = (size_t)j->o->noperands - 1, .hook = j->o->all_dead};
-  uint64_t n;
+/* Operands of one kind. */
+static const char **ids_of(struct jobs *j, bool uuids, size_t *n) {
+  const char **out = arena_array(j->mem, const char *, (size_t)j->o->noperands);
 
-  if (!how(j->conn, j->mem, &choice, &n, &j->wait, &j->e)) return false;
-  printf("%s: %llu\n", done, (unsigned long long)n);
-  return choice.hook || n == choice.nids ||
-         err_set(&j->e, NOT_FOUND, "Some were left alone: they are not there (any more), or are just being delivered.");
+  *n = 0;
+  for (int i = 1; i < j->o->noperands; i++)
+    if (is_uuid(j->o->operands[i]) == uuids) out[(*n)++] = j->o->operands[i];
+  return out;
 }
 
-static bool retry(struct jobs *j) { return change(j, jobs_retry, "retried"); }
-static bool drop(struct jobs *j) { return change(j, jobs_drop, "dropped"); }
+static bool left_alone(struct jobs *j) {
+  return err_set(&j->e, NOT_FOUND, "Some were left alone: they are not there (any more), or are just at work.");
+}
+
+typedef bool change_items(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *, struct err *);
+
+/* missed: filled, those that were named and are not there. */
+static bool change(struct jobs *j, change_items *how, uint64_t *done, bool *missed) {
+  struct jobs_choice choice = {.hook = j->o->all_dead};
+
+  choice.ids = ids_of(j, false, &choice.nids);
+  *done = 0;
+  *missed = false;
+  if (!choice.hook && !choice.nids) return true;
+  if (!how(j->conn, j->mem, &choice, done, &j->wait, &j->e)) return false;
+  *missed = !choice.hook && *done != choice.nids;
+  return true;
+}
+
+static bool retry(struct jobs *j) {
+  const struct json *rows = NULL;
+  const char **ids;
+  uint64_t done;
+  bool missed;
+  size_t n;
+
+  ids = ids_of(j, true, &n);
+  if (!change(j, jobs_retry, &done, &missed)) return false;
+  if (n && !letters_retry(j->conn, j->mem, ids, n, j->manifest->state.text, &rows, &j->wait, &j->e)) return false;
+  for (size_t i = 0; n && i < rows->len; i++) printf("%s: once more as %s\n", rows->items[i].items[0].text, rows->items[i].items[1].text);
+  printf("retried: %llu\n", (unsigned long long)(done + (n ? rows->len : 0)));
+  return (!missed && (!n || rows->len == n)) || left_alone(j);
+}
+
+static bool drop(struct jobs *j) {
+  uint64_t done, mutations = 0;
+  const char **ids;
+  bool missed;
+  size_t n;
+
+  ids = ids_of(j, true, &n);
+  if (!change(j, jobs_drop, &done, &missed)) return false;
+  if (n && !letters_drop(j->conn, j->mem, ids, n, &mutations, &j->wait, &j->e)) return false;
+  printf("dropped: %llu\n", (unsigned long long)(done + mutations));
+  return (!missed && mutations == n) || left_alone(j);
+}
 
 static const struct verb {
   const char *name;
@@ -128,7 +192,7 @@ static const struct verb *find_verb(const struct options *o) {
 
     if (strcmp(v->name, o->operands[0]) != 0) continue;
     for (int id = 1; id < o->noperands; id++)
-      if (!is_number(o->operands[id])) return NULL;
+      if (!is_number(o->operands[id]) && !is_uuid(o->operands[id])) return NULL;
     if (o->all_dead) return v->takes_hook && n == 0 ? v : NULL;
     return n >= v->least && n <= v->most ? v : NULL;
   }
@@ -149,6 +213,7 @@ int cli_jobs(void *mem, const struct options *o) {
   err_init(&j.e, mem);
   if (!cli_load(mem, o, &config, &manifest)) return 1;
   j.config = config;
+  j.manifest = manifest;
   collect_hooks(&j, manifest);
   d = find_datasource(&j);
   if (!d) {

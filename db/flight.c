@@ -59,7 +59,8 @@ static const char *const begins[][2] = {
 #define CALLER                                                                                                         \
   "select set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                         \
   "set_config('request.user', $3, true), set_config('request.id', $4, true)"
-#define TIMEOUT ", set_config('statement_timeout', $5, true)"
+/* And no just-in-time compilation, which a session of ours has switched off for good: it takes longer than the statements. */
+#define TIMEOUT ", set_config('statement_timeout', $5, true), set_config('jit', 'off', true)"
 #define LOCKS ", set_config('lock_timeout', $6, true)"
 
 enum timeouts { TIMEOUTS_OF_SESSION, TIMEOUTS_STATEMENT, TIMEOUTS_BOTH };

@@ -13,9 +13,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { LOOK_MS = 50, ERROR_DEPTH = 8, OK_STATUS = 202 };
+enum { ERROR_DEPTH = 8, ACCEPTED_STATUS = 202 };
 
 static bool prefers_async(const struct call *call) { return headers_prefer(call->request->prefer, "respond-async", ""); }
 
@@ -35,7 +34,7 @@ void background_answer(struct call *call, const char *mutation) {
   str_add(call->answer->body, ",\"state\":");
   str_json(call->answer->body, state);
   str_char(call->answer->body, '}');
-  call->answer->status = OK_STATUS;
+  call->answer->status = ACCEPTED_STATUS;
   answer_header(call->answer, "Location", state);
 }
 
@@ -76,17 +75,11 @@ static bool conflict(struct err *e) {
 }
 
 bool background_repeat(struct call *call, size_t datasource, const char *mutation, struct err *e) {
-  const struct config *config = engine_config(call->site->engine);
-  int64_t until = clock_ms() + config->idempotency_wait_ms;
-  struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+  int64_t until = clock_ms() + engine_config(call->site->engine)->idempotency_wait_ms;
   struct mutation_outcome outcome;
 
-  for (;;) {
-    if (!mutation_look(call->site->engine, call->request->mem, datasource, mutation, &outcome, e)) return false;
-    if (outcome.outcome) break;
-    if (clock_ms() + LOOK_MS > until) return conflict(e);
-    nanosleep(&pause, NULL);
-  }
+  if (!mutation_wait(call->site->engine, call->request->mem, datasource, mutation, until, &outcome, e)) return false;
+  if (!outcome.outcome) return conflict(e);
   call->report.replayed = true;
   if (!outcome.answer) return answer_stored_error(call, outcome.error, e);
   str_add(call->answer->body, outcome.answer);
@@ -95,21 +88,11 @@ bool background_repeat(struct call *call, size_t datasource, const char *mutatio
 
 /* ---- the caller's own ---- */
 
-/* A refusal that has changed nothing is not kept: the same may be sent again. */
-static bool refused(struct call *call, const struct mutation *m, const struct invocation *invocation, const struct err *e) {
-  struct err ignored;
-
-  err_init(&ignored, call->request->mem);
-  if (e->committed <= 0 && !invocation->mutation)
-    (void)mutation_forget(call->site->engine, call->request->mem, m, &ignored); /* if not: it is what a repeat gets */
-  return false;
-}
-
 bool background_run(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
-  struct mutation_run how = {.until_ms = invocation->deadline_ms, .set = set, .no_state = !invocation->mutation,
-                             .answer = call->answer->body};
+  struct mutation_run how = {.until_ms = invocation->deadline_ms, .forget = !invocation->mutation,
+                             .no_state = !invocation->mutation, .set = set, .answer = call->answer->body};
   struct accepted accepted;
   struct report before;
 
@@ -117,15 +100,13 @@ bool background_run(struct call *call, struct command_set *set, const struct inv
   if (accepted.answer) return replay(call, &accepted);
   if (accepted.before) return background_repeat(call, accepted.mutation.datasource, accepted.mutation.id, e);
   switch (mutation_run(engine, mem, &accepted.mutation, &how, &call->report, e)) {
-  case MUTATION_ENDED:
-    if (!how.complete) return refused(call, &accepted.mutation, invocation, e);
-    break;
   case MUTATION_LOST:
     err_init(e, mem);
     return background_repeat(call, accepted.mutation.datasource, accepted.mutation.id, e);
+  case MUTATION_ENDED: break;
   default: return false;
   }
   call->report.flights += before.flights;
   call->report.postgres_us += before.postgres_us;
-  return true;
+  return how.complete;
 }

@@ -36,8 +36,11 @@ static const char drop_sql[] =
     "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key) "
     "select count(*)::text, " QUEUE_ENDED("e") " from e";
 
+/* One connection may be asked several: each text is another generation of its slot. */
+static uint32_t generation;
+
 static struct step step_of(unsigned slot, const char *sql, const char *const *params, unsigned n) {
-  return (struct step){.statement = {.sql = sql, .gen = 1, .slot = (uint16_t)slot}, .params = params, .nparams = n,
+  return (struct step){.statement = {.sql = sql, .gen = ++generation, .slot = (uint16_t)slot}, .params = params, .nparams = n,
                        .gives = GIVES_TEXT, .member = MEMBER_NONE, .purpose = "jobs"};
 }
 
@@ -60,6 +63,12 @@ static bool ask(struct conn *c, void *mem, struct step *steps, size_t n, const c
   return true;
 }
 
+bool jobs_ask(struct conn *c, void *mem, const char *sql, const char *const *params, unsigned n, const char **text,
+              const struct wait *w, struct err *e) {
+  struct step step = step_of(STATEMENT_FIXED, sql, params, n);
+  return ask(c, mem, &step, 1, text, w, e);
+}
+
 static const char *array_of(void *mem, const char *const *items, size_t n) {
   struct str *s = str_new(mem, 128);
 
@@ -74,8 +83,7 @@ static const char *array_of(void *mem, const char *const *items, size_t n) {
 
 static bool ask_rows(struct conn *c, void *mem, const char *sql, const char *const *params, const char **text,
                      const struct json **rows, const struct wait *w, struct err *e) {
-  struct step step = step_of(STATEMENT_FIXED, sql, params, 2);
-  return ask(c, mem, &step, 1, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
+  return jobs_ask(c, mem, sql, params, 2, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
 }
 
 bool jobs_list(struct conn *c, void *mem, bool dead_only, const char *const *hooks, size_t nhooks, const char **text,

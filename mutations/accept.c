@@ -6,13 +6,14 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/str.h"
+#include "engine/idempotency.h"
 
 #include <string.h>
 
 static const char insert_sql[] =
-    "insert into writ.mutation (id, owner, due, deadline, command, args, role, caller_user, claims, request_id) "
+    "insert into writ.mutation (id, owner, due, deadline, command, args, role, caller_user, claims, request_id, key) "
     "values ($1::uuid, $2::uuid, clock_timestamp() + $3::integer * interval '1 ms', now() + $4::integer * interval '1 s', "
-    "$5, $6::json, $7, $8, $9, $10)";
+    "$5, $6::json, $7, $8, $9, $10, $11)";
 
 struct acceptance {
   struct frame frame;
@@ -38,7 +39,7 @@ static void put_row(struct frame *frame, struct run *r, size_t first, size_t end
   struct acceptance *a = (struct acceptance *)frame;
   const struct config *config = r->engine->config;
   const struct caller *caller = r->call->caller;
-  const char **params = arena_array(r->mem, const char *, 10);
+  const char **params = arena_array(r->mem, const char *, 11);
   struct compiler k = transaction_compiler(r);
 
   (void)first;
@@ -53,7 +54,8 @@ static void put_row(struct frame *frame, struct run *r, size_t first, size_t end
   params[7] = caller->user;
   params[8] = caller->claims;
   params[9] = r->call->request_id;
-  a->insert = compile_step(&k, plan, mutation_own_step(r->engine, r->mem, insert_sql, params, 10, "accept the mutation"));
+  params[10] = r->call->key ? r->call->key->key : NULL;
+  a->insert = compile_step(&k, plan, mutation_own_step(r->engine, r->mem, insert_sql, params, 11, "accept the mutation"));
   if (a->has_state)
     state_put_new(&k, plan, r->mutation, state_caller(r->mem, caller), mutation_state_steps(r->mem, r->set),
                   mutation_steps(r->set), 0);
@@ -101,8 +103,15 @@ static bool judge_all(struct run *r, size_t datasource) {
          judge_set(r, r->set->on_error, datasource);
 }
 
+/* What a program does is in no transaction. */
+static bool has_program(const struct command_set *set) {
+  for (size_t i = 0; i < set->nnodes; i++)
+    if (set->nodes[i]->command->kind == COMMAND_HANDLER) return true;
+  return false;
+}
+
 bool mutation_is_durable(const struct command_set *set, const struct invocation *call) {
-  return call->key && !call->dry_run && set->each_alone && set->nentries > 1;
+  return call->key && !call->dry_run && ((set->each_alone && set->nentries > 1) || has_program(set));
 }
 
 static char *new_uuid(void *mem) {
@@ -138,7 +147,7 @@ bool mutation_accept(struct engine *engine, void *mem, struct command_set *set, 
   engine->wake_background = engine->wake_background || !lease;
   out->mutation = (struct mutation){.id = r.accepted ? r.accepted : r.mutation, .owner = a.owner, .datasource = datasource,
                                     .command = set->command->name, .args = set->request, .caller = *call->caller,
-                                    .request_id = call->request_id, .leased_ms = now, .deadline_ms = INT64_MAX};
+                                    .request_id = call->request_id, .key = call->key ? call->key->key : NULL, .leased_ms = now, .deadline_ms = INT64_MAX};
   if (engine->config->background_deadline_s) out->mutation.deadline_ms = now + (int64_t)engine->config->background_deadline_s * 1000;
   return true;
 }

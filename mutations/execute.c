@@ -23,7 +23,7 @@ enum {
   "select coalesce((select " more " from writ.mutation where id = $1::uuid and owner = $2::uuid and ended is null "   \
   "and step = $3::integer for no key update), writ.fail('LEASE_LOST', 'lost', 409))"
 static const char open_sql[] = LOCK_IF("case when exists (select from writ.mutation_cancel c where c.mutation = $1::uuid) "
-                                       "then writ.fail('CANCELLED', 'cancelled', 409) else '' end");
+                                       "then writ.fail('CANCEL_ASKED', 'cancelled', 409) else '' end");
 static const char lock_sql[] = LOCK_IF("''");
 
 /* Texts and names of settings take turns (result_pieces). */
@@ -38,14 +38,17 @@ static const char mark_sql[] =
     "insert into writ.state_mark (mutation, attempt, name, payload) "
     "select id, $5::integer, 'TRANSACTION_COMPLETED', jsonb_build_object('step', $6::text) from m "
     "where exists (select from writ.state s where s.mutation = m.id)";
-static const char complete_sql[] =
-    "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, "
-    "answer = " PIECES("$3") " where id = $1::uuid returning id, answer::json as a) "
-    "insert into writ.state_mark (mutation, attempt, name, payload) "
-    "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
-    "else jsonb_build_object('result', coalesce(a -> 'result', a -> 'results')) end "
-    "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
-    "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
+#define COMPLETE(more)                                                                                                 \
+  "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, " \
+  "answer = " PIECES("$3") " where id = $1::uuid returning id, answer::json as a" more ") "                            \
+  "insert into writ.state_mark (mutation, attempt, name, payload) "                                                    \
+  "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "                         \
+  "else jsonb_build_object('result', coalesce(a -> 'result', a -> 'results')) end "                                    \
+  "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "                 \
+  "where exists (select from writ.state s where s.mutation = m.id) order by x.o"
+static const char complete_sql[] = COMPLETE("");
+/* Many ends wait for the disk together, in the claim behind them, and are told of behind that (runner.c). */
+static const char complete_lazily_sql[] = COMPLETE(", set_config('synchronous_commit', 'off', true)");
 static const char end_sql[] =
     "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
     "answer = $5 where id = $1::uuid";
@@ -67,6 +70,7 @@ struct work {
   struct command_set *set;
   struct err *e;
   size_t open, close; /* places in the plan of the transaction in hand: the frame's steps are open and those from close on */
+  bool lazy; /* the transaction that completes it does not wait for the disk */
   enum stop stop;
   struct watch *watch; /* of its state; NULL: it has none */
 };
@@ -96,11 +100,27 @@ static void beat(void *data) {
   talloc_free(mem);
 }
 
-/* A module does not come back to us while it runs: it gets a lease for all of its time. */
-static bool lease_for_module(struct work *w, struct run *r, const struct command *c) {
-  int64_t ms = r->wait.deadline_ms - clock_ms() + w->engine->config->background_lease_ms;
+static bool asks_outside(const struct work *w, size_t entry) {
+  bool each = w->set->each_alone;
 
-  return c->kind != COMMAND_HANDLER || !c->module || mutation_renew(w->engine, w->mem, w->m, ms, r->e);
+  if (w->set->entries[entry].command->kind == COMMAND_HANDLER) return true;
+  for (size_t i = 0; i < w->set->nuses; i++)
+    if (w->set->uses[i].command->nbefore_hooks && (!each || w->set->uses[i].entry == entry)) return true;
+  return false;
+}
+
+/* A module does not come back to us while it runs: it gets a lease for all of its time. And what stands outside sees nothing that
+ * a crash could take back: the renewal waits for the disk, with all that went before. */
+static bool lease_for_outside(struct work *w, struct run *r, size_t entry) {
+  const struct command *c = w->set->entries[entry].command;
+  int64_t ms = w->engine->config->background_lease_ms;
+  bool module = c->kind == COMMAND_HANDLER && c->module;
+
+  if (module) ms += r->wait.deadline_ms - clock_ms();
+  if (!module && !(w->how->lazy && asks_outside(w, entry))) return true;
+  if (mutation_renew(w->engine, w->mem, w->m, ms, r->e)) return true;
+  if (r->e->code == ERR_IDEMPOTENCY_CONFLICT) w->stop = STOP_LOST;
+  return false;
 }
 
 /* ---- the frame ---- */
@@ -135,7 +155,7 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
     str_char(payload, '}');
     state_dispatch(r, "TRANSACTION_CREATED", payload->p);
   }
-  return lease_for_module(w, r, c);
+  return lease_for_outside(w, r, entry);
 }
 
 static const char **lease_params(struct work *w) {
@@ -175,7 +195,7 @@ static void put_follower(struct work *w, struct compiler *k, struct plan *plan, 
   state_put_new(k, plan, id, state_caller(w->mem, &w->m->caller), mutation_state_steps(w->mem, next), mutation_steps(next), 0);
 }
 
-static void put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, struct plan *plan) {
+static void put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan) {
   const char **params = arena_array(w->mem, const char *, 5);
 
   params[0] = w->m->id;
@@ -183,7 +203,7 @@ static void put_complete(struct work *w, struct compiler *k, size_t step, const 
   params[2] = pieces;
   params[3] = arena_printf(w->mem, "%u", w->m->attempts + 1);
   params[4] = step ? mutation_step_id(w->mem, w->set, step - 1) : "";
-  compile_step(k, plan, own(w, complete_sql, params, 5, "the mutation is complete"));
+  compile_step(k, plan, own(w, lazily ? complete_lazily_sql : complete_sql, params, 5, "the mutation is complete"));
   put_follower(w, k, plan, true);
 }
 
@@ -204,8 +224,14 @@ static void close_step(struct frame *frame, struct run *r, size_t first, size_t 
   struct compiler k = transaction_compiler(r);
 
   w->close = plan->n;
-  if (end == w->set->nentries) put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), plan);
-  else put_mark(w, &k, first, plan);
+  if (end != w->set->nentries) {
+    put_mark(w, &k, first, plan);
+    return;
+  }
+  /* What after-hooks are told must not be lost when it was told. */
+  w->lazy = w->how->lazy && w->set->outbox_step == SIZE_MAX;
+  plan->durable = !w->lazy;
+  put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), w->lazy, plan);
 }
 
 static enum next judge_step(struct frame *frame, struct run *r, const struct flight *f) {
@@ -213,15 +239,19 @@ static enum next judge_step(struct frame *frame, struct run *r, const struct fli
 
   if (f->was_lost || (f->failed_step != w->open && (f->failed_step < w->close || w->close == SIZE_MAX))) return NEXT_OTHER;
   if (f->failed_step == w->open && err_is_own(r->e, "LEASE_LOST")) w->stop = STOP_LOST;
-  else if (f->failed_step == w->open && err_is_own(r->e, "CANCELLED")) w->stop = STOP_CANCELLED;
+  else if (f->failed_step == w->open && err_is_own(r->e, "CANCEL_ASKED")) w->stop = STOP_CANCELLED;
   else if (f->raised_by_server) return NEXT_OTHER; /* as of any other step */
   else w->stop = STOP_OURS;
   return NEXT_REFUSED;
 }
 
-/* What a handler's own calls have their keys from: applied once, however often the handler is run. */
+/* What a handler's own calls have their keys from: applied once, however often the handler is run. A key of the caller's is known
+ * to whoever asks again, also when the mutation was forgotten meanwhile. */
 static const char *inside_key(struct frame *frame, struct run *r, size_t entry) {
-  return arena_printf(r->mem, "mutation %s %zu", work_of(frame)->m->id, entry);
+  const struct work *w = work_of(frame);
+
+  if (!w->m->key) return arena_printf(r->mem, "mutation %s %zu", w->m->id, entry);
+  return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", w->m->key, entry) : w->m->key;
 }
 
 /* ---- ends ---- */
@@ -299,7 +329,7 @@ static enum mutation_end end_empty(struct work *w, struct str *answer) {
 
   result_put(answer, w->set);
   compile_step(&k, &plan, own(w, lock_sql, lease_params(w), 3, "lock the mutation"));
-  put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), &plan);
+  put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), false, &plan);
   return ended_by(w, &plan);
 }
 
@@ -344,6 +374,13 @@ static enum mutation_end put_off(struct work *w, const struct err *e) {
   return MUTATION_PUT_OFF;
 }
 
+/* Whoever had it died so often. */
+static enum mutation_end give_up(struct work *w) {
+  err_set(w->e, INTERNAL, "The processes that ran it ended %u times without a word.", w->m->attempts);
+  log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(w->e));
+  return end_in_error(w, w->e, true);
+}
+
 static void give_back(struct work *w) {
   struct err ignored;
 
@@ -353,10 +390,20 @@ static void give_back(struct work *w) {
   if (w->how->until_ms) err_set(w->e, TIMEOUT, "The request took too long; what was accepted goes on.");
 }
 
+/* Its caller hears why. If it cannot be forgotten, the lease ends and it is tried again: it is what a repeat finds then. */
+static enum mutation_end forget(struct work *w) {
+  struct err ignored;
+
+  err_init(&ignored, w->mem);
+  (void)mutation_forget(w->engine, w->mem, w->m, &ignored);
+  return MUTATION_FORGOTTEN;
+}
+
 static enum mutation_end judge_failure(struct work *w) {
   struct err *e = w->e;
   int committed = e->committed;
 
+  if (w->how->forget && w->m->step == 0 && (w->stop == STOP_NONE || w->stop == STOP_OURS)) return forget(w);
   switch (w->stop) {
   case STOP_LOST: return MUTATION_LOST;
   case STOP_ASKED:
@@ -459,6 +506,7 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
     how->complete = true;
     return end_empty(&w, how->answer);
   }
+  if (m->attempts >= (unsigned)engine->config->background_attempts) return give_up(&w);
   how->complete = run_steps(&w, how->answer, report);
   if (how->complete) return MUTATION_ENDED;
   return judge_failure(&w);

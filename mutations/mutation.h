@@ -25,6 +25,7 @@ struct mutation {
   const struct json *args;
   struct caller caller;      /* as when it was accepted */
   const char *request_id;
+  const char *key;           /* Idempotency-Key; NULL: none */
   size_t step;               /* so many are done */
   unsigned attempts;         /* that failed, at the step after those */
   int64_t deadline_ms;       /* clock_ms; INT64_MAX: none */
@@ -35,8 +36,8 @@ struct mutation {
 
 /* ---- accept.c ---- */
 
-/* Is the request one that is made durable even though its caller waits for the answer: has it a key, and takes several
- * transactions? */
+/* Is the request one that is made durable even though its caller waits for the answer: has it a key, and takes more than one
+ * transaction? */
 bool mutation_is_durable(const struct command_set *set, const struct invocation *call);
 /* Judges all of the request and stores it, with its key where it has one. lease: it is the caller's own to run, else the runners'.
  * *out: it, in mem; or, where the key belongs to another request already, that one's id with *before true, and, where that was no
@@ -57,6 +58,7 @@ enum mutation_end {
   MUTATION_PUT_OFF, /* to be tried again, by whoever claims it then */
   MUTATION_LOST,    /* somebody else has it */
   MUTATION_LEFT,    /* given back, as we are to stop */
+  MUTATION_FORGOTTEN, /* it has done nothing, and is no more */
 };
 
 /* Runs it from the first step that is not done. stop: asked between steps; NULL: never. until_ms: the caller of it waits no longer,
@@ -65,6 +67,8 @@ struct mutation_run {
   bool (*stop)(void *data);
   void *data;
   int64_t until_ms; /* clock_ms */
+  bool forget;      /* one that fails and has done nothing is not kept, as its caller hears why and may ask again */
+  bool lazy;        /* nobody is told of the end before a later transaction of this process waited for the disk */
   struct command_set *set; /* decoded already; NULL: not so */
   bool no_state;           /* nobody follows it */
   struct str *answer;      /* filled when it is complete */
@@ -99,6 +103,9 @@ struct mutation_outcome {
 };
 bool mutation_look(struct engine *engine, void *mem, size_t datasource, const char *id, struct mutation_outcome *out,
                    struct err *e) __attribute__((warn_unused_result));
+/* The same, waiting for the end until then (clock_ms), where a worker may wait at all. */
+bool mutation_wait(struct engine *engine, void *mem, size_t datasource, const char *id, int64_t until_ms,
+                   struct mutation_outcome *out, struct err *e) __attribute__((warn_unused_result));
 /* Asks it to stop before its next step, on whatever datasource it is. False: NOT_FOUND, also where it is another caller's. */
 bool mutation_cancel(struct engine *engine, void *mem, const char *id, const struct caller *caller, struct err *e)
     __attribute__((warn_unused_result));

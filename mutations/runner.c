@@ -43,7 +43,7 @@ static bool is_to_stop(void *data) { return can_read(((struct runner *)data)->st
 /* ---- one mutation ---- */
 
 static const char *const end_names[] = {[MUTATION_ENDED] = "ended", [MUTATION_PUT_OFF] = "put_off", [MUTATION_LOST] = "lost",
-                                        [MUTATION_LEFT] = "left"};
+                                        [MUTATION_LEFT] = "left", [MUTATION_FORGOTTEN] = "forgotten"};
 
 static void count(struct counters *c, enum mutation_end end, bool complete, const struct report *report) {
   if (!c) return;
@@ -77,7 +77,7 @@ static void forget(struct place *p) {
 
 static void run_one(struct runner *r, struct place *p, struct mutation *m) {
   void *mem = arena_request(r->engine);
-  struct mutation_run how = {.stop = is_to_stop, .data = r, .answer = str_new(mem, 512)};
+  struct mutation_run how = {.stop = is_to_stop, .data = r, .lazy = true, .answer = str_new(mem, 512)};
   struct report report;
   struct err e;
   int64_t begun_us = clock_us();
@@ -102,18 +102,17 @@ static void give_back(struct runner *r, void *mem, const struct mutation *list, 
     if (!mutation_release(r->engine, mem, &list[i], 0, NULL, &e)) return; /* the leases end */
 }
 
-/* What waited beyond its lease may be somebody else's by now. */
+/* What waited beyond its lease may be somebody else's by now; the rest is claimed anew. */
 static bool is_stale(const struct runner *r, const struct mutation *m) {
   return clock_ms() >= m->leased_ms + r->engine->config->background_lease_ms;
 }
 
 static void run_all(struct runner *r, struct place *p, void *mem, struct mutation_claim *claim) {
   for (size_t i = 0; i < claim->n; i++) {
-    if (is_to_stop(r)) {
+    if (is_to_stop(r) || is_stale(r, &claim->list[i])) {
       give_back(r, mem, claim->list + i, claim->n - i);
       return;
     }
-    if (is_stale(r, &claim->list[i])) return;
     run_one(r, p, &claim->list[i]);
   }
 }

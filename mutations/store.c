@@ -9,20 +9,24 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
   TRIP_MS = 5000,
+  LOOK_MS = 50, /* between looks for an end */
   ROW_DEPTH = 1000, /* results and arguments were bounded when they were made */
 };
 
 /* What a mutation was asked for and how far it is, with what a continuation finds of the mutation that it follows. $1: how many,
- * $2: owner, $3: lease in ms. Arguments of several megabytes are taken one at a time. */
+ * $2: owner, $3: lease in ms. A lease that has ended without a word counts as an attempt: what kills its runner must not do so for ever.
+ * Arguments of several megabytes are taken one at a time. */
 static const char claim_sql[] =
     "with d as (select id, octet_length(args::text) as bytes, row_number() over () as o from ("
     "select id, args from writ.mutation where ended is null and due <= now() order by due limit $1::integer "
     "for no key update skip locked) x), "
     "c as (select id from (select id, o, sum(bytes) over (order by o) - bytes as ahead from d) y where ahead < 8000000), "
-    "t as (update writ.mutation m set owner = $2::uuid, due = clock_timestamp() + $3::integer * interval '1 ms' "
+    "t as (update writ.mutation m set attempts = m.attempts + case when m.owner is null then 0 else 1 end, owner = $2::uuid, "
+    "due = clock_timestamp() + $3::integer * interval '1 ms' "
     "from c where m.id = c.id returning m.*) "
     "select coalesce(json_agg(json_build_array(id, command, args, role, caller_user, claims, request_id, step, attempts, "
     "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, case when step > 0 then ("
@@ -30,7 +34,7 @@ static const char claim_sql[] =
     "(select json_build_array(p.args -> 'commands', case when p.answer is null then ("
     "select json_agg(r.result order by r.step) from writ.mutation_result r where r.mutation = p.id) "
     "else (select json_agg(v -> 'result' order by o) from json_array_elements(p.answer::json -> 'results') with ordinality as u(v, o)) "
-    "end, p.error) from writ.mutation p where p.id = t.parent)) order by id), '[]')::text from t";
+    "end, p.error) from writ.mutation p where p.id = t.parent), key) order by id), '[]')::text from t";
 
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
@@ -49,13 +53,16 @@ static const char forget_sql[] =
     "c as (delete from writ.state_change where mutation in (select id from m)), "
     "k as (delete from writ.state_mark where mutation in (select id from m)) "
     "delete from writ.idempotency where mutation in (select id from m)";
+/* Whoever is told of an end must not see it undone: a transaction with a number of its own waits for the disk, with all that
+ * went before it (execute.c, complete_lazily_sql). */
 static const char look_sql[] =
-    "select json_build_array(outcome, answer, error::text)::text from writ.mutation where id = $1::uuid";
+    "select json_build_array(outcome, answer, error::text, case when ended is not null then pg_current_xact_id()::text end)::text "
+    "from writ.mutation where id = $1::uuid";
 
-/* $2: whose it must be. One that waits for another try, or for a runner, has its end at once. */
+/* $2 to $4: whose it must be, unless $5: asked from the inside. One that waits for another try, or for a runner, has its end at once. */
 static const char cancel_sql[] =
-    "with s as (select m.id, m.ended from writ.mutation m where m.id = $1::uuid and m.role = $2 "
-    "and coalesce(m.caller_user, '') = $3 and ($3 <> '' or coalesce(m.claims::json ->> 'sub', '') = $4)), "
+    "with s as (select m.id, m.ended from writ.mutation m where m.id = $1::uuid and ($5::boolean or m.role = $2 "
+    "and coalesce(m.caller_user, '') = $3 and ($3 <> '' or coalesce(m.claims::json ->> 'sub', '') = $4))), "
     "c as (insert into writ.mutation_cancel (mutation) select id from s where ended is null on conflict do nothing), "
     "w as (update writ.mutation set due = now() where id in (select m.id from writ.mutation m join s using (id) "
     "where m.owner is null and m.ended is null for no key update of m skip locked)) "
@@ -155,6 +162,7 @@ static struct mutation read_row(void *mem, const struct json *row, size_t dataso
       .args = &v[2],
       .caller = {.role = v[3].text, .user = text_of(&v[4]), .claims = text_of(&v[5])},
       .request_id = v[6].text,
+      .key = text_of(&v[12]),
       .step = strtoul(v[7].text, NULL, 10),
       .attempts = (unsigned)strtoul(v[8].text, NULL, 10),
       .deadline_ms = v[9].kind == JSON_NULL ? INT64_MAX : now_ms + strtoll(v[9].text, NULL, 10),
@@ -233,6 +241,19 @@ bool mutation_look(struct engine *engine, void *mem, size_t datasource, const ch
   return true;
 }
 
+bool mutation_wait(struct engine *engine, void *mem, size_t datasource, const char *id, int64_t until_ms,
+                   struct mutation_outcome *out, struct err *e) {
+  struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+  struct run waiting = {.engine = engine}; /* a place among the workers that wait */
+  bool ok;
+
+  while ((ok = mutation_look(engine, mem, datasource, id, out, e)) && !out->outcome && clock_ms() + LOOK_MS < until_ms &&
+         wait_begin(&waiting))
+    nanosleep(&pause, NULL);
+  wait_end(&waiting);
+  return ok;
+}
+
 /* The subject of claims of a caller without user: as with keys, a renewed token is the same caller. */
 static const char *subject(void *mem, const struct caller *caller) {
   const struct json *claims, *sub;
@@ -245,10 +266,11 @@ static const char *subject(void *mem, const struct caller *caller) {
 }
 
 bool mutation_cancel(struct engine *engine, void *mem, const char *id, const struct caller *caller, struct err *e) {
-  const char *params[] = {id, caller->role, caller->user ? caller->user : "", subject(mem, caller)}, *text = NULL;
+  const char *params[] = {id, caller->role, caller->user ? caller->user : "", subject(mem, caller), caller->inside ? "t" : "f"},
+             *text = NULL;
 
   for (size_t i = 0; !text && i < engine->config->ndatasources; i++)
-    if (!ask(engine, mem, i, cancel_sql, params, 4, &text, e)) return false;
+    if (!ask(engine, mem, i, cancel_sql, params, 5, &text, e)) return false;
   engine->wake_background = true;
   return text || err_set(e, NOT_FOUND, "There is no mutation %s of yours that is still to end.", id);
 }

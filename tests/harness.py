@@ -683,6 +683,10 @@ class Site:
         self.stop()
 
 
+# What an attacker writes into a field: texts that mean something to SQL, JSON, GraphQL, arrays or printf.
+POISON = ["'; drop table app_user; --", '"; drop table app_user; --', "') or true --", "\\'; select 1; --", "$1", "%s", "{}", "\\", "'",
+          '"', "x' || pg_sleep(9) || '", "/*", "*/", "--", ":id", "é\u2028𝔘", "\u0001", '{"a":', "u1' or '1'='1", "a" * 5000, "null,null", "{a,b}"]
+
 # ---------------------------------------------------------------------------------------------------- HTTP client
 
 

@@ -22,6 +22,7 @@ create table writ.mutation (
   caller_user text,
   claims text,
   request_id text not null,
+  key text,                                     -- Idempotency-Key; null: none
   answer text,                                  -- what was answered, or would have been: the whole body
   error json,                                   -- the one error (RFC 9457): of the end, or of the last attempt
   check ((ended is null) = (outcome is null))

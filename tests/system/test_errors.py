@@ -428,20 +428,6 @@ def test_a_body_without_a_type(site):
     assert answer.result == {"one": 1}
 
 
-@pytest.mark.parametrize("key", ["on_complete", "on_error"])
-def test_background_sets_are_refused(site, database, key):
-    body = {"commands": [{"command": "log", "args": {"text": "x"}}], key: [{"command": "one"}]}
-    answer = site.client.post("/command/execute_command_set", body)
-    assert (answer.code, answer.status) == ("NOT_IMPLEMENTED", 501)
-    assert site.client.post("/command/transactional_command_set", body).status in (400, 501)
-    assert database.one("select count(*) from log") == 0
-
-
-def test_respond_async_may_be_ignored(site):
-    answer = site.client.command("one", headers={"Prefer": "respond-async"})
-    assert answer.result == {"one": 1} and answer.header("preference-applied") is None
-
-
 def test_repeated_idempotency_key(site):
     answer = site.client.command("one", headers=[("Idempotency-Key", "a"), ("Idempotency-Key", "b")])
     assert (answer.code, answer.status) == ("BAD_REQUEST", 400)

@@ -561,6 +561,44 @@ def test_large_trees(do, database):
                            from "Person" where age >= 0""")
 
 
+# -------------------------------------------------------------------------- attacks
+
+
+@pytest.mark.parametrize("text", harness.POISON, ids=lambda text: text[:20])
+def test_values_are_values(site, do, database, text):
+    """A text comes back as it was sent, wherever it stood."""
+    made = do("createPerson", data={"name": text, "nick": text, "tags": [text, text], "extra": {text: [text]}, "home": {"create": {"title": text}},
+                                    "pets": {"create": [{"name": text}, {"name": text + "2"}]}},
+              select="{ name nick tags extra home { title } pets(orderBy: name_ASC) { name } }")
+    assert made == {"name": text, "nick": text, "tags": [text, text], "extra": {text: [text]}, "home": {"title": text},
+                    "pets": [{"name": text}, {"name": text + "2"}]}
+    do("updatePerson", where={"name": text}, data={"tags": {"push": [text]}, "likes": {"connect": {"title": text}}, "pets": {
+        "update": {"where": {"name": text}, "data": {"toys": {"connectOrCreate": {"where": {"name": text}, "create": {"name": text}}}}},
+        "updateMany": {"where": {"name_contains": text, "name_ends_with": "2"}, "data": {"name": text + "3"}}}})
+    do("updatePerson", where={"nick": text}, data={"pets": {"delete": {"name": text + "3"}}, "likes": {"set": {"title": text}, "disconnect": {"title": text}}})
+    do("upsertPerson", where={"name": text}, create={"name": text}, update={"nick": text + "!"})
+    assert database.execute('select name, nick, tags from "Person"') == [(text, text + "!", [text] * 3)]
+    assert database.execute('select name from "Pet"') == database.execute('select name from "Toy"') == [(text,)]
+    assert do("deleteManyToys", where={"name_in": [text], "name_starts_with": text}) == {"count": 1}
+
+
+@pytest.mark.parametrize("text", harness.POISON, ids=lambda text: text[:20])
+def test_names_are_names(site, do, database, text):
+    do("createPerson", data={"name": "ann"})
+    where, before = {"name": "ann"}, database.execute('select * from "Person"')
+    data = [{text: 1}, {"mood": text}, {"score": text}, {"age": {text: 1}}, {"tags": {text: []}}, {"pets": {text: {}}},
+            {"pets": {"create": {text: "x"}}}, {"pets": {"connect": {text: "x"}}}, {"pets": {"connect": {"id": text}}},
+            {"home": {"connectOrCreate": {"where": {text: 1}, "create": {"title": "t"}}}},
+            {"pets": {"updateMany": {"where": {text: 1}, "data": {"name": "x"}}}}, {"home": {"connect": {"id": text}}}]
+    for value in data:
+        answer = site.inside.command("updatePerson", {"where": where, "data": value})
+        assert answer.status == 400 or answer.json.get("prisma_code") in (3039, 3040), (value, answer)
+    for args in ({"where": {text: "x"}, "data": {}}, {"where": where, "data": {}, "select": text}, {"where": where, "data": {}, text: 1},
+                 {"where": where, "data": {}, "select": {text: True}}, {"where": where, "data": {}, "select": {"x": {"field": text}}}):
+        assert site.inside.command("updatePerson", args).status == 400, args
+    assert database.execute('select * from "Person"') == before
+
+
 # -------------------------------------------------------------------------- inputs by chance
 
 

@@ -17,7 +17,7 @@ from faulty import build_with_faults, faulty_site
 from service import Service
 
 SCHEMA = """
-create table note (id bigint generated always as identity primary key, text text, amount numeric, who text default current_setting('request.user'));
+create table note (id bigint generated always as identity primary key, text text, amount numeric, who text default current_setting('request.user', true));
 create table gate (name text primary key);
 create function pass(gate_name text) returns text language plpgsql volatile as $$
 begin
@@ -73,9 +73,19 @@ def site(database, service):
         yield site
 
 
+@pytest.fixture(scope="module")
+def apart(postgres):
+    """A database that the runner of `site` does not know."""
+    database = harness.Database(postgres, "mutations_apart", SCHEMA)
+    yield database
+    database.drop()
+
+
 @pytest.fixture(autouse=True)
-def clean(database):
-    database.execute("truncate note, gate")
+def clean(database, apart):
+    for each in (database, apart):
+        each.execute("update writ.mutation set ended = now(), outcome = 'error', owner = null where ended is null")
+        each.execute("truncate note, gate")
 
 
 def texts(database):
@@ -283,3 +293,262 @@ def test_a_repeat_waits_a_short_while(site, database):
     assert first.get().status == 200
     assert execute(site, commands, headers=key).body == first.get().body
     assert texts(database) == ["1", "slow passed"]
+
+
+def test_who_waits_too_long_is_told_and_it_goes_on(apart, service):
+    database = apart
+    with site_with(database, service, timeout_ms=1000) as site:
+        key = {"Idempotency-Key": "too-long"}
+        commands = [("add", {"text": "1"}), ("slow", {"gate": "late"}), ("add", {"text": "3"})]
+        answer = execute(site, commands, headers=key)
+        assert (answer.code, answer.json["committed"]) == ("TIMEOUT", 1)
+        database.execute("insert into gate values ('late')")
+        harness.wait_until(lambda: len(texts(database)) == 3, "the runner's end of it", 20 * harness.PATIENCE)
+        assert len(execute(site, commands, headers=key).results) == 3
+        assert texts(database) == ["1", "slow passed", "3"]
+
+
+# ---- ends ----
+
+def cancel(site, mutation, **who):
+    headers = {f"Test-{name.capitalize()}": value for name, value in who.items()}
+    return site.client.request("DELETE", f"/mutation/{mutation}", headers=headers)
+
+
+def test_it_is_cancelled_between_steps(site, database):
+    mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "c"}), ("add", {"text": "3"})],
+                                on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
+    harness.wait_until(lambda: texts(database) == ["1"], "the first step")
+    assert cancel(site, uuid.uuid4()).code == "NOT_FOUND"
+    assert cancel(site, mutation, role="customer", user="bob").code == "NOT_FOUND"  # not theirs
+    answer = cancel(site, mutation)
+    assert (answer.status, answer.json["mutation"]) == (202, mutation)
+    database.execute("insert into gate values ('c')")
+    assert ended(database, mutation) == "cancelled"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["1", "slow passed", "CANCELLED"]
+
+
+def test_only_its_owner_cancels_it(site, database):
+    headers = {"Prefer": "respond-async"}
+    body = {"commands": [{"command": "slow", "args": {"gate": "o"}}]}
+    mutation = accepted(site.client.command("execute_command_set", body, headers=headers, user="ada"))
+    assert cancel(site, mutation, user="bob").code == "NOT_FOUND"
+    assert cancel(site, mutation).code == "NOT_FOUND"
+    assert cancel(site, mutation, user="ada").status == 202
+    database.execute("insert into gate values ('o')")
+    ended(database, mutation)
+
+
+def test_it_is_given_up_at_its_deadline(apart, service):
+    database = apart
+    with site_with(database, service, background={"deadline_s": 1}) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "d"}), ("add", {"text": "3"})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
+        assert ended(database, mutation) == "error"
+        assert row(database, mutation, "error")[0]["code"] == "TIMEOUT"
+        assert ended(database, follower(database, mutation)) == "complete"
+        assert "TIMEOUT" in texts(database)
+
+
+def test_what_passes_is_tried_again(site, database):
+    mutation = accepted(execute(site, [("add", {"text": "1"}), ("fails", {"n": 1}), ("add", {"text": "3"})],
+                                headers={"Prefer": "respond-async"}))
+    harness.wait_until(lambda: row(database, mutation, "attempts")[0] == 1, "the first failure")
+    assert row(database, mutation, "error")[0]["code"] == "LOCK_TIMEOUT"
+    database.execute("insert into note (text) values ('mended')")
+    assert ended(database, mutation) == "complete"
+    assert texts(database) == ["1", "mended", "mended", "3"]
+    assert row(database, mutation, "attempts, error") == (0, None)
+
+
+def test_a_dead_letter_and_its_retry(apart, service):
+    database = apart
+    with site_with(database, service, background={"attempts": 2}) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}, "one"), ("fails", {"n": 1}), ("add", {"text": {"$ref": "one.text"}})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
+        assert ended(database, mutation) == "error"
+        ended(database, follower(database, mutation))
+        assert texts(database) == ["1", "LOCK_TIMEOUT"]
+        jobs = ["-c", site.writ.file, "jobs"]
+        listed = harness.writ(*jobs, "--json", "list", "--dead").stdout
+        assert [(item["id"], item["state"]) for item in json.loads(listed)] == [(mutation, "dead")]
+        assert mutation in harness.writ(*jobs, "list").stdout
+        assert '"fails"' in harness.writ(*jobs, "show", mutation).stdout
+        database.execute("insert into note (text) values ('mended')")
+        told = harness.writ(*jobs, "retry", mutation).stdout
+        fresh = told.split()[-3]
+        assert ended(database, fresh) == "complete"
+        assert str(row(database, fresh, "retry_of")[0]) == mutation
+        assert texts(database) == ["1", "LOCK_TIMEOUT", "mended", "mended", "1"]
+        assert json.loads(harness.writ(*jobs, "--json", "list").stdout) == []
+        assert harness.writ(*jobs, "retry", fresh, check=False).returncode == 1  # it is complete
+
+
+def test_a_dead_letter_is_dropped(apart, service):
+    database = apart
+    with site_with(database, service, background={"attempts": 1}) as site:
+        mutation = accepted(site.client.command("fails", {"n": 1}, headers={"Prefer": "respond-async"}))
+        assert ended(database, mutation) == "error"
+        assert "dropped: 1" in harness.writ("-c", site.writ.file, "jobs", "drop", mutation).stdout
+        assert json.loads(harness.writ("-c", site.writ.file, "jobs", "--json", "list").stdout) == []
+
+
+# ---- programs ----
+
+def test_a_program_is_run_again_and_its_sets_once(site, database, service):
+    calls = []
+
+    def program(request):
+        calls.append(request.json)
+        inside = site.inside.command("add", {"text": request.json["args"]["text"]}, headers={"Writ-Call": request.headers["writ-call"]})
+        assert inside.status == 200, inside
+        return (503, {}) if len(calls) == 1 else {"result": inside.result["text"]}
+
+    service.at("/program", program)
+    mutation = accepted(execute(site, [("program", {"text": "a"}, "p"), ("program", {"text": "a"}), ("add", {"text": {"$ref": "p"}})],
+                                headers={"Prefer": "respond-async"}))
+    assert ended(database, mutation) == "complete"
+    assert [call["mutation"] for call in calls] == [mutation] * 3
+    assert texts(database) == ["a", "a", "a"]  # one of each step
+
+
+def test_a_long_program_keeps_its_lease(site, database, service):
+    begun = []
+    service.at("/program", lambda request: (begun.append(1), time.sleep(2.5), {"result": 1})[2])  # the lease is 1 s
+    with site_with(database, service):  # another runner that would take it
+        mutation = accepted(site.client.command("program", {"text": "x"}, headers={"Prefer": "respond-async"}))
+        assert ended(database, mutation) == "complete"
+    assert len(begun) == 1
+
+
+# ---- whoever dies ----
+
+def runners(site):
+    return [pid for pid in site.writ.workers() if "backgroun" in open(f"/proc/{pid}/comm").read()]
+
+
+def test_a_killed_runner_is_taken_over(site, database):
+    mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "k"}), ("add", {"text": "3"})],
+                                headers={"Prefer": "respond-async"}))
+    harness.wait_until(lambda: texts(database) == ["1"], "the first step")
+    os.kill(runners(site)[0], signal.SIGKILL)
+    database.execute("insert into gate values ('k')")
+    assert ended(database, mutation) == "complete"
+    assert texts(database) == ["1", "slow passed", "3"]
+
+
+def test_a_paused_runner_writes_nothing_any_more(apart, service):
+    database = apart
+    with site_with(database, service) as one, site_with(database, service, background_runners=0) as other:
+        (paused,) = runners(one)
+        started = threading.Event()
+        service.at("/program", lambda request: (started.set(), time.sleep(0.5), {"result": 1})[2])
+        mutation = accepted(execute(one, [("program", {"text": "x"}), ("add", {"text": "2"})], headers={"Prefer": "respond-async"}))
+        assert started.wait(10 * harness.PATIENCE)
+        os.kill(paused, signal.SIGSTOP)
+        try:
+            other.writ.write(background_runners=1)
+            other.writ.reload()
+            assert ended(database, mutation) == "complete"
+        finally:
+            os.kill(paused, signal.SIGCONT)
+        harness.wait_until(lambda: "end=lost" in one.writ.log(), "that the lease is lost", 10 * harness.PATIENCE)
+        assert texts(database) == ["2"]
+
+
+def test_a_killed_worker_is_gone_on_for(site, database):
+    key = {"Idempotency-Key": "killed"}
+    commands = [("add", {"text": "1"}), ("slow", {"gate": "w"}), ("add", {"text": "3"})]
+    first = Later(lambda: execute(site, commands, headers=key))
+    harness.wait_until(lambda: texts(database) == ["1"], "the first step")
+    for pid in site.writ.workers():
+        if "border" in open(f"/proc/{pid}/comm").read():
+            os.kill(pid, signal.SIGKILL)
+    assert first.get().status == 502
+    database.execute("insert into gate values ('w')")
+    harness.wait_until(lambda: len(texts(database)) == 3, "the runner's end of it", 20 * harness.PATIENCE)
+    harness.wait_until(lambda: execute(site, commands, headers=key).status == 200, "the stored answer")
+    assert texts(database) == ["1", "slow passed", "3"]
+
+
+def test_a_stop_leaves_the_rest_to_others(apart, service):
+    database = apart
+    with site_with(database, service) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("slow", {"gate": "s"}), ("add", {"text": "3"})],
+                                    headers={"Prefer": "respond-async"}))
+        harness.wait_until(lambda: texts(database) == ["1"], "the first step")
+        os.kill(runners(site)[0], signal.SIGTERM)
+        database.execute("insert into gate values ('s')")
+        assert ended(database, mutation) == "complete"  # by the next one
+        assert "end=left" in site.writ.log()
+    assert texts(database) == ["1", "slow passed", "3"]
+
+
+def test_what_kills_its_runners_is_given_up(apart, service):
+    """A lease that ends without a word counts as an attempt."""
+    database = apart
+    with site_with(database, service, background={"attempts": 2}) as site:
+        mutation = accepted(execute(site, [("slow", {"gate": "never"}), ("add", {"text": "2"})], headers={"Prefer": "respond-async"}))
+        owners = [None]
+        for _ in range(2):
+            harness.wait_until(lambda: row(database, mutation, "owner")[0] not in owners, "a runner that has it", 20 * harness.PATIENCE)
+            owners.append(row(database, mutation, "owner")[0])
+            harness.wait_until(lambda: database.one("select count(*) from pg_stat_activity where query like '%pass(%' and pid <> pg_backend_pid() and state = 'active'"),
+                               "the step", 20 * harness.PATIENCE)
+            os.kill(runners(site)[0], signal.SIGKILL)
+            database.execute("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pass(%' and pid <> pg_backend_pid()")
+        assert ended(database, mutation) == "error"
+        assert row(database, mutation, "dead")[0] is True
+        assert texts(database) == []
+
+
+@pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults")
+@pytest.mark.parametrize("place", ["accepted", "mutation-step", "before-commit", "after-send", "after-commit"])
+def test_death_at_a_named_place(apart, service, place):
+    database = apart
+    with faulty_site(database, MANIFEST.replace("SERVICE", service.url("")), **settings(workers=1)) as site:
+        key = {"Idempotency-Key": f"death-at-{place}", "Prefer": "respond-async"}
+        commands = [("add", {"text": str(i)}, f"a{i}") for i in range(5)]
+        site.writ.die_at(place)
+
+        def try_it():
+            with contextlib.suppress(OSError):
+                return execute(site, commands, headers=key, on_complete=[{"command": "add", "args": {"text": {"$ref": "a4.text"}}}]).status == 202
+        harness.wait_until(try_it, "202", 20 * harness.PATIENCE)
+        harness.wait_until(lambda: texts(database) == ["0", "1", "2", "3", "4", "4"], "each step once", 20 * harness.PATIENCE)
+
+
+def test_nothing_is_kept_for_ever(apart, service):
+    database = apart
+    with site_with(database, service, background={"keep_s": 1}, idempotency_hours=1) as site:
+        mutation = accepted(site.client.command("add", {"text": "x"}, headers={"Prefer": "respond-async"}))
+        ended(database, mutation)
+        harness.wait_until(lambda: database.one("select count(*) from writ.mutation where id = %s", [mutation]) == 0,
+                           "that it is gone", 30 * harness.PATIENCE)
+
+
+def test_a_killed_worker_in_a_keyed_program_is_gone_on_for(site, database, service):
+    calls, held = [], threading.Event()
+
+    def program(request):
+        calls.append(request.json)
+        inside = site.inside.command("add", {"text": "inside"}, headers={"Writ-Call": request.headers["writ-call"]})
+        if len(calls) == 1:
+            held.wait(20 * harness.PATIENCE)
+        return {"result": inside.result["text"]}
+
+    service.at("/program", program)
+    key = {"Idempotency-Key": "program"}
+    first = Later(lambda: site.client.command("program", {"text": "x"}, headers=key))
+    harness.wait_until(lambda: texts(database) == ["inside"], "what it does inside")
+    assert site.client.command("program", {"text": "x"}, headers=key).code == "IDEMPOTENCY_CONFLICT"
+    for pid in site.writ.workers():
+        if "border" in open(f"/proc/{pid}/comm").read():
+            os.kill(pid, signal.SIGKILL)
+    assert first.get().status == 502
+    harness.wait_until(lambda: len(calls) == 2, "the runner's call", 20 * harness.PATIENCE)
+    held.set()
+    again = site.client.command("program", {"text": "x"}, headers=key)
+    assert (again.result, again.header("Idempotent-Replay")) == ("inside", "true")
+    assert texts(database) == ["inside"] and len(calls) == 2

@@ -1,0 +1,309 @@
+"""Mutations of 20 steps, several side by side, while runners, workers, the supervisor and PostgreSQL are killed at random
+points, and runners and workers stopped for longer than their leases. At the end each mutation that was accepted has ended, the effect of each SQL step is there exactly once, and so is what
+was to follow; what was answered to a waiting caller is what happened.
+
+It knows only what a client knows, and what the tables hold.
+"""
+
+import argparse
+import collections
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import harness  # noqa: E402
+from service import Service  # noqa: E402
+
+# No unique constraint: what is done twice is there twice.
+SCHEMA = """
+create table ledger (id bigint generated always as identity primary key, key text not null, step text not null);
+grant select, insert on ledger to writ;
+"""
+
+MANIFEST = """
+specVersion: 1
+commands:
+  book: { allow: [anonymous], sql: "insert into ledger (key, step) values (:key, :step) returning id, key, step", returns: one }
+  slowly: { allow: [anonymous], sql: "insert into ledger (key, step) select :key, :step from pg_sleep(0.05) returning id, key", returns: one }
+  refuse: { allow: [anonymous], check: select false, error: { code: REFUSED } }
+  program: { allow: [anonymous], http: "SERVICE/program", args: { key: text, step: text } }
+"""
+
+LEASE_MS = 1000
+STEPS = 20
+PATIENCE_S = 120  # for one mutation, whatever happens
+SIDE_BY_SIDE = 8
+WAITING = 0.25  # the share whose caller waits, with a key
+FAILING = 0.2   # the share that is refused at the step before the last
+QUIET_S = 0.4   # between two kills, at most
+PAUSED = 0.3    # beside so many kills a process is stopped for longer than its lease, and goes on with what it was about to do
+
+
+def commands_of(key, chance, failing):
+    """20 of them, each with its own row; and the rows."""
+    commands, rows = [], []
+    for number in range(1, STEPS + 1):
+        step, kind = f"{number:02d}", chance.random()
+        args = {"key": {"$ref": f"s{number - 1:02d}.key"} if number > 1 and commands[-1].get("as") else key, "step": step}
+        if failing and number == STEPS - 1:
+            commands.append({"command": "refuse"})
+            continue
+        if failing and number == STEPS:
+            commands.append({"command": "book", "args": {"key": key, "step": "never"}})
+            continue
+        rows.append(step)
+        if kind < 0.1:
+            commands.append({"command": "program", "args": {"key": key, "step": step}})
+        elif kind < 0.2:
+            rows.append(step + "b")
+            commands.append({"command": "transactional_command_set", "args": {"commands": [
+                {"command": "book", "args": args, "as": "inner"},
+                {"command": "book", "args": {"key": {"$ref": "inner.key"}, "step": step + "b"}}]}})
+        else:
+            commands.append({"command": "slowly" if kind < 0.3 else "book", "as": f"s{step}", "args": args})
+    return commands, rows
+
+
+class Clients:
+    """Threads that have one mutation after the other run."""
+
+    def __init__(self, site, cluster, database, seed):
+        self.site, self.cluster, self.database, self.seed = site, cluster, database, seed
+        self.lock = threading.Lock()
+        self.wanted = {}  # key: (rows, ends)
+        self.counts = collections.Counter()
+        self.wrong = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(n,), daemon=True) for n in range(SIDE_BY_SIDE)]
+
+    def complain(self, text):
+        with self.lock:
+            self.wrong.append(text)
+
+    def work(self, number):
+        chance = random.Random(f"{self.seed} client {number}")
+        turn = 0
+        while not self.over.is_set():
+            turn += 1
+            key = f"{number}-{turn}"
+            failing = chance.random() < FAILING
+            commands, rows = commands_of(key, chance, failing)
+            if chance.random() < WAITING:
+                self.wait_for_answer(key, commands, rows, failing)
+            else:
+                self.accept(key, commands, rows, failing)
+
+    def send(self, body, headers):
+        try:
+            return self.site.client.command("execute_command_set", body, headers=headers)
+        except (OSError, ValueError, AssertionError):
+            return None
+
+    def until(self, key, body, headers, good):
+        """Sends it until the answer is one of these."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            answer = self.send(body, headers)
+            if answer is not None and good(answer):
+                return answer
+            if answer is not None and answer.status < 500 and answer.status != 409:
+                self.complain(f"{key}: {answer}")
+                return None
+            time.sleep(0.05)
+        self.complain(f"{key}: no good answer within {PATIENCE_S} s; the last one was {answer}")
+        return None
+
+    def accept(self, key, commands, rows, failing):
+        follow = [{"command": "book", "args": {"key": key, "step": end}} for end in ("complete", "error")]
+        body = {"commands": commands, "on_complete": follow[:1], "on_error": follow[1:]}
+        answer = self.until(key, body, {"Idempotency-Key": key}, lambda answer: answer.status == 202)
+        if not answer:
+            return
+        with self.lock:
+            self.wanted[key] = rows + ["error" if failing else "complete"]
+            self.counts["in the background"] += 1
+        self.wait_for_end(key, answer.json["mutation"])
+
+    def wait_for_end(self, key, mutation):
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(harness.psycopg.Error):
+                if not self.database.one("select count(*) from writ.mutation where ended is null and %s::uuid in (id, parent)", [mutation]):
+                    return
+            time.sleep(0.05)
+        self.complain(f"{key}: mutation {mutation} has not ended within {PATIENCE_S} s")
+
+    def wait_for_answer(self, key, commands, rows, failing):
+        """Sends it until it is told how it ended, and then once more."""
+        def good(answer):
+            return answer.status == 200 or answer.status < 500 and answer.json["code"] == "REFUSED"
+        first, again = (self.until(key, {"commands": commands}, {"Idempotency-Key": key}, good) for _ in range(2))
+        if not first or not again:
+            return
+        with self.lock:
+            self.wanted[key] = rows
+            self.counts["waited for"] += 1
+        if (first.status == 200) == failing or (again.status, again.json.get("results")) != (first.status, first.json.get("results")):
+            self.complain(f"{key}: answered {first}, then {again}")
+
+
+def go_on(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+class Kills:
+    def __init__(self, cluster, site, seed):
+        self.cluster, self.site = cluster, site
+        self.chance = random.Random(f"{seed} kills")
+        self.counts = collections.Counter()
+        self.kinds = [(self.runner, 10), (self.worker, 4), (self.streamer, 2), (self.supervisor, 2), (self.postgres, 1), (self.backend, 1)]
+
+    def one(self):
+        kinds, weights = zip(*self.kinds)
+        kill = self.chance.choices(kinds, weights)[0]
+        self.counts[kill() or kill.__name__] += 1
+
+    def pause(self):
+        pids = self.processes("writd backgr", "writd border")
+        if not pids or self.chance.random() > PAUSED:
+            return
+        pid = self.chance.choice(pids)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        timer = threading.Timer(1.5 * LEASE_MS / 1000, go_on, [pid])
+        timer.daemon = True
+        timer.start()
+        self.counts["paused"] += 1
+
+    def processes(self, *names):
+        found = []
+        for pid in self.site.writ.workers():
+            with contextlib.suppress(OSError):
+                if open(f"/proc/{pid}/comm", encoding="ascii").read().strip().startswith(names):
+                    found.append(pid)
+        return found
+
+    def kill_one(self, *names):
+        """A process of that name; a runner where there is none."""
+        pids = self.processes(*names)
+        if pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.chance.choice(pids), signal.SIGKILL)
+        return bool(pids)
+
+    def runner(self):
+        self.kill_one("writd backgr")
+
+    def worker(self):
+        self.kill_one("writd border", "writd inside")
+
+    def streamer(self):
+        if not self.kill_one("writd stream"):
+            self.runner()
+            return "runner"
+
+    def supervisor(self):
+        self.site.writ.kill()
+        self.site.writ.start()
+
+    def postgres(self):
+        """All of it at once: it recovers at the next start."""
+        self.cluster.process.send_signal(signal.SIGQUIT)
+        self.cluster.process.wait(60)
+        self.cluster.start()
+
+    def backend(self):
+        """PostgreSQL then ends all others as well, and recovers."""
+        with contextlib.suppress(harness.psycopg.Error, ProcessLookupError):
+            pids = [pid for (pid,) in self.cluster.execute("select pid from pg_stat_activity where usename = 'writ'")]
+            if pids:
+                os.kill(self.chance.choice(pids), signal.SIGKILL)
+
+
+def judge(clients, database):
+    """What the tables say, against what was asked for."""
+    there = collections.Counter(database.execute("select key, step from ledger"))
+    wanted = {(key, step) for key, steps in clients.wanted.items() for step in steps}
+    left = database.execute("select id, step, attempts, owner, due - now(), error from writ.mutation where ended is null")
+    found = {"lost": sorted(wanted - set(there)), "doubled": sorted(place for place, n in there.items() if n > 1),
+             "not asked for": sorted((key, step) for key, step in set(there) - wanted if key in clients.wanted),
+             "not ended": left,
+             "dead": database.execute("select id, error from writ.mutation where dead")}
+    for name, places in found.items():
+        if places:
+            clients.complain(f"{name}: {places[:5]} ...")
+    return {name: len(places) for name, places in found.items()}
+
+
+def program(site_of):
+    """A program whose own call books the row; it is run as often as it takes."""
+    def run(request):
+        try:
+            answer = site_of().inside.command("book", request.json["args"], headers={"Writ-Call": request.headers["writ-call"]})
+        except (OSError, ValueError, AssertionError):
+            return 503, {}
+        return {"result": answer.json["result"]} if answer.status == 200 else (503, {})
+    return run
+
+
+def run(kills, seed, say=print):
+    """All of it, on servers of its own. Gives what went wrong, as a list of texts."""
+    begun = time.monotonic()
+    with harness.Postgres(restart_after_crash="on") as cluster, Service() as service:
+        database = harness.Database(cluster, "runners", SCHEMA)
+        site = harness.Site(database, MANIFEST.replace("SERVICE", service.url("")), workers=4, inside_workers=3, background_runners=3,
+                            background={"lease_ms": LEASE_MS, "poll_ms": 100, "claims": 4, "attempts": 1000}, timeout_ms=10000,
+                            log_level="info")
+        service.at("/program", program(lambda: site))
+        with site:
+            clients, trouble = Clients(site, cluster, database, seed), Kills(cluster, site, seed)
+            for thread in clients.threads:
+                thread.start()
+            try:
+                for _ in range(kills):
+                    time.sleep(trouble.chance.random() * QUIET_S)
+                    if clients.wrong:
+                        break
+                    trouble.pause()
+                    trouble.one()
+            finally:
+                clients.over.set()
+                for thread in clients.threads:
+                    thread.join(PATIENCE_S + 30)
+            if any(thread.is_alive() for thread in clients.threads):
+                clients.complain("a client hangs")
+            verdict = judge(clients, database)
+            rows, log = sum(map(len, clients.wanted.values())), site.writ.log()
+    say(f"{len(clients.wanted)} mutations of {STEPS} steps through {kills} kills in {time.monotonic() - begun:.0f} s (--seed {seed}): "
+        f"{rows} effects, " + ", ".join(f"{n} {name}" for name, n in verdict.items()))
+    for counts in (clients.counts, trouble.counts):
+        say("  " + ", ".join(f"{name}: {n}" for name, n in sorted(counts.items())))
+    if clients.wrong:
+        say("\n".join(clients.wrong[:20]))
+        say(log[-20000:])
+    return clients.wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, prog="tests/chaos/runners",
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200, help="(default %(default)s)")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1 << 32),
+                        help="the same seed: the same kills in the same order")
+    chosen = parser.parse_args()
+    try:
+        return 1 if run(chosen.kills, chosen.seed) else 0
+    finally:
+        harness.workspace().remove()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
