@@ -27,7 +27,7 @@ struct options {
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
-  bool dead, json;                        /* jobs; json: schema print, events, projection too */
+  bool dead, json;                        /* jobs; json: events, projection, schema print, too */
   bool follow;                            /* events */
   int64_t after, snapshot;                /* events; projection: -1 is none */
   const char *event_name, *event_key;     /* events; NULL: all */

@@ -82,7 +82,7 @@ static void print_help(FILE *out) {
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show, schema print, events, projection list: as JSON\n"
+               "      --json               jobs list, jobs show, events, projection list, schema print: as JSON\n"
                "      --after POSITION     events: behind this one (0: from the beginning)\n"
                "      --name NAME          events: only of this name\n"
                "      --key KEY            events: only of this key\n"

@@ -191,7 +191,7 @@ static bool takes_options(const struct action *action, const struct options *o) 
 }
 
 int cli_schema(void *mem, const struct options *o) {
-  if (strcmp(o->name, "persist") == 0) return cli_persist(mem, o);
+  if (strcmp(o->name, "persist") == 0) return takes_options(&(struct action){.name = "persist"}, o) ? cli_persist(mem, o) : 2;
   if (o->noperands > 2) {
     fprintf(stderr, "writ: schema %s takes one file\n", o->name);
     return 2;

@@ -301,6 +301,7 @@ static bool put_root(struct putter *p, size_t i, result_text *result, void *data
   str_char(p->out, ':');
   *ok = true;
   switch (root->kind) {
+  case ROOT_NULL: str_add(p->out, "null"); return true;
   case ROOT_TYPENAME: str_json(p->out, call->operation->type->name); return true;
   case ROOT_SCHEMA:
   case ROOT_TYPE: put_introspection(p, root); return true;

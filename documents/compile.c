@@ -185,7 +185,7 @@ static bool make_args(struct maker *m, struct root *root) {
 }
 
 static enum root_kind kind_of(const struct wanted *w) {
-  if (w->field && w->field->command) return ROOT_COMMAND;
+  if (w->field) return w->field->command ? ROOT_COMMAND : ROOT_NULL;
   if (strcmp(w->first->name, "__schema") == 0) return ROOT_SCHEMA;
   return strcmp(w->first->name, "__type") == 0 ? ROOT_TYPE : ROOT_TYPENAME;
 }

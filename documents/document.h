@@ -13,7 +13,7 @@ struct caller;
 struct documents;
 struct schema_view;
 
-enum root_kind { ROOT_COMMAND, ROOT_TYPENAME, ROOT_SCHEMA, ROOT_TYPE };
+enum root_kind { ROOT_COMMAND, ROOT_NULL /* the query of those who have none */, ROOT_TYPENAME, ROOT_SCHEMA, ROOT_TYPE };
 
 /* One field of an operation. */
 struct root {

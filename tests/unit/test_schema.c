@@ -332,7 +332,7 @@ static void check_round_trip(void *mem, const struct schema *s, const struct sch
 static void printing_is_read_back(void **state) {
   static const char *const texts[] = {
       "type Query { a: Int }",
-      "\"all\" schema { query: Q } type Q { a(\"x\" b: [Int!] = [1, 2], c: String = \"a\\\"b\"): Q! } type Mutation { a: Int }",
+      "\"all\" schema { query: Q } type Q { a(\"x\" b: [Int!] = [1, 2], c: String = \"a\\\"b\" @deprecated(reason: \"no\")): Q! } type Mutation { a: Int }",
       "\"\"\"\nlines\n  of\n\ntext \\\"\"\"x\"\"\"\ntype Query implements I & J { a: Int @deprecated b: Int @deprecated(reason: \"x\\ny\") }\n"
       "interface I implements J { a: Int } interface J { a: Int } union U = Query | T type T { u: U! }",
       "type Query { a(x: In = {e: A, l: [null, {l: []}]}): S } input In { e: E = B, l: [In], f: Float = 1.50 }\n"
@@ -489,7 +489,8 @@ static void roles_write_what_they_may(void **state) {
                                      "models:\n  User:\n    create: { allow: [writer, admin] }\n    update: { allow: [writer], version: { sql: 'select 1', required: true } }\n"
                                      "    delete: { allow: [writer], version: select 1 }\n"
                                      "    fields: { age: { create: [admin], update: [admin] }, no: { update: [admin] }, best: { write: [admin] } }\n"
-                                     "    presets: { email: $user }\n", MODEL);
+                                     "    presets: { email: $user }\n"
+                                     "  Toy: { create: { allow: [writer, admin] }, fields: { name: { create: [admin] } } }\n", MODEL);
   const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false), *admin = schema_view_new(f.mem, s, "admin", false);
   const struct gql_type *create = schema_type(s, "UserCreateInput"), *update = schema_type(s, "UserUpdateInput");
 
@@ -509,6 +510,10 @@ static void roles_write_what_they_may(void **state) {
   assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "updateUser")->args, 3, "version")->type), "String!");
   assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "deleteUser")->args, 2, "version")->type), "String");
   assert_int_equal(schema_field(s->mutation, "upsertUser")->nargs, 3);
+  /* what must be given and may not: there is nothing left of the input, and so not of what takes it */
+  assert_false(view_has_field(writer, s->mutation, schema_field(s->mutation, "createToy")));
+  assert_true(view_has_field(admin, s->mutation, schema_field(s->mutation, "createToy")));
+  assert_false(view_has_type(writer, schema_type(s, "ToyCreateInput")));
   check_round_trip(f.mem, s, writer);
   done(&f);
 }
