@@ -427,6 +427,7 @@ def test_the_state_of_a_mutation(site, database):
     assert database.one("select count(*) from app_user") == 2
     assert ask(site, "{ users { id } }", headers={"Mutation-Id": mutation}).status == 400
     assert ask(site, ANN, headers={"Mutation-Id": "x"}).status == 400
+    assert ask(site, ANN, headers={"If-Match": '"5"'}).status == 400  # it would guard nothing
 
 
 def test_in_the_background(site, database):
