@@ -1,40 +1,16 @@
 /* Decodes a request into a command set: admits the commands, binds names, unfolds composites. What needs PostgreSQL's
  * knowledge (types, columns) is left to the compiler. */
-#include "commands/set.h"
+#include "commands/decoder.h"
 
 #include "base/arena.h"
 #include "base/str.h"
 #include "commands/arguments.h"
 #include "commands/caller.h"
 #include "commands/nested_uses.h"
-#include "commands/tree.h"
 #include "manifest/config.h"
 
 #include <stdint.h>
 #include <string.h>
-
-struct decoder {
-  void *mem;
-  const struct manifest *manifest;
-  const struct caller *caller;
-  struct command_set *set;
-  struct err *e;
-  size_t references_left; /* bytes that references may still bring */
-  bool again;             /* the set is there: its parts stay where they are, arguments and results are bound anew */
-  size_t nodes_before, uses_before; /* again: how many there were; */
-  bool moved;             /* they are no longer the same */
-  const struct command_set *behind; /* on_complete, on_error: the set whose end they follow; NULL: none */
-  const struct inner *inner;   /* the transactional set in hand that is one step of an execute set; NULL: none */
-  const struct command *named; /* in there, the element in hand and its place; NULL: none */
-  const char *place;
-};
-
-/* A set within the set: what its references find beside the names of the set around it. */
-struct inner {
-  const char **as; /* NULL: none */
-  const struct expr **results;
-  size_t n;
-};
 
 const struct command *set_admit(const struct manifest *manifest, const char *name, const struct caller *caller,
                                 struct err *e) {
@@ -71,7 +47,7 @@ static const char **split_path(void *mem, const char *text, size_t *n) {
 
 /* References of a request: {"$ref": "name.path"} to an earlier entry; {"$literal": X} is X. */
 
-static const struct entry *entry_of(const struct command_set *set, const char *as) {
+const struct entry *decoder_entry(const struct command_set *set, const char *as) {
   for (size_t i = 0; i < set->nentries; i++)
     if (set->entries[i].as && strcmp(set->entries[i].as, as) == 0) return &set->entries[i];
   return NULL;
@@ -89,17 +65,18 @@ static const struct expr *error_to_come(struct decoder *d) {
 /* What a reference's first name stands for; NULL: nothing. */
 static const struct expr *find_name(struct decoder *d, const char *name) {
   const struct json *known = d->set->known ? json_get(d->set->known, name) : NULL;
-  const struct entry *entry = entry_of(d->set, name);
+  const struct entry *entry = decoder_entry(d->set, name);
   struct expr *x;
 
   for (size_t i = 0; d->inner && i < d->inner->n; i++)
     if (d->inner->as[i] && strcmp(d->inner->as[i], name) == 0) return d->inner->results[i];
+  if (entry && (size_t)(entry - d->set->entries) >= d->set->done) return entry->result;
   if (known) {
     x = (struct expr *)expr_literal(d->mem, known);
     x->was_result = true;
     return x;
   }
-  if (d->behind && !entry) entry = entry_of(d->behind, name);
+  if (d->behind && !entry) entry = decoder_entry(d->behind, name);
   if (entry) return entry->result;
   return d->behind && d->behind->on_error == d->set && strcmp(name, SET_ERROR) == 0 ? error_to_come(d) : NULL;
 }
@@ -167,7 +144,7 @@ static bool name_argument(struct decoder *d, const char *name) {
 }
 
 /* The caller's arguments object against the command's: by index into command->args; NULL where the default counts. */
-static const struct expr **bind_arguments(struct decoder *d, const struct command *c, const struct json *args,
+const struct expr **decoder_arguments(struct decoder *d, const struct command *c, const struct json *args,
                                           bool in_set) {
   const struct expr **bound = arena_array(d->mem, const struct expr *, c->nargs + 1);
 
@@ -231,9 +208,6 @@ static struct node *add_node(struct decoder *d, const struct command *c, const s
   return node;
 }
 
-static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
-                                 bool direct);
-
 /* A composite's scope: its own arguments, and the results of the members so far. */
 struct scope {
   const struct command *composite;
@@ -279,12 +253,12 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
 }
 
 /* An array or object in which every reference has become a literal is a literal. */
-static void settle(struct decoder *d, struct expr *x) {
+void decoder_settle(struct decoder *d, struct expr *x) {
   const char *argument = x->argument;
   struct json *value, *items;
 
   if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return;
-  for (size_t i = 0; i < x->n; i++) settle(d, (struct expr *)&x->items[i]);
+  for (size_t i = 0; i < x->n; i++) decoder_settle(d, (struct expr *)&x->items[i]);
   for (size_t i = 0; i < x->n; i++)
     if (x->items[i].kind != EXPR_LITERAL) return;
   value = arena_new(d->mem, struct json);
@@ -314,10 +288,10 @@ static const struct expr *run_member(struct decoder *d, const struct scope *s, c
 
     if (!find_argument(m->command, m->args->keys[i], &index)) continue; /* the manifest was checked for that */
     if (!fill_template(d, s, &m->args->items[i], x)) return NULL;
-    if (m->command->kind != COMMAND_MUTATION) settle(d, x); /* of that one it counts which parts are the caller's */
+    if (m->command->kind != COMMAND_MUTATION) decoder_settle(d, x); /* of that one it counts which parts are the caller's */
     args[index] = x;
   }
-  return unfold(d, m->command, args, entry, false);
+  return decoder_unfold(d, m->command, args, entry, false);
 }
 
 static const struct expr *unfold_composite(struct decoder *d, const struct command *c, const struct expr **args,
@@ -331,7 +305,7 @@ static const struct expr *unfold_composite(struct decoder *d, const struct comma
   if (!c->result) return c->nmembers ? results[c->nmembers - 1] : expr_literal(d->mem, &json_null);
   out = arena_new(d->mem, struct expr);
   if (!fill_template(d, &s, c->result, out)) return NULL;
-  settle(d, out);
+  decoder_settle(d, out);
   return out;
 }
 
@@ -541,7 +515,7 @@ static struct use add_use(struct decoder *d, const struct command *c, const stru
   return use;
 }
 
-static const struct expr *unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
+const struct expr *decoder_unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
                                  bool direct) {
   struct command_set *set = d->set;
   size_t index = set->nuses; /* a composite comes before its members */
@@ -560,7 +534,7 @@ static const struct expr *unfold(struct decoder *d, const struct command *c, con
 }
 
 /* The entry that begins at first_node, whose nodes are there. */
-static bool put_entry(struct decoder *d, struct entry entry) {
+bool decoder_put_entry(struct decoder *d, struct entry entry) {
   struct command_set *set = d->set;
 
   if (entry.isolation > set->isolation) set->isolation = entry.isolation; /* the strictest that anyone asks for */
@@ -576,273 +550,27 @@ static bool put_entry(struct decoder *d, struct entry entry) {
   return true;
 }
 
-static bool add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {
+bool decoder_add_entry(struct decoder *d, const struct command *c, const char *as, const struct json *args, bool in_set) {
   size_t first = d->set->nnodes;
-  const struct expr **bound = bind_arguments(d, c, args, in_set);
+  const struct expr **bound = decoder_arguments(d, c, args, in_set);
   const struct expr *result;
 
-  if (!bound || !(result = unfold(d, c, bound, d->set->nentries, true))) return false;
-  return put_entry(d, (struct entry){.command = c, .as = as, .isolation = c->isolation, .datasource = c->datasource,
+  if (!bound || !(result = decoder_unfold(d, c, bound, d->set->nentries, true))) return false;
+  return decoder_put_entry(d, (struct entry){.command = c, .as = as, .isolation = c->isolation, .datasource = c->datasource,
                                      .args = bound, .result = result, .first_node = first});
-}
-
-/* Sets. */
-
-/* A name as one step of a JSON pointer (RFC 6901 section 3). */
-static const char *pointer_step(void *mem, const char *name) {
-  struct str *out = str_new(mem, strlen(name) + 16);
-
-  for (; *name; name++) {
-    if (*name == '~') str_add(out, "~0");
-    else if (*name == '/') str_add(out, "~1");
-    else str_char(out, *name);
-  }
-  return out->p;
-}
-
-static bool place(struct decoder *d, size_t index) {
-  struct err *e = d->e;
-  const char *within = d->place ? d->place : "";
-
-  e->index = (int)index;
-  e->path = e->argument ? arena_printf(d->mem, "/%s/%zu%s/args/%s", d->set->member, index, within, pointer_step(d->mem, e->argument))
-                        : arena_printf(d->mem, "/%s/%zu%s", d->set->member, index, within);
-  return false;
-}
-
-static bool known_keys(struct decoder *d, const struct json *object, const char *const *keys, const char *what) {
-  for (size_t i = 0; i < object->len; i++) {
-    const char *const *key = keys;
-    while (*key && strcmp(*key, object->keys[i]) != 0) key++;
-    if (!*key) return err_set(d->e, BAD_REQUEST, "%s has no member \"%.100s\".", what, object->keys[i]);
-  }
-  return true;
-}
-
-static bool is_array(struct decoder *d, const struct json *commands, const char *where) {
-  if (commands && commands->kind == JSON_ARRAY) return true;
-  err_set(d->e, BAD_REQUEST, "\"%s\" must be an array of commands.", d->set->member);
-  d->e->path = where;
-  return false;
-}
-
-static bool admit_inner(struct decoder *d, const struct json *args);
-
-/* The shape of one element, and whether the caller may name its command: for all elements before any is looked into. */
-static const struct command *admit_element(struct decoder *d, const struct json *element, bool inner) {
-  static const char *const keys[] = {"command", "args", "as", NULL};
-  const struct json *name, *as;
-  const struct command *c;
-
-  if (element->kind != JSON_OBJECT) {
-    err_set(d->e, BAD_REQUEST, "Each of \"%s\" is an object with \"command\" and \"args\", not %s.", d->set->member,
-            json_kind_name(element->kind));
-    return NULL;
-  }
-  name = json_get(element, "command");
-  as = json_get(element, "as");
-  if (!name || name->kind != JSON_STRING) {
-    err_set(d->e, BAD_REQUEST, "Each of \"%s\" needs the name of a command in \"command\".", d->set->member);
-    return NULL;
-  }
-  c = set_admit(d->manifest, name->text, d->caller, d->e);
-  if (!c) return NULL;
-  if (c->kind == COMMAND_EXECUTE_SET || (c->kind == COMMAND_TRANSACTIONAL_SET && (inner || !d->set->each_alone))) {
-    err_set(d->e, BAD_REQUEST, "A command set cannot stand here: only a transactional one, as a step of an execute set.");
-    return NULL;
-  }
-  if (!known_keys(d, element, keys, "An element of \"commands\"")) return NULL;
-  if (as && (as->kind != JSON_STRING || !*as->text || strchr(as->text, '.') || strlen(as->text) > 63)) {
-    err_set(d->e, BAD_REQUEST, "\"as\" takes a name of at most 63 bytes without dots.");
-    return NULL;
-  }
-  return c->kind != COMMAND_TRANSACTIONAL_SET || admit_inner(d, json_get(element, "args")) ? c : NULL;
-}
-
-/* A transactional set that is one step of an execute set. */
-
-static const char *inner_place(struct decoder *d, size_t index) { return arena_printf(d->mem, "/args/commands/%zu", index); }
-
-static bool admit_inner(struct decoder *d, const struct json *args) {
-  static const char *const keys[] = {"commands", "isolation", NULL};
-  const struct json *commands;
-
-  if (!args || args->kind != JSON_OBJECT) return err_set(d->e, BAD_REQUEST, "A command set is an object with \"commands\".");
-  commands = json_get(args, "commands");
-  if (!known_keys(d, args, keys, "A set within a set") || !is_array(d, commands, NULL)) return false;
-  for (size_t i = 0; i < commands->len; i++) {
-    d->place = inner_place(d, i);
-    if (!admit_element(d, &commands->items[i], true)) return false;
-  }
-  d->place = NULL;
-  return true;
-}
-
-/* *out is made stricter, as asked for. */
-static bool decode_isolation(struct decoder *d, const struct json *value, enum isolation *out) {
-  static const char *const names[] = {[ISOLATION_READ_COMMITTED] = "read_committed",
-                                      [ISOLATION_REPEATABLE_READ] = "repeatable_read",
-                                      [ISOLATION_SERIALIZABLE] = "serializable"};
-
-  if (!value) return true;
-  for (enum isolation i = ISOLATION_READ_COMMITTED; value->kind == JSON_STRING && i <= ISOLATION_SERIALIZABLE; i++)
-    if (strcmp(value->text, names[i]) == 0) {
-      if (i > *out) *out = i;
-      return true;
-    }
-  err_set(d->e, BAD_REQUEST, "\"isolation\" is one of read_committed, repeatable_read, serializable.");
-  d->e->path = "/isolation";
-  return false;
-}
-
-static bool one_datasource(struct decoder *d, const struct command *c, size_t index, size_t *datasource) {
-  if (c->kind == COMMAND_HANDLER)
-    return err_set(d->e, NOT_TRANSACTIONAL, "\"%s\" is a handler, which cannot be part of a transaction.", c->name);
-  if (index == 0) *datasource = c->datasource;
-  return c->datasource == *datasource ||
-         err_set(d->e, DIFFERENT_DATASOURCES, "A transactional set stays on one datasource; \"%s\" is on another.", c->name);
-}
-
-static bool named_before(struct decoder *d, const char *as) {
-  for (size_t i = 0; d->inner && i < d->inner->n; i++)
-    if (d->inner->as[i] && strcmp(d->inner->as[i], as) == 0) return true;
-  return entry_of(d->set, as) != NULL;
-}
-
-static bool check_name(struct decoder *d, const struct json *as) {
-  return !as || !named_before(d, as->text) ||
-         err_set(d->e, BAD_REQUEST, "Two commands of the set are named \"%s\".", as->text);
-}
-
-static bool add_inner_element(struct decoder *d, const struct json *element, struct inner *inner, struct entry *entry) {
-  const struct command *c = manifest_command(d->manifest, json_get(element, "command")->text);
-  const struct json *as = json_get(element, "as");
-  const struct expr **bound;
-
-  d->named = c;
-  d->e->command = c->name;
-  if (!check_name(d, as) || !one_datasource(d, c, inner->n, &entry->datasource)) return false;
-  bound = bind_arguments(d, c, json_get(element, "args"), true);
-  if (!bound || !(inner->results[inner->n] = unfold(d, c, bound, d->set->nentries, true))) return false;
-  inner->as[inner->n++] = as ? as->text : NULL;
-  if (c->isolation > entry->isolation) entry->isolation = c->isolation;
-  return true;
-}
-
-/* Its result is the array of its commands' results. */
-static bool add_inner(struct decoder *d, const struct json *element, const struct command *c) {
-  const struct json *args = json_get(element, "args"), *commands = json_get(args, "commands"), *as = json_get(element, "as");
-  struct entry entry = {.command = c, .as = as ? as->text : NULL, .args = arena_array(d->mem, const struct expr *, 1),
-                        .first_node = d->set->nnodes};
-  struct inner inner = {.as = arena_array(d->mem, const char *, commands->len + 1),
-                        .results = arena_array(d->mem, const struct expr *, commands->len + 1)};
-  struct expr *items = arena_array(d->mem, struct expr, commands->len + 1), *result = arena_new(d->mem, struct expr);
-
-  if (!decode_isolation(d, json_get(args, "isolation"), &entry.isolation)) return false;
-  d->inner = &inner;
-  for (size_t i = 0; i < commands->len; i++) {
-    d->place = inner_place(d, i);
-    if (!add_inner_element(d, &commands->items[i], &inner, &entry)) return false;
-    items[i] = *inner.results[i];
-  }
-  d->inner = NULL;
-  d->named = NULL;
-  d->place = NULL;
-  *result = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = commands->len};
-  settle(d, result);
-  entry.result = result;
-  return put_entry(d, entry);
-}
-
-static bool add_element(struct decoder *d, const struct json *element, const struct command *c, size_t index) {
-  const struct json *as = json_get(element, "as");
-
-  if (!check_name(d, as)) return false;
-  if (c->kind == COMMAND_TRANSACTIONAL_SET) return add_inner(d, element, c);
-  if (!d->set->each_alone && !one_datasource(d, c, index, &d->set->datasource)) return false;
-  return add_entry(d, c, as ? as->text : NULL, json_get(element, "args"), true);
-}
-
-static bool admit_elements(struct decoder *d, const struct json *commands) {
-  const struct config *config = d->manifest->config;
-
-  if (!is_array(d, commands, arena_printf(d->mem, "/%s", d->set->member))) return false;
-  if (commands->len > (size_t)config->max_commands)
-    return err_set(d->e, TOO_MANY_COMMANDS, "A set takes at most %d commands; this one has %zu.", config->max_commands,
-                   commands->len);
-  for (size_t i = 0; i < commands->len; i++)
-    if (!admit_element(d, &commands->items[i], false)) {
-      const struct json *name = json_get(&commands->items[i], "command");
-      if (name && name->kind == JSON_STRING) d->e->command = name->text;
-      return place(d, i);
-    }
-  return true;
-}
-
-/* All of them were admitted. */
-static bool add_elements(struct decoder *d, const struct json *commands) {
-  for (size_t i = 0; i < commands->len; i++) {
-    const struct command *c = manifest_command(d->manifest, json_get(&commands->items[i], "command")->text);
-
-    if (add_element(d, &commands->items[i], c, i)) continue;
-    if (!d->named) d->e->command = c->name;
-    return place(d, i);
-  }
-  return true;
-}
-
-/* What is to follow is an execute set of its own, whose references find the results of the one before as well. */
-
-static struct decoder decoder_behind(struct decoder *d, const char *member, const struct json *commands) {
-  struct decoder out = *d;
-  struct json *request = arena_new(d->mem, struct json);
-  const char **keys = arena_array(d->mem, const char *, 1);
-
-  keys[0] = "commands";
-  *request = (struct json){.kind = JSON_OBJECT, .len = 1, .items = commands, .keys = keys};
-  out.behind = d->set;
-  out.set = arena_new(d->mem, struct command_set);
-  *out.set = (struct command_set){.command = manifest_command(d->manifest, "execute_command_set"), .request = request,
-                                  .is_set = true, .each_alone = true, .member = member, .known = d->set->known};
-  return out;
-}
-
-static bool decode_set(struct decoder *d, const struct json *args) {
-  static const char *const transactional_keys[] = {"commands", "isolation", "on_complete", "on_error", NULL};
-  static const char *const execute_keys[] = {"commands", "on_complete", "on_error", NULL};
-  const char *const *keys = d->set->each_alone ? execute_keys : transactional_keys;
-  const struct json *commands, *complete, *error;
-  struct decoder on_complete, on_error;
-
-  if (args->kind != JSON_OBJECT)
-    return err_set(d->e, BAD_REQUEST, "A command set is an object with \"commands\", not %s.", json_kind_name(args->kind));
-  if (!known_keys(d, args, keys, "A command set")) return false;
-  commands = json_get(args, "commands");
-  complete = d->again ? NULL : json_get(args, "on_complete");
-  error = d->again ? NULL : json_get(args, "on_error");
-  on_complete = decoder_behind(d, "on_complete", complete);
-  on_error = decoder_behind(d, "on_error", error);
-  if (!d->again) {
-    d->set->on_complete = complete ? on_complete.set : NULL;
-    d->set->on_error = error ? on_error.set : NULL;
-  }
-  return admit_elements(d, commands) && (!complete || admit_elements(&on_complete, complete)) &&
-         (!error || admit_elements(&on_error, error)) && add_elements(d, commands) &&
-         decode_isolation(d, json_get(args, "isolation"), &d->set->isolation) &&
-         (!complete || add_elements(&on_complete, complete)) && (!error || add_elements(&on_error, error));
 }
 
 static bool decode_single(struct decoder *d, const struct command *command, const struct json *args) {
   d->set->datasource = command->datasource;
-  if (add_entry(d, command, NULL, args, false)) return true;
+  if (decoder_add_entry(d, command, NULL, args, false)) return true;
   d->e->command = command->name;
-  if (d->e->argument) d->e->path = arena_printf(d->mem, "/%s", pointer_step(d->mem, d->e->argument));
+  if (d->e->argument) d->e->path = arena_printf(d->mem, "/%s", decoder_pointer(d->mem, d->e->argument));
   return false;
 }
 
 struct command_set *set_decode_with(void *mem, const struct manifest *manifest, const struct command *command,
                                     const struct json *args, const struct caller *caller, const struct json *known,
-                                    struct err *e) {
+                                    size_t done, struct err *e) {
   struct command_set *set = arena_new(mem, struct command_set);
   struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
                       .references_left = REFERENCE_BYTES};
@@ -852,16 +580,17 @@ struct command_set *set_decode_with(void *mem, const struct manifest *manifest, 
   set->request = args;
   set->member = "commands";
   set->known = known;
+  set->done = done;
   set->each_alone = command->kind == COMMAND_EXECUTE_SET;
   set->is_set = set->each_alone || command->kind == COMMAND_TRANSACTIONAL_SET;
-  ok = set->is_set ? decode_set(&d, args) : decode_single(&d, command, args);
+  ok = set->is_set ? decoder_elements(&d, args) : decode_single(&d, command, args);
   if (!ok && set->each_alone) e->committed = 0;
   return ok ? set : NULL;
 }
 
 struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e) {
-  return set_decode_with(mem, manifest, command, args, caller, NULL, e);
+  return set_decode_with(mem, manifest, command, args, caller, NULL, 0, e);
 }
 
 bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,
@@ -871,7 +600,7 @@ bool set_decode_again(void *mem, const struct manifest *manifest, struct command
                       .uses_before = set->nuses};
 
   set->nentries = set->nnodes = set->nstatements = set->nuses = 0;
-  if (!(set->is_set ? decode_set(&d, set->request) : decode_single(&d, set->command, set->request))) return false;
+  if (!(set->is_set ? decoder_elements(&d, set->request) : decode_single(&d, set->command, set->request))) return false;
   return (!d.moved && set->nnodes == d.nodes_before && set->nuses == d.uses_before) ||
          err_set(e, BAD_ARGUMENT, "The set consists of other statements now.");
 }

@@ -27,10 +27,11 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
 struct command_set *set_decode(void *mem, const struct manifest *manifest, const struct command *command,
                                const struct json *args, const struct caller *caller, struct err *e);
 
-/* The same, where values are there already: references find the members of known, an object, by name, ahead of commands. */
+/* The same, where values are there already: references find the members of known, an object, by name, where no entry of that name
+ * comes before, or one of the first done, which have been run. */
 struct command_set *set_decode_with(void *mem, const struct manifest *manifest, const struct command *command,
                                     const struct json *args, const struct caller *caller, const struct json *known,
-                                    struct err *e);
+                                    size_t done, struct err *e);
 
 /* Binds all arguments of a set once more, with what hooks have put in their place (use.changed); nodes stay the same.
  * False: a reference finds nothing any more. */

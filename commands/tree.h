@@ -101,7 +101,8 @@ struct command_set {
   size_t events_step;           /* the same of its events */
   const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
   size_t outbox_sync;           /* so many of those */
-  const struct json *known;     /* values that references find by name ahead of all others: an object; NULL: none */
+  const struct json *known;     /* values that references find by name: an object; NULL: none. Ahead of the first entries, */
+  size_t done;                  /* which have been run, so many of them */
   struct command_set *on_complete, *on_error; /* what is to follow, as execute sets; NULL: not asked for */
 };
 

@@ -68,9 +68,9 @@ static bool resolve_uses(struct run *r, size_t index) {
       if (use->args[a] && !resolve(r, (struct expr *)use->args[a], first)) return false;
     for (size_t h = 0; h < use->command->nafter_hooks; h++)
       if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
-    for (size_t i = 0; i < use->command->nevents; i++)
-      if ((use->event_keys[i] && !resolve(r, (struct expr *)use->event_keys[i], first)) ||
-          (use->event_payloads[i] && !resolve(r, (struct expr *)use->event_payloads[i], first))) return false;
+    for (size_t n = 0; n < use->command->nevents; n++)
+      if ((use->event_keys[n] && !resolve(r, (struct expr *)use->event_keys[n], first)) ||
+          (use->event_payloads[n] && !resolve(r, (struct expr *)use->event_payloads[n], first))) return false;
     if (!resolve(r, (struct expr *)use->result, first)) return false;
   }
   return true;
@@ -308,7 +308,10 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   keyed_release(&r);
   report->retries = r.retries;
   report->accepted = r.accepted;
-  if (ok && r.accepted) return true;
+  if (ok && r.accepted) {
+    if (call->watch) call->watch->end(call->watch, &r, str_new(mem, 16)); /* another mutation has the answer */
+    return true;
+  }
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
   else if (ok && (!call->results_apart || call->watch)) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */

@@ -88,6 +88,26 @@ bool background_repeat(struct call *call, size_t datasource, const char *mutatio
 
 /* ---- the caller's own ---- */
 
+/* The connection was lost at a COMMIT: what became of it? */
+static bool resolve(struct call *call, const struct mutation *m, struct err *e) {
+  int64_t until = clock_ms() + engine_config(call->site->engine)->idempotency_wait_ms;
+  struct mutation_outcome outcome;
+  struct err why;
+
+  err_init(&why, call->request->mem);
+  if (!mutation_wait(call->site->engine, call->request->mem, m->datasource, m->id, until, &outcome, &why)) {
+    if (why.code != ERR_NOT_FOUND) return false;
+    err_set(e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");
+    e->retry_after_s = 1;
+    return false;
+  }
+  if (!outcome.answer) return false;
+  str_clear(call->answer->body);
+  str_add(call->answer->body, outcome.answer);
+  err_init(e, call->request->mem);
+  return true;
+}
+
 bool background_run(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
@@ -104,7 +124,7 @@ bool background_run(struct call *call, struct command_set *set, const struct inv
     err_init(e, mem);
     return background_repeat(call, accepted.mutation.datasource, accepted.mutation.id, e);
   case MUTATION_ENDED: break;
-  default: return false;
+  default: return e->code == ERR_COMMIT_UNKNOWN && resolve(call, &accepted.mutation, e);
   }
   call->report.flights += before.flights;
   call->report.postgres_us += before.postgres_us;

@@ -92,11 +92,11 @@ bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *cla
     __attribute__((warn_unused_result));
 bool mutation_renew(struct engine *engine, void *mem, struct mutation *m, int64_t lease_ms, struct err *e)
     __attribute__((warn_unused_result));
-/* Gives it back: due again in pause_ms. error: of the attempt that failed, as JSON; NULL: it was none. */
+/* Gives it back, or leaves it to the end of its lease: due again in pause_ms. error: of the attempt that failed, as JSON; NULL: it was none. */
 bool mutation_release(struct engine *engine, void *mem, const struct mutation *m, int64_t pause_ms, const char *error,
-                      struct err *e) __attribute__((warn_unused_result));
+                      struct err *e);
 /* One that ended without having done anything, and whose caller has heard why: it and its key are forgotten. */
-bool mutation_forget(struct engine *engine, void *mem, const struct mutation *m, struct err *e) __attribute__((warn_unused_result));
+bool mutation_forget(struct engine *engine, void *mem, const struct mutation *m, struct err *e);
 /* Of those that have ended: the answer, or the error. *outcome NULL: not yet. False: NOT_FOUND, or the database. */
 struct mutation_outcome {
   const char *outcome, *answer, *error;

@@ -194,15 +194,15 @@ def test_of_a_keyed_handler(site, database, hook):
     key = {"Idempotency-Key": "handled"}
     database.execute("alter table writ.idempotency add constraint full_up check (key <> 'handled') not valid")
     try:
-        assert site.client.command("outside", {"name": "a"}, headers=key).status == 500
-        assert rows(database) == 0
+        assert site.client.command("outside", {"name": "a"}, headers=key).status != 200
+        assert rows(database) == 0 and not hook.received("/outside")
     finally:
         database.execute("alter table writ.idempotency drop constraint full_up")
     answers = [site.client.command("outside", {"name": "a"}, headers=key) for _ in range(2)]
     assert answers[0].status == 200 and answers[1].body == answers[0].body
     assert [answer.header("idempotent-replay") for answer in answers] == [None, "true"]
     empty(database)
-    assert len(hook.received("/went")) == 1 and len(hook.received("/outside")) == 2
+    assert len(hook.received("/went")) == 1 and len(hook.received("/outside")) == 1
 
 
 @pytest.mark.parametrize("command", ["outside", "sure"])

@@ -573,7 +573,9 @@ def test_isolation_of_a_composite_is_the_least(site):
     {"commands": [{"command": "no_arguments", "as": "a.b"}]},
     {"commands": [{"command": "no_arguments", "as": "x" * 64}]},
     {"commands": [{"command": "no_arguments", "as": "a"}, {"command": "no_arguments", "as": "a"}]},
-    {"commands": [{"command": "transactional_command_set", "args": {"commands": []}}]},
+    {"commands": [{"command": "transactional_command_set", "args": {"commands": [], "on_complete": []}}]},
+    {"commands": [{"command": "transactional_command_set", "args": {"commands": [{"command": "transactional_command_set", "args": {"commands": []}}]}}]},
+    {"commands": [{"command": "transactional_command_set"}]},
     {"commands": [{"command": "execute_command_set", "args": {"commands": []}}]},
 ])
 @pytest.mark.parametrize("kind", ["transactional", "execute"])

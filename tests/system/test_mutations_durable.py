@@ -48,6 +48,8 @@ commands:
   merge: { allow: [anonymous], sql: "merge into gate using (values (:n::text)) v (n) on name = v.n when not matched then insert values (v.n)" }
   lonely: { sql: "insert into note (text) values ('lonely') returning id", returns: one }
   guarded: { allow: [customer], sql: "insert into note (text) values ('guarded') returning id", returns: one, permissions: { before: { owner: "current_setting('request.user') = 'ada'" } } }
+  hooked: { allow: [anonymous], sql: "insert into note (text) values ('hooked') returning id, text", returns: one, hooks: { after: { told: "SERVICE/told" } } }
+  asked: { allow: [anonymous], sql: "insert into note (text) values (:text) returning id, text", returns: one, hooks: { before: { change: { url: "SERVICE/change", changes: true } } } }
   program: { allow: [anonymous], http: "SERVICE/program", args: { text: text } }
 """
 
@@ -141,6 +143,28 @@ def test_the_commands_of_a_set_and_what_follows(site, database):
     assert ended(database, mutation) == "complete"
     assert ended(database, follower(database, mutation)) == "complete"
     assert texts(database) == ["one", "one", "two", "two", "one", "one"]
+
+
+def test_names_of_what_follows_are_its_own(site, database):
+    mutation = accepted(execute(site, [("add", {"text": "old"}, "a")],
+                                on_complete=[{"command": "add", "args": {"text": {"$ref": "a.text"}}},
+                                             {"command": "add", "args": {"text": "new"}, "as": "a"},
+                                             {"command": "add", "args": {"text": {"$ref": "a.text"}}}]))
+    ended(database, mutation)
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["old", "old", "new", "new"]
+
+
+def test_what_cannot_be_run_any_more_has_its_end(apart, service):
+    """A command that was taken out of the manifest, and what was to follow an error."""
+    with site_with(apart, service, background_runners=0) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("twice", {"text": "2"})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
+    manifest = "\n".join(line for line in MANIFEST.splitlines() if " twice:" not in line).replace("SERVICE", service.url(""))
+    with harness.Site(apart, manifest, **settings()):
+        assert ended(apart, mutation) == "error"
+        assert ended(apart, follower(apart, mutation)) == "complete"
+    assert texts(apart) == ["UNKNOWN_COMMAND"]
 
 
 def test_on_error_is_told_why(site, database):
@@ -420,6 +444,30 @@ def test_a_long_program_keeps_its_lease(site, database, service):
         mutation = accepted(site.client.command("program", {"text": "x"}, headers={"Prefer": "respond-async"}))
         assert ended(database, mutation) == "complete"
     assert len(begun) == 1
+
+
+def test_hooks_are_asked_and_told(apart, service):
+    told = []
+    service.at("/told", lambda request: told.append(request.json))
+    service.at("/change", lambda request: {"args": {"text": request.json["args"]["text"].upper()}})
+    with site_with(apart, service, runners=1) as site:
+        mutation = accepted(execute(site, [("asked", {"text": "loud"}, "a"), ("hooked", {}), ("add", {"text": {"$ref": "a.text"}})],
+                                    headers={"Prefer": "respond-async"}))
+        assert ended(apart, mutation) == "complete"
+        harness.wait_until(lambda: told, "the after-hook", 10 * harness.PATIENCE)
+    assert texts(apart) == ["LOUD", "hooked", "LOUD"]
+    assert [call["mutation"] for call in told] == [mutation] and told[0]["result"]["text"] == "hooked"
+
+
+def test_runners_are_woken(apart, service):
+    """Nobody waits for the poll, which is an hour here."""
+    with site_with(apart, service, background={"poll_ms": 3600000}) as site:
+        harness.wait_until(lambda: runners(site), "the runner")
+        time.sleep(0.5)  # until its first look is over
+        mutation = accepted(execute(site, [("add", {"text": "1"})], on_complete=[{"command": "add", "args": {"text": "2"}}]))
+        assert ended(apart, mutation) == "complete"
+        assert ended(apart, follower(apart, mutation)) == "complete"
+    assert texts(apart) == ["1", "2"]
 
 
 # ---- whoever dies ----

@@ -295,7 +295,7 @@ def test_supervisor_has_no_connection(database):
         assert site.client.command("version").status == 200
         sockets = [link for link in map(os.readlink, pathlib.Path(f"/proc/{site.writ.pid}/fd").iterdir())
                    if link.startswith("socket:")]
-        assert len(sockets) == 4  # the two that it listens on, and the pair by which workers wake runners
+        assert len(sockets) == 6  # the two that it listens on, and the pairs by which workers wake runners, of after-hooks and of mutations
 
 
 def test_max_requests(database):

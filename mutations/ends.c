@@ -1,0 +1,248 @@
+/* How a mutation ends, or is put off, and what follows it. */
+#include "mutations/work.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  PAUSE_MIN_MS = 500, /* before a step is tried again; doubles, jittered by half */
+  PAUSE_MAX_MS = 300000,
+};
+
+static const char lock_sql[] = LOCK_IF("''");
+/* Behind the end what is to be told of it, as behind a mark (execute.c). */
+#define COMPLETE(more)                                                                                                 \
+  "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, " \
+  "answer = " PIECES("$3") " where id = $1::uuid returning id, answer::json as a" more ") "                            \
+  "insert into writ.state_mark (mutation, attempt, name, payload) "                                                    \
+  "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "                         \
+  "else jsonb_build_object('result', coalesce(a -> 'result', a -> 'results')) end "                                    \
+  "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "                 \
+  "where exists (select from writ.state s where s.mutation = m.id) order by x.o"
+static const char complete_sql[] = COMPLETE("");
+/* Many ends wait for the disk together, in the claim behind them, and are told of behind that (runner.c). */
+static const char complete_lazily_sql[] = COMPLETE(", set_config('synchronous_commit', 'off', true)");
+static const char end_sql[] =
+    "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
+    "answer = $5 where id = $1::uuid";
+/* $2: its own id, $3: on_complete or on_error, $4: deadline. */
+static const char follow_sql[] =
+    "insert into writ.mutation (id, parent, deadline, command, args, role, caller_user, claims, request_id) "
+    "select $2::uuid, id, now() + $4::integer * interval '1 s', 'execute_command_set', "
+    "json_build_object('commands', args -> $3), role, caller_user, claims, request_id from writ.mutation where id = $1::uuid";
+
+struct step work_step(struct work *w, const char *sql, const char *const *params, unsigned n, const char *purpose) {
+  return mutation_own_step(w->engine, w->mem, sql, params, n, purpose);
+}
+
+const char **work_lease(struct work *w) {
+  const char **params = arena_array(w->mem, const char *, 3);
+
+  params[0] = w->m->id;
+  params[1] = w->m->owner;
+  params[2] = arena_printf(w->mem, "%zu", w->m->step);
+  return params;
+}
+
+/* ---- ends ---- */
+
+/* What follows an end is accepted with it; also where the commands cannot be read any more, and its steps are not known. */
+static void put_follower(struct work *w, struct compiler *k, struct plan *plan, bool complete) {
+  const struct command_set *next = complete ? w->set->on_complete : w->set->on_error;
+  const char *member = complete ? "on_complete" : "on_error", **params = arena_array(w->mem, const char *, 4);
+  const struct json *commands = json_get(w->m->args, member);
+  int deadline_s = w->engine->config->background_deadline_s;
+  char *id;
+
+  if (!commands || !commands->len) return;
+  id = arena_zero(w->mem, 37, "uuid");
+  clock_uuid7(id);
+  params[0] = w->m->id;
+  params[1] = id;
+  params[2] = member;
+  params[3] = deadline_s ? arena_printf(w->mem, "%d", deadline_s) : NULL;
+  w->engine->wake_background = true;
+  compile_step(k, plan, work_step(w, follow_sql, params, 4, complete ? "accept on_complete" : "accept on_error"));
+  state_put_new(k, plan, id, state_caller(w->mem, &w->m->caller), next ? mutation_state_steps(w->mem, next) : NULL,
+                next ? mutation_steps(next) : 0, 0);
+}
+
+void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan) {
+  const char **params = arena_array(w->mem, const char *, 5);
+
+  params[0] = w->m->id;
+  params[1] = arena_printf(w->mem, "%zu", step);
+  params[2] = pieces;
+  params[3] = arena_printf(w->mem, "%u", w->m->attempts + 1);
+  params[4] = step ? mutation_step_id(w->mem, w->set, step - 1) : "";
+  compile_step(k, plan, work_step(w, lazily ? complete_lazily_sql : complete_sql, params, 5, "the mutation is complete"));
+  put_follower(w, k, plan, true);
+}
+
+static const char *error_json(struct work *w, const struct err *e) {
+  struct str *out = str_new(w->mem, 256);
+
+  err_put(out, e, w->m->request_id);
+  return out->p;
+}
+
+static const char *event_payload(struct work *w, const char *error, const char *step) {
+  struct str *out = str_new(w->mem, 256);
+
+  str_printf(out, "{\"error\":%s", error);
+  if (step) {
+    str_add(out, ",\"step\":");
+    str_json(out, step);
+  }
+  str_char(out, '}');
+  return out->p;
+}
+
+static void put_end_events(struct work *w, struct compiler *k, struct plan *plan, const char *error, bool cancelled) {
+  bool in_step = !cancelled && w->stop != STOP_EXPIRED && w->m->step < mutation_steps(w->set);
+  const char *id = w->m->id;
+
+  if (in_step)
+    state_put_event(k, plan, id, w->m->attempts + 1, "TRANSACTION_ERROR",
+                    event_payload(w, error, mutation_step_id(w->mem, w->set, w->m->step)));
+  state_put_event(k, plan, id, w->m->attempts + 1, cancelled ? "MUTATION_CANCELLED" : "MUTATION_ERROR",
+                  event_payload(w, error, NULL));
+}
+
+static struct compiler own_compiler(struct work *w) {
+  return (struct compiler){.mem = w->mem, .config = w->engine->config, .manifest = w->engine->manifest,
+                           .variants = w->engine->variants, .mutation = w->m->id};
+}
+
+static enum mutation_end ended_by(struct work *w, struct plan *plan) {
+  struct flight f;
+  struct err e;
+
+  err_init(&e, w->mem);
+  if (mutation_trip(w->engine, w->mem, w->m->datasource, plan->steps, plan->n, &f, &e)) return MUTATION_ENDED;
+  if (f.failed_step == 0 && err_is_own(&e, "LEASE_LOST")) return MUTATION_LOST;
+  log_line(LOG_WARN, "mutation_put_off", "mutation=%s code=%s reason=%s detail=%s", w->m->id, err_name(&e),
+           log_quoted(w->mem, e.message), log_quoted(w->mem, e.log_detail));
+  return MUTATION_PUT_OFF; /* the lease ends, and it is tried once more */
+}
+
+/* In an error, or cancelled: with what is to follow that. */
+enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead) {
+  bool cancelled = w->stop == STOP_CANCELLED;
+  const char *error = error_json(w, e), **params = arena_array(w->mem, const char *, 5);
+  struct compiler k = own_compiler(w);
+  struct plan plan = {0};
+
+  params[0] = w->m->id;
+  params[1] = cancelled ? "cancelled" : "error";
+  params[2] = dead ? "t" : "f";
+  params[3] = error;
+  params[4] = NULL;
+  compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
+  compile_step(&k, &plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
+  put_follower(w, &k, &plan, false);
+  put_end_events(w, &k, &plan, error, cancelled);
+  return ended_by(w, &plan);
+}
+
+/* A set without commands. */
+enum mutation_end work_end_empty(struct work *w, struct str *answer) {
+  struct compiler k = own_compiler(w);
+  struct plan plan = {0};
+
+  result_put(answer, w->set);
+  compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
+  work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), false, &plan);
+  return ended_by(w, &plan);
+}
+
+/* ---- what a failure means ---- */
+
+/* Not of the request's making: it may be tried again. */
+static bool is_passing(const struct err *e) {
+  switch (e->code) {
+  case ERR_SERIALIZATION_FAILURE:
+  case ERR_DEADLOCK:
+  case ERR_LOCK_TIMEOUT:
+  case ERR_MUTEX_BUSY:
+  case ERR_IDEMPOTENCY_CONFLICT:
+  case ERR_DATABASE_UNAVAILABLE:
+  case ERR_COMMIT_UNKNOWN:
+  case ERR_HANDLER_FAILED:
+  case ERR_HANDLERS_BUSY:
+  case ERR_TIMEOUT: return true;
+  default: return false;
+  }
+}
+
+static int64_t pause_of(unsigned attempts) {
+  int64_t ms = attempts > 10 ? PAUSE_MAX_MS : (int64_t)PAUSE_MIN_MS << attempts;
+
+  if (ms > PAUSE_MAX_MS) ms = PAUSE_MAX_MS;
+  return ms / 2 + random() % (ms / 2 + 1);
+}
+
+static enum mutation_end put_off(struct work *w, const struct err *e) {
+  struct err ignored;
+
+  err_init(&ignored, w->mem);
+  log_line(LOG_WARN, "mutation_failed", "mutation=%s step=%zu attempt=%u code=%s reason=%s detail=%s", w->m->id, w->m->step,
+           w->m->attempts + 1, err_name(e), log_quoted(w->mem, e->message), log_quoted(w->mem, e->log_detail));
+  if (w->m->attempts + 1 >= (unsigned)w->engine->config->background_attempts) {
+    log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(e));
+    return work_end_in_error(w, e, true);
+  }
+  /* If not: the lease ends. */
+  (void)mutation_release(w->engine, w->mem, w->m, pause_of(w->m->attempts), error_json(w, e), &ignored);
+  return MUTATION_PUT_OFF;
+}
+
+/* Whoever had it died so often. */
+enum mutation_end work_give_up(struct work *w) {
+  err_set(w->e, INTERNAL, "The processes that ran it ended %u times without a word.", w->m->attempts);
+  log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(w->e));
+  return work_end_in_error(w, w->e, true);
+}
+
+static void give_back(struct work *w) {
+  struct err ignored;
+
+  err_init(&ignored, w->mem);
+  (void)mutation_release(w->engine, w->mem, w->m, 0, NULL, &ignored);
+  w->engine->wake_background = true;
+  if (w->how->until_ms) err_set(w->e, TIMEOUT, "The request took too long; what was accepted goes on.");
+}
+
+/* Its caller hears why. If it cannot be forgotten, the lease ends and it is tried again: it is what a repeat finds then. */
+static enum mutation_end forget(struct work *w) {
+  struct err ignored;
+
+  err_init(&ignored, w->mem);
+  (void)mutation_forget(w->engine, w->mem, w->m, &ignored);
+  return MUTATION_FORGOTTEN;
+}
+
+enum mutation_end work_judge_failure(struct work *w) {
+  struct err *e = w->e;
+  int committed = e->committed;
+
+  if (w->how->forget && w->m->step == 0 && (w->stop == STOP_NONE || w->stop == STOP_OURS)) return forget(w);
+  switch (w->stop) {
+  case STOP_LOST: return MUTATION_LOST;
+  case STOP_ASKED:
+    give_back(w);
+    e->committed = committed;
+    return MUTATION_LEFT;
+  case STOP_CANCELLED: err_set(e, CANCELLED, "The mutation was cancelled."); break;
+  case STOP_EXPIRED: err_set(e, TIMEOUT, "The mutation did not end within its time."); break;
+  case STOP_OURS: return put_off(w, e);
+  case STOP_NONE: return is_passing(e) ? put_off(w, e) : work_end_in_error(w, e, false);
+  }
+  e->committed = committed;
+  return work_end_in_error(w, e, false);
+}
