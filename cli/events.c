@@ -41,16 +41,16 @@ static void print_event(const void *mem, const struct options *o, const struct j
 }
 
 /* One page; false: *e. *more: it was full. */
-static bool print_page(struct engine *engine, const struct options *o, size_t datasource, struct event_query *query, bool *more,
+static bool print_page(struct engine *engine, void *mem, const struct options *o, size_t datasource, struct event_query *query, bool *more,
                        struct err *e) {
   struct wait w = {.deadline_ms = clock_ms() + ANSWER_MS, .caller_fd = -1};
   const struct json *page, *events;
   const char *text;
 
-  if (!event_log_page(engine, e->mem, datasource, query, &w, &text, e) ||
-      !json_read(e->mem, text, strlen(text), 1000, &page, e)) return false;
+  if (!event_log_page(engine, mem, datasource, query, &w, &text, e) ||
+      !json_read(mem, text, strlen(text), 1000, &page, e)) return false;
   events = json_get(page, "events");
-  for (size_t i = 0; i < events->len; i++) print_event(e->mem, o, &events->items[i]);
+  for (size_t i = 0; i < events->len; i++) print_event(mem, o, &events->items[i]);
   fflush(stdout);
   query->after = strtoll(json_get(page, "last")->text, NULL, 10);
   *more = events->len == (size_t)query->limit;
@@ -66,7 +66,7 @@ static int tail(struct engine *engine, const struct options *o, size_t datasourc
     struct err e;
 
     err_init(&e, mem);
-    if (!print_page(engine, o, datasource, &query, &more, &e)) return cli_fail(&e);
+    if (!print_page(engine, mem, o, datasource, &query, &more, &e)) return cli_fail(&e);
     talloc_free(mem);
     if (!more && !o->follow) return 0;
     if (!more) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);

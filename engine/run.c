@@ -68,9 +68,9 @@ static bool resolve_uses(struct run *r, size_t index) {
       if (use->args[a] && !resolve(r, (struct expr *)use->args[a], first)) return false;
     for (size_t h = 0; h < use->command->nafter_hooks; h++)
       if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
-    for (size_t v = 0; v < use->command->nevents; v++)
-      if ((use->event_keys[v] && !resolve(r, (struct expr *)use->event_keys[v], first)) ||
-          (use->event_payloads[v] && !resolve(r, (struct expr *)use->event_payloads[v], first))) return false;
+    for (size_t n = 0; n < use->command->nevents; n++)
+      if ((use->event_keys[n] && !resolve(r, (struct expr *)use->event_keys[n], first)) ||
+          (use->event_payloads[n] && !resolve(r, (struct expr *)use->event_payloads[n], first))) return false;
     if (!resolve(r, (struct expr *)use->result, first)) return false;
   }
   return true;

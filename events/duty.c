@@ -20,7 +20,7 @@
 enum {
   CONNECT_MS = 5000,
   ROUND_MS = 5000,      /* of the sequencer */
-  PACE_MS = 10,         /* between rounds that had little to do: what comes meanwhile shares the next one's COMMIT */
+  PACE_MS = 20,         /* between rounds that had little to do: what comes meanwhile shares the next one's COMMIT */
   PAUSE_MIN_MS = 250,   /* after a failure; doubles */
   PAUSE_MAX_MS = 15000,
   STAND_MAX_MS = 60000, /* the same for a projection that stands at an event */
@@ -98,7 +98,7 @@ static bool number_events(struct duty *d, struct sequencer *s, void *mem, unsign
   uint64_t oldest_ms;
 
   if (!open_duty(d, e)) return false;
-  if (d->fresh) *s = (struct sequencer){.mem = s->mem};
+  if (d->fresh) sequencer_forget(s);
   if (!sequencer_round(s, d->conn, mem, &w, n, &oldest_ms, e)) return false;
   own->events += *n;
   own->events_waited_ms += oldest_ms * (*n > 0);

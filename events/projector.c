@@ -169,6 +169,8 @@ static const char *reset_sql(void *mem, const struct projection *p) {
 
 bool projection_rebuild(struct conn *c, void *mem, const struct projection *p, int64_t position, const struct wait *w,
                         struct err *e) {
+  /* Cleaning keeps away until this is over, and what it has done is seen by the next statement. */
+  static const char tail_sql[] = "select position from writ.event_tail for update";
   static const char row_sql[] =
       "insert into writ.projection (name) values ($1::text) on conflict (name) do update set position = excluded.position";
   static const char set_sql[] =
@@ -180,16 +182,16 @@ bool projection_rebuild(struct conn *c, void *mem, const struct projection *p, i
       "when $2 > last then writ.fail('EVENTS_AHEAD', 'The log ends at position ' || last || '.', 409)::bigint else $2 end, "
       "updated = now(), failed_at = null, failed_since = null, error = null from ends where name = $1::text";
   const char *params[] = {p->name, arena_printf(mem, "%lld", (long long)(position < 0 ? 0 : position))};
-  struct step steps[3] = {step_of(PLACE_OTHER, row_sql, params, 1, false), step_of(PLACE_OTHER + 1, set_sql, params, 2, false),
-                          step_of(PLACE_OTHER + 2, NULL, NULL, 0, false)};
-  struct plan plan = plan_of(steps, position < 0 ? 3 : 2);
+  struct step steps[4] = {step_of(PLACE_OTHER, tail_sql, NULL, 0, false), step_of(PLACE_OTHER + 1, row_sql, params, 1, false),
+                          step_of(PLACE_OTHER + 2, set_sql, params, 2, false), step_of(PLACE_OTHER + 3, NULL, NULL, 0, false)};
+  struct plan plan = plan_of(steps, position < 0 ? 4 : 3);
   struct flight f;
 
   if (position < 0 && !p->reset && !p->ntruncate)
     return err_set(e, BAD_REQUEST, "Nothing says how %s is emptied: give it reset: or truncate: in the manifest, or rebuild it "
                    "from a snapshot.", p->name);
-  steps[2].statement.sql = reset_sql(mem, p);
-  steps[2].as_login = false;
+  steps[3].statement.sql = reset_sql(mem, p);
+  steps[3].as_login = false;
   plan.role = p->role;
   return flight_run(c, mem, &plan, w, &f, e);
 }

@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So many rows that are no more are walked over before somebody looks whether they need be. */
-enum { LOOK_AFTER = 500 };
-
 /* The lock is the transaction's, so it holds behind a pooler too. And plans that do not depend on what statistics say of a table
  * that is empty at one moment and long at the next. The sequencer's machine may die in the middle: nobody waits for it longer. */
 static const char lock_sql[] =
@@ -71,10 +68,15 @@ static void take_mark(struct sequencer *s, int64_t highest, const char *open) {
   s->mark = highest;
 }
 
+void sequencer_forget(struct sequencer *s) {
+  talloc_free((void *)s->open);
+  *s = (struct sequencer){.mem = s->mem, .since = SEQUENCER_LOOK_AFTER};
+}
+
 bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
                      struct err *e) {
   const char *params[] = {arena_printf(mem, "%lld", (long long)s->low), arena_printf(mem, "%d", SEQUENCER_BATCH)};
-  bool look = s->since >= LOOK_AFTER, waits = look && s->mark;
+  bool look = s->since >= SEQUENCER_LOOK_AFTER, waits = look && s->mark;
   struct step steps[4];
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = !conn_is_durable(conn), .claims = "{}", .caller_role = "",
                       .caller_user = "", .request_id = "sequencer", .shared_session = true, .steps = steps};

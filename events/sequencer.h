@@ -14,9 +14,11 @@ struct conn;
 struct wait;
 
 enum { SEQUENCER_BATCH = 1000 };
+/* So many rows that are no more are walked over before somebody looks whether they need be. */
+enum { SEQUENCER_LOOK_AFTER = 500 };
 
 /* What one sequencer knows so as not to walk over rows that are no more: all events with a seq up to low have positions, or will
- * never be. Zeros know nothing, and are right with each new connection. */
+ * never be. */
 struct sequencer {
   int64_t low;
   int64_t mark;       /* that low is to become when transactions open then are over; 0: none */
@@ -25,6 +27,9 @@ struct sequencer {
   void *mem;
 };
 
+/* Knows nothing any more: to be called for each new connection, also the first. It looks soon, as it may be the one that has to
+ * walk over much. */
+void sequencer_forget(struct sequencer *s);
 /* One round; *n: so many events got positions, SEQUENCER_BATCH at most; *oldest_ms: how long the oldest of them had waited. */
 bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
                      struct err *e) __attribute__((warn_unused_result));

@@ -113,6 +113,7 @@ static const struct operation_key {
     {NULL, OF_ALL, bind_permissions},
     {"mutex", OF_MUTATIONS, mutex_read},
     {"hooks", OF_MUTATIONS, manifest_read_hooks},
+    {"events", OF_MUTATIONS, manifest_read_events},
 };
 enum { NPARTS = sizeof operation_parts / sizeof *operation_parts };
 

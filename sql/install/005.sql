@@ -69,14 +69,25 @@ create table writ.event_reader (
 comment on table writ.event_reader is 'Named readers of the event log, kept by writ.reader(): nothing behind them is cleaned away.';
 
 -- "Up to here I have it all": the reader of this name needs nothing up to position, and all behind it. Position null: it is
--- gone. Has no rights of its own: who calls it needs those on the table.
+-- gone. The lock keeps the cleaning away until the transaction ends. Has no rights of its own: who calls it needs those on the
+-- tables.
 create function writ.reader(name text, "position" bigint) returns bigint
-language sql volatile as $$
-  delete from writ.event_reader r where $2 is null and r.name = $1;
-  insert into writ.event_reader as r (name, position) select $1, $2 where $2 is not null
-    on conflict (name) do update set position = excluded.position, updated = now();
-  select $2;
-$$;
+language plpgsql volatile as $$
+declare
+  gone bigint;
+begin
+  if reader.position is null then
+    delete from writ.event_reader r where r.name = reader.name;
+    return null;
+  end if;
+  select t.position into gone from writ.event_tail t for share;
+  if reader.position < gone then
+    perform writ.fail('EVENTS_GONE', 'Events up to position ' || gone || ' have been cleaned away.', 409);
+  end if;
+  insert into writ.event_reader as r (name, position) values (reader.name, reader.position)
+    on conflict on constraint event_reader_pkey do update set position = excluded.position, updated = now();
+  return reader.position;
+end $$;
 comment on function writ.reader(text, bigint) is
   'Says how far a named reader of the event log has come; cleaning keeps what is behind it. Null: forget the reader.';
 

@@ -282,6 +282,44 @@ def test_as_the_mapped_role_the_log_is_written_all_the_same(database):
         assert not database.one("select has_table_privilege('events_keeper', 'writ.event_new', 'insert')")
 
 
+MODEL = """
+type Owner { id: ID! @id  name: String! @unique  pets: [Dog!] }
+type Dog { id: ID! @id  name: String!  owner: Owner }
+"""
+
+MODELS = """
+specVersion: 1
+schema: { file: ./schema.graphql }
+models:
+  Owner:
+    create: { allow: [anonymous], events: [{ name: owner_made, key: $result.id, payload: { data: $args.data, id: $result.id } }] }
+    update: { allow: [anonymous], events: [{ name: owner_changed }] }
+  Dog: { create: { allow: [anonymous] } }
+commands:
+  make: { allow: [anonymous], args: { name: text }, commands: [{ createOwner: { data: { name: $args.name } } }] }
+"""
+
+
+def test_a_models_commands(postgres):
+    database = harness.Database(postgres, "events_of_models")
+    try:
+        harness.create_tables(database, MODEL)
+        with Site(database, MODELS, files={"schema.graphql": MODEL}, **FAST) as site:
+            data = {"name": "ada", "pets": {"create": [{"name": "rex"}]}}
+            made = site.client.command("createOwner", {"data": data, "select": "{ id name }"}).result
+            assert site.client.command("updateOwner", {"where": {"id": made["id"]}, "data": {"name": "bea"},
+                                                       "select": "{ name }"}).result == {"name": "bea"}
+            assert site.client.command("make", {"name": "carl"}).status == 200
+            assert site.client.command("createOwner", {"data": {"name": "carl"}}).status == 409
+            wait_until(lambda: database.one("select count(*) from writ.event") == 3, "three events")
+            found = database.execute("select name, key, payload from writ.event order by position")
+        assert found[0] == ("owner_made", str(made["id"]), {"data": data, "id": made["id"]})
+        assert found[1][2]["result"] == {"name": "bea"} and found[1][2]["args"]["data"] == {"name": "bea"}
+        assert found[2][2]["data"] == {"name": "carl"}
+    finally:
+        database.drop()
+
+
 # ---- the sequencer
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 import harness
+from faulty import build_with_faults, faulty_site
 from harness import Site, wait_until
 
 SCHEMA = """
@@ -41,6 +42,7 @@ specVersion: 1
 commands:
   note: { allow: [anonymous], sql: "select :text::text as text", returns: one,
           events: [{ name: noted, payload: $args.text }] }
+  here: { allow: [anonymous], sql: "select writ.reader(:name, :position) as here", returns: one }
   tell: { allow: [anonymous], sql: "select 1 as one", returns: one, events: [{ name: told }] }
 projections:
   seen: { function: public.see, truncate: [public.seen], batch: 100 }
@@ -219,7 +221,9 @@ def test_list_and_drop(site, database):
     fill(database, 10)
     for name in ("seen", "total", "picky", "painted"):
         reaches(database, name, 10)
-    database.execute("select writ.reader('billing', 4); insert into writ.projection (name, position) values ('old', 3)")
+    assert site.client.command("here", {"name": "billing", "position": 3}).result == {"here": 3}
+    assert site.client.command("here", {"name": "billing", "position": 4}).result == {"here": 4}
+    database.execute("insert into writ.projection (name, position) values ('old', 3)")
     rows = {line.split()[0]: line.split()[1:4] for line in tool(site, "projection", "list").splitlines()[1:]}
     assert rows == {"seen": ["runs", "10", "0"], "total": ["runs", "10", "0"], "picky": ["runs", "10", "0"],
                     "painted": ["runs", "10", "0"], "old": ["unknown", "3", "7"], "billing": ["reader", "4", "6"]}
@@ -241,6 +245,22 @@ def test_reload_takes_another_manifest(site, database):
     reaches(database, "seen", 10)
     assert position(database, "total") == 5
     assert " error " not in site.writ.log()
+
+
+@pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults")
+@pytest.mark.parametrize("place", ["after-sequencing", "after-projecting", "before-commit"])
+def test_killed_at_the_worst_moment(database, empty, place):
+    """Behind the commit, and before anybody knows of it."""
+    with faulty_site(database, MANIFEST, **FAST) as site:
+        for i in range(5):
+            fault = site.writ.die_at(place)
+            fill(database, 10)
+            wait_until(lambda: not fault.exists(), "the fault to strike")
+        reaches(database, "seen", 50)
+        reaches(database, "total", 50)
+        assert "signal=SIGKILL" in site.writ.log()
+    assert positions(database, "seen") == list(range(1, 51))
+    assert database.execute("select n, last from total") == [(50, 50)]
 
 
 # ---- cleaning
@@ -288,6 +308,34 @@ def test_old_events_go_and_nobody_loses_any(database, empty):
     assert positions(database, "seen") == list(range(1, 3002))
 
 
+def test_who_comes_too_late_is_told(site, database):
+    fill(database, 10)
+    reaches(database, "seen", 10)
+    database.execute("delete from writ.event where position <= 5; update writ.event_tail set position = 5")
+    answer = site.client.command("here", {"name": "late", "position": 4})
+    assert answer.code == "EVENTS_GONE" and "up to position 5" in answer.json["detail"]
+    assert site.client.command("here", {"name": "late", "position": 5}).status == 200
+    assert database.execute("select name, position from writ.event_reader") == [("late", 5)]
+    assert site.client.command("here", {"name": "late", "position": None}).status == 200
+    assert database.execute("select name from writ.event_reader") == []
+
+
+def test_cleaning_waits_for_who_begins(database, empty):
+    """A reader's transaction is open: what it needs must not go meanwhile."""
+    with Site(database, MANIFEST, **FAST, event_log={"keep_hours": 1}) as site:
+        fill(database, 100)
+        for name in ("seen", "total", "picky", "painted"):
+            reaches(database, name, 100)
+        with database.connect(autocommit=False) as reader:
+            reader.execute("select writ.reader('begins', 10)")
+            database.execute("update writ.event set at = now() - interval '2 hours'")
+            clean_now(site)
+            time.sleep(0.5)
+            assert kept(database) == (1, 100, 0)
+            reader.commit()
+        cleaned(site, database, (11, 100, 10), "what it does not need to go")
+
+
 def test_events_are_kept_without_a_setting(site, database):
     fill(database, 10)
     reaches(database, "seen", 10)
@@ -295,6 +343,40 @@ def test_events_are_kept_without_a_setting(site, database):
     clean_now(site)
     time.sleep(1)
     assert kept(database) == (1, 10, 0)
+
+
+# ---- several datasources
+
+
+def test_each_datasource_has_a_log(database, empty, postgres):
+    other = harness.Database(postgres, "projections_of_another", SCHEMA.replace("create role painter;", ""))
+    manifest = """
+specVersion: 1
+event_log: { readers: [auditor] }
+commands:
+  here: { allow: [anonymous], sql: "select 1 as one", returns: one, events: [{ name: here }] }
+  there: { allow: [anonymous], datasource: second, sql: "select 1 as one", returns: one, events: [{ name: there }] }
+projections:
+  seen: { function: see, truncate: [seen] }
+  seen_there: { function: see, truncate: [seen], datasource: second }
+"""
+    try:
+        with Site(database, manifest, datasources={"first": database.conninfo, "second": other.conninfo}, **FAST) as site:
+            assert len(processes(site)) == 4
+            for name in ("here", "there", "there"):
+                assert site.client.command(name).status == 200
+            reaches(database, "seen", 1)
+            reaches(other, "seen_there", 2)
+            assert database.execute("select position, name from seen") == [(1, "here")]
+            assert other.execute("select position, name from seen order by n") == [(1, "there"), (2, "there")]
+            page = site.client.get("/events?datasource=second", {"Test-Role": "auditor"}).json
+            assert [event["name"] for event in page["events"]] == ["there", "there"]
+            assert [line.split()[0] for line in tool(site, "projection", "list").splitlines()] == ["NAME", "seen", "seen_there"]
+            tool(site, "projection", "rebuild", "seen_there")
+            wait_until(lambda: other.one("select count(*) from seen") == 2 and position(other, "seen_there") == 2, "it again")
+            assert "there" in harness.writ("events", "-c", site.writ.file, "tail", "--datasource", "second").stdout
+    finally:
+        other.drop()
 
 
 # ---- writ check
