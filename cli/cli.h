@@ -27,8 +27,8 @@ struct options {
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
   unsigned given;                         /* which of these were, for main.c */
-  bool dead, json;                        /* jobs; json: events, projection, schema print, too */
-  bool follow;                            /* events */
+  bool dead, json;                        /* jobs; json: events, projection, schema print, state too */
+  bool follow;                            /* events, state */
   int64_t after, snapshot;                /* events; projection: -1 is none */
   const char *event_name, *event_key;     /* events; NULL: all */
   const char *all_dead;                   /* jobs: of this hook; NULL: by id */
@@ -47,6 +47,7 @@ int cli_jobs(void *mem, const struct options *o);
 int cli_events(void *mem, const struct options *o);
 int cli_projection(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
+int cli_state(void *mem, const struct options *o); /* and 3 error, 4 cancelled, 5 not ended */
 int cli_persist(void *mem, const struct options *o); /* schema persist */
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */

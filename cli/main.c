@@ -37,6 +37,8 @@ static const struct subcommand subcommands[] = {
     {"jobs", cli_jobs, 1, 1001, BIT(OPT_DATASOURCE) | BIT(OPT_DEAD) | BIT(OPT_ALL_DEAD) | BIT(OPT_JSON),
      "jobs [--datasource NAME] [--json] list [--dead] | show ID | retry ID... | drop ID...",
      "look at after-hooks that wait or failed for good, try them again or drop them"},
+    {"state", cli_state, 1, 1, BIT(OPT_FOLLOW) | BIT(OPT_JSON), "state [--follow] [--json] UUID",
+     "show how a mutation is going"},
     {"events", cli_events, 1, 1,
      BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_AFTER) | BIT(OPT_NAME) | BIT(OPT_EVENT_KEY) | BIT(OPT_FOLLOW),
      "events [--datasource NAME] [--after POSITION] [--name NAME] [--key KEY] [--follow] [--json] tail",
@@ -82,11 +84,11 @@ static void print_help(FILE *out) {
                "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
                "      --dead               jobs list: only what failed for good\n"
                "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show, events, projection list, schema print: as JSON\n"
+               "      --json               jobs list, jobs show, state, events, projection list, schema print: as JSON\n"
                "      --after POSITION     events: behind this one (0: from the beginning)\n"
                "      --name NAME          events: only of this name\n"
                "      --key KEY            events: only of this key\n"
-               "      --follow             events: go on with those to come\n"
+               "      --follow             events: go on with those to come; state: until it has ended\n"
                "      --from-snapshot POSITION  projection rebuild: its tables are those of this position\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
                "      --role ROLE          run, explain: the caller's role (anonymous); schema print: what it sees (all)\n"
@@ -142,7 +144,6 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_SNAPSHOT: return set_position(&o->snapshot, value);
   case OPT_NAME: o->event_name = value; return true;
   case OPT_EVENT_KEY: o->event_key = value; return true;
-  case OPT_FOLLOW: o->follow = true; return true;
   default: return false;
   }
 }

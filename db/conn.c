@@ -48,6 +48,12 @@ void conn_close(struct conn *c) {
   c->posted = 0;
 }
 
+static int poll_ms(int64_t left_ms, const struct conn_listener *listener) {
+  int own = listener ? listener->wait_ms(listener->data) : -1, ms = left_ms > 60000 ? 60000 : (int)left_ms + 1;
+
+  return own >= 0 && own < ms ? own : ms;
+}
+
 /* Polls PostgreSQL and the caller's socket until one has news or the time is over. The listener's news are its own. */
 static enum waited wait_for(int pg_fd, short events, const struct wait *w, const struct conn_listener *listener) {
   struct pollfd fds[3] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}, {.events = POLLIN}};
@@ -58,12 +64,12 @@ static enum waited wait_for(int pg_fd, short events, const struct wait *w, const
 
     if (left_ms < 0) return WAIT_DEADLINE;
     fds[2].fd = listener ? listener->fd(listener->data) : -1; /* poll passes over -1 */
-    n = poll(fds, 3, left_ms > 60000 ? 60000 : (int)left_ms + 1);
+    n = poll(fds, 3, poll_ms(left_ms, listener));
     if (n < 0 && errno != EINTR) return WAIT_READY; /* a broken descriptor: libpq will say so */
-    if (n <= 0) continue;
+    if (n < 0) continue;
     if (fds[0].revents) return WAIT_READY;
     if (w->caller_fd >= 0 && fds[1].revents) return WAIT_CALLER_GONE;
-    if (fds[2].revents) listener->ready(listener->data);
+    if (listener && (!n || fds[2].revents)) listener->ready(listener->data);
   }
 }
 
@@ -120,10 +126,10 @@ static bool refused(struct conn *c, struct err *e) {
 
 /* libpq's defaults ahead of the user's conninfo, which may override them; what must hold behind it. No startup `options`:
  * PgBouncer refuses them. */
-static PGconn *start(const struct conn *c) {
+PGconn *conn_start(const struct conn_options *options) {
   const char *keywords[] = {"keepalives_idle", "keepalives_interval", "tcp_user_timeout", "fallback_application_name",
                             "dbname",          "client_encoding",     NULL};
-  const char *values[] = {"30", "10", "30000", "writ", c->options.conninfo, "UTF8", NULL};
+  const char *values[] = {"30", "10", "30000", "writ", options->conninfo, "UTF8", NULL};
 
   return PQconnectStartParams(keywords, values, 1);
 }
@@ -140,7 +146,7 @@ static bool unanswered(struct conn *c, enum waited waited, struct err *e) {
 static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
-  c->pg = start(c);
+  c->pg = conn_start(&c->options);
   if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) return refused(c, e);
   while (state != PGRES_POLLING_OK) {
     enum waited waited;

@@ -19,7 +19,8 @@ struct pg_result; /* libpq's */
 struct conn_listener {
   void (*notice)(void *data, const char *name, const char *payload, bool whole); /* called within libpq: must not use this connection */
   int (*fd)(void *data);    /* of that other connection; -1: none */
-  void (*ready)(void *data); /* it can be read */
+  int (*wait_ms)(void *data); /* until it wants to go on anyhow; -1: never */
+  void (*ready)(void *data);  /* it can be read, or that time is over */
   void *data;
 };
 

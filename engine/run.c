@@ -308,7 +308,10 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
   keyed_release(&r);
   report->retries = r.retries;
   report->accepted = r.accepted;
-  if (ok && r.accepted) return true;
+  if (ok && r.accepted) {
+    if (call->watch) call->watch->end(call->watch, &r, str_new(mem, 16)); /* another mutation has the answer */
+    return true;
+  }
   if (ok && r.stored) str_bytes(answer, r.stored, r.stored_len);
   else if (ok && (!call->results_apart || call->watch)) result_put(answer, set);
   else if (set->each_alone && e->committed < 0) e->committed = 0; /* a dry run as one transaction */

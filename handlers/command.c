@@ -71,7 +71,6 @@ bool command_identify(struct call *call, struct err *e) {
 
 /* ---- header fields ---- */
 
-
 /* Mutation-Id is the UUID by which the caller wants to follow what it asks for. */
 bool command_check_headers(const struct request *r, struct invocation *invocation, struct err *e) {
   unsigned char bytes[UUID_BYTES];
@@ -196,8 +195,8 @@ struct invocation command_invocation(const struct call *call) {
   return invocation;
 }
 
-/* Who keeps the state: this request for a mutation of its own; for one that it is part of it only passes on events. */
-static struct watch *watch_of(struct call *call, const struct invocation *invocation, const struct command_set *set) {
+/* This request for a mutation of its own; for one that it is part of it only passes on events. */
+struct watch *command_watch(struct call *call, const struct invocation *invocation, const struct command_set *set) {
   struct engine *engine = call->site->engine;
   const struct call_token *token = call->token;
   void *mem = call->request->mem;
@@ -226,7 +225,7 @@ bool command_execute(struct call *call, struct command_set *set, struct invocati
 
   if (background_is_asked(call, set, invocation)) return background_accept(call, set, invocation, e);
   if (mutation_is_durable(set, invocation)) return background_run(call, set, invocation, e);
-  invocation->watch = watch_of(call, invocation, set);
+  invocation->watch = command_watch(call, invocation, set);
   if (!engine_run(engine, r->mem, set, invocation, call->answer->body, &call->report, e)) return false;
   if (!call->report.accepted) return true;
   return background_repeat(call, set->entries[0].datasource, call->report.accepted, e);

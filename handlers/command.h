@@ -13,6 +13,7 @@ call_step command_run;
 
 struct command_set;
 struct json;
+struct watch;
 
 /* Who calls: the border, or a handler's token. Fills call->caller and call->token. */
 call_step command_identify;
@@ -27,6 +28,8 @@ struct invocation command_invocation(const struct call *call);
 /* Idempotency-Key. args: what a repeat must have in common, beside call->command. */
 bool command_read_key(struct call *call, struct invocation *invocation, const struct json *args, struct err *e)
     __attribute__((warn_unused_result));
+/* Who keeps the state of the mutation that the set is, or is part of; NULL: nobody follows it. */
+struct watch *command_watch(struct call *call, const struct invocation *invocation, const struct command_set *set);
 /* Header fields of a call that went well. */
 void command_answer_headers(struct call *call, const struct invocation *invocation);
 

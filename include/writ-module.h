@@ -184,8 +184,8 @@ WRIT_INLINE const char *writ_error_message(struct writ_call *call) { return call
 
 /* ---- everything else ---- */
 
-/* A state event: name, and payload as JSON. This version has no states of mutations: it checks both, and gives
- * WRIT_NOT_SUPPORTED; the call goes on as if it had not been called. WRIT_FAILED: no name, or no JSON. */
+/* A state event: name, and payload as JSON. Those who follow the mutation see it at once; nothing is done where nobody can. In
+ * open: WRIT_NOT_SUPPORTED. */
 WRIT_INLINE int writ_dispatch(struct writ_call *call, const char *name, const char *payload, size_t len) {
   return call->api->dispatch(call, name, payload, len);
 }

@@ -244,10 +244,15 @@ static int fd_of(void *data) {
   return q->conn && !q->given_up ? post_fd(q->conn) : -1;
 }
 
+static int wait_of(void *data) {
+  const struct events *q = data;
+  return q->n && !q->given_up && q->posted < POSTED_MAX ? EACH_MS : -1;
+}
+
 static void on_ready(void *data) { events_pump(data); }
 
 const struct conn_listener *events_listener(struct events *q, const unsigned *attempt) {
   q->attempt = attempt;
-  q->listener = (struct conn_listener){.notice = on_notice, .fd = fd_of, .ready = on_ready, .data = q};
+  q->listener = (struct conn_listener){.notice = on_notice, .fd = fd_of, .wait_ms = wait_of, .ready = on_ready, .data = q};
   return &q->listener;
 }

@@ -15,7 +15,7 @@
 
 enum {
   LEASE_MORE_MS = 15000, /* beyond the deadline: a cancel request, the end, a slow machine */
-  END_MS = 3000,         /* how long the end may take to be told */
+  END_MS = 2000,         /* how long the end may take to be told */
   PART_MS = 500,         /* the same of events of a handler's call */
 };
 
@@ -83,18 +83,14 @@ static void tell(struct keeper *k, struct run *r, const char *first, const char 
 
 /* ---- the beginning ---- */
 
-static bool explain(struct keeper *k, struct run *r) {
+static bool explain(struct run *r) {
   const char *s = r->e->sqlstate;
   bool found = false;
 
   if (strcmp(s, "23505") == 0) {
-    struct err e;
-
     /* The same request once more, with a key: it gets its answer. */
-    if (r->call->key && idempotency_find(r, r->set->entries[0].datasource, &found) && found) return false;
-    err_init(&e, r->mem);
-    err_set(&e, MUTATION_EXISTS, "There is a mutation with this Mutation-Id already.");
-    *r->e = e;
+    if (r->call->key && (!idempotency_find(r, r->set->entries[0].datasource, &found) || found)) return false;
+    err_set(r->e, MUTATION_EXISTS, "There is a mutation with this Mutation-Id already.");
   } else if (strcmp(s, "42501") == 0 || strcmp(s, "42P01") == 0 || strcmp(s, "42883") == 0 || strcmp(s, "3F000") == 0) {
     const char *why = r->e->log_detail ? r->e->log_detail : r->e->message;
 
@@ -102,7 +98,6 @@ static bool explain(struct keeper *k, struct run *r) {
     r->e->log_detail = arena_printf(r->mem, "%s: run `writ install`, with --grant", why);
     r->e->retry_after_s = 5;
   }
-  (void)k;
   return false;
 }
 
@@ -114,7 +109,7 @@ static bool make_state(struct keeper *k, struct run *r, size_t step) {
 
   state_put_new(&c, &plan, k->mutation, k->caller, k->steps, k->nsteps, left_ms + LEASE_MORE_MS);
   state_put_event(&c, &plan, k->mutation, 1, "TRANSACTION_CREATED", step_payload(k, step, NULL, NULL));
-  if (!aside_run(r, k->watch.datasource, plan.steps, plan.n, true, &f)) return explain(k, r);
+  if (!aside_run(r, k->watch.datasource, plan.steps, plan.n, true, &f)) return explain(r);
   err_init(r->e, r->mem);
   k->there = true;
   engine_tell(k->engine, k->mutation);
@@ -163,6 +158,17 @@ static void close_plan(struct watch *w, struct run *r, size_t first, size_t end,
 
 /* ---- the end ---- */
 
+/* Of a front end that takes the results apart (GraphQL) the answer is empty; of a key that another mutation has it is not known. */
+static const char *end_payload(struct keeper *k, struct run *r, const struct str *answer) {
+  struct str *out;
+
+  if (answer->len) return answer->p;
+  if (r->accepted) return NULL;
+  out = str_new(k->mem, 256);
+  result_put(out, r->set);
+  return out->p;
+}
+
 static void end(struct watch *w, struct run *r, const struct str *answer) {
   struct keeper *k = keeper_of(w);
 
@@ -172,7 +178,9 @@ static void end(struct watch *w, struct run *r, const struct str *answer) {
   }
   if (answer) {
     tell(k, r, k->marked ? NULL : "TRANSACTION_COMPLETED", k->marked ? NULL : step_payload(k, k->step, NULL, NULL),
-         "MUTATION_COMPLETED", answer->p);
+         "MUTATION_COMPLETED", end_payload(k, r, answer));
+  } else if (r->e->code == ERR_COMMIT_UNKNOWN && k->marked) {
+    /* The mark will tell, when the lease is over. */
   } else {
     struct str *error = str_new(k->mem, 512);
 

@@ -1,10 +1,13 @@
 #include "mutations/state_read.h"
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "db/catalog.h"
 #include "mutations/mutation_inside.h"
 
 #include <string.h>
+
+enum { CHANGES_DEPTH = 1000 };
 
 /* version, flags, caller, state, with blanks between. A mark is left alone while the process that made it may be about to take it in. */
 static const char read_sql[] =
@@ -67,6 +70,17 @@ bool state_read(struct engine *engine, void *mem, const struct caller *caller, c
     break;
   }
   return reached ? err_set(e, NOT_FOUND, "There is no such mutation.") : false;
+}
+
+bool state_changes(struct engine *engine, void *mem, const char *mutation, const struct state_row *row, const char *after,
+                   const struct wait *w, const struct json **changes, struct err *e) {
+  static const char sql[] = "select coalesce(json_agg(change order by version), '[]')::text from writ.state_change"
+                            " where mutation = $1::uuid and version > $2::bigint and version <= $3::bigint";
+  const char *params[] = {mutation, after, row->version};
+  char *text;
+
+  return catalog_value(engine->sources[row->datasource].conn, mem, sql, 3, params, &text, w, e) &&
+         json_read(mem, text, strlen(text), CHANGES_DEPTH, changes, e);
 }
 
 bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,

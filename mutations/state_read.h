@@ -9,6 +9,7 @@
 
 struct caller;
 struct engine;
+struct json;
 struct wait;
 
 struct state_row {
@@ -22,6 +23,9 @@ struct state_row {
  * False: NOT_FOUND (also where it may not), DATABASE_UNAVAILABLE. What a process has left behind that died is told first. */
 bool state_read(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct wait *w,
                 struct state_row *row, struct err *e) __attribute__((warn_unused_result));
+/* What has changed behind the version `after`, up to now: an array of {"event": ..., "set": ...} in their order. */
+bool state_changes(struct engine *engine, void *mem, const char *mutation, const struct state_row *row, const char *after,
+                   const struct wait *w, const struct json **changes, struct err *e) __attribute__((warn_unused_result));
 /* Asks it to stop before its next step: for who made it, and the inside. False: NOT_FOUND, MUTATION_OVER, NOT_CANCELLABLE,
  * DATABASE_UNAVAILABLE. */
 bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,

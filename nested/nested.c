@@ -82,8 +82,8 @@ static void draw_data(struct planner *p, struct nested_data *d, unsigned group, 
     unsigned together = ++p->groups;
     bool level;
 
-    n = in_level ? 1 : batch_length(d, i);
-    level = in_level || is_batch(&d->ops[i], n);
+    n = in_level ? 1 : batch_length(p, d, i);
+    level = in_level || is_batch(p, &d->ops[i], n);
     for (size_t j = i; j < i + n; j++) {
       draw_data(p, d->ops[j].update, ++p->groups, false);
       draw_data(p, d->ops[j].create, level ? together : ++p->groups, level);

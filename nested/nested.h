@@ -39,6 +39,8 @@ const struct expr *nested_kept_args(void *mem, const struct nested_kept *kept);
 void nested_explain_error(const struct step *step, struct err *e);
 /* Where in the input its fault is: step->path, or more exactly; NULL: nowhere. */
 const char *nested_error_path(const struct step *step, const struct err *e);
+/* Was it one of many rows that the step makes, and cannot be told which? Compiled one_by_one, it can. */
+bool nested_is_one_of_many(const struct step *step, const struct err *e);
 /* Is it that somebody else made the row first which the step was to make if there was none, or holds one that has just been
  * linked to ours? Then the flight may be tried again. */
 bool nested_lost_race(const struct step *step, const struct err *e);

@@ -35,6 +35,7 @@ static bool is_plain(const struct nested_op *op) {
   if (op->kind != NESTED_CREATE || !op->field->list) return false;
   for (size_t i = 0; i < op->create->nvalues; i++) {
     const struct expr *x = op->create->values[i].value;
+    if (op->create->values[i].field->column->nlinks) return false; /* the link may say otherwise: nested_rows.c compares */
     if (x && (x->kind != EXPR_LITERAL || x->was_result)) return false;
   }
   for (size_t i = 0; i < op->create->nops; i++)
@@ -55,9 +56,9 @@ static bool connects_alike(const struct nested_op *a, const struct nested_op *b)
   return b->kind == NESTED_CONNECT && a->field == b->field && a->wheres->key == b->wheres->key;
 }
 
-size_t batch_length(const struct nested_data *d, size_t first) {
+size_t batch_length(const struct planner *p, const struct nested_data *d, size_t first) {
   const struct nested_op *op = &d->ops[first];
-  bool connects = op->kind == NESTED_CONNECT && op->field->list, creates = is_plain(op);
+  bool connects = op->kind == NESTED_CONNECT && op->field->list, creates = !p->k->one_by_one && is_plain(op);
   size_t end = first + 1;
 
   while (end < d->nops && ((connects && connects_alike(op, &d->ops[end])) ||
@@ -66,7 +67,9 @@ size_t batch_length(const struct nested_data *d, size_t first) {
   return end - first;
 }
 
-bool is_batch(const struct nested_op *op, size_t n) { return is_plain(op) && (n > 1 || op->create->nops); }
+bool is_batch(const struct planner *p, const struct nested_op *op, size_t n) {
+  return !p->k->one_by_one && is_plain(op) && (n > 1 || op->create->nops);
+}
 
 /* ---- rows ---- */
 

@@ -46,17 +46,30 @@ static const char *given(const struct nested_data *d, const struct field *f) {
   return NULL;
 }
 
-/* Which row of a batch has the value, which PostgreSQL shows as it writes it: the last one, as the first of two is no
- * violation. NULL: that cannot be told. */
+/* Which row of a batch has the value, which PostgreSQL shows as it writes it. NULL: that cannot be told, or several have. */
 static const char *path_in_batch(const struct nested_subject *s, const struct err *e) {
   const struct key *key = violated(s->model, e);
+  const char *path = NULL;
 
   if (!key || key->ncolumns != 1 || !e->key_value) return NULL;
-  for (size_t i = s->nbatch; i-- > 0;) {
+  for (size_t i = 0; i < s->nbatch; i++) {
     const char *text = given(s->batch[i]->create, key->fields[0]);
-    if (text && strcmp(text, e->key_value) == 0) return s->batch[i]->path;
+    if (!text || strcmp(text, e->key_value) != 0) continue;
+    if (path) return NULL;
+    path = s->batch[i]->path;
   }
-  return NULL;
+  return path;
+}
+
+/* What a value, or a row, did wrong: data exceptions, constraints, what triggers raise. */
+static bool is_of_row(const struct err *e) {
+  return strncmp(e->sqlstate, "22", 2) == 0 || strncmp(e->sqlstate, "23", 2) == 0 || strncmp(e->sqlstate, "P0", 2) == 0 ||
+         strncmp(e->sqlstate, "PT", 2) == 0;
+}
+
+bool nested_is_one_of_many(const struct step *step, const struct err *e) {
+  const struct nested_subject *s = step->subject;
+  return s && s->nbatch > 1 && is_of_row(e) && !path_in_batch(s, e);
 }
 
 const char *nested_error_path(const struct step *step, const struct err *e) {

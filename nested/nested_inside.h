@@ -90,8 +90,8 @@ bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_d
 const char *now_sql(const void *mem, const struct column *column, const char *time);
 
 /* nested_batch.c: how many operations from ops[first] on can be one statement; then that statement. */
-size_t batch_length(const struct nested_data *d, size_t first);
-bool is_batch(const struct nested_op *op, size_t n); /* of so many, or with creates below */
+size_t batch_length(const struct planner *p, const struct nested_data *d, size_t first);
+bool is_batch(const struct planner *p, const struct nested_op *op, size_t n); /* of so many, or with creates below */
 bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsigned parent);
 /* Can the rows of all these wheres be found by one statement? Then that statement: their keys into the slot, but for
  * those that the parent is linked to; 3039 for one that is not there. */

@@ -590,17 +590,18 @@ static bool counts(const struct planner *p, const struct act *a) { return a->op-
 static bool op_update_many(struct planner *p, const struct act *a) {
   struct sql_build *b = sql_begin(p->mem);
   const char *alias = sql_alias(b);
+  bool any = a->op->update->nvalues > 0;
 
   if (!rules_judge(p, a->op->part, a->parent)) return false;
-  if (!a->op->update->nvalues) return true;
   if (counts(p, a)) sql_add(b, "with writ_i as (");
-  sql_printf(b, "update %s as %s", child_model(a)->table_sql, alias);
-  if (!put_assignments(p, b, alias, a->op->update)) return false;
+  sql_printf(b, any ? "update %s as %s" : "select 1 from %s as %s", child_model(a)->table_sql, alias);
+  if (any && !put_assignments(p, b, alias, a->op->update)) return false;
   sql_add(b, " where ");
   put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
   if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path))) return false;
+  if (!any && !counts(p, a)) return true; /* the filter has been looked at */
   if (counts(p, a)) {
-    sql_add(b, " returning 1) select ");
+    sql_add(b, any ? " returning 1) select " : ") select ");
     put_many(p, b, a);
     sql_add(b, " from (select count(*) as n from writ_i offset 0) as writ_c");
     put_if_filled(b, " where ", a->parent);
@@ -661,7 +662,7 @@ bool op_comes_before(const struct nested_data *d, const struct nested_op *op) {
 }
 
 static bool plan_group(struct planner *p, const struct act *a, size_t n) {
-  if (is_batch(a->op, n)) return plan_batch(p, a->op, n, a->parent);
+  if (is_batch(p, a->op, n)) return plan_batch(p, a->op, n, a->parent);
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
@@ -670,7 +671,7 @@ bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
     struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create};
     unsigned top = p->last_slot;
 
-    n = batch_length(d, i);
+    n = batch_length(p, d, i);
     if (op_comes_before(d, a.op)) continue;
     if (!plan_group(p, &a, n)) return false;
     slot_give_back(p, top);

@@ -81,21 +81,50 @@ static void put_columns(struct sql_build *b, const struct nested_data *d, const 
   sql_add(b, draws_sequence(d) ? ") overriding system value select " : ") select ");
 }
 
+/* Around the value of a column that links have too: what all of those from the given one on say, or it is refused. False: it has
+ * no other. */
+static bool put_agree(struct sql_build *b, const struct model *m, const struct column *column, const struct holding *holdings,
+                      size_t n) {
+  const char *word = "(select case when ";
+
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < holdings[i].side->ncolumns; j++) {
+      if (holdings[i].side->columns[j] != column) continue;
+      sql_printf(b, "%swrit_v.v <> ", word);
+      put_key_part(b, holdings[i].slot, j, column->cast_sql);
+      word = " or ";
+    }
+  if (*word == '(') return false;
+  sql_add(b, " then ");
+  put_disagree(b, m, column);
+  sql_add(b, " else writ_v.v end from (select ");
+  return true;
+}
+
+static void put_agree_end(struct sql_build *b, bool began) {
+  if (began) sql_add(b, " as v offset 0) as writ_v)");
+}
+
 static bool put_insert(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct holding *holdings,
                        size_t n, unsigned guard) {
   const char *comma = "";
+  bool agree;
 
   put_columns(b, d, holdings, n);
   for (size_t i = 0; i < d->nvalues; i++, comma = ", ") {
     sql_add(b, comma);
+    agree = put_agree(b, d->model, d->values[i].field->column, holdings, n);
     if (!put_new_value(p, b, d, &d->values[i])) return false;
+    put_agree_end(b, agree);
   }
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < holdings[i].side->ncolumns; j++) {
       const struct column *column = holdings[i].side->columns[j];
       if (is_assigned(d, holdings, i, column)) continue;
       sql_add(b, comma);
+      agree = put_agree(b, d->model, column, &holdings[i + 1], n - i - 1);
       put_key_part(b, holdings[i].slot, j, column->cast_sql);
+      put_agree_end(b, agree);
       comma = ", ";
     }
   put_if_filled(b, " where ", guard);

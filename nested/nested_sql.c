@@ -175,13 +175,78 @@ void put_fail(struct sql_build *b, int prisma_code, const char *message) {
   sql_printf(b, "writ.fail('%s/%d', $%u::text, %d)", code, prisma_code, sql_param(b, message), status);
 }
 
+/* ---- columns that several have ---- */
+
+static bool is_shared(const struct column *c) { return c->nlinks + (c->field != NULL) > 1; }
+
+static bool is_among(const struct column *const *columns, size_t n, const struct column *c) {
+  for (size_t i = 0; i < n; i++)
+    if (columns[i] == c) return true;
+  return false;
+}
+
+void put_disagree(struct sql_build *b, const struct model *m, const struct column *c) {
+  const char *message = arena_printf(b->mem, "The values given for the column %s of %s do not agree.", c->name, m->name);
+
+  sql_printf(b, "writ.fail('BAD_ARGUMENT', $%u::text, 400)::%s", sql_param(b, message), c->cast_sql);
+}
+
+/* Is the value of the column settled, by the key or by another link that the alias's row has? */
+static void put_is_settled(struct sql_build *b, const struct relation *of, const struct column *c, const char *alias) {
+  const struct model *m = of->sides[of->holder].model;
+
+  if (is_among(m->key->columns, m->key->ncolumns, c)) {
+    sql_add(b, "true");
+    return;
+  }
+  sql_add(b, "(false");
+  for (size_t i = 0; i < m->nlinks; i++) {
+    const struct relation *r = m->links[i].relation;
+
+    if (r == of || r->storage != LINK_INLINE || r->holder != m->links[i].side ||
+        !is_among(r->sides[r->holder].columns, r->sides[r->holder].ncolumns, c))
+      continue;
+    sql_add(b, " or ");
+    put_not_null(b, alias, &r->sides[r->holder]);
+  }
+  sql_add(b, ")");
+}
+
+/* Part i of the key in the slot, which is to be linked to. What others have given it stays as it is. */
+static void put_link_part(struct sql_build *b, const struct relation *r, const char *alias, unsigned slot, size_t i) {
+  const struct relation_side *holder = &r->sides[r->holder];
+  const struct column *c = holder->columns[i];
+  bool in_key = is_among(holder->model->key->columns, holder->model->key->ncolumns, c);
+
+  if (is_shared(c) || in_key) {
+    sql_printf(b, "case when %s.%s <> ", alias, c->sql);
+    put_key_part(b, slot, i, c->cast_sql);
+    sql_add(b, " and ");
+    put_is_settled(b, r, c, alias);
+    sql_add(b, " then ");
+    put_disagree(b, holder->model, c);
+    sql_add(b, " else ");
+  }
+  put_key_part(b, slot, i, c->cast_sql);
+  if (is_shared(c) || in_key) sql_add(b, " end");
+}
+
+/* Columns that are the link's alone, where there are any that can be NULL. */
+static bool has_own_nullable(const struct relation_side *holder) {
+  for (size_t i = 0; i < holder->ncolumns; i++)
+    if (!holder->columns[i]->required && !is_shared(holder->columns[i])) return true;
+  return false;
+}
+
+/* ---- taking links away, making them ---- */
+
 /* update ... set "a" = null: of those columns that may. False: none may. */
 static bool put_nulls(struct sql_build *b, const struct relation_side *holder, const char *alias) {
-  bool any = false;
+  bool any = false, own = has_own_nullable(holder);
 
   sql_printf(b, "update %s as %s set ", holder->model->table_sql, alias);
   for (size_t i = 0; i < holder->ncolumns; i++) {
-    if (holder->columns[i]->required) continue;
+    if (holder->columns[i]->required || (own && is_shared(holder->columns[i]))) continue;
     sql_printf(b, "%s%s = null", any ? ", " : "", holder->columns[i]->sql);
     any = true;
   }
@@ -281,7 +346,7 @@ void put_link(struct sql_build *b, struct link l, unsigned parent, unsigned chil
   sql_printf(b, "update %s as %s set ", holder->model->table_sql, alias);
   for (size_t i = 0; i < holder->ncolumns; i++) {
     sql_printf(b, "%s%s = ", i ? ", " : "", holder->columns[i]->sql);
-    put_key_part(b, other, i, holder->columns[i]->cast_sql);
+    put_link_part(b, l.relation, alias, other, i);
   }
   sql_add(b, " where ");
   put_keys(b, alias, holder->model, (struct rows){.slot = own});

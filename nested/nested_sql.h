@@ -57,6 +57,8 @@ void put_fail(struct sql_build *b, int prisma_code, const char *message);
 bool put_unlink_parents(struct sql_build *b, struct link l, unsigned parents, unsigned guard);
 bool put_unlink_children(struct sql_build *b, struct link l, unsigned children, unsigned guard);
 bool put_unlink_pair(struct sql_build *b, struct link l, unsigned parent, unsigned child);
+/* In the place of a value of m's column: what gives it is not of one mind. */
+void put_disagree(struct sql_build *b, const struct model *m, const struct column *c);
 /* And one that links the row in one slot to the rows in the other (children: of a list only), when both are filled. */
 void put_link(struct sql_build *b, struct link l, unsigned parent, unsigned child);
 

@@ -7,6 +7,7 @@ import contextlib
 import random
 import re
 import threading
+import uuid
 
 import pytest
 
@@ -37,6 +38,16 @@ type Egg { id: ID! @id  chicken: Chicken! }
 type Step { id: ID! @id  name: String! @unique  next: Step }
 type Cup { id: ID! @id  name: String! @unique  lid: Lid @relation(link: INLINE) }
 type Lid { id: ID! @id  name: String! @unique  cup: Cup }
+type Company { id: Int! @id(strategy: NONE)  customers: [Customer]  orders: [Order] }
+type Customer @id(fields: ["company", "no"]) { company: Company!  no: Int!  orders: [Order] }
+type Order @id(fields: ["company", "no"]) { company: Company!  no: Int!  customer: Customer @db(names: ["company", "customer_no"]) }
+type Box @id(fields: ["room", "no"]) { room: Int!  no: Int!  items: [Item] @relation(name: "In")  spare: [Item] @relation(name: "For") }
+type Item @id(fields: ["room", "no"]) { room: Int!  no: Int!  box: Box @relation(name: "In") @db(names: ["room", "box_no"])
+  other: Box @relation(name: "For") @db(names: ["hall", "other_no"])  third: Box @db(names: ["hall", "third_no"]) }
+type Sack { id: ID! @id  grains: [Grain] }
+type Grain { id: ID! @id  n: Int  name: String @unique  at: DateTime @unique  code: UUID @unique  short: String @db(type: "varchar(5)")
+  sack: Sack  specks: [Speck] }
+type Speck { id: ID! @id  n: Int  at: DateTime @unique  grain: Grain }
 """
 
 MANIFEST = """
@@ -65,13 +76,18 @@ commands:
 """
 
 TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bill", "Line", "Mark", "Count", "Key",
-          "Chicken", "Egg", "Step", "Cup", "Lid",
+          "Chicken", "Egg", "Step", "Cup", "Lid", "Company", "Customer", "Order", "Box", "Item", "Sack", "Grain", "Speck",
           "_Follows", "_Likes"]
 
 
 @pytest.fixture(scope="module")
 def tables(database):
     harness.create_tables(database, MODEL)
+    database.execute("""alter table "Grain" add constraint few check (n < 9), add constraint apart exclude (n with =);
+        alter table "Speck" add constraint few_specks check (n < 9);
+        create function no_five() returns trigger language plpgsql as $$
+          begin if new.n = 5 then raise exception 'no five'; end if; return new; end $$;
+        create trigger no_five before insert on "Speck" for each row execute function no_five()""")
 
 
 @pytest.fixture(scope="module", params=["PostgreSQL", "PgBouncer"])
@@ -217,6 +233,8 @@ def test_updated_at(do):
     ("updatePet", {"where": {"name": "1"}, "data": {"owner": {"disconnect": True}}}, None, "/data/owner/disconnect"),
     ("upsertPerson", {"where": {"id": "1"}, "update": {}, "create": {"name": "x", "id": "c" * 26}}, 3007, "/create/id"),
     ("upsertPerson", {"where": {"id": "1"}, "update": {"name": None}, "create": {"name": "x"}}, 3020, "/update/name"),
+    ("updatePerson", {"where": {"id": "1"}, "data": {"staff": {"updateMany": {"where": {"nosuch": 1}, "data": {}}}}}, None,
+     "/data/staff/updateMany/where/nosuch"),
     ("updateManyPersons", {"data": {"staff": {"set": []}}}, None, "/data"),
     ("updateManyPersons", {"data": {"age": "x"}}, None, "/data/age"),
 ])
@@ -254,6 +272,44 @@ def test_unique_violations(do, fail, database):
     assert fail("updatePerson", where={"name": "bob"}, data={"name": "ann"})[0] == 3010
     assert fail("updateManyPeople", data={"name": "same"})[0] == 3010
     assert sorted(row[0] for row in database.execute('select name from "Person"')) == ["ann", "bob"]
+
+
+SOME_CODE = "0198c0de-0000-7000-8000-00000000abcd"
+WRONG_ROWS = [  # rows of one statement, and what is said of which
+    ([{"at": "2017"}, {"at": "2016"}], "1", "UNIQUE_VIOLATION"),  # shown as 2016-01-01 00:00:00+00
+    ([{"code": SOME_CODE.upper()}, {"code": SOME_CODE[:-1] + "e"}], "0", "UNIQUE_VIOLATION"),
+    ([{"name": "x"}, {"name": "y"}, {"name": "x"}, {"name": "x"}], "2", "UNIQUE_VIOLATION"),
+    ([{"name": "x"}, {"name": "there"}, {"name": "there"}], "1", "UNIQUE_VIOLATION"),
+    ([{"n": 1}, {"n": 2}, {"n": 10}, {"n": 11}], "2", "CHECK_VIOLATION"),
+    ([{"n": 1}, {"n": 2}, {"n": 1}], "2", "EXCLUSION_VIOLATION"),
+    ([{"short": "fits"}, {"short": "too long"}], "1", "DATA_ERROR"),
+    ([{"n": 1, "specks": {"create": [{"n": 1}, {"n": 2}]}}, {"n": 2, "specks": {"create": [{"n": 3}, {"n": 9}]}}],
+     "1/specks/create/1", "CHECK_VIOLATION"),
+    ([{"n": 1, "specks": {"create": [{"n": 1}, {"n": 5}]}}, {"n": 2, "specks": {"create": {"n": 3}}}], "0/specks/create/1", "RAISED"),
+    ([{"n": 1, "specks": {"create": {"at": "2016"}}}, {"n": 2, "specks": {"create": {"at": "2016"}}}], "1/specks/create",
+     "UNIQUE_VIOLATION"),
+]
+
+
+@pytest.mark.parametrize("grains, place, code", WRONG_ROWS)
+def test_which_of_many(do, fail, database, grains, place, code):
+    """One statement makes all of the rows, but what is wrong with one of them is told of that one."""
+    do("createGrain", data={"name": "there", "at": "2016", "code": SOME_CODE})
+    assert fail("createSack", data={"grains": {"create": grains}})[1:] == ("/data/grains/create/" + place, code)
+    assert fail("createSack", data={"id": "s", "grains": {"create": grains}}, select="{ grains { specks { id } } }")[2] == code
+    assert (rows(database, "Sack"), rows(database, "Grain"), rows(database, "Speck")) == (0, 1, 0)
+
+
+def test_which_of_many_in_a_set(site, do, database):
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    answer = site.inside.set(("createSack", {"data": {"id": "a"}}, "a"),
+                             ("createSack", {"data": {"id": "b", "grains": {"create": [{"n": 1}, {"n": 10}]}}}),
+                             ("createSack", {"data": {"id": "a"}}), headers=key)
+    assert (answer.code, answer.json["path"], answer.json["index"]) == \
+        ("CHECK_VIOLATION", "/commands/1/args/data/grains/create/1", 1)
+    assert rows(database, "Sack") == 0
+    again = site.inside.set(("createSack", {"data": {"id": "a"}}), headers=key)
+    assert again.status == 200  # nothing of it was kept
 
 
 def test_names_of_a_unique_violation(site, do):
@@ -450,6 +506,71 @@ def test_composite_keys(do, fail, database):
     assert do("deleteLine", where=line, select="{ no marks { name } }") == {"no": 1, "marks": [{"name": "m"}]}
     assert fail("deleteBill", where={"id": "b"}) == (3042, "/where", "REQUIRED_RELATION")
     assert do("deleteManyLines") == {"count": 1} and do("deleteBill", where={"id": "b"}) == {"id": "b"}
+
+
+@pytest.fixture
+def companies(do):
+    """1 and 2, each with a customer 7 and an order 1."""
+    for id in (1, 2):
+        do("createCompany", data={"id": id, "customers": {"create": {"no": 7}}, "orders": {"create": {"no": 1}}})
+
+
+def company(id):
+    return {"connect": {"id": id}}
+
+
+def customer(id):
+    return {"connect": {"company_no": {"company": id, "no": 7}}}
+
+
+SHARED = [  # the command, whose, data, and where it is that it asks for an order of one company with a customer of another
+    ("createOrder", None, {"company": company(1), "no": 5, "customer": customer(2)}, ""),
+    ("createOrder", None, {"company": {"create": {"id": 3}}, "no": 5, "customer": customer(2)}, ""),
+    ("updateOrder", (1, 1), {"customer": customer(2)}, "/customer/connect"),
+    ("updateOrder", (1, 1), {"customer": {"create": {"no": 8, "company": company(2)}}}, "/customer/create"),
+    ("updateOrder", (1, 1), {"company": company(2)}, "/company/connect"),
+    ("updateOrder", (1, 1), {"company": {"create": {"id": 3}}}, "/company/create"),
+    ("updateCompany", 2, {"orders": {"connect": {"company_no": {"company": 1, "no": 1}}}}, "/orders/connect"),
+    ("updateCompany", 2, {"orders": {"set": [{"company_no": {"company": 1, "no": 1}}, {"company_no": {"company": 2, "no": 1}}]}},
+     "/orders/set"),
+    ("updateCompany", 1, {"orders": {"create": [{"no": 5}, {"no": 6, "customer": customer(2)}]}}, "/orders/create/1"),
+    ("updateCustomer", (2, 7), {"orders": {"create": [{"no": 5, "company": company(2)}, {"no": 6, "company": company(1)}]}},
+     "/orders/create/1"),
+    ("updateCustomer", (2, 7), {"orders": {"connect": {"company_no": {"company": 1, "no": 1}}}}, "/orders/connect"),
+]
+
+
+@pytest.mark.parametrize("command, key, data, path", SHARED)
+def test_who_gives_a_column_must_agree(fail, database, companies, command, key, data, path):
+    """A column that the key and a link have, or a link in the key: no link leads to another row than it says, no key changes."""
+    where = {"id": key} if isinstance(key, int) else {"company_no": {"company": key[0], "no": key[1]}} if key else None
+    everything = 'select * from "Order" order by 1, 2'
+    before = [tuple(row) for row in database.execute(everything)]
+    assert fail(command, data=data, **({"where": where} if where else {})) == (None, "/data" + path, "BAD_ARGUMENT")
+    assert [tuple(row) for row in database.execute(everything)] == before
+    assert rows(database, "Company") == 2 and rows(database, "Customer") == 2
+
+
+def test_columns_of_several(do, fail, database, companies):
+    """They agree; a link goes without what others stand on."""
+    order = {"company_no": {"company": 1, "no": 1}}
+    assert do("updateOrder", where=order, data={"company": company(1), "customer": customer(1)}, select="{ customer { no } }") \
+        == {"customer": {"no": 7}}
+    assert do("updateOrder", where=order, data={"customer": {"disconnect": True}}, select="{ no company { id } customer { no } }") \
+        == {"no": 1, "company": {"id": 1}, "customer": None}
+    assert do("createOrder", data={"company": company(2), "no": 2, "customer": customer(2)}, select="{ customer { company { id } } }") \
+        == {"customer": {"company": {"id": 2}}}
+    for room in (1, 2):
+        do("createBox", data={"room": room, "no": 1, "items": {"create": [{"room": room, "no": 1}, {"room": room, "no": 2}]}})
+    one, two = ({"room_no": {"room": room, "no": 1}} for room in (1, 2))
+    assert fail("updateBox", where=one, data={"items": {"create": [{"room": 1, "no": 3}, {"room": 2, "no": 3}]}}) \
+        == (None, "/data/items/create/1", "BAD_ARGUMENT")
+    do("updateItem", where=one, data={"other": {"connect": one}})
+    assert do("updateItem", where=one, data={"other": {"connect": two}}, select="{ other { room } }") == {"other": {"room": 2}}
+    assert fail("updateItem", where=one, data={"third": {"connect": one}}) == (None, "/data/third/connect", "BAD_ARGUMENT")
+    do("updateItem", where=one, data={"third": {"connect": two}})
+    assert do("updateItem", where=one, data={"other": {"disconnect": True}}, select="{ other { no } third { room } }") \
+        == {"other": None, "third": {"room": 2}}
 
 
 def test_both_sides_required(do, fail, database):

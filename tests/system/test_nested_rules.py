@@ -219,6 +219,8 @@ CASES = [
     ("updateMany", {"where": {}, "data": {"secret": None}}, "FORBIDDEN/updateMany/data/secret"),
     ("updateMany", {"where": {"title": "other"}, "data": {"title": "new"}}, "/updateMany"),
     ("updateMany", {"where": {"title": "mine", "id": "p9"}, "data": {"title": "new"}}, "/updateMany"),  # after: none
+    ("updateMany", {"where": {"title": "mine", "id": "p9"}, "data": {}}, "/updateMany"),
+    ("updateMany", {"where": {"title": "mine"}, "data": {}}, None),
     ("deleteMany", {"title": "mine"}, None),
     ("deleteMany", {}, "/deleteMany"),
     ("deleteMany", {"title_not": "x"}, "TOO_MANY_AFFECTED/deleteMany"),

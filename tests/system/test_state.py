@@ -1,10 +1,13 @@
 """The state of a mutation: made and read, what is dispatched while its transaction is open, extended by the manifest."""
 
+import fcntl
 import json
 import os
-import pathlib
+import select
 import signal
+import struct
 import subprocess
+import termios
 import threading
 import time
 import uuid
@@ -12,6 +15,7 @@ import uuid
 import pytest
 
 import harness
+from faulty import build_with_faults, faulty_site
 from harness import Site, wait_until
 from service import Service
 
@@ -45,6 +49,18 @@ end $$;
 create function app.flood(n int, bytes int) returns int language plpgsql as $$
 begin
   for i in 1..n loop perform writ.dispatch('FLOOD', to_jsonb(repeat('x', bytes) || i)); end loop;
+  return n;
+end $$;
+create function app.burst(n int) returns int language plpgsql as $$
+begin
+  for i in 1..n loop
+    perform writ.dispatch('B', to_jsonb(i));
+    perform pg_sleep(0.001);
+  end loop;
+  for i in 1..1500 loop
+    exit when exists (select from gate);
+    perform pg_sleep(0.02);
+  end loop;
   return n;
 end $$;
 create function app.say(name text, payload jsonb) returns text language plpgsql as $$
@@ -87,6 +103,7 @@ commands:
   add: { allow: [anonymous, member], title: Add a line, sql: "insert into log (text) values (:text) returning id", returns: one }
   refuse: { allow: [anonymous, member], check: "false", error: { code: NO, message: It does not want to. } }
   flood: { allow: [anonymous], sql: "select app.flood(:n, :bytes) as n", args: { n: int, bytes: int }, returns: one }
+  burst: { allow: [anonymous], sql: "select app.burst(:n) as n", args: { n: int }, returns: one }
   say: { allow: [anonymous], sql: "select app.say(:name, :payload) as said", args: { name: text, payload: jsonb }, returns: one }
   count: { allow: [anonymous], commands: [ { bump: {} } ], isolation: serializable }
   bump: { sql: "update counter set n = n + 1 where id = 1 and app.say('BUMPED', to_jsonb(n)) = 'said' and pg_sleep(1.5) is not null returning n", returns: one }
@@ -302,8 +319,8 @@ def test_the_connection_is_opened_when_needed_only(database):
 
 
 @pytest.mark.parametrize("n, size", [(20000, 10), (300, 60000), (300, 70000)])
-def test_a_flood_of_events_harms_nobody(site, n, size):
-    mutation = new()
+def test_a_flood_of_events_harms_nobody(site, database, n, size):
+    mutation, begun = new(), time.monotonic()
     assert site.client.command("flood", {"n": n, "bytes": size}, headers={"Mutation-Id": mutation}).result == {"n": n}
     state = state_of(site, mutation)
     assert state["status"] == "complete" and names(state)[-1] == "MUTATION_COMPLETED" and len(state["events"]) == 50
@@ -311,8 +328,20 @@ def test_a_flood_of_events_harms_nobody(site, n, size):
         assert "EVENT_REFUSED" in names(state) and "limits.event_bytes" in json.dumps(state)
     dropped = [event["payload"]["count"] for event in state["events"] if event["name"] == "EVENTS_DROPPED"]
     assert dropped and 0 < dropped[0] < n
+    written = database.one("select version from writ.state where mutation = %s", [mutation])
+    assert 64 < written < 200 + 64 + 20 + 50 * (time.monotonic() - begun)
     metrics = site.inside.get("/metrics").text
     assert "writ_state_events_total" in metrics
+
+
+def test_what_waits_is_seen_before_the_end_too(site, database):
+    running = Running(site, "burst", {"n": 260})  # more than may come at once and in their time
+    wait_until(lambda: 260 in [event["payload"] for event in state_of(site, running.mutation)["events"]]
+               if site.client.get(f"/mutation/{running.mutation}").status == 200 else False, "the last event", 20 * harness.PATIENCE)
+    assert running.answer is None
+    database.execute("insert into gate values (true)")
+    assert running.end().result == {"n": 260}
+    assert "EVENTS_DROPPED" not in names(state_of(site, running.mutation))
 
 
 def test_only_the_last_progress_of_many_counts(site, database):
@@ -530,6 +559,12 @@ def test_check_is_content(database):
 # ---- when something dies --------------------------------------------------------------------------------------------
 
 
+def stored(database, mutation):
+    """Waits for the event, without a worker's help."""
+    wait_until(lambda: "FILE_STORED" in names(database.one("select coalesce((select state from writ.state where mutation = %s), "
+                                                           "'{\"events\": []}')", [mutation])), "the event")
+
+
 def expire(database, mutation):
     database.execute("update writ.state set lease = now() - interval '1 s' where mutation = %s", [mutation])
 
@@ -537,8 +572,7 @@ def expire(database, mutation):
 def test_the_state_of_a_killed_worker_ends(database):
     with Site(database, manifest(), workers=1, inside_workers=1) as site:
         running = Running(site, "work")
-        wait_until(lambda: "FILE_STORED" in names(database.one("select coalesce((select state from writ.state where mutation = %s), "
-                                                        "'{\"events\": []}')", [running.mutation])), "the event")
+        stored(database, running.mutation)
         for pid in site.writ.workers():
             os.kill(pid, signal.SIGKILL)
         running.end()
@@ -550,6 +584,21 @@ def test_the_state_of_a_killed_worker_ends(database):
         state = state_of(site, running.mutation)
         assert (state["status"], state["error"]["code"]) == ("error", "MUTATION_LOST")
         assert names(state)[-1] == "MUTATION_ERROR" and "FILE_STORED" in names(state)
+
+
+@pytest.mark.skipif(not build_with_faults(), reason="needs a build with --enable-faults: WRIT_BUILD_FAULTS=FOLDER")
+def test_a_worker_dies_between_commit_and_end(database):
+    with faulty_site(database, manifest(), workers=1) as site:
+        running = Running(site, "work")
+        stored(database, running.mutation)
+        site.writ.die_at("after-commit")
+        database.execute("insert into gate values (true)")
+        assert running.end().status == 502
+        assert database.one("select status from writ.state where mutation = %s", [running.mutation]) == "running"
+        expire(database, running.mutation)
+        state = wait_until(lambda: (answer := site.client.get(f"/mutation/{running.mutation}")).status == 200 and answer.json, "a worker")
+        assert (state["status"], state["progress"], state["steps"][0]["status"]) == ("complete", 1, "finished")
+        assert "result" not in state and names(state)[-2:] == ["TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
 
 
 def test_what_was_committed_is_told_after_a_kill(site, database):
@@ -564,6 +613,25 @@ def test_what_was_committed_is_told_after_a_kill(site, database):
     state = state_of(site, mutation)
     assert (state["status"], state["steps"][0]["status"]) == ("complete", "finished") and "result" not in state
     assert database.one("select count(*) from writ.state_mark") == 0
+
+
+def test_a_late_beginning_takes_in_no_end(site, database):
+    """As when the connection of the events is slow: what began a step arrives when all has been committed."""
+    mutation = new()
+    site.client.command("one", headers={"Mutation-Id": mutation})
+    database.execute("""update writ.state set status = 'running', ended = null, state = state - 'result' ||
+      '{"status": "running", "steps": [{"id": "0", "status": "processing"}, {"id": "1", "status": "pending"}]}' where mutation = %s""",
+                     [mutation])
+    for name, payload in (("TRANSACTION_COMPLETED", {"step": "0"}), ("TRANSACTION_COMPLETED", {"step": "1"}), ("MUTATION_COMPLETED", {"result": 1})):
+        database.execute("insert into writ.state_mark (mutation, attempt, name, payload) values (%s, 1, %s, %s)",
+                         [mutation, name, json.dumps(payload)])
+    told = "select writ.state_event(%s, 1, %s, %s, '{}')"
+    database.execute(told, [mutation, "TRANSACTION_CREATED", '{"step": "1"}'])
+    database.execute(told, [mutation, "LAST", "{}"])
+    database.execute(told, [mutation, None, None])
+    state = state_of(site, mutation)
+    assert names(state)[3:] == ["TRANSACTION_COMPLETED", "TRANSACTION_CREATED", "LAST", "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
+    assert (state["status"], state["result"], [s["status"] for s in state["steps"]]) == ("complete", 1, ["finished", "finished"])
 
 
 def test_runners_end_and_clean_states(database):
@@ -598,3 +666,142 @@ def test_a_database_that_takes_no_events_harms_no_mutation(database):
             assert state["status"] == "complete" and "X" not in names(state)
         finally:
             database.execute("alter role writ connection limit -1")
+
+
+# ---- in the background, and behind a pooler -------------------------------------------------------------------------
+
+
+def test_a_mutation_in_the_background_tells_too(database):
+    with Site(database, manifest(), workers=2, background_runners=1) as site:
+        mutation = new()
+        answer = site.client.command("work", headers={"Mutation-Id": mutation, "Prefer": "respond-async"})
+        assert answer.status == 202 and answer.json["state"] == f"/mutation/{mutation}"
+        state = seen(site, mutation, "FILE_STORED")
+        assert (state["status"], state["progress"], state["bytes"]) == ("running", 0.25, 10)
+        assert state["steps"][0]["title"] == "Work hard" and state["steps"][0]["status"] == "processing"
+        assert database.one("select count(*) from log where text = 'in work'") == 0
+        database.execute("insert into gate values (true)")
+        state = seen(site, mutation, "MUTATION_COMPLETED")
+        assert (state["status"], state["result"], state["files"]) == ("complete", {"work": "done"}, ["a", "b"])
+
+
+def test_a_step_that_is_run_again_is_another_attempt(database):
+    more = """
+  unlucky: { allow: [anonymous], sql: "select app.unlucky() as n", returns: one }
+"""
+    database.execute("""create sequence app.tries; grant usage on sequence app.tries to writ;
+      create function app.unlucky() returns int language plpgsql as $$ begin
+        perform writ.dispatch('TRIED', null);
+        if nextval('app.tries') < 3 then raise exception using errcode = '55P03', message = 'not now'; end if;
+        return 1; end $$""")
+    with Site(database, manifest(more), workers=1, background_runners=1) as site:
+        body = {"commands": [{"command": "unlucky"}, {"command": "say", "args": {"name": "NEXT", "payload": {}}}]}
+        answer = site.client.command("execute_command_set", body, headers={"Prefer": "respond-async"})
+        state = seen(site, answer.json["mutation"], "MUTATION_COMPLETED")
+        assert [event["attempt"] for event in state["events"] if event["name"] == "TRIED"] == [1, 2, 3]
+        assert [event["attempt"] for event in state["events"] if event["name"] == "NEXT"] == [1]
+
+
+def test_behind_a_pooler(postgres, database):
+    with harness.PgBouncer(postgres) as pooler:
+        source = {"default": {"conninfo": pooler.conninfo(database.name), "prepared": False}}
+        with Site(database, manifest(), workers=2, datasources=source) as site:
+            running = Running(site, "work")
+            assert seen(site, running.mutation, "FILE_STORED")["progress"] == 0.25
+            database.execute("insert into gate values (true)")
+            assert running.end().result == {"work": "done"}
+            assert names(state_of(site, running.mutation))[-3:] == ["FILE_STORED", "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
+
+
+# ---- writ state -----------------------------------------------------------------------------------------------------
+
+
+class Tool:
+    """`writ state` on the site's own configuration."""
+
+    def __init__(self, site, *arguments, terminal=False):
+        self.command = [str(harness.workspace().bin / "writ"), "-c", str(site.writ.file), "state", *arguments]
+        self.text = b""
+        if terminal:
+            self.master, slave = os.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+        else:
+            self.master, slave = os.pipe()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.PIPE,
+                                        env=harness.environment(), **harness.identity())
+        os.close(slave)
+
+    def read_until(self, text):
+        def look():
+            ready, _, _ = select.select([self.master], [], [], 0.1)
+            if ready:
+                self.text += os.read(self.master, 65536)
+            return text.encode() in self.text
+        wait_until(look, f"{text!r} in the output of writ state", 20 * harness.PATIENCE)
+
+    def end(self):
+        """(exit status, all that it said)"""
+        while True:
+            try:
+                more = os.read(self.master, 65536)
+            except OSError:  # EIO: the terminal's other end is closed
+                break
+            if not more:
+                break
+            self.text += more
+        os.close(self.master)
+        return self.process.wait(20 * harness.PATIENCE), self.text.decode()
+
+
+def test_the_tool_shows_a_state(site):
+    mutation = new()
+    site.client.command("one", headers={"Mutation-Id": mutation})
+    code, text = Tool(site, mutation).end()
+    assert (code, text) == (0, "[##############################] 100 % complete\n[x] one\n{\"one\":1}\n")
+    code, text = Tool(site, "--json", mutation).end()
+    assert code == 0 and json.loads(text)["uuid"] == mutation
+    refused = new()
+    site.client.command("refuse", headers={"Mutation-Id": refused})
+    code, text = Tool(site, refused).end()
+    assert code == 3 and "[!] refuse: NO" in text and "NO: It does not want to." in text
+    assert Tool(site, new()).end()[0] == 1
+    assert Tool(site, "x").end()[0] == 2
+
+
+def test_the_tool_follows_with_a_line_for_each_event(site, database):
+    running = Running(site, "work")
+    seen(site, running.mutation, "FILE_STORED")
+    assert Tool(site, running.mutation).end()[0] == 5
+    tool = Tool(site, "--follow", running.mutation)
+    tool.read_until("FILE_STORED")
+    database.execute("insert into gate values (true)")
+    code, text = tool.end()
+    lines = text.splitlines()
+    assert code == 0 and "\033" not in text
+    assert [line.split()[1] for line in lines[:-1]] == ["TRANSACTION_CREATED", "PROGRESS_UPDATE", "FILE_STORED", "FILE_STORED",
+                                                         "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
+    assert '{"name":"a","bytes":10}' in lines[2].replace(" ", "").replace('{"bytes":10,"name":"a"}', '{"name":"a","bytes":10}')
+    assert lines[-1] == 'complete {"work":"done"}'
+    running.end()
+
+
+def test_the_tool_draws_on_a_terminal(site, database):
+    running = Running(site, "work", {"fails": True})
+    seen(site, running.mutation, "FILE_STORED")
+    tool = Tool(site, "--follow", running.mutation, terminal=True)
+    tool.read_until("[>] Work hard (25 %)")
+    assert "[########----------------------]  25 % running" in tool.text.decode()
+    database.execute("insert into gate values (true)")
+    code, text = tool.end()
+    assert code == 3
+    last = text.split("\033[J")[-1].replace("\r", "")
+    assert last.splitlines()[1:] == ["[!] Work hard (25 %): RAISED", "RAISED: it was told to fail"]
+    assert text.count("\033[3A\033[J") >= 1
+    running.end()
+
+
+def test_a_terminal_is_not_at_the_mercy_of_payloads(site, database):
+    mutation = new()
+    site.client.command("say", {"name": "A\u001b[2J\u009b2J", "payload": {"x": "\u001b[2J\u009b"}}, headers={"Mutation-Id": mutation})
+    code, text = Tool(site, "--follow", mutation).end()
+    assert code == 0 and "A?[2J?2J" in text and "\033" not in text and "\u009b" not in text
