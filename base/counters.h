@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { COUNTERS_POOLS = 5, COUNTERS_INSIDE = 1, COUNTERS_BACKGROUND = 3, COUNTERS_PROJECTIONS = 64 };
+enum { COUNTERS_POOLS = 6, COUNTERS_INSIDE = 1, COUNTERS_BACKGROUND = 3, COUNTERS_PROJECTIONS = 64 };
 enum { COUNTERS_BUCKETS = 14 }; /* request seconds: 0.5 ms * 2^i up to 4.096 s, then +Inf */
 
 struct counters {
@@ -20,6 +20,8 @@ struct counters {
   uint64_t mutations_complete, mutations_failed, mutations_put_off, mutations_lost; /* run by runners */
   uint64_t hooks_passed, hooks_refused, hooks_failed;
   uint64_t handlers_done, handlers_refused, handlers_failed, handlers_busy;
+  uint64_t streams, stream_events, streams_dropped, streams_later; /* opened, sent; for a slow reader; come again */
+  uint64_t streams_open;    /* now; set to 0 when the streamer has ended */
   uint64_t state_events, state_events_lost; /* of mutations; too many or too late */
   uint64_t events_cleaned;
   uint64_t events, event_rounds, events_waited_ms; /* that got positions; in so many rounds; the oldest of each had waited */
@@ -28,7 +30,7 @@ struct counters {
   uint64_t request_bucket[COUNTERS_BUCKETS + 1];
   uint64_t busy_since_ms;   /* clock_ms of the request in work; 0: idle (or the worker is gone) */
   uint32_t pid;             /* 0: no worker in this slot */
-  uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners of after-hooks, 3 of mutations, 4 events */
+  uint32_t pool;            /* of the slot: 0 border, 1 inside, 2 runners of after-hooks, 3 of mutations, 4 events, 5 streamer */
   uint32_t handler;         /* 1: an inside worker in a handler, or waiting (engine/crowd.c); cleared when it has ended */
   uint32_t waiting;         /* 1: this worker waits for a lock that another request holds */
   /* By pool; written by the supervisor. A slot may change its pool at a reload, counters must not. */

@@ -144,7 +144,6 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_SNAPSHOT: return set_position(&o->snapshot, value);
   case OPT_NAME: o->event_name = value; return true;
   case OPT_EVENT_KEY: o->event_key = value; return true;
-  case OPT_FOLLOW: o->follow = true; return true;
   default: return false;
   }
 }

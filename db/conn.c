@@ -126,10 +126,10 @@ static bool refused(struct conn *c, struct err *e) {
 
 /* libpq's defaults ahead of the user's conninfo, which may override them; what must hold behind it. No startup `options`:
  * PgBouncer refuses them. */
-static PGconn *start(const struct conn *c) {
+PGconn *conn_start(const struct conn_options *options) {
   const char *keywords[] = {"keepalives_idle", "keepalives_interval", "tcp_user_timeout", "fallback_application_name",
                             "dbname",          "client_encoding",     NULL};
-  const char *values[] = {"30", "10", "30000", "writ", c->options.conninfo, "UTF8", NULL};
+  const char *values[] = {"30", "10", "30000", "writ", options->conninfo, "UTF8", NULL};
 
   return PQconnectStartParams(keywords, values, 1);
 }
@@ -146,7 +146,7 @@ static bool unanswered(struct conn *c, enum waited waited, struct err *e) {
 static bool connect_now(struct conn *c, const struct wait *w, struct err *e) {
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
 
-  c->pg = start(c);
+  c->pg = conn_start(&c->options);
   if (!c->pg || PQstatus(c->pg) == CONNECTION_BAD) return refused(c, e);
   while (state != PGRES_POLLING_OK) {
     enum waited waited;

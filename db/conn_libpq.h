@@ -28,6 +28,8 @@ struct conn {
   uint32_t sent[STATEMENT_SLOTS];     /* the same when all that was sent has succeeded */
 };
 
+/* Begins to connect, with the keywords that every connection of ours has. NULL: out of memory. */
+PGconn *conn_start(const struct conn_options *options);
 /* The next result of the query at the head of the pipeline, NULL behind its last one. Sends what is still to be sent, waits;
  * when w ends the wait, asks the server to cancel, and goes on asking and reading for a bounded time. False: the connection is
  * lost, or the bounded time is over: nothing more can be read. The caller clears the result. */

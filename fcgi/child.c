@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 /* The kernel forgets this at a change of user: after user_become. */
@@ -18,4 +19,19 @@ uint32_t child_chance(void) {
 
   if (getrandom(&value, sizeof value, GRND_NONBLOCK) < 0) value = (uint32_t)getpid() * 2654435761u;
   return value;
+}
+
+/* SIGTERM stays blocked, and is read like anything else that the process waits for. A terminal sends SIGINT and SIGQUIT
+ * to all of its foreground processes: the supervisor decides what they mean. */
+int child_open_stop(void) {
+  static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGUSR1};
+  struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
+  sigset_t term;
+
+  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sigaction(ignored[i], &ignore, NULL);
+  sigaction(SIGTERM, &standard, NULL);
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  if (sigprocmask(SIG_SETMASK, &term, NULL) < 0) return -1;
+  return signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
 }

@@ -1,4 +1,4 @@
-/* What workers and runners have in common: both are children of the supervisor, without its rights, and end with it. */
+/* What workers, runners and the streamer have in common: they are children of the supervisor, without its rights, and end with it. */
 #ifndef WRIT_FCGI_CHILD_H
 #define WRIT_FCGI_CHILD_H
 
@@ -8,6 +8,8 @@
 
 /* SIGTERM when the supervisor dies. Behind user_become, as the kernel forgets it at a change of user. */
 bool child_follow(pid_t supervisor) __attribute__((warn_unused_result));
+/* Of a process that waits for descriptors: one that can be read when SIGTERM has come. -1 with errno. */
+int child_open_stop(void);
 /* A number that the next process will not have too. */
 uint32_t child_chance(void);
 

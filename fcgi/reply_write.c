@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "handlers/answer.h"
 
 #include <fcgiapp.h>
 #include <signal.h>
@@ -13,18 +14,10 @@
  * on) or hangs up by its own timeouts; a reader that does neither gets so many seconds for each piece of 8 kB. */
 enum { BIG_BYTES = 64 * 1024, BIG_PIECE_S = 60 };
 
-static void write_head(struct str *s, const struct answer *a) {
-  str_printf(s, "Status: %d %s\r\nContent-Type: %s\r\n", a->status, err_title(a->status), a->content_type);
-  /* Only the answer to HEAD is empty: its length would be told wrong. */
-  if (a->body->len > 0) str_printf(s, "Content-Length: %zu\r\n", a->body->len);
-  for (size_t i = 0; i < a->nheaders; i++) str_printf(s, "%s: %s\r\n", a->headers[i].name, a->headers[i].value);
-  str_add(s, "\r\n");
-}
-
 static void write_all(FCGX_Stream *out, const struct answer *answer, void *mem) {
   struct str *head = str_new(mem, 512);
 
-  write_head(head, answer);
+  answer_write_head(answer, head);
   FCGX_PutStr(head->p, (int)head->len, out);
   FCGX_PutStr(answer->body->p, (int)answer->body->len, out); /* int: limits.result_bytes is far below */
 }

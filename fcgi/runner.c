@@ -12,27 +12,10 @@
 #include "mutations/runner.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
-
-/* SIGTERM stays blocked, and is read like anything else that the courier waits for. A terminal sends SIGINT and SIGQUIT
- * to all of its foreground processes: the supervisor decides what they mean. */
-static int open_stop(void) {
-  static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGUSR1};
-  struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
-  sigset_t term;
-
-  for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sigaction(ignored[i], &ignore, NULL);
-  sigaction(SIGTERM, &standard, NULL);
-  sigemptyset(&term);
-  sigaddset(&term, SIGTERM);
-  if (sigprocmask(SIG_SETMASK, &term, NULL) < 0) return -1;
-  return signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
-}
 
 static void deliver(const struct runner_start *start, void *mem, int stop_fd) {
   const struct setup *setup = start->setup;
@@ -59,7 +42,7 @@ int runner_run(const struct runner_start *start) {
     log_line(LOG_ERROR, "worker", "reason=\"cannot become the user of the workers\"");
     return 1;
   }
-  stop_fd = open_stop();
+  stop_fd = child_open_stop();
   if (stop_fd < 0 || !child_follow(start->supervisor)) {
     log_line(LOG_ERROR, "worker", "reason=\"cannot set up signals: %s\"", strerror(errno));
     return 1;

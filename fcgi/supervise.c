@@ -14,6 +14,7 @@
 #include "fcgi/runner.h"
 #include "fcgi/setup.h"
 #include "fcgi/socket.h"
+#include "fcgi/streaming.h"
 #include "fcgi/worker.h"
 #include "manifest/config.h"
 
@@ -34,9 +35,9 @@ enum { PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 10000, LIVED_MS = 10000 };
 /* A checker does nothing but read files. */
 enum { CHECKER_MS = 60000 };
 
-/* Those that accept requests come first: each has a socket. */
-enum pool { POOL_BORDER, POOL_INSIDE, LISTENERS, POOL_RUNNERS = LISTENERS, POOL_BACKGROUND, POOL_EVENTS, POOLS };
-static const char *const pool_names[POOLS] = {"border", "inside", "runner", "background", "events"};
+/* Those that accept requests have a socket each: all but the runners and events. The numbers are those of struct counters. */
+enum pool { POOL_BORDER, POOL_INSIDE, POOL_RUNNERS, POOL_BACKGROUND, POOL_EVENTS, POOL_STREAMER, POOLS };
+static const char *const pool_names[POOLS] = {"border", "inside", "runner", "background", "events", "streamer"};
 
 enum slot_state {
   SLOT_FREE,
@@ -61,7 +62,7 @@ struct supervisor {
   pid_t pid;
   void *mem;
   struct setup *setup;
-  struct bound_socket sockets[LISTENERS];
+  struct bound_socket sockets[POOLS];
   int wake[2], background[2]; /* runners read [0], workers write [1]; datagrams, so that none is in two pieces */
   int tell[2]; /* the streamer reads [0], workers and runners write [1] */
   struct counters_page *page;
@@ -85,7 +86,12 @@ static void leave(struct supervisor *s, int status) {
   exit(status);
 }
 
-/* In the child. Sockets of the other pool are not its business. */
+/* In the child. Sockets of the other pools are not its business. */
+static void keep_socket(struct supervisor *s, enum pool pool) {
+  for (enum pool p = 0; p < POOLS; p++)
+    if (p != pool && s->sockets[p].fd >= 0) close(s->sockets[p].fd);
+}
+
 static void be_worker(struct supervisor *s, unsigned index) __attribute__((noreturn));
 static void be_worker(struct supervisor *s, unsigned index) {
   const struct slot *slot = &s->slots[index];
@@ -103,8 +109,7 @@ static void be_worker(struct supervisor *s, unsigned index) {
       .own = &s->page->slot[index],
   };
 
-  for (int p = 0; p < LISTENERS; p++)
-    if (p != (int)slot->pool && s->sockets[p].fd >= 0) close(s->sockets[p].fd);
+  keep_socket(s, slot->pool);
   leave(s, worker_run(&start));
 }
 
@@ -124,8 +129,7 @@ static void be_runner(struct supervisor *s, unsigned index) {
       .own = &s->page->slot[index],
   };
 
-  for (int p = 0; p < LISTENERS; p++)
-    if (s->sockets[p].fd >= 0) close(s->sockets[p].fd);
+  keep_socket(s, POOL_RUNNERS);
   leave(s, runner_run(&start));
 }
 
@@ -138,9 +142,22 @@ static void be_events(struct supervisor *s, unsigned index) {
                                .page = s->page,
                                .own = &s->page->slot[index]};
 
-  for (int p = 0; p < LISTENERS; p++)
-    if (s->sockets[p].fd >= 0) close(s->sockets[p].fd);
+  keep_socket(s, POOL_EVENTS);
   leave(s, events_run(&start));
+}
+
+static void be_streamer(struct supervisor *s, unsigned index) __attribute__((noreturn));
+static void be_streamer(struct supervisor *s, unsigned index) {
+  struct streaming_start start = {
+      .setup = s->setup,
+      .listen_fd = s->sockets[POOL_STREAMER].fd,
+      .tell_fd = s->tell[0],
+      .supervisor = s->pid,
+      .own = &s->page->slot[index],
+  };
+
+  keep_socket(s, POOL_STREAMER);
+  leave(s, streaming_run(&start));
 }
 
 static uint64_t requests_of(const struct counters *c) {
@@ -170,6 +187,7 @@ static void start_worker(struct supervisor *s, unsigned index) {
   c->busy_since_ms = 0;
   counters_wait_end(c);
   pid = fork();
+  if (pid == 0 && slot->pool == POOL_STREAMER) be_streamer(s, index);
   if (pid == 0 && slot->pool == POOL_EVENTS) be_events(s, index);
   if (pid == 0 && slot->pool >= POOL_RUNNERS) be_runner(s, index);
   if (pid == 0) be_worker(s, index);
@@ -222,6 +240,7 @@ static void worker_ended(struct supervisor *s, unsigned index, int status) {
   c->pid = 0;
   c->busy_since_ms = 0;
   c->handler = 0; /* wherever it was */
+  c->streams_open = 0;
   counters_wait_end(c);
   slot->pid = 0;
   if (slot->state == SLOT_LEAVING) {
@@ -240,6 +259,7 @@ static int pool_size(const struct supervisor *s, enum pool pool) {
   if (pool == POOL_BACKGROUND) return s->setup->config->background_runners;
   if (pool == POOL_EVENTS) return (int)duties(s->setup->config, s->setup->manifest);
   if (s->sockets[pool].fd < 0) return 0;
+  if (pool == POOL_STREAMER) return 1;
   return pool == POOL_BORDER ? s->setup->config->workers : s->setup->config->inside_workers;
 }
 
@@ -387,9 +407,12 @@ static void warn_of_changes(const struct supervisor *s, const struct config *new
 
   warn_of_restart(&old->border, &new->border, POOL_BORDER);
   warn_of_restart(&old->inside, &new->inside, POOL_INSIDE);
+  if (new->streams > 0) warn_of_restart(&old->stream, &new->stream, POOL_STREAMER);
   if (new->inside_workers > 0 && s->sockets[POOL_INSIDE].fd < 0)
     log_line(LOG_WARN, "reload", "listener=inside reason=\"it was off at start: a restart opens it\"");
-  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners) * 2 + 2 * duties(new, manifest) > s->nslots)
+  if (new->streams > 0 && s->sockets[POOL_STREAMER].fd < 0)
+    log_line(LOG_WARN, "reload", "listener=streamer reason=\"it was off at start: a restart opens it\"");
+  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners + 1) * 2 + 2 * duties(new, manifest) > s->nslots)
     log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
 }
 
@@ -416,6 +439,7 @@ static void finish_reload(struct supervisor *s) {
   s->page->reloads++;
   /* Without workers nobody would ever answer: let callers be refused instead. A restart opens it again. */
   if (setup->config->inside_workers == 0 && s->sockets[POOL_INSIDE].fd >= 0) socket_close(&s->sockets[POOL_INSIDE]);
+  if (setup->config->streams == 0 && s->sockets[POOL_STREAMER].fd >= 0) socket_close(&s->sockets[POOL_STREAMER]);
   /* Order: new workers first, so that somebody accepts all the time. */
   retire_all(s);
   fill_pools(s);
@@ -458,7 +482,7 @@ static void reap(struct supervisor *s) {
 }
 
 static void close_sockets(struct supervisor *s) {
-  for (int p = 0; p < LISTENERS; p++) socket_close(&s->sockets[p]);
+  for (enum pool p = 0; p < POOLS; p++) socket_close(&s->sockets[p]);
 }
 
 /* The sockets go first: who connects now had better be told at once. */
@@ -549,13 +573,16 @@ static void block_signals(struct supervisor *s) {
 
 static bool open_sockets(struct supervisor *s) {
   const struct config *c = s->setup->config;
-  const struct listener *listeners[LISTENERS] = {&c->border, &c->inside};
+  const struct listener *const listeners[POOLS] = {
+      [POOL_BORDER] = &c->border,
+      [POOL_INSIDE] = c->inside_workers ? &c->inside : NULL,
+      [POOL_STREAMER] = c->streams ? &c->stream : NULL,
+  };
   const char *why;
 
-  for (int p = 0; p < LISTENERS; p++) s->sockets[p].fd = -1;
-  for (int p = 0; p < LISTENERS; p++) {
-    if (p == POOL_INSIDE && c->inside_workers == 0) continue;
-    if (socket_open(&s->sockets[p], listeners[p], s->mem, &why)) continue;
+  for (enum pool p = 0; p < POOLS; p++) s->sockets[p].fd = -1;
+  for (enum pool p = 0; p < POOLS; p++) {
+    if (!listeners[p] || socket_open(&s->sockets[p], listeners[p], s->mem, &why)) continue;
     log_line(LOG_ERROR, "socket", "reason=%s", log_quoted(s->mem, why));
     return false;
   }
@@ -580,7 +607,7 @@ static void open_wake(struct supervisor *s) {
 static bool make_slots(struct supervisor *s) {
   const struct config *c = s->setup->config;
 
-  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + (int)duties(c, s->setup->manifest));
+  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + 1 + (int)duties(c, s->setup->manifest));
   if (s->nslots < 64) s->nslots = 64;
   s->slots = arena_array(s->mem, struct slot, s->nslots);
   s->page = counters_create(s->nslots);

@@ -1,4 +1,4 @@
-/* The supervisor: binds the sockets, forks workers and looks after them. It touches neither libpq nor requests. */
+/* The supervisor: binds the sockets, forks workers, runners and the streamer, and looks after them. It touches neither libpq nor requests. */
 #ifndef WRIT_FCGI_SUPERVISE_H
 #define WRIT_FCGI_SUPERVISE_H
 

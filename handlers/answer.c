@@ -20,6 +20,14 @@ void answer_init(struct answer *answer, const void *mem, const char *request_id)
   answer_header(answer, "Cache-Control", "no-store");
 }
 
+void answer_write_head(const struct answer *a, struct str *out) {
+  str_printf(out, "Status: %d %s\r\nContent-Type: %s\r\n", a->status, err_title(a->status), a->content_type);
+  /* Only the answer to HEAD is empty: its length would be told wrong. */
+  if (a->body->len > 0) str_printf(out, "Content-Length: %zu\r\n", a->body->len);
+  for (size_t i = 0; i < a->nheaders; i++) str_printf(out, "%s: %s\r\n", a->headers[i].name, a->headers[i].value);
+  str_add(out, "\r\n");
+}
+
 /* Headers that belong to a status. */
 static void status_headers(struct answer *answer, const struct err *e) {
   if (e->retry_after_s > 0) answer_header(answer, "Retry-After", arena_printf(answer->body, "%d", e->retry_after_s));

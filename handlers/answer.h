@@ -10,5 +10,7 @@ void answer_init(struct answer *answer, const void *mem, const char *request_id)
 void answer_header(struct answer *answer, const char *name, const char *value);
 /* Whatever stands in the body already goes; headers that were set stay. */
 void answer_error(struct answer *answer, const struct err *e, const char *request_id);
+/* The head as CGI has it (RFC 3875 section 6), its empty line included. */
+void answer_write_head(const struct answer *answer, struct str *out);
 
 #endif

@@ -44,8 +44,7 @@ static const struct route routes[] = {
 };
 enum { NROUTES = sizeof routes / sizeof *routes };
 
-/* The path less the prefix ("/api", a slash at its end does not matter); NULL: it is not below the prefix. */
-static const char *path_below(const char *uri, const char *prefix) {
+const char *path_below(const char *uri, const char *prefix) {
   size_t len = prefix ? strlen(prefix) : 0;
 
   if (!uri) return NULL;

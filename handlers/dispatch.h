@@ -23,6 +23,9 @@ struct call {
   struct report report;
 };
 
+/* The path less the prefix ("/api", a slash at its end does not matter); NULL: it is not below the prefix. */
+const char *path_below(const char *uri, const char *prefix);
+
 /* Steps of a route. False: *e. */
 typedef bool call_step(struct call *call, struct err *e);
 

@@ -215,6 +215,7 @@ bool graphql_run(struct call *call, struct err *e) {
   if (!command_identify(call, e)) return false;
   invocation = command_invocation(call);
   if (!command_check_headers(r, &invocation, e)) return false;
+  if (r->if_match) return err_set(e, BAD_REQUEST, "If-Match is not for GraphQL: give the version as an argument.");
   if (g->media == MEDIA_NONE)
     return err_set(e, NOT_ACCEPTABLE, "Answers are application/json or application/graphql-response+json.");
   if (!graphql_request_read(call->request, (unsigned)engine_config(call->site->engine)->max_depth, &g->request, e)) return false;

@@ -153,7 +153,8 @@ void graphql_put_field_errors(struct str *s, const struct field_errors *errors, 
 static int status_of(const struct graphql_call *g, const struct err *e) {
   if (!g || e->status >= 500) return e->status;
   if (g->executing) return 200;
-  return (g->errors.n || e->code == ERR_PERSISTED_QUERY_NOT_FOUND) && g->media == MEDIA_JSON ? 200 : e->status;
+  if (g->media != MEDIA_JSON) return e->status;
+  return g->errors.n || e->code == ERR_PERSISTED_QUERY_NOT_FOUND || e->code == ERR_PERSISTED_QUERY_NOT_SUPPORTED ? 200 : e->status;
 }
 
 void graphql_answer_error(struct call *call, const struct err *e) {

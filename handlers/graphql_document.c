@@ -24,8 +24,12 @@ static bool check_hash(struct graphql_request *r, struct err *e) {
   return true;
 }
 
-/* The wording is what Apollo's clients look for: they send the text then. */
-static bool not_found(struct err *e) { return err_set(e, PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound"); }
+/* The wording is what Apollo's clients look for: they send the text then, with the hash or from now on without. */
+static bool not_found(const struct config *config, struct err *e) {
+  if (config->graphql_stored_documents || config->graphql_known_only)
+    return err_set(e, PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound");
+  return err_set(e, PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported");
+}
 
 /* Not the caller's own transaction: an Idempotency-Key or a dry run is none of its business. */
 static struct invocation plain_invocation(const struct call *call) {
@@ -44,7 +48,7 @@ static bool fetch(struct call *call, struct graphql_request *r, bool known_only,
   if (!stored_find(call->site->engine, call->request->mem, r->hash, known_only, &invocation, &call->report, &text, &len, e))
     return false;
   if (!text && r->query) return err_set(e, DOCUMENT_NOT_KNOWN, "This document is not among those that may run here.");
-  if (!text) return not_found(e);
+  if (!text) return not_found(engine_config(call->site->engine), e);
   r->query = text;
   r->query_len = len;
   return true;

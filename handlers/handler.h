@@ -23,6 +23,7 @@ struct request {
   const char *content_type; /* NULL: none */
   const char *content_length; /* as sent; NULL: none */
   const char *accept, *prefer, *idempotency_key, *mutation_id, *traceparent, *x_request_id, *if_match, *if_none_match; /* NULL: none */
+  const char *came_inside;  /* WRIT_INSIDE: for the streamer, which has one listener, the same as inside */
   const char *last_event_id; /* of a stream that is resumed; NULL: none */
   bool idempotency_key_repeated;
   const char *role, *user, *claims; /* WRIT_ROLE, WRIT_USER, WRIT_CLAIMS as nginx passed them; NULL: none */

@@ -73,8 +73,8 @@ static bool is_zero(struct span q) {
   return true;
 }
 
-bool headers_accept_json(const char *accept) {
-  static const char *const ranges[] = {"*/*", "application/*", "application/json"}; /* the later, the more specific */
+/* ranges: the later, the more specific. */
+static bool accepts(const char *accept, const char *const ranges[3]) {
   struct span rest, element, part, name, value;
   int best = -1;
   bool acceptable = false, any = false;
@@ -102,6 +102,16 @@ bool headers_accept_json(const char *accept) {
     best = rank;
   }
   return acceptable || !any;
+}
+
+bool headers_accept_json(const char *accept) {
+  static const char *const ranges[] = {"*/*", "application/*", "application/json"};
+  return accepts(accept, ranges);
+}
+
+bool headers_accept_events(const char *accept) {
+  static const char *const ranges[] = {"*/*", "text/*", "text/event-stream"};
+  return accepts(accept, ranges);
 }
 
 /* A weight in thousandths: 0.85 is 850. What cannot be read is 1. */

@@ -7,6 +7,8 @@
 /* RFC 9110 section 12.5.1: may the answer be application/json? NULL or empty: yes. What cannot be parsed is passed
  * over. */
 bool headers_accept_json(const char *accept);
+/* The same of text/event-stream. */
+bool headers_accept_events(const char *accept);
 
 /* Which of the two media types of GraphQL over HTTP the answer is to be: by the weights, then by what comes first; application/json
  * where that is left open. MEDIA_NONE: neither may be. */

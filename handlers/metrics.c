@@ -61,11 +61,13 @@ static const struct row {
     {"writ_worker_starts_total", "{pool=\"runner\"}", AT(starts[2]), NULL},
     {"writ_worker_starts_total", "{pool=\"background\"}", AT(starts[3]), NULL},
     {"writ_worker_starts_total", "{pool=\"events\"}", AT(starts[4]), NULL},
+    {"writ_worker_starts_total", "{pool=\"streamer\"}", AT(starts[5]), NULL},
     {"writ_worker_crashes_total", "{pool=\"border\"}", AT(crashes[0]), "Workers that ended in failure."},
     {"writ_worker_crashes_total", "{pool=\"inside\"}", AT(crashes[1]), NULL},
     {"writ_worker_crashes_total", "{pool=\"runner\"}", AT(crashes[2]), NULL},
     {"writ_worker_crashes_total", "{pool=\"background\"}", AT(crashes[3]), NULL},
     {"writ_worker_crashes_total", "{pool=\"events\"}", AT(crashes[4]), NULL},
+    {"writ_worker_crashes_total", "{pool=\"streamer\"}", AT(crashes[5]), NULL},
     {"writ_events_total", "", AT(events), "Events that were given their positions in the log, by this writd."},
     {"writ_events_cleaned_total", "", AT(events_cleaned), "Old events deleted from the log."},
     {"writ_event_rounds_total", "", AT(event_rounds), "Rounds of the sequencer in which there were some."},
@@ -73,6 +75,10 @@ static const struct row {
     {"writ_deliveries_total", "{end=\"failed\"}", AT(delivery_failures), NULL},
     {"writ_dead_letters_total", "", AT(dead_letters), "After-hooks that failed for good."},
     {"writ_lost_leases_total", "", AT(lost_leases), "After-hooks that a runner had claimed and did not finish in time."},
+    {"writ_streams_total", "", AT(streams), "Streams of events opened."},
+    {"writ_stream_events_total", "", AT(stream_events), "Events sent on streams."},
+    {"writ_streams_dropped_total", "", AT(streams_dropped), "Streams ended as their reader was too slow."},
+    {"writ_streams_later_total", "", AT(streams_later), "Streams not opened: the client was told to come again."},
     {"writ_mutations_total", "{end=\"complete\"}", AT(mutations_complete), "Runs of mutations in the background, by what came of them."},
     {"writ_mutations_total", "{end=\"error\"}", AT(mutations_failed), NULL},
     {"writ_mutations_total", "{end=\"put_off\"}", AT(mutations_put_off), NULL},
@@ -91,7 +97,7 @@ static void show_sums(struct str *s, const struct counters_page *page) {
 
 static void show_pools(struct str *s, const struct counters_page *page) {
   unsigned workers[COUNTERS_POOLS] = {0}, busy[COUNTERS_POOLS] = {0}, waiting[COUNTERS_POOLS] = {0};
-  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "background", "events"};
+  static const char *const names[COUNTERS_POOLS] = {"border", "inside", "runner", "background", "events", "streamer"};
 
   for (uint32_t i = 0; i < page->slots; i++) {
     const struct counters *c = &page->slot[i];
@@ -179,6 +185,7 @@ bool metrics_show(struct call *call, struct err *e) {
   show_sums(s, page);
   show_pools(s, page);
   show_outbox(s, page);
+  show_gauge(s, "writ_streams_open", sum(page, offsetof(struct counters, streams_open)), "Streams of events that are open.");
   head(s, "writ_event_wait_seconds_total", "counter", "How long the oldest event of each round had waited for its position.");
   show_seconds(s, "writ_event_wait_seconds_total", sum(page, offsetof(struct counters, events_waited_ms)) * 1000);
   show_projections(s, page, engine_manifest(call->site->engine));

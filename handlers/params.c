@@ -38,6 +38,7 @@ static const struct row {
     {"REQUEST_METHOD", FIRST, AT(method)},
     {"WRIT_CALL", IDENTITY, AT(call_token)},
     {"WRIT_CLAIMS", IDENTITY, AT(claims)},
+    {"WRIT_INSIDE", IDENTITY, AT(came_inside)},
     {"WRIT_PREFIX", IDENTITY, AT(prefix)},
     {"WRIT_ROLE", IDENTITY, AT(role)},
     {"WRIT_USER", IDENTITY, AT(user)},

@@ -88,6 +88,19 @@ static const struct row rows[] = {
      "Longest pause between looks for work that nobody told of: repeats, other machines.", AT(runner_poll_ms)},
     {"runner.keep_dead_s", NUMBER, "s", "2592000", 0, 10 * 365 * 24 * 3600, false,
      "After-hooks that failed for good are deleted after so long; 0 is never.", AT(runner_keep_dead_s)},
+    {"streams.socket", PATH, NULL, NULL, 0, 0, true,
+     "Unix socket of the streamer, with border's mode, owner and group; by default streams.sock beside border.socket.",
+     AT(stream.socket)},
+    {"streams.most", NUMBER, "streams", "10000", 0, 1000000, false,
+     "Most streams of events at once, each takes a descriptor; 0 is no streamer.", AT(streams)},
+    {"streams.poll_ms", NUMBER, "ms", "1000", 50, HOUR_MS, false,
+     "Longest pause between looks for news that nobody told of: from other machines.", AT(stream_poll_ms)},
+    {"streams.heartbeat_s", NUMBER, "s", "15", 1, 3600, false,
+     "A silent stream gets a comment so often; below the web server's read timeout.", AT(stream_heartbeat_s)},
+    {"streams.buffer_bytes", NUMBER, "bytes", "262144", 1024, 64 * MEGABYTE, false,
+     "A reader that has more than this unread gets no more until it has read it.", AT(stream_buffer_bytes)},
+    {"streams.stuck_s", NUMBER, "s", "30", 1, 3600, false, "A reader that takes nothing for so long is dropped; it may resume.",
+     AT(stream_stuck_s)},
     {"background_runners", NUMBER, "processes", "1", 0, 64, false,
      "Processes that run mutations in the background; 0 is none on this machine.", AT(background_runners)},
     {"background.claims", NUMBER, "mutations", "50", 1, 1000, false,
@@ -409,19 +422,40 @@ static int line_of(const struct yaml *root, const char *key) {
   return value ? value->line : 0;
 }
 
-static void check_listener(struct reader *r, const struct yaml *root, const char *name,
-                           const struct listener *listener) {
+static void check_path(struct reader *r, const struct yaml *root, const char *name, const struct listener *listener) {
   /* sun_path has room for 108 bytes on Linux, the NUL among them: unix(7). */
   const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
-  char *socket = arena_printf(r->mem, "%s.socket", name), *mode = arena_printf(r->mem, "%s.mode", name);
+  char *socket = arena_printf(r->mem, "%s.socket", name);
 
   if (strlen(listener->socket) >= room)
     wrong(r, line_of(root, socket), socket, "%s is longer than the %zu bytes that a socket's path can have",
           listener->socket, room - 1);
+}
+
+static void check_listener(struct reader *r, const struct yaml *root, const char *name,
+                           const struct listener *listener) {
+  char *mode = arena_printf(r->mem, "%s.mode", name);
+
+  check_path(r, root, name, listener);
   if (listener->mode & 0002)
     problems_warn(r->problems, r->config->file, line_of(root, mode),
                   "%s: with %04o everybody on this machine can connect and say who they are", mode,
                   (unsigned)listener->mode);
+}
+
+/* Whoever may connect there is believed to be nginx, as on the border: so it is a border with another path. */
+static void take_streams(struct reader *r, const struct yaml *root) {
+  struct config *c = r->config;
+  const char *slash = strrchr(c->border.socket, '/'), *path = c->stream.socket;
+
+  c->stream = c->border;
+  c->stream.socket = path;
+  if (!path)
+    c->stream.socket = arena_printf(r->mem, "%.*s/streams.sock", (int)(slash - c->border.socket), c->border.socket);
+  if (c->streams == 0) return;
+  check_path(r, root, "streams", &c->stream);
+  if (strcmp(c->stream.socket, c->border.socket) == 0)
+    wrong(r, line_of(root, "streams.socket"), "streams.socket", "is the same as border.socket; each listener has its own");
 }
 
 static void check_whole(struct reader *r, const struct yaml *root) {
@@ -434,11 +468,14 @@ static void check_whole(struct reader *r, const struct yaml *root) {
           "times limits.commands (%d) is more than an answer may hold (%d MB); lower one of them", c->max_commands,
           MAX_ANSWER_BYTES / MEGABYTE);
   check_listener(r, root, "border", &c->border);
+  take_streams(r, root);
   if (c->inside_workers == 0) return;
   check_listener(r, root, "inside", &c->inside);
   if (strcmp(c->border.socket, c->inside.socket) == 0)
     wrong(r, line_of(root, "inside.socket"), "inside.socket",
           "is the same as border.socket; each listener has its own");
+  if (c->streams && strcmp(c->stream.socket, c->inside.socket) == 0)
+    wrong(r, line_of(root, "streams.socket"), "streams.socket", "is the same as inside.socket; each listener has its own");
 }
 
 /* The folder of file, absolute, without a slash at its end. Links in it stay: people know it by that name. */

@@ -38,6 +38,9 @@ struct config {
   int runner_deliveries;  /* at once, of each runner on each datasource */
   int runner_lease_ms, runner_poll_ms;
   int runner_keep_dead_s; /* dead letters; 0: for good */
+  struct listener stream;  /* of the streamer: mode, owner, group and backlog are the border's */
+  int streams;             /* most at once; 0: no streamer */
+  int stream_poll_ms, stream_heartbeat_s, stream_buffer_bytes, stream_stuck_s;
   int background_runners; /* processes that run durable mutations */
   int background_claims;  /* mutations that one of them claims at once */
   int background_lease_ms, background_poll_ms;

@@ -489,6 +489,7 @@ def settings_for(database, folder, **settings):
         "workers": 2,
         "inside_workers": 1,
         "runners": 0,
+        "streams": {"most": 0},
         "background_runners": 0,
         "log_level": "debug",
     }
@@ -515,6 +516,7 @@ class Writ(Server):
         self.settings = settings_for(database, self.folder, **settings)
         self.border_socket = pathlib.Path(self.settings["border"]["socket"])
         self.inside_socket = pathlib.Path(self.settings["inside"]["socket"])
+        self.stream_socket = self.border_socket.parent / "streams.sock"
         self.stop_seconds = 20
         self.write(manifest)
 
@@ -572,8 +574,8 @@ class Nginx(Server):
     name = "nginx"
     stop_signal = signal.SIGTERM
 
-    def __init__(self, http, border_socket="/nonexistent", inside_socket="/nonexistent", main=""):
-        """http: a function of the folder, or text in which FOLDER stands for it. main: directives outside http { }."""
+    def __init__(self, http, border_socket="/nonexistent", inside_socket="/nonexistent", main="", connections=1024):
+        """http: text in which FOLDER stands for the folder. main: directives outside http { }. connections: of a worker."""
         super().__init__()
         (self.folder / "writ").mkdir()
         for file in (SOURCE / "nginx-conf").glob("*.conf"):
@@ -585,13 +587,14 @@ pid nginx.pid;
 error_log stderr info;
 worker_processes 1;
 {main}
-events {{ worker_connections 1024; }}
+events {{ worker_connections {connections}; }}
 http {{
   access_log access.log;
 {temporary}
   include writ/http.conf;
   upstream writ_border {{ server unix:{border_socket}; }}
   upstream writ_inside {{ server unix:{inside_socket}; }}
+  upstream writ_streams {{ server unix:{pathlib.Path(border_socket).parent}/streams.sock; }}
 {http.replace("FOLDER", str(self.folder))}
 }}
 """)
@@ -646,11 +649,11 @@ SITE = """
 class Site:
     """writd behind nginx: what most tests want. client speaks to the border, inside to the inside listener."""
 
-    def __init__(self, database, manifest, http=SITE, main="", environment=None, **settings):
+    def __init__(self, database, manifest, http=SITE, main="", environment=None, connections=1024, **settings):
         self.database = database
         self.writ = Writ(database, manifest, **settings)
         self.writ.environment.update(environment or {})
-        self.nginx = Nginx(http, self.writ.border_socket, self.writ.inside_socket, main)
+        self.nginx = Nginx(http, self.writ.border_socket, self.writ.inside_socket, main, connections)
         self.client = Client(self.nginx.socket)
         self.inside = Client(self.nginx.inside_http, prefix="Writ")
 

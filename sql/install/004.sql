@@ -224,7 +224,10 @@ begin
     return null;
   end if;
   if is_core then
-    for mark in with gone as (delete from writ.state_mark m where m.mutation = s.mutation returning m.*)
+    -- A beginning may have been under way for long: it takes in what steps before have left, not what came behind it.
+    for mark in with gone as (delete from writ.state_mark m where m.mutation = s.mutation
+                                 and (state_event.name is distinct from 'TRANSACTION_CREATED' or (m.name = 'TRANSACTION_COMPLETED'
+                                      and m.payload -> 'step' is distinct from state_event.payload -> 'step')) returning m.*)
                 select * from gone order by gone.id loop
       s := writ.state_apply(s, mark.attempt, mark.name, mark.payload, mark.at, rules);
     end loop;

@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 import harness
+from service import Service
 
 MODEL = """
 enum Colour { RED GREEN @db(name: "dark green") }
@@ -427,6 +428,7 @@ def test_the_state_of_a_mutation(site, database):
     assert database.one("select count(*) from app_user") == 2
     assert ask(site, "{ users { id } }", headers={"Mutation-Id": mutation}).status == 400
     assert ask(site, ANN, headers={"Mutation-Id": "x"}).status == 400
+    assert ask(site, ANN, headers={"If-Match": '"5"'}).status == 400  # it would guard nothing
 
 
 def test_in_the_background(site, database):
@@ -503,6 +505,29 @@ def test_documents_stored_by_clients_are_bounded(database):
         database.execute("update writ.document set used = now() - interval '8 days'")
         site.client.post("/graphql", {"query": queries[0], **persisted(queries[0])}, role="editor")
         assert database.execute("select text from writ.document") == [(queries[0],)]
+
+
+def test_prepared_documents_give_way(database):
+    """Seen by hashes: without storing, only what the worker has in hand is known by its hash."""
+    settings = {"cache_documents": 2, "cache_bytes": 65536, "stored_documents": 0}
+    with harness.Site(database, MANIFEST, files={"schema.graphql": MODEL}, workers=1, graphql=settings) as site:
+        def is_there(query):
+            answer = site.client.post("/graphql", persisted(query), role="editor")
+            if answer.json.get("data"):
+                return True
+            assert answer.json["errors"][0]["message"] == "PersistedQueryNotSupported", answer
+            return False
+
+        a, b, c = (f"{{ {name}: __typename }}" for name in "abc")
+        for query in (a, b):
+            data(site, query)
+        assert is_there(a)  # and so b is the oldest
+        data(site, c)
+        assert is_there(a) and is_there(c) and not is_there(b)
+        large = "{ " + " ".join(f"a{i}: users {{ id nick }}" for i in range(60)) + " }"
+        assert len(data(site, large)) == 60 and not is_there(large)  # more than an eighth of the room
+        assert is_there(a) and is_there(c)
+        assert not site.client.post("/graphql", persisted(a), role="reader").json.get("data")  # prepared for a role
 
 
 def test_known_documents_only(database):
@@ -638,6 +663,28 @@ def test_commands_beside_models_in_one_transaction(own):
     told = error(own, 'mutation { a: rename(id: 1, to: { name: "z" }) { id } is_there(id: 5) }', role="tester")
     assert told["extensions"]["code"] == "NOT_THERE" and told["path"] == ["is_there"]
     assert own.database.one("select name from item") == "C"
+
+
+def test_a_program_as_a_field(database):
+    """It is a command of its own, and not a part of a transaction."""
+    with Service() as service:
+        told = []
+        service.at("/greet", lambda request: told.append(request.json) or {"result": {"text": "hello " + request.json["args"]["name"], "n": 1}})
+        manifest = f"""
+specVersion: 1
+schema: {{ file: ./schema.graphql }}
+commands: {{ greet: {{ allow: [editor], http: "{service.url('/greet')}", args: {{ name: text }} }} }}
+"""
+        model = "type Mutation { greet(name: String!): Greeting! } type Greeting { text: String! }"
+        with harness.Site(database, manifest, files={"schema.graphql": model}, inside_workers=2) as site:
+            mutation = 'mutation { hi: greet(name: "Ann") { __typename text } }'
+            first = ask(site, mutation, headers={"Idempotency-Key": "greet"})
+            assert first.json == {"data": {"hi": {"__typename": "Greeting", "text": "hello Ann"}}}, first
+            assert ask(site, mutation, headers={"Idempotency-Key": "greet"}).json == first.json and len(told) == 1
+            two = error(site, 'mutation { a: greet(name: "x") { text } b: greet(name: "y") { text } }')
+            assert two["extensions"]["code"] == "NOT_TRANSACTIONAL" and two["path"] == ["a"] and len(told) == 1
+            service.at("/greet", lambda request: (409, {"code": "NO", "detail": "Not you."}))
+            assert error(site, mutation)["extensions"]["code"] == "NO"
 
 
 INTROSPECT = """query ($n: String = "Dog") { __schema { queryType { ...T } mutationType { name } } item: __type(name: $n) { ...T }

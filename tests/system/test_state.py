@@ -329,7 +329,7 @@ def test_a_flood_of_events_harms_nobody(site, database, n, size):
     dropped = [event["payload"]["count"] for event in state["events"] if event["name"] == "EVENTS_DROPPED"]
     assert dropped and 0 < dropped[0] < n
     written = database.one("select version from writ.state where mutation = %s", [mutation])
-    assert 200 < written < 200 + 64 + 20 + 50 * (time.monotonic() - begun)
+    assert 64 < written < 200 + 64 + 20 + 50 * (time.monotonic() - begun)
     metrics = site.inside.get("/metrics").text
     assert "writ_state_events_total" in metrics
 
@@ -613,6 +613,25 @@ def test_what_was_committed_is_told_after_a_kill(site, database):
     state = state_of(site, mutation)
     assert (state["status"], state["steps"][0]["status"]) == ("complete", "finished") and "result" not in state
     assert database.one("select count(*) from writ.state_mark") == 0
+
+
+def test_a_late_beginning_takes_in_no_end(site, database):
+    """As when the connection of the events is slow: what began a step arrives when all has been committed."""
+    mutation = new()
+    site.client.command("one", headers={"Mutation-Id": mutation})
+    database.execute("""update writ.state set status = 'running', ended = null, state = state - 'result' ||
+      '{"status": "running", "steps": [{"id": "0", "status": "processing"}, {"id": "1", "status": "pending"}]}' where mutation = %s""",
+                     [mutation])
+    for name, payload in (("TRANSACTION_COMPLETED", {"step": "0"}), ("TRANSACTION_COMPLETED", {"step": "1"}), ("MUTATION_COMPLETED", {"result": 1})):
+        database.execute("insert into writ.state_mark (mutation, attempt, name, payload) values (%s, 1, %s, %s)",
+                         [mutation, name, json.dumps(payload)])
+    told = "select writ.state_event(%s, 1, %s, %s, '{}')"
+    database.execute(told, [mutation, "TRANSACTION_CREATED", '{"step": "1"}'])
+    database.execute(told, [mutation, "LAST", "{}"])
+    database.execute(told, [mutation, None, None])
+    state = state_of(site, mutation)
+    assert names(state)[3:] == ["TRANSACTION_COMPLETED", "TRANSACTION_CREATED", "LAST", "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
+    assert (state["status"], state["result"], [s["status"] for s in state["steps"]]) == ("complete", 1, ["finished", "finished"])
 
 
 def test_runners_end_and_clean_states(database):

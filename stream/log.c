@@ -1,0 +1,214 @@
+/* One question for many followers: each has its position and its filters in it. */
+#include "stream/log.h"
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "commands/caller.h"
+#include "db/async.h"
+#include "events/log.h"
+#include "handlers/events.h"
+#include "stream/connection.h"
+#include "stream/source.h"
+#include "stream/sse.h"
+#include "stream/streamer_inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FOLLOWERS = 50 /* in one question */ };
+
+struct log_follower {
+  struct connection *connection;
+  struct source *source;
+  struct log_follower *before, *behind;
+  int64_t after;          /* position */
+  const char *name, *key; /* NULL: all */
+  unsigned number;        /* in the question that is under way; 0: not in it */
+  bool open, head;
+  bool due;               /* there may be something for it */
+};
+
+/* One page of one follower. A text for each of the filters there are, of which PostgreSQL runs the one that is meant:
+ * "f.name is null or" would keep it from using their indexes. */
+#define PAGE(filter)                                                                                                   \
+  "(select e.position, " EVENT_JSON "::text as event from writ.event e where e.position > f.after and " filter         \
+  " order by e.position limit 100)"
+
+/* $1 number, $2 position, $3 name, $4 key of each. A row without an event tells how far the log goes, so that a filter that finds
+ * nothing does not have to look at the same events again. Up to where the log was cleaned away is told too. */
+static const char log_sql[] =
+    "select f.i, greatest(t.tail, (select max(position) from writ.event)), t.tail, e.position, e.event "
+    "from (select coalesce(max(position), 0) as tail from writ.event_tail) t, "
+    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[]) as f (i, after, name, key) left join lateral ("
+    PAGE("f.name is null and f.key is null") " union all "
+    PAGE("f.key is null and e.name = f.name") " union all "
+    PAGE("f.name is null and e.key = f.key") " union all "
+    PAGE("e.name = f.name and e.key = f.key") ") e on true order by f.i, e.position";
+enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_ROWS = 100 };
+
+void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller) {
+  struct source *source = s->sources[w->datasource];
+  struct log_follower *f;
+  struct err e;
+
+  err_init(&e, c);
+  if (!events_may_read(s->manifest, caller, &e)) {
+    connection_refuse(c, &e);
+    return;
+  }
+  if (source_is_down(source)) {
+    connection_later(c, "database");
+    return;
+  }
+  f = arena_new(c, struct log_follower);
+  f->connection = c;
+  f->source = source;
+  f->after = w->after;
+  f->name = arena_strdup(f, w->name);
+  f->key = arena_strdup(f, w->key);
+  f->head = w->head;
+  f->due = true;
+  f->behind = source->log.list;
+  if (f->behind) f->behind->before = f;
+  source->log.list = f;
+  connection_follow_log(c, f);
+  source_wake(source);
+}
+
+void log_end(struct log_follower *f) {
+  *(f->before ? &f->before->behind : &f->source->log.list) = f->behind;
+  if (f->behind) f->behind->before = f->before;
+  talloc_free(f);
+}
+
+void log_told(struct log_follows *l) {
+  for (struct log_follower *f = l->list; f; f = f->behind) f->due = true;
+}
+
+void log_drained(struct log_follower *f) {
+  if (f->due) source_wake(f->source);
+}
+
+void log_position(const struct log_follower *f, char text[24]) { snprintf(text, 24, "%lld", (long long)f->after); }
+
+void log_failed(struct source *source) {
+  struct log_follower *behind;
+
+  for (struct log_follower *f = source->log.list; f; f = behind) {
+    behind = f->behind;
+    f->due = true;
+    f->number = 0;
+    if (!f->open) connection_later(f->connection, "database");
+  }
+}
+
+/* ---- the question ---- */
+
+static void put_element(struct str *s, const char *text) {
+  str_char(s, s->len ? ',' : '{');
+  if (text) str_sql_element(s, text);
+  else str_add(s, "NULL");
+}
+
+static void put_follower(struct str *const fields[4], const struct log_follower *f) {
+  char number[24], after[24];
+
+  snprintf(number, sizeof number, "%u", f->number);
+  log_position(f, after);
+  put_element(fields[0], number);
+  put_element(fields[1], after);
+  put_element(fields[2], f->name);
+  put_element(fields[3], f->key);
+}
+
+bool log_ask(struct source *source, void *mem, const char **sql, const char **params, unsigned *n) {
+  struct str *fields[4];
+  unsigned many = 0;
+
+  for (int i = 0; i < 4; i++) fields[i] = str_new(mem, 64);
+  for (struct log_follower *f = source->log.list; f && many < FOLLOWERS; f = f->behind) {
+    if (!f->due || !connection_is_drained(f->connection)) continue;
+    f->number = ++many;
+    f->due = false;
+    put_follower(fields, f);
+  }
+  for (int i = 0; i < 4; i++) {
+    if (many) str_char(fields[i], '}');
+    params[i] = fields[i]->p;
+  }
+  *sql = log_sql;
+  *n = 4;
+  return many > 0;
+}
+
+/* ---- its answer ---- */
+
+/* As GET /events has it for pages (events/log.c). */
+static void refuse(struct log_follower *f, const char *code, const char *format, int64_t end) {
+  struct err e;
+
+  err_init(&e, f);
+  err_set(&e, OWN, format, (long long)end);
+  e.own_code = code;
+  e.status = 400;
+  if (f->open) connection_end(f->connection, code);
+  else connection_refuse(f->connection, &e);
+}
+
+/* What it asks for is there, or still is. False: it has got an answer, and is gone. */
+static bool open_it(struct log_follower *f, const struct async *a, size_t row) {
+  int64_t tail = strtoll(async_text(a, row, LOG_TAIL), NULL, 10), top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
+
+  if (f->after < tail) {
+    refuse(f, "EVENTS_GONE", "Events up to position %lld have been cleaned away.", tail);
+    return false;
+  }
+  if (f->after > top) {
+    refuse(f, "EVENTS_AHEAD", "The log ends at position %lld.", top);
+    return false;
+  }
+  if (f->head) {
+    connection_empty(f->connection, 200);
+    return false;
+  }
+  if (!f->open) connection_open(f->connection);
+  f->open = true;
+  return true;
+}
+
+/* The rows of one follower, in one piece. */
+static void take_rows(struct log_follower *f, const struct async *a, size_t row, size_t end) {
+  int64_t top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
+  struct str *text;
+  unsigned events = 0;
+
+  f->number = 0;
+  if (!open_it(f, a, row)) return;
+  text = str_new(NULL, 1024);
+  for (; row < end && async_text(a, row, LOG_POSITION); row++, events++) {
+    const char *position = async_text(a, row, LOG_POSITION);
+
+    sse_event(text, position, NULL, async_text(a, row, LOG_EVENT));
+    f->after = strtoll(position, NULL, 10);
+  }
+  if (events == LOG_ROWS) f->due = true;
+  else if (top > f->after) f->after = top;
+  if (events) connection_send(f->connection, text->p, text->len, events);
+  talloc_free(text);
+}
+
+void log_answer(struct source *source, const struct async *a) {
+  struct log_follower *behind;
+
+  for (struct log_follower *f = source->log.list; f; f = behind) {
+    size_t row = 0, end;
+
+    behind = f->behind;
+    if (!f->number) continue;
+    while (row < async_rows(a) && (unsigned)atoi(async_text(a, row, LOG_NUMBER)) != f->number) row++;
+    for (end = row; end < async_rows(a) && (unsigned)atoi(async_text(a, end, LOG_NUMBER)) == f->number;) end++;
+    if (row < end) take_rows(f, a, row, end);
+  }
+}

@@ -1,0 +1,187 @@
+"""GET /events as a stream, with the real log; and streams that hear of changes by the streamer's pipe alone."""
+
+import json
+import threading
+import uuid
+
+import pytest
+
+import harness
+import sse
+
+SCHEMA = "create table note (text text); grant select, insert on note to writ;"
+
+MANIFEST = """
+specVersion: 1
+event_log: { readers: [auditor] }
+commands:
+  note:
+    allow: [anonymous]
+    sql: "insert into note (text) values (:text) returning text"
+    returns: one
+    events: [{ name: noted, key: $args.text, payload: { text: $args.text } }]
+  forget:
+    allow: [anonymous]
+    sql: "select :text::text as text"
+    returns: one
+    events: [{ name: forgotten, key: $args.text }]
+  refuse: { allow: [anonymous], check: "select false" }
+"""
+
+# Nobody looks by itself within the time of a test: what comes was told of.
+TOLD_ONLY = {"most": 200, "poll_ms": 3600000, "heartbeat_s": 1}
+
+
+@pytest.fixture(scope="module")
+def site(database):
+    with harness.Site(database, MANIFEST, streams=TOLD_ONLY, runners=1) as site:
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def empty_log(database):
+    database.execute("truncate writ.event, writ.event_new; update writ.event_tail set position = 0")
+
+
+def note(site, text, command="note"):
+    assert site.client.command(command, {"text": text}).status == 200
+
+
+def texts(events):
+    return [event.json["key"] for event in events]
+
+
+def test_events_as_they_are_committed(site):
+    with sse.open(site.client, "/events", role="auditor") as stream:
+        assert stream.status == 200 and stream.header("Content-Type") == "text/event-stream"
+        note(site, "a")
+        event = stream.next()
+        assert (event.id, event.type) == ("1", "message")
+        assert event.json["name"] == "noted" and event.json["payload"] == {"text": "a"} and event.json["position"] == 1
+        refused = site.client.set(("note", {"text": "never"}), ("refuse", {}))
+        assert refused.status == 422
+        note(site, "b")
+        assert texts([stream.next()]) == ["b"]
+    page = site.client.get("/events", {"Test-Role": "auditor"})
+    assert page.header("content-type") == "application/json"
+    assert page.json["events"][0] == event.json  # the same, as a page
+
+
+def test_resume_by_last_event_id_and_after(site):
+    for i in range(250):
+        note(site, str(i))
+    harness.wait_until(lambda: site.database.one("select count(*) from writ.event") == 250, "positions")
+    with sse.open(site.client, "/events", role="auditor") as stream:  # several pages
+        assert texts(stream.take(250)) == [str(i) for i in range(250)]
+    with sse.open(site.client, "/events?after=100", role="auditor") as stream:
+        assert stream.next().id == "101"
+    with sse.open(site.client, "/events?after=100", last="240", role="auditor") as stream:
+        assert [event.id for event in stream.take(10)] == [str(n) for n in range(241, 251)]
+        note(site, "new")
+        assert stream.next().id == "251"
+
+
+def test_filters(site):
+    for text in ("a", "b", "a"):
+        note(site, text)
+        note(site, text, command="forget")
+    with sse.open(site.client, "/events?name=forgotten", role="auditor") as stream:
+        assert [event.id for event in stream.take(3)] == ["2", "4", "6"]
+        note(site, "c")
+        note(site, "c", command="forget")
+        assert stream.next().id == "8"
+    with sse.open(site.client, "/events?key=a", role="auditor") as stream:
+        assert [event.id for event in stream.take(4)] == ["1", "2", "5", "6"]
+    with sse.open(site.client, "/events?key=a&name=noted&after=1", role="auditor") as stream:
+        assert stream.next().id == "5"
+    with sse.open(site.client, "/events?name=none", role="auditor") as stream:  # its id goes on all the same
+        stream.heartbeat()
+        while stream.last_id != "8":
+            assert stream.response.readline() or pytest.fail("it ended")
+            line = stream.response.readline().decode()
+            if line.startswith("id: "):
+                stream.last_id = line[4:].strip()
+
+
+def test_who_may_read(site, database):
+    def code(**options):
+        with sse.open(options.pop("client", site.client), "/events", **options) as stream:
+            return 200 if stream.status == 200 else json.loads(stream.read())["code"]
+
+    assert code() == "UNAUTHENTICATED"
+    assert code(role="customer") == "FORBIDDEN"
+    assert code(role="auditor") == code(client=site.inside) == 200
+
+
+def test_positions_that_are_not_there(site, database):
+    def code(query, last=None):
+        with sse.open(site.client, "/events" + query, last=last, role="auditor") as stream:
+            return 200 if stream.status == 200 else json.loads(stream.read())["code"]
+
+    note(site, "a")
+    harness.wait_until(lambda: database.one("select count(*) from writ.event") == 1, "a position")
+    assert code("?after=7") == code("", last="7") == "EVENTS_AHEAD"
+    assert code("?after=x") == code("", last="x") == code("?what=1") == code("?name=%zz") == code("", last="1/end") == "BAD_REQUEST"
+    database.execute("delete from writ.event; update writ.event_tail set position = 1")
+    assert code("?after=0") == "EVENTS_GONE" and code("?after=1") == 200
+
+
+def test_every_event_once_through_kills(site, database):
+    import os
+    import signal
+    from test_stream import streamer
+
+    seen = []
+
+    def follow():
+        for event in sse.follow(site.client, "/events", role="auditor"):
+            seen.append(event)
+            if event.json["key"] == "last":
+                return
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    for i in range(60):
+        note(site, str(i))
+        if i % 20 == 10:
+            harness.wait_until(lambda: streamer(site), "a streamer")
+            os.kill(streamer(site), signal.SIGKILL)
+    note(site, "last")
+    thread.join(60 * harness.PATIENCE)
+    assert not thread.is_alive() and texts(seen) == [str(i) for i in range(60)] + ["last"]
+
+
+def test_a_reader_of_the_log_that_pauses(database):
+    """It is not sent more than it reads, and loses nothing."""
+    with harness.Site(database, MANIFEST, streams={**TOLD_ONLY, "buffer_bytes": 20000}, runners=1) as site:
+        big = "x" * 5000
+        for i in range(300):
+            note(site, f"{i} {big}")
+        with sse.open(site.client, "/events", role="auditor") as stream:
+            assert [int(event.id) for event in stream.take(300)] == list(range(1, 301))
+
+
+def test_a_request_with_a_mutation_id_can_be_followed(site):
+    mutation = str(uuid.uuid4())
+    answer = site.client.command("note", {"text": "told"}, headers={"Mutation-Id": mutation})
+    assert answer.status == 200, answer
+    with sse.open(site.client, f"/mutation/{mutation}/events") as stream:
+        assert stream.until("end")[-1].json == {"status": "complete"}
+
+
+def test_a_mutation_in_the_background_is_followed(database):
+    with harness.Site(database, MANIFEST, streams=TOLD_ONLY, runners=1, background_runners=1) as site:
+        with database.connect(autocommit=False) as connection:
+            connection.execute("lock table note in access exclusive mode")  # its step has to wait
+            commands = [{"command": "note", "args": {"text": str(i)}} for i in range(3)]
+            answer = site.client.post("/command/execute_command_set", {"commands": commands, "on_complete": []},
+                                      {"Prefer": "respond-async"})
+            assert answer.status == 202, answer
+            with sse.open(site.client, answer.header("location") + "/events") as stream:
+                assert stream.next().type == "state"
+                connection.rollback()
+                events = stream.until("end")
+        ids = [int(event.id) for event in events[:-1]]
+        assert ids == list(range(ids[0], ids[0] + len(ids))) and events[-1].json == {"status": "complete"}
+        names = [event.json["event"]["name"] for event in events[:-1]]
+        assert names[-1] == "MUTATION_COMPLETED" and names.count("TRANSACTION_COMPLETED") >= 2
