@@ -431,6 +431,16 @@ def test_the_state_of_a_mutation(site, database):
     assert ask(site, ANN, headers={"If-Match": '"5"'}).status == 400  # it would guard nothing
 
 
+def told_again(site, document, key):
+    """Who comes back for an error is told all that who waits for it is: number, place, constraint."""
+    at_once = error(site, document)
+    told = ask(site, document, headers={"Prefer": "respond-async", "Idempotency-Key": key}).json["extensions"]
+    harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "error", "the mutation's end")
+    later = error(site, document, headers={"Idempotency-Key": key})
+    assert {**later, "requestId": at_once["requestId"]} == at_once, (at_once, later)
+    return at_once["code"] and at_once["extensions"]["inputPath"]
+
+
 def test_in_the_background(site, database):
     headers = {"Prefer": "respond-async", "Idempotency-Key": "async"}
     document = 'mutation { a: createUser(data: { id: "u1", email: "a", big: "1" }) { big } b: createUser(data: { email: "b" }) { email } }'
@@ -446,6 +456,8 @@ def test_in_the_background(site, database):
     harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "error", "the mutation's end")
     assert error(site, 'mutation { x: createUser(data: { id: "u1", email: "c" }) { id } }', status=200,
                  headers={"Idempotency-Key": "async-2"})["extensions"]["code"] == "UNIQUE_VIOLATION"
+    assert told_again(site, 'mutation { x: createUser(data: { email: "d" }) { id } y: createUser(data: { email: "d" }) { id } }', "async-3")
+    assert told_again(site, 'mutation { createUser(data: { email: "d", posts: { connect: [{ id: "none" }] } }) { id } }', "async-4")
     answer = ask(site, "{ users { id } }", headers={"Prefer": "respond-async"})
     assert answer.status == 200 and len(answer.json["data"]["users"]) == 2
 
