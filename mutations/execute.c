@@ -178,13 +178,7 @@ static const struct json *all_known(struct work *w) {
   const char **keys = arena_array(w->mem, const char *, most + 1);
 
   *out = (struct json){.kind = JSON_OBJECT, .items = items, .keys = keys};
-  for (size_t i = 0; results && commands && i < results->len && i < commands->len; i++) {
-    const struct json *as = json_get(&commands->items[i], "as");
-
-    if (!as) continue;
-    keys[out->len] = as->text;
-    items[out->len++] = results->items[i];
-  }
+  mutation_know_results(w->mem, commands, results, out, items, keys);
   for (size_t i = 0; before && i < before->len; i++) {
     if (json_get(out, before->keys[i])) continue;
     keys[out->len] = before->keys[i];
@@ -211,11 +205,8 @@ static bool decode(struct work *w) {
 /* Entries that are done have their texts. */
 static void take_results(struct work *w) {
   for (size_t i = 0; w->m->results && i < w->m->results->len && i < w->set->nentries; i++) {
-    struct str *text = str_new(w->mem, 64);
-
-    json_write(text, &w->m->results->items[i]);
-    w->set->entries[i].text = text->p;
-    w->set->entries[i].len = text->len;
+    w->set->entries[i].text = w->m->results->items[i].text;
+    w->set->entries[i].len = w->m->results->items[i].len;
     w->set->entries[i].settled = true;
   }
 }

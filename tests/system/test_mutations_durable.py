@@ -51,6 +51,7 @@ commands:
   hooked: { allow: [anonymous], sql: "insert into note (text) values ('hooked') returning id, text", returns: one, hooks: { after: { told: "SERVICE/told" } } }
   asked: { allow: [anonymous], sql: "insert into note (text) values (:text) returning id, text", returns: one, hooks: { before: { change: { url: "SERVICE/change", changes: true } } } }
   program: { allow: [anonymous], http: "SERVICE/program", args: { text: text } }
+  raw: { allow: [anonymous], args: { doc: json }, sql: "select :doc as doc", returns: one }
 """
 
 
@@ -205,6 +206,43 @@ def test_a_transactional_set_as_a_step(site, database):
     mutation = accepted(execute(site, [inner], headers={"Prefer": "respond-async"}))
     assert ended(database, mutation) == "error"
     assert texts(database)[5:] == []
+
+
+DOUBLED = '{"a": 1, "a": 2}'  # json of PostgreSQL's, which a strict reader refuses
+
+
+def test_a_result_that_is_not_read_strictly_stops_nobody(site, database):
+    """Neither what follows it, nor what is claimed with that."""
+    mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw"), ("add", {"text": "1"}, "one")],
+                                on_complete=[{"command": "add", "args": {"text": {"$ref": "one.text"}}}]))
+    assert ended(database, mutation) == "complete"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["1", "1"]
+    mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw")], on_complete=[{"command": "raw", "args": {"doc": {"$ref": "raw.doc"}}}]))
+    ended(database, mutation)
+    assert ended(database, follower(database, mutation)) == "error"
+    assert row(database, follower(database, mutation), "error ->> 'code'")[0] == "BAD_REFERENCE"
+
+
+def test_such_a_result_of_a_step_before(site, database):
+    mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw"), ("fails", {"n": 1})], headers={"Prefer": "respond-async"}))
+    harness.wait_until(lambda: row(database, mutation, "attempts")[0], "a failure")
+    database.execute("insert into note (text) values ('mended')")
+    assert ended(database, mutation) == "complete"
+    assert '{"a": 1, "a": 2}' in row(database, mutation, "answer")[0]  # as without the pause
+
+
+@pytest.mark.parametrize("doc", ['"\\u0000"', "1e200000"])
+def test_a_result_that_no_state_can_have(site, database, doc):
+    """jsonb does not take it: the state ends without a result."""
+    mutation = accepted(execute(site, [("raw", {"doc": doc})], headers={"Prefer": "respond-async"}))
+    assert ended(database, mutation) == "complete"
+    assert doc in row(database, mutation, "answer")[0]
+    harness.wait_until(lambda: site.client.request("GET", f"/mutation/{mutation}").json["status"] == "complete", "the end of the state")
+    mutation = str(uuid.uuid4())
+    assert execute(site, [("raw", {"doc": doc})], headers={"Mutation-Id": mutation}).status == 200
+    state = site.client.request("GET", f"/mutation/{mutation}").json
+    assert state["status"] == "complete" and "result" not in state
 
 
 def test_a_set_without_commands_has_its_end(site, database):
