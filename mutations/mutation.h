@@ -79,7 +79,8 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
 
 /* ---- store.c ---- */
 
-/* Claims what is due. Those in settle, of one datasource, have ended lately: their states are made to tell so. False: the database. */
+/* Claims what is due. Those in settle, of one datasource, have ended lately: their states are made to tell so, without the
+ * manifest's reducers where those take too long. False: the database. */
 struct mutation_claim {
   size_t datasource;
   unsigned most;

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "jobs/queue.h"
 
@@ -40,6 +41,8 @@ static const char claim_sql[] =
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
     "select count(writ.state_event(id, 1, null, null, $2::jsonb))::text from unnest($1::uuid[]) as u(id)";
+/* Nobody has the row of a state for long, but for a reducer that does not return. */
+static const char hurry_sql[] = "select set_config('lock_timeout', '1000', true)";
 
 #define OURS "where id = $1::uuid and owner = $2::uuid and ended is null"
 static const char renew_sql[] =
@@ -189,6 +192,21 @@ static const char *uuids(void *mem, const char *const *list, size_t n) {
   return s->p;
 }
 
+/* Ends are told without the manifest's reducers, one of which was in the way of the claim. If that fails too, readers take them in. */
+static void settle_plainly(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
+  const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), NULL};
+  struct step steps[2] = {step_of(engine, mem, hurry_sql, NULL, 0, false), step_of(engine, mem, settle_sql, settle, 2, false)};
+  struct flight f;
+
+  log_line(LOG_WARN, "state", "reason=%s", log_quoted(mem, "the ends of mutations are told without reducers, which took too long"));
+  if (!mutation_trip(engine, mem, claim->datasource, steps, 2, &f, e))
+    log_line(LOG_WARN, "state", "reason=%s", log_quoted(mem, e->log_detail ? e->log_detail : e->message));
+  else
+    for (size_t i = 0; i < claim->nsettle; i++) engine_tell(engine, claim->settle[i]);
+  err_init(e, mem);
+  claim->nsettle = 0;
+}
+
 bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
   const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), engine->manifest->state.text};
   char *owner = arena_zero(mem, 37, "owner");
@@ -204,7 +222,11 @@ bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *cla
   steps[n++] = step_of(engine, mem, QUEUE_PLANS, NULL, 0, false);
   steps[n++] = step_of(engine, mem, claim_sql, params, 3, true);
   claim->n = 0;
-  if (!mutation_trip(engine, mem, claim->datasource, steps, n, &f, e)) return false;
+  if (!mutation_trip(engine, mem, claim->datasource, steps, n, &f, e)) {
+    if (e->code != ERR_TIMEOUT || !claim->nsettle) return false;
+    settle_plainly(engine, mem, claim, e);
+    return mutation_claim(engine, mem, claim, e);
+  }
   if (!json_read(mem, f.results[n - 1].text, f.results[n - 1].len, ROW_DEPTH, &rows, e)) return false;
   claim->list = arena_array(mem, struct mutation, rows->len + 1);
   for (; claim->n < rows->len; claim->n++)
