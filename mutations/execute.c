@@ -164,8 +164,9 @@ static enum next judge_step(struct frame *frame, struct run *r, const struct fli
 static const char *inside_key(struct frame *frame, struct run *r, size_t entry) {
   const struct work *w = work_of(frame);
 
-  if (!w->m->key) return arena_printf(r->mem, "mutation %s %zu", w->m->id, entry);
-  return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", w->m->key, entry) : w->m->key;
+  const char *key = w->m->key ? w->m->key : arena_printf(r->mem, "mutation %s", w->m->id); /* that, too, a retry has as its key */
+
+  return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", key, entry) : key;
 }
 
 /* ---- from the row to a run ---- */
