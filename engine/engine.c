@@ -16,13 +16,14 @@
 enum {
   VERSION_WANTED = 6, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
+  EVENT_MS = 2000,    /* for the reducers of one event of a state, which has the state's row locked meanwhile */
 };
 
-static struct conn *new_connection(struct engine *engine, size_t datasource) {
+static struct conn *new_connection(struct engine *engine, size_t datasource, int statement_timeout_ms) {
   const struct config *config = engine->config;
   const struct datasource *d = &config->datasources[datasource];
   struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
-                                 .statement_timeout_ms = config->timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
+                                 .statement_timeout_ms = statement_timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
 
   return conn_new(engine, &options, engine->counters);
 }
@@ -32,7 +33,7 @@ struct conn *engine_second(struct engine *engine, size_t datasource) {
 
   if (source->held == source->nseconds) {
     arena_grow(engine, source->seconds, source->nseconds);
-    source->seconds[source->nseconds++] = new_connection(engine, datasource);
+    source->seconds[source->nseconds++] = new_connection(engine, datasource, engine->config->timeout_ms);
   }
   return source->seconds[source->held];
 }
@@ -40,7 +41,7 @@ struct conn *engine_second(struct engine *engine, size_t datasource) {
 struct conn *engine_teller(struct engine *engine, size_t datasource) {
   struct source *source = &engine->sources[datasource];
 
-  if (!source->teller) source->teller = new_connection(engine, datasource);
+  if (!source->teller) source->teller = new_connection(engine, datasource, EVENT_MS);
   return source->teller;
 }
 
@@ -56,7 +57,7 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
   engine->variants = variants_new(engine);
   for (size_t i = 0; i < config->ndatasources; i++) {
     engine->sources[i].datasource = &config->datasources[i];
-    engine->sources[i].conn = new_connection(engine, i);
+    engine->sources[i].conn = new_connection(engine, i, config->timeout_ms);
   }
   return engine;
 }

@@ -18,10 +18,10 @@ static const char lock_sql[] = LOCK_IF("''");
 /* Behind the end what is to be told of it, as behind a mark (execute.c). */
 #define COMPLETE(more)                                                                                                 \
   "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, " \
-  "answer = " PIECES("$3") " where id = $1::uuid returning id, answer::json as a" more ") "                            \
+  "answer = " PIECES("$3") " where id = $1::uuid returning id, answer" more ") "                            \
   "insert into writ.state_mark (mutation, attempt, name, payload) "                                                    \
   "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "                         \
-  "else jsonb_build_object('result', coalesce(a -> 'result', a -> 'results')) end "                                    \
+  "else writ.state_payload(x.name, answer) end "                                                                       \
   "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "                 \
   "where exists (select from writ.state s where s.mutation = m.id) order by x.o"
 static const char complete_sql[] = COMPLETE("");

@@ -24,7 +24,8 @@ enum {
 
 /* A lock that is not free soon is not waited for: nobody has the state's row for long. */
 static const char event_sql[] =
-    "select pg_catalog.set_config('lock_timeout', '1000', true), writ.state_event($1::uuid, $2::integer, $3::text, $4::jsonb, $5::jsonb)";
+    "select pg_catalog.set_config('lock_timeout', '1000', true), "
+    "writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)";
 
 struct event {
   void *mem; /* of its texts */

@@ -164,8 +164,9 @@ static enum next judge_step(struct frame *frame, struct run *r, const struct fli
 static const char *inside_key(struct frame *frame, struct run *r, size_t entry) {
   const struct work *w = work_of(frame);
 
-  if (!w->m->key) return arena_printf(r->mem, "mutation %s %zu", w->m->id, entry);
-  return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", w->m->key, entry) : w->m->key;
+  const char *key = w->m->key ? w->m->key : arena_printf(r->mem, "mutation %s", w->m->id); /* that, too, a retry has as its key */
+
+  return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", key, entry) : key;
 }
 
 /* ---- from the row to a run ---- */
@@ -178,13 +179,7 @@ static const struct json *all_known(struct work *w) {
   const char **keys = arena_array(w->mem, const char *, most + 1);
 
   *out = (struct json){.kind = JSON_OBJECT, .items = items, .keys = keys};
-  for (size_t i = 0; results && commands && i < results->len && i < commands->len; i++) {
-    const struct json *as = json_get(&commands->items[i], "as");
-
-    if (!as) continue;
-    keys[out->len] = as->text;
-    items[out->len++] = results->items[i];
-  }
+  mutation_know_results(w->mem, commands, results, out, items, keys);
   for (size_t i = 0; before && i < before->len; i++) {
     if (json_get(out, before->keys[i])) continue;
     keys[out->len] = before->keys[i];
@@ -211,11 +206,8 @@ static bool decode(struct work *w) {
 /* Entries that are done have their texts. */
 static void take_results(struct work *w) {
   for (size_t i = 0; w->m->results && i < w->m->results->len && i < w->set->nentries; i++) {
-    struct str *text = str_new(w->mem, 64);
-
-    json_write(text, &w->m->results->items[i]);
-    w->set->entries[i].text = text->p;
-    w->set->entries[i].len = text->len;
+    w->set->entries[i].text = w->m->results->items[i].text;
+    w->set->entries[i].len = w->m->results->items[i].len;
     w->set->entries[i].settled = true;
   }
 }

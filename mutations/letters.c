@@ -27,23 +27,28 @@ static const char list_sql[] =
 static const char show_sql[] =
     "select coalesce(json_agg(json_build_object(" ROW ", 'role', role, 'user', caller_user, 'request_id', request_id, "
     "'error', error::text, 'args', args::text, 'answer', answer)), '[]')::text from writ.mutation m where id = $1::uuid";
-/* $1: ids, $2: of the new ones, $3: the rules of states. Steps that are done are copied with what they gave. */
+/* $1: ids, $2: of the new ones, $3: the rules of states. Steps that are done are copied with what they gave. Each is retried once:
+ * two that go on from one place would do the rest twice. A step's own calls inside keep the keys that they had (execute.c). */
 static const char retry_sql[] =
     "with o as (select m.*, x.fresh from unnest($1::uuid[], $2::uuid[]) as x(old, fresh) join writ.mutation m on m.id = x.old "
     "where m.outcome in ('error', 'cancelled') for no key update of m), "
-    "n as (insert into writ.mutation (id, retry_of, parent, step, deadline, command, args, role, caller_user, claims, request_id) "
-    "select fresh, id, parent, step, now() + (deadline - created), command, args, role, caller_user, claims, request_id from o), "
-    "r as (insert into writ.mutation_result (mutation, step, result) select o.fresh, t.step, t.result from o "
+    "n as (insert into writ.mutation (id, retry_of, parent, step, deadline, command, args, role, caller_user, claims, request_id, key) "
+    "select fresh, id, parent, step, now() + (deadline - created), command, args, role, caller_user, claims, request_id, "
+    "coalesce(key, 'mutation ' || id) from o on conflict (retry_of) where retry_of is not null do nothing returning id), "
+    "f as (select o.* from o join n on n.id = o.fresh), "
+    "r as (insert into writ.mutation_result (mutation, step, result) select o.fresh, t.step, t.result from f as o "
     "join writ.mutation_result t on t.mutation = o.id and t.step < o.step), "
-    "d as (update writ.mutation set dead = false where id in (select id from o) and dead), "
+    "d as (update writ.mutation set dead = false where id in (select id from f) and dead), "
     "s as (select o.fresh, writ.state_new(o.fresh, t.caller, (select coalesce(jsonb_agg(case when v ->> 'status' = 'finished' then v "
     "else (v - 'error' - 'current') || '{\"status\": \"pending\"}' end order by i), '[]') "
-    "from jsonb_array_elements(t.state -> 'steps') with ordinality as u(v, i)), $3::jsonb) from o join writ.state t on t.mutation = o.id) "
-    "select coalesce(json_agg(json_build_array(o.id, o.fresh, s.fresh)), '[]')::text from o left join s using (fresh)";
+    "from jsonb_array_elements(t.state -> 'steps') with ordinality as u(v, i)), $3::jsonb) from f as o join writ.state t on t.mutation = o.id) "
+    "select coalesce(json_agg(json_build_array(o.id, o.fresh, s.fresh)), '[]')::text from f as o left join s using (fresh)";
 static const char drop_sql[] =
     "with d as (update writ.mutation set dead = false where id = any ($1::uuid[]) and dead returning id), "
     "c as (insert into writ.mutation_cancel (mutation) select id from writ.mutation where id = any ($1::uuid[]) and ended is null "
-    "on conflict do nothing returning mutation) "
+    "on conflict do nothing returning mutation), "
+    "w as (update writ.mutation set due = now() where id in (select id from writ.mutation where id = any ($1::uuid[]) "
+    "and owner is null and ended is null for no key update skip locked)) "
     "select ((select count(*) from d) + (select count(*) from c))::text";
 
 static const char *uuids(void *mem, const char *const *ids, size_t n) {

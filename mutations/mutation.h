@@ -30,7 +30,7 @@ struct mutation {
   unsigned attempts;         /* that failed, at the step after those */
   int64_t deadline_ms;       /* clock_ms; INT64_MAX: none */
   int64_t leased_ms;         /* clock_ms: when the lease was begun */
-  const struct json *results; /* what those steps gave, an array; NULL: nothing is done */
+  const struct json *results; /* what those steps gave, an array of JSON texts; NULL: nothing is done */
   const struct json *known;  /* of a continuation: what its references find, by name; NULL: it is none */
 };
 
@@ -79,7 +79,8 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
 
 /* ---- store.c ---- */
 
-/* Claims what is due. Those in settle, of one datasource, have ended lately: their states are made to tell so. False: the database. */
+/* Claims what is due. Those in settle, of one datasource, have ended lately: their states are made to tell so, without the
+ * manifest's reducers where those take too long. False: the database. */
 struct mutation_claim {
   size_t datasource;
   unsigned most;

@@ -12,6 +12,10 @@ size_t mutation_steps(const struct command_set *set);
 struct state_step *mutation_state_steps(void *mem, const struct command_set *set);
 const char *mutation_step_id(const void *mem, const struct command_set *set, size_t step);
 
+/* store.c: adds to *known, whose items and keys have room for all of them, the results that have a name ("as" of the command) and can
+ * be read; a reference to another is BAD_REFERENCE. results: an array of texts; NULL: none. */
+void mutation_know_results(void *mem, const struct json *commands, const struct json *results, struct json *known,
+                           struct json *items, const char **keys);
 /* A step of writ's own. params are borrowed. */
 struct step mutation_own_step(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n,
                               const char *purpose);

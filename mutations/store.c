@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "jobs/queue.h"
 
@@ -19,7 +20,8 @@ enum {
 
 /* What a mutation was asked for and how far it is, with what a continuation finds of the mutation that it follows. $1: how many,
  * $2: owner, $3: lease in ms. A lease that has ended without a word counts as an attempt: what kills its runner must not do so for ever.
- * Arguments of several megabytes are taken one at a time. */
+ * Arguments of several megabytes are taken one at a time. Results are texts: json of the application's own may be such that a strict
+ * reader refuses it, which is nothing to the others that are claimed with it. */
 static const char claim_sql[] =
     "with d as (select id, octet_length(args::text) as bytes, row_number() over () as o from ("
     "select id, args from writ.mutation where ended is null and due <= now() order by due limit $1::integer "
@@ -30,15 +32,17 @@ static const char claim_sql[] =
     "from c where m.id = c.id returning m.*) "
     "select coalesce(json_agg(json_build_array(id, command, args, role, caller_user, claims, request_id, step, attempts, "
     "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, case when step > 0 then ("
-    "select json_agg(r.result order by r.step) from writ.mutation_result r where r.mutation = t.id and r.step < t.step) end, "
+    "select json_agg(r.result::text order by r.step) from writ.mutation_result r where r.mutation = t.id and r.step < t.step) end, "
     "(select json_build_array(p.args -> 'commands', case when p.answer is null then ("
-    "select json_agg(r.result order by r.step) from writ.mutation_result r where r.mutation = p.id) "
-    "else (select json_agg(v -> 'result' order by o) from json_array_elements(p.answer::json -> 'results') with ordinality as u(v, o)) "
+    "select json_agg(r.result::text order by r.step) from writ.mutation_result r where r.mutation = p.id) "
+    "else (select json_agg((v -> 'result')::text order by o) from json_array_elements(p.answer::json -> 'results') with ordinality as u(v, o)) "
     "end, p.error) from writ.mutation p where p.id = t.parent), key) order by id), '[]')::text from t";
 
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
     "select count(writ.state_event(id, 1, null, null, $2::jsonb))::text from unnest($1::uuid[]) as u(id)";
+/* Nobody has the row of a state for long, but for a reducer that does not return. */
+static const char hurry_sql[] = "select set_config('lock_timeout', '1000', true)";
 
 #define OURS "where id = $1::uuid and owner = $2::uuid and ended is null"
 static const char renew_sql[] =
@@ -128,6 +132,19 @@ static bool ask(struct engine *engine, void *mem, size_t datasource, const char 
 
 static const char *text_of(const struct json *value) { return value->kind == JSON_NULL ? NULL : value->text; }
 
+void mutation_know_results(void *mem, const struct json *commands, const struct json *results, struct json *known,
+                           struct json *items, const char **keys) {
+  for (size_t i = 0; results && commands && i < results->len && i < commands->len; i++) {
+    const struct json *as = json_get(&commands->items[i], "as"), *value;
+    struct err ignored;
+
+    err_init(&ignored, mem);
+    if (!as || !json_read(mem, results->items[i].text, results->items[i].len, ROW_DEPTH, &value, &ignored)) continue;
+    keys[known->len] = as->text;
+    items[known->len++] = *value;
+  }
+}
+
 /* What a continuation's references find: results by the names that the commands before it had, and the error. */
 static const struct json *known_of(void *mem, const struct json *parent) {
   const struct json *commands = &parent->items[0], *results = &parent->items[1], *error = &parent->items[2];
@@ -138,13 +155,7 @@ static const struct json *known_of(void *mem, const struct json *parent) {
   items = arena_array(mem, struct json, (results ? results->len : 0) + 1);
   keys = arena_array(mem, const char *, (results ? results->len : 0) + 1);
   *out = (struct json){.kind = JSON_OBJECT, .items = items, .keys = keys};
-  for (size_t i = 0; results && i < results->len && i < commands->len; i++) {
-    const struct json *as = json_get(&commands->items[i], "as");
-
-    if (!as) continue;
-    keys[out->len] = as->text;
-    items[out->len++] = results->items[i];
-  }
+  mutation_know_results(mem, commands, results, out, items, keys);
   if (error->kind == JSON_NULL) return out;
   keys[out->len] = SET_ERROR;
   items[out->len++] = *error;
@@ -181,6 +192,21 @@ static const char *uuids(void *mem, const char *const *list, size_t n) {
   return s->p;
 }
 
+/* Ends are told without the manifest's reducers, one of which was in the way of the claim. If that fails too, readers take them in. */
+static void settle_plainly(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
+  const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), NULL};
+  struct step steps[2] = {step_of(engine, mem, hurry_sql, NULL, 0, false), step_of(engine, mem, settle_sql, settle, 2, false)};
+  struct flight f;
+
+  log_line(LOG_WARN, "state", "reason=%s", log_quoted(mem, "the ends of mutations are told without reducers, which took too long"));
+  if (!mutation_trip(engine, mem, claim->datasource, steps, 2, &f, e))
+    log_line(LOG_WARN, "state", "reason=%s", log_quoted(mem, e->log_detail ? e->log_detail : e->message));
+  else
+    for (size_t i = 0; i < claim->nsettle; i++) engine_tell(engine, claim->settle[i]);
+  err_init(e, mem);
+  claim->nsettle = 0;
+}
+
 bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
   const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), engine->manifest->state.text};
   char *owner = arena_zero(mem, 37, "owner");
@@ -196,7 +222,11 @@ bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *cla
   steps[n++] = step_of(engine, mem, QUEUE_PLANS, NULL, 0, false);
   steps[n++] = step_of(engine, mem, claim_sql, params, 3, true);
   claim->n = 0;
-  if (!mutation_trip(engine, mem, claim->datasource, steps, n, &f, e)) return false;
+  if (!mutation_trip(engine, mem, claim->datasource, steps, n, &f, e)) {
+    if (e->code != ERR_TIMEOUT || !claim->nsettle) return false;
+    settle_plainly(engine, mem, claim, e);
+    return mutation_claim(engine, mem, claim, e);
+  }
   if (!json_read(mem, f.results[n - 1].text, f.results[n - 1].len, ROW_DEPTH, &rows, e)) return false;
   claim->list = arena_array(mem, struct mutation, rows->len + 1);
   for (; claim->n < rows->len; claim->n++)

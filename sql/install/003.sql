@@ -32,6 +32,7 @@ create table writ.mutation (
         toast.autovacuum_vacuum_cost_delay = 0);
 create index mutation_due on writ.mutation (due) where ended is null;
 create index mutation_ended on writ.mutation (ended) where ended is not null;
+create unique index mutation_retry_of on writ.mutation (retry_of) where retry_of is not null; -- once: the retry itself may be retried
 create index mutation_parent on writ.mutation (parent) where parent is not null;
 comment on table writ.mutation is 'Mutations that are run in the background, and those with a key of several transactions: see writ jobs.';
 

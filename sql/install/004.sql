@@ -174,6 +174,19 @@ begin
   return s;
 end $$;
 
+-- The payload of an event. An answer has json of the application's own, of which jsonb does not take all ("\u0000", 1e200000): the
+-- end comes without its result then, rather than not at all.
+create function writ.state_payload(name text, payload text) returns jsonb
+language plpgsql immutable as $$
+begin
+  return payload::jsonb;
+exception when data_exception or program_limit_exceeded then
+  if name !~ '^MUTATION_' then
+    raise;
+  end if;
+  return null;
+end $$;
+
 -- Begins a state: pending, all steps known. A UUID that was used before is a unique violation. lasts_ms: how long the process has that
 -- keeps it; null: it goes on by itself. Gives the version, 1; an initial function that fails is told as an event.
 create function writ.state_new(mutation uuid, caller bytea, steps jsonb, rules jsonb, lasts_ms bigint default null) returns bigint

@@ -51,6 +51,7 @@ commands:
   hooked: { allow: [anonymous], sql: "insert into note (text) values ('hooked') returning id, text", returns: one, hooks: { after: { told: "SERVICE/told" } } }
   asked: { allow: [anonymous], sql: "insert into note (text) values (:text) returning id, text", returns: one, hooks: { before: { change: { url: "SERVICE/change", changes: true } } } }
   program: { allow: [anonymous], http: "SERVICE/program", args: { text: text } }
+  raw: { allow: [anonymous], args: { doc: json }, sql: "select :doc as doc", returns: one }
 """
 
 
@@ -205,6 +206,43 @@ def test_a_transactional_set_as_a_step(site, database):
     mutation = accepted(execute(site, [inner], headers={"Prefer": "respond-async"}))
     assert ended(database, mutation) == "error"
     assert texts(database)[5:] == []
+
+
+DOUBLED = '{"a": 1, "a": 2}'  # json of PostgreSQL's, which a strict reader refuses
+
+
+def test_a_result_that_is_not_read_strictly_stops_nobody(site, database):
+    """Neither what follows it, nor what is claimed with that."""
+    mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw"), ("add", {"text": "1"}, "one")],
+                                on_complete=[{"command": "add", "args": {"text": {"$ref": "one.text"}}}]))
+    assert ended(database, mutation) == "complete"
+    assert ended(database, follower(database, mutation)) == "complete"
+    assert texts(database) == ["1", "1"]
+    mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw")], on_complete=[{"command": "raw", "args": {"doc": {"$ref": "raw.doc"}}}]))
+    ended(database, mutation)
+    assert ended(database, follower(database, mutation)) == "error"
+    assert row(database, follower(database, mutation), "error ->> 'code'")[0] == "BAD_REFERENCE"
+
+
+def test_such_a_result_of_a_step_before(site, database):
+    mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw"), ("fails", {"n": 1})], headers={"Prefer": "respond-async"}))
+    harness.wait_until(lambda: row(database, mutation, "attempts")[0], "a failure")
+    database.execute("insert into note (text) values ('mended')")
+    assert ended(database, mutation) == "complete"
+    assert '{"a": 1, "a": 2}' in row(database, mutation, "answer")[0]  # as without the pause
+
+
+@pytest.mark.parametrize("doc", ['"\\u0000"', "1e200000"])
+def test_a_result_that_no_state_can_have(site, database, doc):
+    """jsonb does not take it: the state ends without a result."""
+    mutation = accepted(execute(site, [("raw", {"doc": doc})], headers={"Prefer": "respond-async"}))
+    assert ended(database, mutation) == "complete"
+    assert doc in row(database, mutation, "answer")[0]
+    harness.wait_until(lambda: site.client.request("GET", f"/mutation/{mutation}").json["status"] == "complete", "the end of the state")
+    mutation = str(uuid.uuid4())
+    assert execute(site, [("raw", {"doc": doc})], headers={"Mutation-Id": mutation}).status == 200
+    state = site.client.request("GET", f"/mutation/{mutation}").json
+    assert state["status"] == "complete" and "result" not in state
 
 
 def test_a_set_without_commands_has_its_end(site, database):
@@ -407,6 +445,37 @@ def test_a_dead_letter_and_its_retry(apart, service):
         assert texts(database) == ["1", "LOCK_TIMEOUT", "mended", "mended", "1"]
         assert json.loads(harness.writ(*jobs, "--json", "list").stdout) == []
         assert harness.writ(*jobs, "retry", fresh, check=False).returncode == 1  # it is complete
+        assert harness.writ(*jobs, "retry", mutation, check=False).returncode == 1  # two would do the rest twice
+        assert database.one("select count(*) from writ.mutation where retry_of is not null and id = %s or retry_of = %s", [fresh, mutation]) == 1
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_retry_does_nothing_twice_that_a_program_did(apart, service, steps):
+    calls = []
+
+    def program(request):
+        calls.append(request)
+        assert site.inside.command("add", {"text": "inside"}, headers={"Writ-Call": request.headers["writ-call"]}).status == 200
+        return (503, {}) if len(calls) < 3 else {"result": 1}
+
+    service.at("/program", program)
+    with site_with(apart, service, background={"attempts": 1}) as site:
+        mutation = accepted(execute(site, [("program", {"text": "x"}), ("add", {"text": "last"})][:steps], headers={"Prefer": "respond-async"}))
+        for _ in range(2):  # the retry of a retry, too
+            assert ended(apart, mutation) == "error"
+            mutation = harness.writ("-c", site.writ.file, "jobs", "retry", mutation).stdout.split()[-3]
+        assert ended(apart, mutation) == "complete"
+    assert len(calls) == 3
+    assert texts(apart) == ["inside", "last"][:steps]
+
+
+def test_what_waits_is_stopped_at_once_by_a_drop(apart, service):
+    with site_with(apart, service) as site:
+        mutation = accepted(site.client.command("fails", {"n": 1}, headers={"Prefer": "respond-async"}))
+        harness.wait_until(lambda: row(apart, mutation, "attempts")[0] and row(apart, mutation, "owner")[0] is None, "a failure")
+        apart.execute("update writ.mutation set due = now() + interval '1 hour' where id = %s", [mutation])
+        harness.writ("-c", site.writ.file, "jobs", "drop", mutation)
+        assert ended(apart, mutation) == "cancelled"
 
 
 def test_a_dead_letter_is_dropped(apart, service):
@@ -600,3 +669,16 @@ def test_a_killed_worker_in_a_keyed_program_is_gone_on_for(site, database, servi
     again = site.client.command("program", {"text": "x"}, headers=key)
     assert (again.result, again.header("Idempotent-Replay")) == ("inside", "true")
     assert texts(database) == ["inside"] and len(calls) == 2
+
+
+def test_a_reducer_that_does_not_return_stops_no_runner(apart, service):
+    apart.execute("create or replace function looping(state jsonb, event jsonb) returns jsonb language plpgsql stable as "
+                  "$$ begin loop perform pg_sleep(0.1); end loop; end $$")
+    manifest = MANIFEST.replace("SERVICE", service.url("")) + "state: { catch_all: public.looping }\n"
+    with harness.Site(apart, manifest, **settings()) as site:
+        for text in ("1", "2"):
+            mutation = accepted(execute(site, [("add", {"text": text}), ("add", {"text": text})], headers={"Prefer": "respond-async"}))
+            assert ended(apart, mutation) == "complete"
+            harness.wait_until(lambda: apart.execute("select ended from writ.state where mutation = %s", [mutation])[0][0],
+                               "the end of the state", 15 * harness.PATIENCE)
+    assert texts(apart) == ["1", "1", "2", "2"]
