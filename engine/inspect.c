@@ -250,7 +250,7 @@ void engine_check(struct engine *engine, struct problems *p) {
 bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns) {
   const struct shape *shape = &engine->shapes[c->id];
 
-  if ((c->kind != COMMAND_SQL && c->kind != COMMAND_CHECK) || !shape->d.ok) return false;
+  if (c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION || !shape->d.ok) return false;
   *d = &shape->d;
   *returns = shape->returns;
   return true;
