@@ -22,6 +22,7 @@ struct compiler {
   const char *traceparent;    /* of the request; NULL: none */
   bool keep;                  /* all results in settings: the answer is put together on the server */
   bool numbers_as_text;       /* BigInt and Decimal of models are strings in the answer */
+  bool reads;                 /* the caller asked for what changes nothing: GraphQL's query */
   bool one_by_one;            /* each row of a mutation by a statement of its own */
   bool guarding;              /* a handler's permissions alone: its after-hooks are written when it has answered */
 };

@@ -241,6 +241,17 @@ static void own_role_error(struct reading *r, const struct item *item) {
   r->e->log_detail = why;
 }
 
+/* In a transaction that we made so: what is told to be a query calls something that writes. A matter of the manifest, not of the
+ * server having become a standby. */
+static void own_write_error(struct reading *r) {
+  char *why;
+
+  if (!r->p->plan->read_only || strcmp(r->e->sqlstate, "25006") != 0) return;
+  why = arena_printf(r->e->mem, "25006: %s", r->e->message);
+  err_set(r->e, INTERNAL, "A query must not change data, and one of these commands does.");
+  r->e->log_detail = why;
+}
+
 static void first_error(struct reading *r, const struct item *item, const PGresult *result) {
   struct conn *c = r->p->c;
   /* Without a SQLSTATE it is libpq's own: the server is gone. libpq would give the same for each item that is left. */
@@ -255,6 +266,7 @@ static void first_error(struct reading *r, const struct item *item, const PGresu
   r->fatal = fatal;
   sqlstate_error(r->e, result);
   own_role_error(r, item);
+  own_write_error(r);
   /* A server that has become a standby, or a session that someone else has changed: a new connection is wanted. */
   if (strcmp(r->e->sqlstate, "25006") == 0 || strcmp(r->e->sqlstate, "26000") == 0 ||
       strcmp(r->e->sqlstate, "42P05") == 0)

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a value that is wrong; more than a message takes (errors.c). */
+enum { SHOWN_BYTES = 200 };
+
 /* Where in a variable's value: links from the innermost outwards. */
 struct step {
   const struct step *outer;
@@ -74,12 +77,38 @@ static void put_path(struct str *s, const struct step *step) {
   else str_printf(s, "[%zu]", step->index);
 }
 
+/* The beginning of a value, for a message: 50 errors may each be of the whole of a large one. */
+static void put_start(struct str *s, const struct json *value) {
+  bool object = value->kind == JSON_OBJECT;
+
+  if (value->kind == JSON_STRING || value->kind == JSON_NUMBER) {
+    struct json start = *value;
+
+    if (start.len > SHOWN_BYTES) start.len = SHOWN_BYTES;
+    if (start.kind == JSON_STRING) str_json_bytes(s, start.text, start.len);
+    else str_bytes(s, start.text, start.len);
+    return;
+  }
+  if (!object && value->kind != JSON_ARRAY) {
+    json_write(s, value);
+    return;
+  }
+  str_char(s, object ? '{' : '[');
+  for (size_t i = 0; i < value->len && s->len <= SHOWN_BYTES; i++) {
+    if (i) str_char(s, ',');
+    if (object) str_json_bytes(s, value->keys[i], strnlen(value->keys[i], SHOWN_BYTES));
+    if (object) str_char(s, ':');
+    put_start(s, &value->items[i]);
+  }
+  str_char(s, object ? '}' : ']');
+}
+
 static const struct json *refuse(struct coercion *c, const struct json *value, const struct step *step, const char *why) {
   struct str *s = str_new(c->mem, 128), *path = str_new(c->mem, 64), *shown = str_new(c->mem, 64);
   const char *name = gql_error_cut(c->mem, c->variable->name);
 
   if (gql_errors_full(c->errors)) return NULL;
-  json_write(shown, value);
+  put_start(shown, value);
   str_printf(s, "Variable \"$%s\" got invalid value %s", name, gql_error_cut(c->mem, shown->p));
   put_path(path, step);
   if (step) str_printf(s, " at \"%s%s\"", name, gql_error_cut(c->mem, path->p));

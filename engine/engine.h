@@ -45,6 +45,7 @@ struct invocation {
   size_t nheld;
   bool results_apart;  /* the caller takes them with engine_result; *answer stays empty, but for a stored answer and for a watch */
   bool numbers_as_text; /* BigInt and Decimal of models, as GraphQL has them */
+  bool reads;           /* nothing may be changed, one snapshot for all: GraphQL's query */
   int64_t deadline_ms; /* clock_ms */
   int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
 };

@@ -239,16 +239,17 @@ static bool compile_nodes(struct compiler *k, struct command_set *set, size_t fi
   return true;
 }
 
-/* Queries alone: one snapshot for all of them. A permission may lock rows, or call a function that writes: with one it is no
+/* Queries alone: one snapshot for all of them, as for all that was asked for as a query. A permission may lock rows, or call a function that writes: with one it is no
  * transaction that only reads. What is in the plan already belongs to a key or a mutex: they write, and must see what was
  * committed while they waited. */
-static void read_only(const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
+static void read_only(const struct compiler *k, const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
   size_t queries = 0;
 
   for (size_t i = first_node; i < end_node; i++) {
-    bool is_query = set->nodes[i]->command->kind == COMMAND_QUERY;
+    bool wanted = set->nodes[i]->phase == PHASE_WRITE;
+    bool is_query = set->nodes[i]->command->kind == COMMAND_QUERY || (k->reads && wanted);
 
-    if (!is_query && set->nodes[i]->phase == PHASE_WRITE) return;
+    if (!is_query && wanted) return;
     queries += is_query;
   }
   if (!queries || plan->n) return;
@@ -271,7 +272,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
   size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
 
   give_slots(set, first, end, k->keep);
-  read_only(set, first_node, end_node, plan);
+  read_only(k, set, first_node, end_node, plan);
   *fault = NULL;
   for (size_t i = first; i < end; i++)
     if (!check_types(k, set, i, fault, e) || !check_kept(k, set, i, e)) return false;

@@ -25,7 +25,7 @@ struct compiler transaction_compiler(struct run *r) {
   return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
                            .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
                            .mutation = r->mutation, .traceparent = r->call->traceparent, .keep = kept && !r->call->dry_run,
-                           .guarding = r->guarding, .numbers_as_text = r->call->numbers_as_text};
+                           .guarding = r->guarding, .reads = r->call->reads, .numbers_as_text = r->call->numbers_as_text};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {

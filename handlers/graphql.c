@@ -33,6 +33,17 @@ static bool check_method(struct call *call, const struct prepared *operation, st
   return err_set(e, METHOD_NOT_ALLOWED, "A mutation is sent by POST.");
 }
 
+/* PostgreSQL keeps a query from writing, nobody a program. */
+static bool check_programs(struct call *call, const struct operation_call *operation, struct err *e) {
+  if (strcmp(call->request->method, "GET") != 0) return true;
+  for (size_t i = 0; i < operation->ncommands; i++) {
+    if (operation->commands[i]->wanted.field->command->kind != COMMAND_HANDLER) continue;
+    answer_header(call->answer, "Allow", "POST");
+    return err_set(e, METHOD_NOT_ALLOWED, "\"%s\" runs a program: send it by POST.", operation->commands[i]->wanted.field->name);
+  }
+  return true;
+}
+
 static bool compile(struct call *call, struct graphql_call *g, struct err *e) {
   static const struct json nothing = {.kind = JSON_OBJECT};
   void *mem = call->request->mem;
@@ -50,7 +61,7 @@ static bool compile(struct call *call, struct graphql_call *g, struct err *e) {
   if (!variables || !operation_compile(mem, document, operation, engine_manifest(call->site->engine), variables,
                                        &g->operation, &g->errors))
     return refuse_document(g, e);
-  return true;
+  return check_programs(call, &g->operation, e);
 }
 
 /* For the log line: graphql(createUser,users). */
@@ -182,6 +193,7 @@ static bool execute(struct call *call, struct graphql_call *g, struct invocation
   struct command_set *set;
 
   invocation->results_apart = invocation->numbers_as_text = true;
+  invocation->reads = is_query(g);
   call->command = g->operation.command;
   call->label = label_of(mem, &g->operation);
   if (is_query(g) && invocation->mutation) return err_set(e, BAD_REQUEST, "A query takes no Mutation-Id: there is no state to follow.");

@@ -40,7 +40,11 @@ static const char *near_command(const struct checker *k, const char *name) {
   return nearest(name, names);
 }
 
+/* As far as its text tells; PostgreSQL sees to the rest when it runs. */
 static bool writes(const struct command *c) {
+  for (size_t i = 0; c->kind == COMMAND_COMPOSITE && i < c->nmembers; i++)
+    if (c->members[i].command && writes(c->members[i].command)) return true;
+  if (c->kind == COMMAND_MUTATION) return true;
   return c->kind == COMMAND_SQL && c->sql.verb != SQL_SELECT && c->sql.verb != SQL_VALUES;
 }
 

@@ -365,7 +365,7 @@ def test_order_of_judgement_within_a_set(site, database):
                                   "/command/add%20", "/command/%61dds",
                                   "/command/%ff", "/command/" + "a" * 64, "/command/" + "a" * 5000, "/commands/add",
                                   "/healthz", "/readyz", "/metrics", "/graphql", "/mutation/x",
-                                  "/events", "/command/dispatch_event", "/command/for_inside", "/command/add;x=1",
+                                  "/event", "/command/dispatch_event", "/command/for_inside", "/command/add;x=1",
                                   "/command/'", "/command/$ref"])
 def test_unknown_paths(site, path):
     answer = site.client.post(path, {})

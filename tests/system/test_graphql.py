@@ -570,7 +570,11 @@ type Query {
   numbers: Numbers
   strange: Strange
   one: Boolean!
+  sneak: Sneak!
+  how: How!
 }
+type Sneak { n: Int! }
+type How { isolation: String!  read_only: String! }
 type Mutation {
   rename(id: Int!, to: NewName!): Renamed
   count_items: Int!
@@ -612,6 +616,14 @@ commands:
       select 9007199254740993::bigint as big, 1.10::numeric as decimal, 5 as id, 2147483647 as int, 1.5::float8 as float,
       'SAD' as mood, 'x' as text, 'hidden' as other
   strange: { allow: [tester], returns: one, sql: "select 3000000000 as int, 'ANGRY' as mood, '{1,null}'::int[] as list, '{}'::jsonb as must" }
+  sneak:
+    allow: [tester]
+    returns: one
+    sql: "with made as (insert into item (name) values ('sneaked') returning id) select count(*)::int as n from made"
+  how:
+    allow: [tester]
+    returns: one
+    sql: "select current_setting('transaction_isolation') as isolation, current_setting('transaction_read_only') as read_only"
   one: { allow: [tester, plain], check: "select true", error: { code: X } }
   rename:
     allow: [tester]
@@ -677,6 +689,25 @@ def test_commands_beside_models_in_one_transaction(own):
     assert own.database.one("select name from item") == "C"
 
 
+def by_get(site, query, role):
+    return site.client.request("GET", "/graphql?query=" + urllib.parse.quote(query), None, [("Test-Role", role)])
+
+
+def test_a_query_changes_nothing_whatever_its_commands_do(own):
+    """Not by POST, and least by GET, which pages of others can have a browser send."""
+    own.database.execute("truncate item restart identity")
+    for answer in (by_get(own, "{ sneak { n } }", "tester"), ask(own, "{ how { read_only } sneak { n } }", role="tester")):
+        assert answer.status == 500 and answer.json["data"] is None, answer
+        assert answer.json["errors"][0]["path"] == ["sneak"] and "must not change data" in answer.json["errors"][0]["message"]
+    assert own.database.one("select count(*) from item") == 0
+    assert "25006" in own.writ.log()
+
+
+def test_all_of_a_query_is_one_snapshot(own):
+    how = {"isolation": "repeatable read", "read_only": "on"}
+    assert data(own, "{ a: how { isolation read_only } one b: how { isolation read_only } }", role="tester") == {"a": how, "one": True, "b": how}
+
+
 def test_a_program_as_a_field(database):
     """It is a command of its own, and not a part of a transaction."""
     with Service() as service:
@@ -685,9 +716,12 @@ def test_a_program_as_a_field(database):
         manifest = f"""
 specVersion: 1
 schema: {{ file: ./schema.graphql }}
-commands: {{ greet: {{ allow: [editor], http: "{service.url('/greet')}", args: {{ name: text }} }} }}
+commands:
+  greet: {{ allow: [editor], http: "{service.url('/greet')}", args: {{ name: text }} }}
+  asked: {{ allow: [editor], http: "{service.url('/greet')}", args: {{ name: text }} }}
 """
-        model = "type Mutation { greet(name: String!): Greeting! } type Greeting { text: String! }"
+        model = """type Mutation { greet(name: String!): Greeting! } type Greeting { text: String! }
+                   type Query { asked(name: String!): Greeting! }"""
         with harness.Site(database, manifest, files={"schema.graphql": model}, inside_workers=2) as site:
             mutation = 'mutation { hi: greet(name: "Ann") { __typename text } }'
             first = ask(site, mutation, headers={"Idempotency-Key": "greet"})
@@ -695,6 +729,10 @@ commands: {{ greet: {{ allow: [editor], http: "{service.url('/greet')}", args: {
             assert ask(site, mutation, headers={"Idempotency-Key": "greet"}).json == first.json and len(told) == 1
             two = error(site, 'mutation { a: greet(name: "x") { text } b: greet(name: "y") { text } }')
             assert two["extensions"]["code"] == "NOT_TRANSACTIONAL" and two["path"] == ["a"] and len(told) == 1
+            query = '{ asked(name: "Bob") { text } }'
+            refused_by_get = by_get(site, query, "editor")
+            assert refused_by_get.status == 405 and refused_by_get.header("allow") == "POST" and len(told) == 1, refused_by_get
+            assert data(site, query) == {"asked": {"text": "hello Bob"}}
             service.at("/greet", lambda request: (409, {"code": "NO", "detail": "Not you."}))
             assert error(site, mutation)["extensions"]["code"] == "NO"
 

@@ -372,6 +372,25 @@ static void variable_errors_are_bounded(void **state) {
   assert_int_equal(t->errors.n, GQL_ERRORS_MAX + 1);
 }
 
+/* Each error shows the value that it is in: its beginning, or 50 errors would take 50 times the request. */
+static void wrong_values_are_shown_in_part(void **state) {
+  struct test *t = *state;
+  struct str *given = str_new(t->mem, 1 << 20);
+  size_t before;
+
+  str_add(given, "{\"in\": {\"need\": 1, \"text\": \"");
+  for (int i = 0; i < 1000; i++) str_add(given, "ö");
+  str_add(given, "\"");
+  for (int i = 0; i < 50000; i++) str_printf(given, ", \"field%d\": [%d, {}]", i, i);
+  str_add(given, "}}");
+  before = talloc_total_size(t->mem);
+  assert_null(variables_of(t, "query ($in: In) { take(in: $in) }", given->p));
+  assert_int_equal(t->errors.n, GQL_ERRORS_MAX + 1);
+  assert_in_range(talloc_total_size(t->mem) - before, 0, 30 * given->len);
+  assert_non_null(strstr(t->errors.list[0].message, "got invalid value {\"need\":1,\"text\":\"öö"));
+  assert_non_null(strstr(t->errors.list[0].message, "ö...; Field \"field0\" is not defined by type \"In\""));
+}
+
 static const struct json *argument(struct test *t, const char *name, const char *document, const char *given) {
   const struct json *variables = variables_of(t, document, given);
   const struct gql_field *field = schema_field(t->schema->query, "take");
@@ -441,6 +460,7 @@ int main(void) {
       TEST(whole_numbers_are_whole),
       TEST(wrong_values_have_their_path),
       TEST(variable_errors_are_bounded),
+      TEST(wrong_values_are_shown_in_part),
       TEST(single_values_become_lists),
       TEST(variables_are_found_by_name),
       TEST(absent_is_not_null),

@@ -528,7 +528,8 @@ static void roles_write_what_they_may(void **state) {
   "  deleted: { sql: 'delete from t where a = :a', returns: count, args: { a: { type: int, default: 3 } } }\n"          \
   "  none: { sql: 'select 1 as a', returns: none }\n"                                                                   \
   "  ok: { check: 'true' }\n"                                                                                           \
-  "  both: { args: { a: int }, commands: [{ one: { a: $args.a }, as: x }], result: { a: $x.a } }\n"
+  "  both: { args: { a: int }, commands: [{ one: { a: $args.a }, as: x }], result: { a: $x.a } }\n"                                           \
+  "  within: { commands: [{ deleted: { a: 1 }, as: x }], result: { a: $x } }\n"
 
 static void commands_are_fields(void **state) {
   struct folder f;
@@ -588,6 +589,7 @@ static const struct misfit {
     {"type Mutation {\nmaybe2: A } type A { a: Int }", 2, "did you mean maybe?"},
     {"type Mutation {\nexecute_command_set: Int }", 2, "is a set of commands"},
     {"type Query {\ndeleted: Int }", 2, "the command changes data"},
+    {"type Query {\nwithin: A } type A { a: Int }", 2, "the command changes data"},
     {"type Mutation { createUser: Int }", 1, "Mutation.createUser is there twice"},
     {"type Mutation { one: A! } type A { a: Int }", 1, "needs the argument a"},
     {"type Mutation { one(\na: Int): A! } type A { a: Int }", 2, "a may be left out here"},
