@@ -2,6 +2,7 @@
 #include "base/err.h"
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/str.h"
 
 #include <stdarg.h>
@@ -150,4 +151,46 @@ void err_put(struct str *s, const struct err *e, const char *request_id) {
   str_printf(s, ",\"retryable\":%s", e->retryable ? "true" : "false");
   text_member(s, "request_id", request_id);
   str_char(s, '}');
+}
+
+/* ---- and back ---- */
+
+static const char *text_of(const struct json *problem, const char *name) {
+  const struct json *value = json_get(problem, name);
+
+  return value && value->kind == JSON_STRING ? value->text : NULL;
+}
+
+static int number_of(const struct json *problem, const char *name, int otherwise) {
+  const struct json *value = json_get(problem, name);
+
+  return value && value->kind == JSON_NUMBER ? atoi(value->text) : otherwise;
+}
+
+bool err_read(struct err *e, const struct json *problem) {
+  const char *code = text_of(problem, "code"), *sqlstate = text_of(problem, "sqlstate");
+  const struct json *retryable = json_get(problem, "retryable");
+  enum err_code known;
+
+  err_set(e, INTERNAL, "%s", text_of(problem, "detail") ? text_of(problem, "detail") : "The request failed.");
+  if (code && err_lookup(code, &known)) {
+    e->code = known;
+  } else if (code) {
+    e->code = ERR_OWN;
+    e->own_code = code;
+  }
+  e->status = number_of(problem, "status", e->status);
+  e->retryable = retryable && retryable->kind == JSON_TRUE;
+  e->prisma_code = number_of(problem, "prisma_code", 0);
+  e->index = number_of(problem, "index", -1);
+  e->committed = number_of(problem, "committed", -1);
+  e->command = text_of(problem, "command");
+  e->path = text_of(problem, "path");
+  e->argument = text_of(problem, "argument");
+  if (sqlstate && strlen(sqlstate) < sizeof e->sqlstate) strcpy(e->sqlstate, sqlstate);
+  e->constraint = text_of(problem, "constraint");
+  e->column = text_of(problem, "column");
+  e->details = text_of(problem, "details");
+  e->hint = text_of(problem, "hint");
+  return false;
 }

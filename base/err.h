@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+struct json;
 struct str;
 
 /* The codes of docs/protocol.md, section 3: one line each in err.def. ERR_OWN is a code of the application's own
@@ -54,6 +55,8 @@ const char *err_name(const struct err *e);             /* "UNIQUE_VIOLATION", or
 bool err_is_own(const struct err *e, const char *code); /* a code of an application, or of our own SQL, by name */
 /* Appends it as problem+json (RFC 9457), as clients and states of mutations get it. */
 void err_put(struct str *out, const struct err *e, const char *request_id);
+/* The error that such an object tells of, as of a stored answer; its texts are the object's. Always false, as err_set. */
+bool err_read(struct err *e, const struct json *problem);
 const char *err_title(int status);                     /* "Conflict": the HTTP reason phrase */
 bool err_lookup(const char *name, enum err_code *code); /* by name, for writ.fail('NOT_FOUND', ...) */
 int err_status(enum err_code code);                    /* of err.def; ERR_OWN: 422 */

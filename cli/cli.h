@@ -22,7 +22,7 @@ struct options {
   const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
   size_t nschemas;
   const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role;                       /* run, explain, schema print; NULL: not given */
+  const char *role;                       /* run, explain, schema print, openapi; NULL: not given */
   const char *user, *claims, *key;        /* run, explain */
   bool dry_run, offline, print, keys;
   bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
@@ -45,6 +45,7 @@ int cli_run(void *mem, const struct options *o);
 int cli_explain(void *mem, const struct options *o);
 int cli_jobs(void *mem, const struct options *o);
 int cli_events(void *mem, const struct options *o);
+int cli_openapi(void *mem, const struct options *o);
 int cli_projection(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
 int cli_state(void *mem, const struct options *o); /* and 3 error, 4 cancelled, 5 not ended */

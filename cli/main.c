@@ -46,6 +46,8 @@ static const struct subcommand subcommands[] = {
     {"projection", cli_projection, 1, 2, BIT(OPT_DATASOURCE) | BIT(OPT_JSON) | BIT(OPT_SNAPSHOT),
      "projection [--datasource NAME] [--json] list | rebuild NAME [--from-snapshot POSITION] | drop NAME",
      "see how far projections and readers of the event log are, build one anew, forget one"},
+    {"openapi", cli_openapi, 0, 0, BIT(OPT_ROLE), "openapi [--role R]",
+     "print what a role may call, or with none the inside, as an OpenAPI document"},
     {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE) |
        BIT(OPT_JSON),
      "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [--json] [FILE]\n"
@@ -91,7 +93,7 @@ static void print_help(FILE *out) {
                "      --follow             events: go on with those to come; state: until it has ended\n"
                "      --from-snapshot POSITION  projection rebuild: its tables are those of this position\n"
                "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
-               "      --role ROLE          run, explain: the caller's role (anonymous); schema print: what it sees (all)\n"
+               "      --role ROLE          run, explain: the caller's role (anonymous); schema print, openapi: what it sees (all)\n"
                "      --user USER          run, explain: the caller's user\n"
                "      --claims JSON        run, explain: the caller's claims\n"
                "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"

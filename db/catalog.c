@@ -67,7 +67,9 @@ static const char types_sql[] =
     " (select pg_catalog.string_agg(a.attname, e'\\x01' order by a.attnum) from pg_catalog.pg_attribute a"
     "  where p.typtype = 'c' and a.attrelid = p.typrelid and a.attnum > 0 and not a.attisdropped),"
     " (select pg_catalog.string_agg(a.atttypid::text, e'\\x01' order by a.attnum) from pg_catalog.pg_attribute a"
-    "  where p.typtype = 'c' and a.attrelid = p.typrelid and a.attnum > 0 and not a.attisdropped)"
+    "  where p.typtype = 'c' and a.attrelid = p.typrelid and a.attnum > 0 and not a.attisdropped),"
+    " (select pg_catalog.string_agg(l.enumlabel, e'\\x01' order by l.enumsortorder) from pg_catalog.pg_enum l"
+    "  where l.enumtypid = p.oid)"
     " from (select distinct oid from t) t join pg_catalog.pg_type p using (oid) order by p.oid";
 
 struct types {
@@ -120,6 +122,18 @@ static void take_fields(const void *mem, const struct types *t, struct type *typ
   }
 }
 
+static void take_labels(const void *mem, struct type *type, const char *labels) {
+  while (*labels) {
+    const char **list = (const char **)type->labels;
+    size_t len = strcspn(labels, "\x01");
+
+    arena_grow(mem, list, type->nlabels);
+    list[type->nlabels++] = arena_strndup(mem, labels, len);
+    type->labels = list;
+    labels += len + (labels[len] != '\0');
+  }
+}
+
 /* A domain is used as its base type is, under its own name. Base types first: a domain may stand on a domain. */
 static void resolve_domain(struct types *t, struct type *type, const PGresult *r) {
   int row = (int)(type - t->items);
@@ -132,11 +146,14 @@ static void resolve_domain(struct types *t, struct type *type, const PGresult *r
   }
   if (row == (int)(type - t->items)) return;
   base = &t->items[row];
+  type->base = base->name;
   type->kind = base->kind;
   type->element = base->element;
   type->delimiter = base->delimiter;
   type->fields = base->fields;
   type->nfields = base->nfields;
+  type->labels = base->labels;
+  type->nlabels = base->nlabels;
 }
 
 static void take_types(const void *mem, const PGresult *r, struct types *t) {
@@ -151,7 +168,9 @@ static void take_types(const void *mem, const PGresult *r, struct types *t) {
     struct type *type = &t->items[i];
     if (type->kind == TYPE_ARRAY) type->element = find_type(t, oid_at(r, i, 5));
     if (type->kind == TYPE_ARRAY && !type->element) type->kind = TYPE_OTHER;
+    type->base = type->name;
     take_fields(mem, t, type, PQgetvalue(r, i, 7), PQgetvalue(r, i, 8));
+    take_labels(mem, type, PQgetvalue(r, i, 9));
   }
   for (size_t i = 0; i < t->n; i++) resolve_domain(t, &t->items[i], r);
 }

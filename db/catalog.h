@@ -25,11 +25,14 @@ struct type_field {
 struct type {
   unsigned oid;
   const char *name; /* as PostgreSQL writes it, schema-qualified where needed: fit for a cast */
+  const char *base; /* of a domain: the name of what it stands on; else its own */
   enum type_kind kind;
   const struct type *element; /* ARRAY */
   char delimiter;             /* ARRAY: ',' but for box */
   const struct type_field *fields; /* COMPOSITE */
   size_t nfields;
+  const char *const *labels;  /* of an enum, in its order */
+  size_t nlabels;
 };
 
 /* One statement as PostgreSQL sees it. */

@@ -80,8 +80,9 @@ void engine_load_modules(struct engine *engine);
 bool engine_ready(struct engine *engine, struct err *e) __attribute__((warn_unused_result));
 /* What PostgreSQL has against the commands (writ check): each with file and line of its command; grants that are missing. */
 void engine_check(struct engine *engine, struct problems *p);
-/* What PostgreSQL says of a command's statement, once engine_check has been through, and what its results are. False: nothing, as
- * it has no statement of its own, or one that does not prepare. */
+/* What PostgreSQL says of a command's statement, once engine_ready or engine_check has been through, and what its results are; of a
+ * composite or handler what it says of the types of its arguments, one for each (text where none is declared). False: nothing, as
+ * there is nothing to ask, or it does not prepare. */
 bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns);
 /* Datagram sockets on which a byte wakes the runners: those that deliver after-hooks, and those that run mutations; borrowed. */
 void engine_wakes(struct engine *engine, int after_fd, int background_fd);

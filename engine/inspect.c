@@ -70,15 +70,15 @@ static const char *rights_list(const void *mem, enum operation o) {
   return s->p;
 }
 
-/* As check_roles, for a command of a model, whose statements depend on the request. A table that is not there is told by
- * check_model. */
-static void check_model_roles(struct engine *engine, const struct command *c, struct problems *p, void *mem) {
-  const char *params[] = {c->model->table_sql, rights_list(mem, c->operation)};
+/* What a role has not got, or NULL, is what the statement gives: asked as each role that may call the command. tell: an error,
+ * or a warning. */
+static void ask_roles(struct engine *engine, const struct command *c, const char *sql, const char *const *params, unsigned nparams,
+                      __typeof__(problems_add) *tell, struct problems *p, void *mem) {
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : c->nallow > 0;
 
   for (size_t i = 0; i < nroles; i++) {
-    struct step step = {.statement = variants_text(engine->variants, mem, rights_sql), .params = params, .nparams = 2,
+    struct step step = {.statement = variants_text(engine->variants, mem, sql), .params = params, .nparams = nparams,
                         .gives = GIVES_TEXT, .member = MEMBER_NONE};
     struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
                         .steps = &step, .n = 1};
@@ -91,8 +91,43 @@ static void check_model_roles(struct engine *engine, const struct command *c, st
     ok = conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) &&
          flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e);
     if (ok && !f.results[0].text) continue;
-    problems_add(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name, plan.role ? plan.role : "of the login",
-                 ok ? f.results[0].text : e.log_detail ? e.log_detail : e.message);
+    tell(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name, plan.role ? plan.role : "of the login",
+         ok ? f.results[0].text : e.log_detail ? e.log_detail : e.message);
+  }
+}
+
+/* nextval(...) of a key takes a right of its own. An ID may always be given by clients: then none is drawn. */
+static void check_sequence(struct engine *engine, const struct command *c, const struct field *f, struct problems *p, void *mem) {
+  static const char draw[] = "nextval(";
+  const char *sequence;
+
+  if (!f->next_sql || !str_starts(f->next_sql, draw)) return;
+  sequence = arena_strndup(mem, f->next_sql + strlen(draw), strlen(f->next_sql) - strlen(draw) - 1);
+  ask_roles(engine, c,
+            arena_printf(mem, "select 'may not USE the sequence ' || s || ', from which keys are drawn' from (select %s::text as s) as s "
+                         "where not has_sequence_privilege(pg_catalog.to_regclass(s), 'usage, update')", sequence),
+            NULL, 0, f->source == SOURCE_SEQUENCE ? problems_add : problems_warn, p, mem);
+}
+
+/* Links of its nodes that stand in a table of their own. */
+static void check_link_table(struct engine *engine, const struct command *c, const struct field *f, struct problems *p, void *mem) {
+  const char *params[] = {f->relation->table_sql, c->operation == OPERATION_CREATE ? "{SELECT,INSERT}" : "{SELECT,INSERT,DELETE}"};
+  ask_roles(engine, c, rights_sql, params, 2, problems_warn, p, mem);
+}
+
+/* As check_roles, for a command of a model, whose statements depend on the request. A table that is not there is told by
+ * check_model. */
+static void check_model_roles(struct engine *engine, const struct command *c, struct problems *p, void *mem) {
+  const char *params[] = {c->model->table_sql, rights_list(mem, c->operation)};
+  bool creates = c->operation == OPERATION_CREATE || c->operation == OPERATION_UPSERT;
+
+  ask_roles(engine, c, rights_sql, params, 2, problems_add, p, mem);
+  for (size_t i = 0; i < c->model->nfields; i++) {
+    const struct field *f = &c->model->fields[i];
+
+    if (creates && !f->relation) check_sequence(engine, c, f, p, mem);
+    if ((creates || c->operation == OPERATION_UPDATE) && f->relation && f->relation->storage == LINK_TABLE)
+      check_link_table(engine, c, f, p, mem);
   }
 }
 
@@ -215,7 +250,7 @@ void engine_check(struct engine *engine, struct problems *p) {
 bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns) {
   const struct shape *shape = &engine->shapes[c->id];
 
-  if ((c->kind != COMMAND_SQL && c->kind != COMMAND_CHECK) || !shape->d.ok) return false;
+  if (c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION || !shape->d.ok) return false;
   *d = &shape->d;
   *returns = shape->returns;
   return true;

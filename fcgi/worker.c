@@ -135,6 +135,7 @@ static bool prepare(struct worker *w) {
       .engine = engine_new(w->mem, w->config, start->setup->manifest, start->own),
       .counters = start->page,
       .own = start->own,
+      .schema = start->setup->schema,
       .documents = start->setup->schema ? documents_of(w->mem, w->config, start->setup->schema) : NULL,
   };
   engine_wakes(w->site.engine, start->wake_fd, start->background_fd);

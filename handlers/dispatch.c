@@ -14,6 +14,7 @@
 #include "handlers/health.h"
 #include "handlers/metrics.h"
 #include "handlers/mutation.h"
+#include "handlers/openapi.h"
 #include "manifest/config.h"
 
 #include <string.h>
@@ -38,6 +39,7 @@ static const struct route routes[] = {
     {"/graphql", get_post, "GET, POST", false, NULL, graphql_run, graphql_answer_error},
     {"/mutation/", get_or_delete, "GET, HEAD, DELETE", false, mutation_find, mutation_state, NULL},
     {"/events", get, "GET, HEAD", false, NULL, events_show, NULL},
+    {"/openapi.json", get, "GET, HEAD", false, NULL, openapi_show, NULL},
     {"/healthz", get, "GET, HEAD", true, NULL, health_alive, NULL},
     {"/readyz", get, "GET, HEAD", true, NULL, health_ready, NULL},
     {"/metrics", get, "GET, HEAD", true, NULL, metrics_show, NULL},

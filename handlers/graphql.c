@@ -15,7 +15,6 @@
 #include "manifest/manifest.h"
 #include "schema/schema.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { RESULT_DEPTH = 1000, LABEL_BYTES = 180 };
@@ -146,19 +145,9 @@ static void put_accepted(struct call *call, struct graphql_call *g, const struct
 
 /* A repeat of what was accepted, and failed then: the problem+json that is kept becomes the error. */
 static bool refuse_again(struct call *call, const struct str *made, struct err *e) {
-  const struct json *problem, *code, *detail, *index;
-  int status = call->answer->status;
+  const struct json *problem;
 
-  if (!json_read(call->request->mem, made->p, made->len, RESULT_DEPTH, &problem, e)) return false;
-  code = json_get(problem, "code");
-  detail = json_get(problem, "detail");
-  index = json_get(problem, "index");
-  err_set(e, INTERNAL, "%s", detail ? detail->text : "The mutation failed.");
-  e->code = ERR_OWN;
-  e->own_code = code ? code->text : "INTERNAL";
-  e->status = status;
-  if (index && index->kind == JSON_NUMBER) e->index = atoi(index->text);
-  return false;
+  return json_read(call->request->mem, made->p, made->len, RESULT_DEPTH, &problem, e) && err_read(e, problem);
 }
 
 static bool is_query(const struct graphql_call *g) {

@@ -11,6 +11,7 @@
 
 struct counters_page;
 struct documents;
+struct schema;
 struct str;
 
 struct request {
@@ -54,7 +55,8 @@ struct site {
   struct engine *engine;
   const struct counters_page *counters; /* all slots, for /metrics; NULL: none */
   struct counters *own;                 /* this worker's; NULL: none */
-  struct documents *documents;          /* of GraphQL; NULL: there is no schema */
+  const struct schema *schema;          /* of GraphQL; NULL: there is none */
+  struct documents *documents;          /* of that schema; NULL: there is none */
 };
 
 /* Answers one request: always fills *answer; logs its one line; counts. */

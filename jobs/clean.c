@@ -3,18 +3,28 @@
 #include "base/arena.h"
 #include "db/flight.h"
 
-/* One statement, as a transaction of its own. place: which of the statements of this file. */
-static bool run(struct conn *c, void *mem, unsigned place, const char *sql, const char *const *params, unsigned nparams, const struct wait *w,
-                uint64_t *rows, struct err *e) {
-  struct step step = {.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN}, .params = params, .nparams = nparams,
-                      .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "cleaning"};
+/* place: which of the statements of this file. */
+static struct step step_of(unsigned place, const char *sql, const char *const *params, unsigned n) {
+  return (struct step){.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN}, .params = params, .nparams = n,
+                       .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "cleaning"};
+}
+
+/* As a transaction of its own. *rows: of the last. */
+static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, const struct wait *w, uint64_t *rows, struct err *e) {
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .claims = "{}", .caller_role = "anonymous", .caller_user = "",
-                      .request_id = "clean", .shared_session = true, .steps = &step, .n = 1};
+                      .request_id = "clean", .shared_session = true, .steps = steps, .n = n};
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
-  *rows = f.results[0].rows;
+  *rows = f.results[n - 1].rows;
   return true;
+}
+
+static bool run(struct conn *c, void *mem, unsigned place, const char *sql, const char *const *params, unsigned nparams, const struct wait *w,
+                uint64_t *rows, struct err *e) {
+  struct step step = step_of(place, sql, params, nparams);
+
+  return run_steps(c, mem, &step, 1, w, rows, e);
 }
 
 bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
@@ -29,10 +39,14 @@ bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint
 /* Rows stand on disk in the order in which they go, so what is deleted are whole pages, at the front of table and indexes, which
  * VACUUM gives to those that come: the table does not grow. Partitions would have to be detached and dropped by their owner, who
  * writd's login role is not meant to be; and this takes no lock that anybody waits for. It begins behind the last one that was
- * deleted, so it does not walk over those that are no more. */
+ * deleted, so it does not walk over those that are no more. The lock comes in a statement ahead: what a reader or a rebuild wrote
+ * until then must be seen, and who has it keeps the cleaning away. */
 bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char lock_sql[] =
+      "with tail as (select from writ.event_tail for update skip locked)"
+      " select set_config('writ.s1', case when exists (select from tail) then 'mine' else '' end, true)";
   static const char sql[] =
-      "with tail as (select position from writ.event_tail for update skip locked),"
+      "with tail as (select position from writ.event_tail where current_setting('writ.s1') = 'mine'),"
       " needed as (select min(position) as p from (select min(position) as position from writ.projection"
       " union all select min(position) from writ.event_reader) n),"
       " batch as (select e.position, e.at from tail t cross join lateral (select position, at from writ.event"
@@ -45,7 +59,10 @@ bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, ui
       " select position from gone";
   const char *param = arena_printf(mem, "%d", hours);
 
-  return run(c, mem, 3, sql, &param, 1, w, gone, e);
+  struct step steps[] = {step_of(4, lock_sql, NULL, 0), step_of(3, sql, &param, 1)};
+
+  steps[0].statement.slot--; /* both are of one flight */
+  return run_steps(c, mem, steps, 2, w, gone, e);
 }
 
 /* A mark is left alone while the process that made it may be about to take it in. */

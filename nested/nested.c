@@ -62,22 +62,24 @@ const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
 }
 
 /* group: rows that one statement makes, in their order. */
-static size_t draw(struct planner *p, const struct model *m, const struct field *f, unsigned group, bool is_parent) {
+static size_t draw(struct planner *p, const struct model *m, const struct field *f, unsigned group, bool is_parent, bool alone) {
   struct drawn *drawn = (struct drawn *)drawn_for(p, m);
 
   if (!drawn) {
     arena_grow(p->mem, p->drawn, p->ndrawn);
     drawn = &p->drawn[p->ndrawn++];
-    *drawn = (struct drawn){.model = m, .field = f, .slot = slot_take(p), .group = group};
+    *drawn = (struct drawn){.model = m, .field = f, .group = group};
   }
   drawn->ahead |= is_parent || drawn->group != group;
+  drawn->alone |= alone;
   return ++drawn->n;
 }
 
 /* in_level: it is made with others of its level (nested_batch.c), whose children, or rules, find them by the keys. */
 static void draw_data(struct planner *p, struct nested_data *d, unsigned group, bool in_level) {
   for (size_t i = 0; d && i < d->nvalues; i++)
-    if (is_drawn(&d->values[i])) d->draw = draw(p, d->model, d->values[i].field, group, in_level && (d->nops || rules_keep_result(d)));
+    if (is_drawn(&d->values[i]))
+      d->draw = draw(p, d->model, d->values[i].field, group, in_level && (d->nops || rules_keep_result(d)), !in_level);
   for (size_t i = 0, n; d && i < d->nops; i += n) {
     unsigned together = ++p->groups;
     bool level;
@@ -116,7 +118,8 @@ void put_new_key(struct sql_build *b, const struct field *f, const char *place) 
 }
 
 /* How many: in a SELECT of its own, so that PostgreSQL does not plan anew for each number. */
-static void put_draw(struct planner *p, struct sql_build *b, const struct drawn *drawn) {
+static void put_draw(struct planner *p, struct sql_build *b, struct drawn *drawn) {
+  drawn->slot = slot_take(p);
   put_set_slot(b, drawn->slot);
   sql_add(b, "(select array_agg(");
   put_drawing(b, drawn->field, "writ_d.n", "writ_d.o");
@@ -124,6 +127,21 @@ static void put_draw(struct planner *p, struct sql_build *b, const struct drawn 
              " order by writ_d.o)::text from (select o, %s as n from generate_series(1, (select $%u::bigint)) as o offset 0) as "
              "writ_d), true)",
              drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
+}
+
+/* What was drawn, in parts. */
+static bool plan_parts(struct planner *p, struct drawn *drawn) {
+  struct sql_build *b = sql_begin(p->mem);
+  size_t n = (drawn->n + DRAWN_PART - 1) / DRAWN_PART;
+
+  if (!drawn->ahead || !drawn->alone || n <= 1) return true;
+  drawn->parts = slot_take(p);
+  p->last_slot += (unsigned)n - 1;
+  sql_printf(b, "select pg_catalog.set_config('writ.n' || $%u::integer + i, writ_d.a[i * %d + 1:i * %d + %d]::text, true) from (select ",
+             sql_param(b, arena_printf(p->mem, "%u", drawn->parts)), DRAWN_PART, DRAWN_PART, DRAWN_PART);
+  sql_printf(b, "pg_catalog.current_setting($%u::text, true)::text[] as a offset 0) as writ_d, generate_series(0, $%u::integer - 1) as i",
+             sql_param(b, slot_name(b->mem, drawn->slot)), sql_param(b, arena_printf(p->mem, "%zu", n)));
+  return plan_step(p, b, NULL, NULL, "keys in parts");
 }
 
 bool plan_draws(struct planner *p) {
@@ -134,7 +152,10 @@ bool plan_draws(struct planner *p) {
     sql_add(b, b->nparams ? ", " : "select ");
     put_draw(p, b, &p->drawn[i]);
   }
-  return !b->nparams || plan_step(p, b, NULL, NULL, "keys");
+  if (b->nparams && !plan_step(p, b, NULL, NULL, "keys")) return false;
+  for (size_t i = 0; i < p->ndrawn; i++)
+    if (!plan_parts(p, &p->drawn[i])) return false;
+  return true;
 }
 
 /* ---- answers ---- */

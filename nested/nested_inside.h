@@ -16,11 +16,15 @@
 struct drawn {
   const struct model *model;
   const struct field *field;
-  unsigned slot;
+  unsigned slot;              /* an array of all; once they are drawn */
+  unsigned parts;             /* the first of the slots that have so many of them each: who wants one need not read all */
   size_t n;
   unsigned group;             /* of the rows that were first */
   bool ahead;
+  bool alone;                 /* some of the rows are made by statements of their own */
 };
+
+enum { DRAWN_PART = 200 };
 
 struct planner {
   struct compiler *k;

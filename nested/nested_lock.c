@@ -204,15 +204,21 @@ static bool has_key_before(const struct wanted *w, size_t i) {
   return false;
 }
 
+static const struct expr *list(struct planner *p, struct json *items, size_t n) {
+  struct json *x = arena_new(p->mem, struct json);
+
+  *x = (struct json){.kind = JSON_ARRAY, .len = n, .items = items};
+  return expr_literal(p->mem, x);
+}
+
 /* All values of one key of one column as one list. */
 static const struct expr *list_of(struct planner *p, const struct wanted *w, const struct key *key) {
-  struct json *list = arena_new(p->mem, struct json), *items = arena_array(p->mem, struct json, w->n);
+  struct json *items = arena_array(p->mem, struct json, w->n);
   size_t n = 0;
 
   for (size_t i = 0; i < w->n; i++)
     if (w->wheres[i]->key == key) items[n++] = *w->wheres[i]->values[0]->literal;
-  *list = (struct json){.kind = JSON_ARRAY, .len = n, .items = items};
-  return expr_literal(p->mem, list);
+  return list(p, items, n);
 }
 
 static bool put_wanted(struct planner *p, struct sql_build *b, const char *alias, const struct wanted *w, size_t i) {
@@ -244,9 +250,42 @@ static bool put_all_wanted(struct planner *p, struct sql_build *b, const char *a
   return true;
 }
 
-/* select the keys of what is at the end of a route: each field's children are a lateral subselect over the row
- * before. */
-static bool put_route(struct sql_build *b, const struct route *r, const struct model *m, struct err *e) {
+/* Do both go the same way, from rows that one list can name? */
+static bool is_alike(const struct route *a, const struct route *b) {
+  if (a->n != b->n || memcmp(a->fields, b->fields, a->n * sizeof(struct field *)) != 0) return false;
+  return a->where == b->where || (can_find_all(&a->where, 1) && can_find_all((const struct where_unique *const[]){a->where, b->where}, 2));
+}
+
+static bool has_alike_before(const struct wanted *w, size_t i) {
+  for (size_t j = 0; j < i; j++)
+    if (is_alike(&w->routes[j], &w->routes[i])) return true;
+  return false;
+}
+
+/* Where all routes like that one begin. */
+static bool put_beginnings(struct planner *p, struct sql_build *b, const struct wanted *w, size_t i, const char *row) {
+  const struct where_unique *where = w->routes[i].where, *last = NULL;
+  struct json *items = arena_array(p->mem, struct json, w->nroutes);
+  size_t n = 0;
+
+  for (size_t j = i; j < w->nroutes; j++) {
+    if (w->routes[j].where == last || !is_alike(&w->routes[i], &w->routes[j])) continue;
+    last = w->routes[j].where;
+    items[n++] = *last->values[0]->literal;
+  }
+  if (n == 1 || where->key->ncolumns > 1) return where_unique_put(b, where, row, p->e);
+  sql_printf(b, "%s.%s = any (", row, where->key->columns[0]->sql);
+  if (!sql_input_list(b, list(p, items, n), where->key->columns[0], p->e))
+    return value_error(p, where->key->name, field_here(w->routes[i].fields[0])->model, where->at.path);
+  sql_add(b, ")");
+  return true;
+}
+
+/* select the keys of what is at the end of a route, and of those like it: each field's children are a lateral subselect over
+ * the row before. */
+static bool put_route(struct planner *p, struct sql_build *b, const struct wanted *w, size_t at) {
+  const struct route *r = &w->routes[at];
+  const struct model *m = w->model;
   const char *row = sql_alias(b), **rows = arena_array(b->mem, const char *, r->n);
 
   for (size_t i = 0; i < r->n; i++) rows[i] = sql_alias(b);
@@ -261,7 +300,7 @@ static bool put_route(struct sql_build *b, const struct route *r, const struct m
     sql_printf(b, ") as %s", rows[i]);
   }
   sql_add(b, " where ");
-  return where_unique_put(b, r->where, row, e);
+  return put_beginnings(p, b, w, at, row);
 }
 
 /* Several ways to the rows, each by its index; one statement locks all of them in the order of their keys. */
@@ -279,9 +318,10 @@ static bool put_union(struct planner *p, struct sql_build *b, const char *alias,
     or = " union all ";
   }
   for (size_t i = 0; i < w->nroutes; i++) {
+    if (has_alike_before(w, i)) continue;
     sql_add(b, or);
     or = " union all ";
-    if (!put_route(b, &w->routes[i], w->model, p->e)) return false;
+    if (!put_route(p, b, w, i)) return false;
   }
   sql_add(b, ")");
   return true;

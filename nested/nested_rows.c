@@ -17,9 +17,12 @@ const char *now_sql(const void *mem, const struct column *column, const char *ti
 }
 
 static void put_drawn(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct column *column) {
-  sql_printf(b, "((nullif(pg_catalog.current_setting($%u::text, true), '')::text[])",
-             sql_param(b, slot_name(b->mem, drawn_for(p, d->model)->slot)));
-  sql_printf(b, "[$%u::integer]::%s)", sql_param(b, arena_printf(b->mem, "%zu", d->draw)), column->cast_sql);
+  const struct drawn *drawn = drawn_for(p, d->model);
+  unsigned slot = drawn->parts ? drawn->parts + (unsigned)((d->draw - 1) / DRAWN_PART) : drawn->slot;
+
+  sql_printf(b, "((nullif(pg_catalog.current_setting($%u::text, true), '')::text[])", sql_param(b, slot_name(b->mem, slot)));
+  sql_printf(b, "[$%u::integer]::%s)", sql_param(b, arena_printf(b->mem, "%zu", drawn->parts ? (d->draw - 1) % DRAWN_PART + 1 : d->draw)),
+             column->cast_sql);
 }
 
 static bool put_given(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct nested_value *v) {

@@ -6,8 +6,10 @@
 #include "base/str.h"
 #include "commands/caller.h"
 #include "db/async.h"
+#include "engine/told.h"
 #include "events/log.h"
 #include "handlers/events.h"
+#include "manifest/config.h"
 #include "stream/connection.h"
 #include "stream/source.h"
 #include "stream/sse.h"
@@ -30,23 +32,44 @@ struct log_follower {
   bool due;               /* there may be something for it */
 };
 
-/* One page of one follower. A text for each of the filters there are, of which PostgreSQL runs the one that is meant:
- * "f.name is null or" would keep it from using their indexes. */
+/* One page of one follower: so many events, but no more behind the one that reaches $5 bytes, as each may be large. A text for each of the filters there are, of which PostgreSQL runs the one that is meant:
+ * "f.name is null or" would keep it from using their indexes. A long key is asked for as it stands in the log. */
+#define KEYED "e.key = " TOLD_SHORT("f.key")
 #define PAGE(filter)                                                                                                   \
-  "(select e.position, " EVENT_JSON "::text as event from writ.event e where e.position > f.after and " filter         \
-  " order by e.position limit 100)"
+  "(select p.position, p.event, p.bytes >= $5::bigint as cut from (select b.position, b.event, "                         \
+  "sum(octet_length(b.event)) over (order by b.position) as bytes from (select e.position, " EVENT_JSON "::text as event " \
+  "from writ.event e where e.position > f.after and " filter " order by e.position limit 100) b) p "                     \
+  "where p.bytes - octet_length(p.event) < $5)"
 
 /* $1 number, $2 position, $3 name, $4 key of each. A row without an event tells how far the log goes, so that a filter that finds
  * nothing does not have to look at the same events again. Up to where the log was cleaned away is told too. */
 static const char log_sql[] =
-    "select f.i, greatest(t.tail, (select max(position) from writ.event)), t.tail, e.position, e.event "
+    "select f.i, greatest(t.tail, (select max(position) from writ.event)), t.tail, e.position, e.event, e.cut "
     "from (select coalesce(max(position), 0) as tail from writ.event_tail) t, "
     "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[]) as f (i, after, name, key) left join lateral ("
     PAGE("f.name is null and f.key is null") " union all "
     PAGE("f.key is null and e.name = f.name") " union all "
-    PAGE("f.name is null and e.key = f.key") " union all "
-    PAGE("e.name = f.name and e.key = f.key") ") e on true order by f.i, e.position";
-enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_ROWS = 100 };
+    PAGE("f.name is null and " KEYED) " union all "
+    PAGE("e.name = f.name and " KEYED) ") e on true order by f.i, e.position";
+enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_CUT, LOG_ROWS = 100 };
+
+/* ---- the list: who was asked for last stands at the end, so that each has its turn, however many always want more ---- */
+
+static void link_last(struct log_follower *f) {
+  struct log_follows *l = &f->source->log;
+
+  f->before = l->last;
+  f->behind = NULL;
+  *(l->last ? &l->last->behind : &l->list) = f;
+  l->last = f;
+}
+
+static void unlink_it(struct log_follower *f) {
+  struct log_follows *l = &f->source->log;
+
+  *(f->before ? &f->before->behind : &l->list) = f->behind;
+  *(f->behind ? &f->behind->before : &l->last) = f->before;
+}
 
 void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller) {
   struct source *source = s->sources[w->datasource];
@@ -70,16 +93,13 @@ void log_begin(struct streamer *s, struct connection *c, const struct wanted *w,
   f->key = arena_strdup(f, w->key);
   f->head = w->head;
   f->due = true;
-  f->behind = source->log.list;
-  if (f->behind) f->behind->before = f;
-  source->log.list = f;
+  link_last(f);
   connection_follow_log(c, f);
   source_wake(source);
 }
 
 void log_end(struct log_follower *f) {
-  *(f->before ? &f->before->behind : &f->source->log.list) = f->behind;
-  if (f->behind) f->behind->before = f->before;
+  unlink_it(f);
   talloc_free(f);
 }
 
@@ -124,22 +144,27 @@ static void put_follower(struct str *const fields[4], const struct log_follower 
 }
 
 bool log_ask(struct source *source, void *mem, const char **sql, const char **params, unsigned *n) {
+  struct log_follower *behind;
   struct str *fields[4];
   unsigned many = 0;
 
   for (int i = 0; i < 4; i++) fields[i] = str_new(mem, 64);
-  for (struct log_follower *f = source->log.list; f && many < FOLLOWERS; f = f->behind) {
+  for (struct log_follower *f = source->log.list; f && many < FOLLOWERS; f = behind) {
+    behind = f->behind;
     if (!f->due || !connection_is_drained(f->connection)) continue;
     f->number = ++many;
     f->due = false;
     put_follower(fields, f);
+    unlink_it(f);
+    link_last(f);
   }
   for (int i = 0; i < 4; i++) {
     if (many) str_char(fields[i], '}');
     params[i] = fields[i]->p;
   }
+  params[4] = arena_printf(mem, "%d", source->streamer->config->stream_buffer_bytes);
   *sql = log_sql;
-  *n = 4;
+  *n = LOG_PARAMS;
   return many > 0;
 }
 
@@ -183,6 +208,7 @@ static void take_rows(struct log_follower *f, const struct async *a, size_t row,
   int64_t top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
   struct str *text;
   unsigned events = 0;
+  bool more = false;
 
   f->number = 0;
   if (!open_it(f, a, row)) return;
@@ -192,8 +218,9 @@ static void take_rows(struct log_follower *f, const struct async *a, size_t row,
 
     sse_event(text, position, NULL, async_text(a, row, LOG_EVENT));
     f->after = strtoll(position, NULL, 10);
+    more = events + 1 == LOG_ROWS || async_text(a, row, LOG_CUT)[0] == 't';
   }
-  if (events == LOG_ROWS) f->due = true;
+  if (more) f->due = true;
   else if (top > f->after) f->after = top;
   if (events) connection_send(f->connection, text->p, text->len, events);
   talloc_free(text);

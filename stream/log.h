@@ -16,8 +16,10 @@ struct wanted;
 
 /* Of one datasource. */
 struct log_follows {
-  struct log_follower *list;
+  struct log_follower *list, *last; /* who waits longest stands first */
 };
+
+enum { LOG_PARAMS = 5 };
 
 void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller);
 void log_end(struct log_follower *f);
@@ -26,7 +28,7 @@ void log_drained(struct log_follower *f);
 /* How far it has come, for a heartbeat. */
 void log_position(const struct log_follower *f, char text[24]);
 
-/* As those of stream/follow.h. */
+/* As those of stream/follow.h. params: room for LOG_PARAMS. */
 bool log_ask(struct source *source, void *mem, const char **sql, const char **params, unsigned *n);
 void log_answer(struct source *source, const struct async *a);
 void log_failed(struct source *source);

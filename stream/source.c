@@ -110,7 +110,7 @@ static void give_up(struct source *s) {
 /* Asks what there is to ask; the two kinds take turns, so that neither starves. */
 static void ask(struct source *s, struct err *e) {
   struct source_own *own = s->own;
-  const char *sql, *params[4];
+  const char *sql, *params[LOG_PARAMS];
   unsigned n;
   void *mem = arena_request(s);
 

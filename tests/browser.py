@@ -8,6 +8,7 @@
 Pages are loaded over the loopback: a browser knows no unix sockets (Site(..., http=...) with `listen 127.0.0.1:PORT`).
 """
 
+import base64
 import http.client
 import json
 import shutil
@@ -44,7 +45,8 @@ class Browser(harness.Server):
         # No sandbox: it needs rights on the machine that a test does not have; the pages are our own.
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                      "--disable-background-networking", "--disable-component-update", f"--user-data-dir={self.folder}/profile"]
-        wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": arguments}}}}
+        wanted = {"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": {"args": arguments},
+                                                   "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}}}
         self.session = "/session/" + self.ask("POST", "/session", wanted)["sessionId"]
         return self
 
@@ -71,6 +73,14 @@ class Browser(harness.Server):
     def run(self, script, *arguments):
         """JavaScript in the page; what it returns, as JSON has it."""
         return self.ask("POST", f"{self.session}/execute/sync", {"script": script, "args": list(arguments)})
+
+    def entries(self, kind):
+        """What was logged since the last time: "browser", the console; "performance", what DevTools would be told."""
+        return self.ask("POST", f"{self.session}/se/log", {"type": kind})
+
+    def picture(self):
+        """PNG."""
+        return base64.b64decode(self.ask("GET", f"{self.session}/screenshot"))
 
     def wait(self, script, what=None, timeout=30):
         """Until the script returns something that counts as true; gives that."""

@@ -31,7 +31,8 @@ def database(postgres, request):
     name = re.sub(r"\W", "_", request.module.__name__)
     database = harness.Database(postgres, name, getattr(request.module, "SCHEMA", ""))
     yield database
-    database.drop()
+    if postgres.running():  # it is not when pytest itself is ended in the middle: then that is what is to be shown
+        database.drop()
 
 
 # Where a test failed: what the servers that lived during it had to say.

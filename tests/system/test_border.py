@@ -271,12 +271,12 @@ RECIPES = sorted(file.name for file in (harness.SOURCE / "nginx-conf").glob("*.c
 
 
 def test_every_file_of_nginx_conf_is_used_here():
-    """All but plain-site.conf and upstreams.conf, which have a test of their own, are in the configuration above."""
+    """All are in the configuration above, but for plain-site.conf, upstreams.conf and graphiql.conf, which have tests of their own."""
     used = set(re.findall(r"include writ/([\w-]+\.conf)", HTTP + harness.SITE))
     for name in RECIPES:
         used |= set(re.findall(r"^ *include writ/([\w-]+\.conf)",
                                (harness.SOURCE / "nginx-conf" / name).read_text(), re.M))
-    assert sorted(used | {"http.conf", "plain-site.conf", "upstreams.conf"}) == RECIPES
+    assert sorted(used | {"graphiql.conf", "http.conf", "plain-site.conf", "upstreams.conf"}) == RECIPES
 
 
 def test_plain_site_as_it_is():

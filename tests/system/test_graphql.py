@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 
 import harness
+from service import Service
 
 MODEL = """
 enum Colour { RED GREEN @db(name: "dark green") }
@@ -430,6 +431,16 @@ def test_the_state_of_a_mutation(site, database):
     assert ask(site, ANN, headers={"If-Match": '"5"'}).status == 400  # it would guard nothing
 
 
+def told_again(site, document, key):
+    """Who comes back for an error is told all that who waits for it is: number, place, constraint."""
+    at_once = error(site, document)
+    told = ask(site, document, headers={"Prefer": "respond-async", "Idempotency-Key": key}).json["extensions"]
+    harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "error", "the mutation's end")
+    later = error(site, document, headers={"Idempotency-Key": key})
+    assert {**later, "requestId": at_once["requestId"]} == at_once, (at_once, later)
+    return at_once["code"] and at_once["extensions"]["inputPath"]
+
+
 def test_in_the_background(site, database):
     headers = {"Prefer": "respond-async", "Idempotency-Key": "async"}
     document = 'mutation { a: createUser(data: { id: "u1", email: "a", big: "1" }) { big } b: createUser(data: { email: "b" }) { email } }'
@@ -445,6 +456,8 @@ def test_in_the_background(site, database):
     harness.wait_until(lambda: state(site, told["mutation"]).json["status"] == "error", "the mutation's end")
     assert error(site, 'mutation { x: createUser(data: { id: "u1", email: "c" }) { id } }', status=200,
                  headers={"Idempotency-Key": "async-2"})["extensions"]["code"] == "UNIQUE_VIOLATION"
+    assert told_again(site, 'mutation { x: createUser(data: { email: "d" }) { id } y: createUser(data: { email: "d" }) { id } }', "async-3")
+    assert told_again(site, 'mutation { createUser(data: { email: "d", posts: { connect: [{ id: "none" }] } }) { id } }', "async-4")
     answer = ask(site, "{ users { id } }", headers={"Prefer": "respond-async"})
     assert answer.status == 200 and len(answer.json["data"]["users"]) == 2
 
@@ -662,6 +675,28 @@ def test_commands_beside_models_in_one_transaction(own):
     told = error(own, 'mutation { a: rename(id: 1, to: { name: "z" }) { id } is_there(id: 5) }', role="tester")
     assert told["extensions"]["code"] == "NOT_THERE" and told["path"] == ["is_there"]
     assert own.database.one("select name from item") == "C"
+
+
+def test_a_program_as_a_field(database):
+    """It is a command of its own, and not a part of a transaction."""
+    with Service() as service:
+        told = []
+        service.at("/greet", lambda request: told.append(request.json) or {"result": {"text": "hello " + request.json["args"]["name"], "n": 1}})
+        manifest = f"""
+specVersion: 1
+schema: {{ file: ./schema.graphql }}
+commands: {{ greet: {{ allow: [editor], http: "{service.url('/greet')}", args: {{ name: text }} }} }}
+"""
+        model = "type Mutation { greet(name: String!): Greeting! } type Greeting { text: String! }"
+        with harness.Site(database, manifest, files={"schema.graphql": model}, inside_workers=2) as site:
+            mutation = 'mutation { hi: greet(name: "Ann") { __typename text } }'
+            first = ask(site, mutation, headers={"Idempotency-Key": "greet"})
+            assert first.json == {"data": {"hi": {"__typename": "Greeting", "text": "hello Ann"}}}, first
+            assert ask(site, mutation, headers={"Idempotency-Key": "greet"}).json == first.json and len(told) == 1
+            two = error(site, 'mutation { a: greet(name: "x") { text } b: greet(name: "y") { text } }')
+            assert two["extensions"]["code"] == "NOT_TRANSACTIONAL" and two["path"] == ["a"] and len(told) == 1
+            service.at("/greet", lambda request: (409, {"code": "NO", "detail": "Not you."}))
+            assert error(site, mutation)["extensions"]["code"] == "NO"
 
 
 INTROSPECT = """query ($n: String = "Dog") { __schema { queryType { ...T } mutationType { name } } item: __type(name: $n) { ...T }

@@ -672,6 +672,46 @@ def test_generated_keys(do):
     assert len({key[13:] for key in keys}) == 10
 
 
+def test_many_keys_for_rows_made_one_by_one(do, database):
+    """More than one slot has of them: drawn in the order of the input, whichever way the row is made."""
+    names = [f"n{i:03}" for i in range(650)]
+    pairs = [{"where": {"name": name}, "update": {}, "create": {"name": name}} for name in names]
+    do("createPerson", data={"name": "boss"})
+    do("updatePerson", where={"name": "boss"}, data={"staff": {"create": [{"name": "m1", "staff": {"create": {"name": "m2"}}}, {"name": "m3"}],
+                                                               "upsert": pairs}})
+    made = [row[0] for row in database.execute('select name from "Person" order by id')]
+    assert made == ["boss", "m1", "m2", "m3"] + names
+    assert database.one("""select count(*) from "Person" where id !~ '^c[0-9a-f]{24}$'""") == 0
+
+
+def test_many_of_everything(do, database):
+    """A thousand in a list, of each operation; what is locked ahead for them is still one statement a model."""
+    names = [f"n{i:04}" for i in range(1000)]
+
+    def staff(**operations):
+        do("updatePerson", where={"name": "boss"}, data={"staff": operations}, select="{ id }")
+
+    def led():
+        return database.one("""select count(*) from "Person" where boss is not null""")
+    do("createPerson", data={"name": "boss"})
+    staff(create=[{"name": name} for name in names])
+    staff(update=[{"where": {"name": name}, "data": {"age": 1}} for name in names])
+    staff(updateMany=[{"where": {"name": name}, "data": {"age": {"increment": 1}}} for name in names])
+    assert database.one('select sum(age) from "Person"') == 2000
+    staff(disconnect=[{"name": name} for name in names])
+    assert led() == 0
+    staff(connect=[{"name": name} for name in names])
+    assert led() == 1000
+    staff(set=[{"name": name} for name in names[:900]])
+    assert led() == 900
+    staff(connectOrCreate=[{"where": {"name": name}, "create": {"name": name}} for name in names])
+    staff(upsert=[{"where": {"name": name}, "update": {"age": 7}, "create": {"name": name}} for name in names])
+    assert database.one('select sum(age) from "Person"') == 7000 and led() == 1000
+    staff(delete=[{"name": name} for name in names[:500]])
+    staff(deleteMany=[{"name": name} for name in names[500:]])
+    assert rows(database, "Person") == 1
+
+
 def test_large_trees(do, database):
     got = do("createPerson", data={"name": "ann", "staff": {"create": [{"name": f"s{i}", "age": i} for i in range(1000)]},
                                    "pets": {"create": [{"name": f"pet{i}", "toys": {"create": [{"name": f"toy{i}"}]}}

@@ -592,3 +592,22 @@ def test_check_tells_of_missing_grants(site, database):
     finally:
         database.execute('grant update on "Card" to rules_customer')
     assert harness.writ("check", "-c", site.writ.file, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("right, thing, command, text", [
+    ("usage", 'sequence "Team_id_cuid"', "createTeam", 'may not USE the sequence "public"."Team_id_cuid", from which keys are drawn'),
+    ("usage", 'sequence "Team_id_cuid"', "updateTeam", None),
+    ("insert", '"_TeamToUser"', "createTeam", 'may not INSERT "public"."_TeamToUser"'),
+    ("delete", '"_TeamToUser"', "createTeam", None),
+    ("delete", '"_TeamToUser"', "updateTeam", 'may not DELETE "public"."_TeamToUser"'),
+])
+def test_check_warns_of_sequences_and_links(site, database, right, thing, command, text):
+    database.execute(f"revoke {'update, ' * (right == 'usage')}{right} on {thing} from rules_customer")
+    try:
+        check = harness.writ("check", "-c", site.writ.file, check=False)
+        said = [line for line in ((check.stdout or "") + (check.stderr or "")).splitlines()
+                if f"{command}, as database role rules_customer" in line]
+        assert check.returncode == 0, check
+        assert said == [] if text is None else len(said) == 1 and "warning" in said[0] and text in said[0], said
+    finally:
+        database.execute(f"grant all on {thing} to rules_customer")

@@ -336,6 +336,31 @@ def test_cleaning_waits_for_who_begins(database, empty):
         cleaned(site, database, (11, 100, 10), "what it does not need to go")
 
 
+def test_cleaning_sees_who_came_at_the_last_moment(database, empty):
+    """A reader that is committed when the cleaning has begun, but does not have the lock yet."""
+    with Site(database, MANIFEST, **FAST, event_log={"keep_hours": 1}) as site, database.connect() as gate, database.connect() as reader:
+        fill(database, 100)
+        for name in ("seen", "total", "picky", "painted"):
+            reaches(database, name, 100)
+        database.execute("""create function public.gate() returns boolean language plpgsql as
+            $$ begin perform pg_advisory_xact_lock_shared(4711); return true; end $$;
+            alter table writ.event_tail enable row level security; alter table writ.event_tail force row level security;
+            create policy gate on writ.event_tail using (gate());""")
+        try:
+            gate.execute("select pg_advisory_lock(4711)")
+            database.execute("update writ.event set at = now() - interval '2 hours'")
+            clean_now(site)
+            wait_until(lambda: database.one("select count(*) from pg_locks l join pg_stat_activity a using (pid) where l.locktype = "
+                                            "'advisory' and l.objid = 4711 and not l.granted and a.query ~ 'event_tail for update'"), "cleaning")
+            reader.execute("select writ.reader('last_moment', 10)")
+            gate.execute("select pg_advisory_unlock(4711)")
+            wait_until(lambda: kept(database)[2] > 0, "something to go", 30)
+            assert kept(database) == (11, 100, 10)
+        finally:
+            database.execute("drop policy gate on writ.event_tail; drop function gate(); alter table writ.event_tail no force row level security; "
+                             "alter table writ.event_tail disable row level security; select writ.reader('last_moment', null)")
+
+
 def test_events_are_kept_without_a_setting(site, database):
     fill(database, 10)
     reaches(database, "seen", 10)

@@ -1,6 +1,9 @@
 """GET /events as a stream, with the real log; and streams that hear of changes by the streamer's pipe alone."""
 
+import contextlib
+import http.client
 import json
+import os
 import threading
 import uuid
 
@@ -127,7 +130,6 @@ def test_positions_that_are_not_there(site, database):
 
 
 def test_every_event_once_through_kills(site, database):
-    import os
     import signal
     from test_stream import streamer
 
@@ -159,6 +161,67 @@ def test_a_reader_of_the_log_that_pauses(database):
             note(site, f"{i} {big}")
         with sse.open(site.client, "/events", role="auditor") as stream:
             assert [int(event.id) for event in stream.take(300)] == list(range(1, 301))
+
+
+def fill(database, n, payload="'{}'::jsonb"):
+    """Events with positions, behind those that there are; nobody is told."""
+    database.execute(f"""insert into writ.event (position, seq, name, key, payload, at, command, role, mutation)
+        select i + (select coalesce(max(position), 0) from writ.event), i, 'noted', 'k' || i, {payload}, now(), 'note', 'x', gen_random_uuid()
+        from generate_series(1, {n}) i""")
+
+
+def test_a_long_key_is_asked_for_as_it_stands_in_the_log(site):
+    key = "k" * 300
+    note(site, key)
+    with sse.open(site.client, f"/events?key={key}", role="auditor") as stream:
+        assert stream.next().json["payload"] == {"text": key}
+    with sse.open(site.client, f"/events?key={key}&name=noted", role="auditor") as stream:
+        assert stream.next().id == "1"
+
+
+def test_large_events_are_not_held_by_the_hundred(database):
+    """docs/limits.md: what a stream holds for a reader is streams.buffer_bytes and an event."""
+    from test_stream import is_plain, peak, streamer
+
+    with harness.Site(database, MANIFEST, streams={**TOLD_ONLY, "buffer_bytes": 20000}, runners=1) as site:
+        fill(database, 120, "to_jsonb(repeat('x', 500000))")
+        with sse.open(site.client, "/events?after=120", role="auditor") as quiet:
+            quiet.heartbeat()
+            before = peak(streamer(site))
+        with sse.open(site.client, "/events", role="auditor") as stream:
+            assert [int(event.id) for event in stream.take(120)] == list(range(1, 121))
+        assert not is_plain() or peak(streamer(site)) < before + 40000, "kB: a hundred of them would be 50 MB"
+
+
+def test_each_reader_has_its_turn(database):
+    """Many that begin at the beginning do not keep one from its event who has been there before them."""
+    from test_stream import metric, streamer
+
+    def files():
+        return len(os.listdir(f"/proc/{streamer(site)}/fd"))
+
+    def drain():
+        with contextlib.suppress(OSError, http.client.HTTPException), sse.open(site.client, "/events", role="auditor") as stream:
+            while not over.is_set() and stream.response.read1(65536):
+                pass
+
+    over = threading.Event()
+    with harness.Site(database, MANIFEST, streams={**TOLD_ONLY, "most": 500, "poll_ms": 50}, runners=1) as site:
+        fill(database, 300)  # which nginx takes off the streamer, whoever reads
+        with sse.open(site.client, "/events?after=300", role="auditor") as early, database.connect(autocommit=False) as holder:
+            early.heartbeat()
+            before = files()
+            holder.execute("lock writ.event_tail")  # no question is answered until this is over
+            threads = [threading.Thread(target=drain, daemon=True) for _ in range(400)]
+            for thread in threads:
+                thread.start()
+            harness.wait_until(lambda: files() >= before + 400, "all to be there")
+            fill(database, 1)
+            holder.commit()
+            assert early.next().id == "301"
+            sent = metric(site, "writ_stream_events_total")
+            over.set()
+    assert sent < 400 * 301 / 2, "most of them have got all of theirs ahead of it"
 
 
 def test_a_request_with_a_mutation_id_can_be_followed(site):

@@ -7,6 +7,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
 
 #include <string.h>
 
@@ -116,6 +118,43 @@ static void test_table(void **state) {
   }
 }
 
+/* What is read is what was put, but for where in our code it was. */
+static void test_read(void **state) {
+  void *mem = talloc_new(NULL);
+  struct str *first = str_new(mem, 256), *again = str_new(mem, 256);
+  const struct json *problem;
+  struct err e, read;
+
+  (void)state;
+  err_init(&e, mem);
+  err_set(&e, UNIQUE_VIOLATION, "Taken.");
+  e.prisma_code = 3010;
+  e.index = 2;
+  e.committed = 1;
+  e.retryable = true;
+  e.command = "createUser";
+  e.path = "/commands/2/args/data/x~1y";
+  e.argument = "data";
+  strcpy(e.sqlstate, "23505");
+  e.constraint = "k";
+  e.column = "c";
+  e.details = "d";
+  e.hint = "h";
+  err_put(first, &e, NULL);
+  err_init(&read, mem);
+  assert_true(json_read(mem, first->p, first->len, 10, &problem, &read));
+  assert_false(err_read(&read, problem));
+  assert_int_equal(read.code, ERR_UNIQUE_VIOLATION);
+  err_put(again, &read, NULL);
+  assert_string_equal(again->p, first->p);
+  assert_true(json_read(mem, "{\"code\":\"MINE\",\"status\":418}", 28, 10, &problem, &read));
+  assert_false(err_read(&read, problem));
+  assert_int_equal(read.code, ERR_OWN);
+  assert_string_equal(err_name(&read), "MINE");
+  assert_int_equal(read.status, 418);
+  talloc_free(mem);
+}
+
 static void test_titles(void **state) {
   int status;
 
@@ -132,7 +171,7 @@ static void test_titles(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_init),  cmocka_unit_test(test_fill),   cmocka_unit_test(test_names),
-      cmocka_unit_test(test_table), cmocka_unit_test(test_titles),
+      cmocka_unit_test(test_table), cmocka_unit_test(test_titles), cmocka_unit_test(test_read),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
