@@ -20,11 +20,14 @@ enum {
 
 /* What a mutation was asked for and how far it is, with what a continuation finds of the mutation that it follows. $1: how many,
  * $2: owner, $3: lease in ms. A lease that has ended without a word counts as an attempt: what kills its runner must not do so for ever.
- * Arguments of several megabytes are taken one at a time. Results are texts: json of the application's own may be such that a strict
+ * What brings several megabytes, arguments and results, is taken one at a time. Results are texts: json of the application's own may be such that a strict
  * reader refuses it, which is nothing to the others that are claimed with it. */
+#define RESULT_BYTES(of) "coalesce((select sum(octet_length(r.result::text)) from writ.mutation_result r where r.mutation = " of "), 0)"
 static const char claim_sql[] =
-    "with d as (select id, octet_length(args::text) as bytes, row_number() over () as o from ("
-    "select id, args from writ.mutation where ended is null and due <= now() order by due limit $1::integer "
+    "with d as (select id, octet_length(args::text) + case when step > 0 then " RESULT_BYTES("x.id") " else 0 end "
+    "+ case when parent is not null then " RESULT_BYTES("x.parent") " + "
+    "coalesce((select octet_length(p.answer) from writ.mutation p where p.id = x.parent), 0) else 0 end as bytes, "
+    "row_number() over () as o from (select id, args, step, parent from writ.mutation where ended is null and due <= now() order by due limit $1::integer "
     "for no key update skip locked) x), "
     "c as (select id from (select id, o, sum(bytes) over (order by o) - bytes as ahead from d) y where ahead < 8000000), "
     "t as (update writ.mutation m set attempts = m.attempts + case when m.owner is null then 0 else 1 end, owner = $2::uuid, "

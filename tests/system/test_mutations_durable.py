@@ -224,6 +224,34 @@ def test_a_result_that_is_not_read_strictly_stops_nobody(site, database):
     assert row(database, follower(database, mutation), "error ->> 'code'")[0] == "BAD_REFERENCE"
 
 
+def test_large_results_are_taken_one_at_a_time(apart, service):
+    """All that is claimed at once must find room in the runner."""
+    apart.execute("create table claimed (id uuid, owner uuid); grant insert on claimed to writ;"
+                  "create function note_claim() returns trigger language plpgsql as $$ begin"
+                  " insert into claimed values (new.id, new.owner); return new; end $$;"
+                  "create trigger claims after update of owner on writ.mutation for each row when (new.owner is not null and new.step = 0)"
+                  " execute function note_claim()")
+    follow = [{"command": "add", "args": {"text": "1"}}]
+    try:
+        with site_with(apart, service) as site:
+            first = [accepted(execute(site, [("add", {"text": "1"})], on_complete=follow)) for _ in range(6)]
+            for mutation in first:
+                ended(apart, mutation)
+                ended(apart, follower(apart, mutation))
+            apart.execute("update writ.mutation set answer = json_build_object('results', json_build_array(json_build_object('result',"
+                          " repeat('x', 9000000))))::text where id = any (%s)", [first[:3]])
+            apart.execute("truncate claimed; update writ.mutation set outcome = null, ended = null, step = 0, due = now() + interval '1 s'"
+                          " where parent is not null")
+            followers = [follower(apart, mutation) for mutation in first]
+            for mutation in followers:
+                ended(apart, mutation)
+    finally:
+        apart.execute("drop trigger claims on writ.mutation")
+    heavy = [apart.one("select count(*) from claimed a join claimed b using (owner) where a.id = %s and b.id = any (%s)", [id, followers[:3]])
+             for id in followers[:3]]
+    assert heavy == [1, 1, 1]
+
+
 def test_such_a_result_of_a_step_before(site, database):
     mutation = accepted(execute(site, [("raw", {"doc": DOUBLED}, "raw"), ("fails", {"n": 1})], headers={"Prefer": "respond-async"}))
     harness.wait_until(lambda: row(database, mutation, "attempts")[0], "a failure")
