@@ -408,6 +408,24 @@ def test_one_that_commits_late_comes_last(site, database):
     assert database.one("select count(*) from writ.event_new") == 0
 
 
+def test_a_prepared_transaction_gets_its_positions(hook):
+    """PREPARE TRANSACTION gives its locks another name, in the middle of a look at who is still appending."""
+    with harness.Postgres(max_prepared_transactions=2) as postgres:
+        database = harness.Database(postgres, "prepares", SCHEMA)
+        with Site(database, MANIFEST.replace("HOOK", hook.url("")), **FAST) as site, database.connect(autocommit=False) as late:
+            late.execute("insert into writ.event_new (name, payload, command, role, mutation) "
+                         "values ('late', '1', 'c', 'r', gen_random_uuid())", prepare=False)
+            site.client.command("note", {"text": "0"})
+            events(site, 1)
+            late.execute("prepare transaction 'late'", prepare=False)
+            late.commit()
+            for i in (1, 2, 3):
+                site.client.command("note", {"text": f"{i}"})
+                events(site, i + 1)
+            database.execute("commit prepared 'late'")
+            assert [event["name"] for event in events(site, 5)] == ["noted"] * 4 + ["late"]
+
+
 def test_positions_survive_dump_and_restore(site, database, postgres):
     for i in range(3):
         site.client.command("note", {"text": f"{i}"})
