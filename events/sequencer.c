@@ -29,18 +29,21 @@ static const char over_sql[] =
 /* Behind it: each seq below the highest that was seen was drawn before that, by one that is over, or has the lock now. */
 static const char open_sql[] = "select coalesce(array_agg(virtualtransaction), '{}')::text " APPENDING;
 
-/* $1: low, $2: how many. All of it sees the same rows. The order of seq is that of the promise: what was committed when another
+/* $1: low, $2: how many, $3: the server that low was found on. A pooler may have gone over to another one behind our back, which
+ * draws lower numbers, as it had not all of the first one's transactions. All of it sees the same rows. The order of seq is that of the promise: what was committed when another
  * began, or waited, has the lower one, and who sees that one's event sees this one's too. */
 static const char move_sql[] =
-    "with last as (select greatest((select max(position) from writ.event), (select position from writ.event_tail)) as p), "
+    "with server as (select extract(epoch from pg_catalog.pg_postmaster_start_time())::text as began), "
+    "known as (select case when began = $3::text then $1::bigint else 0 end as low from server), "
+    "last as (select greatest((select max(position) from writ.event), (select position from writ.event_tail)) as p), "
     "upto as (select max(seq) as seq, count(*) as n from "
-    "(select seq from writ.event_new where seq > $1::bigint order by seq limit $2::integer) s), "
-    "taken as (delete from writ.event_new where seq > $1 and seq <= (select seq from upto) returning *), "
+    "(select seq from writ.event_new where seq > (select low from known) order by seq limit $2::integer) s), "
+    "taken as (delete from writ.event_new where seq > (select low from known) and seq <= (select seq from upto) returning *), "
     "moved as (insert into writ.event (position, seq, name, key, payload, at, command, role, caller_user, traceparent, mutation) "
     "select (select p from last) + row_number() over (order by seq), seq, name, key, payload, at, command, role, caller_user, "
     "traceparent, mutation from taken order by seq returning at) "
     "select json_build_array((select n from upto), (select seq from upto), (select count(*) from moved), (select "
-    "greatest(0, extract(epoch from clock_timestamp() - min(at)) * 1000)::bigint from moved))::text";
+    "greatest(0, extract(epoch from clock_timestamp() - min(at)) * 1000)::bigint from moved), (select began from server))::text";
 
 enum place { PLACE_LOCK, PLACE_OVER, PLACE_MOVE, PLACE_OPEN };
 static const char *const texts[] = {lock_sql, over_sql, move_sql, open_sql};
@@ -70,12 +73,22 @@ static void take_mark(struct sequencer *s, int64_t highest, const char *open) {
 
 void sequencer_forget(struct sequencer *s) {
   talloc_free((void *)s->open);
+  talloc_free((void *)s->server);
   *s = (struct sequencer){.mem = s->mem, .since = SEQUENCER_LOOK_AFTER};
+}
+
+/* What is known of another server is worth nothing. */
+static bool is_known(const struct sequencer *s, const char *server) { return s->server && strcmp(s->server, server) == 0; }
+
+static void begin_on(struct sequencer *s, const char *server) {
+  sequencer_forget(s);
+  s->server = arena_strdup(s->mem, server);
 }
 
 bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
                      struct err *e) {
-  const char *params[] = {arena_printf(mem, "%lld", (long long)s->low), arena_printf(mem, "%d", SEQUENCER_BATCH)};
+  const char *params[] = {arena_printf(mem, "%lld", (long long)s->low), arena_printf(mem, "%d", SEQUENCER_BATCH),
+                          s->server ? s->server : ""};
   bool look = s->since >= SEQUENCER_LOOK_AFTER, waits = look && s->mark;
   struct step steps[4];
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = !conn_is_durable(conn), .claims = "{}", .caller_role = "",
@@ -87,13 +100,17 @@ bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const st
   add(steps, &plan.n, PLACE_LOCK, NULL, 0, false);
   if (waits) add(steps, &plan.n, PLACE_OVER, &s->open, 1, true);
   move = plan.n;
-  add(steps, &plan.n, PLACE_MOVE, params, 2, true);
+  add(steps, &plan.n, PLACE_MOVE, params, 3, true);
   if (look && !waits) add(steps, &plan.n, PLACE_OPEN, NULL, 0, true);
   if (!flight_run(conn, mem, &plan, w, &f, e)) return false;
   FAULT("after-sequencing");
   if (!json_read(mem, f.results[move].text, f.results[move].len, 1, &moved, e)) return false;
   *n = (unsigned)number_of(&moved->items[2]);
   *oldest_ms = (uint64_t)number_of(&moved->items[3]);
+  if (!is_known(s, moved->items[4].text)) {
+    begin_on(s, moved->items[4].text);
+    return true;
+  }
   s->since += *n;
   if (waits && strcmp(f.results[1].text, "true") == 0)
     raise_low(s, number_of(&moved->items[1]), *n == SEQUENCER_BATCH);

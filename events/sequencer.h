@@ -23,6 +23,7 @@ struct sequencer {
   int64_t low;
   int64_t mark;       /* that low is to become when transactions open then are over; 0: none */
   const char *open;   /* those: a text[] literal, of mem */
+  const char *server; /* on which all that is so: when it was started, of mem */
   unsigned since;     /* events moved since low was looked after last */
   void *mem;
 };

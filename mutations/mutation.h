@@ -110,7 +110,8 @@ bool mutation_wait(struct engine *engine, void *mem, size_t datasource, const ch
 /* Asks it to stop before its next step, on whatever datasource it is. False: NOT_FOUND, also where it is another caller's. */
 bool mutation_cancel(struct engine *engine, void *mem, const char *id, const struct caller *caller, struct err *e)
     __attribute__((warn_unused_result));
-/* Deletes some that ended long ago. */
+/* Deletes some that ended long ago: MUTATION_CLEAN_BATCH at most. */
+enum { MUTATION_CLEAN_BATCH = 1000 };
 bool mutation_clean(struct engine *engine, void *mem, size_t datasource, uint64_t *gone, struct err *e)
     __attribute__((warn_unused_result));
 

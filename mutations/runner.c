@@ -17,6 +17,7 @@ enum {
   PAUSE_MIN_MS = 250, /* before a datasource that failed is tried again; doubles */
   PAUSE_MAX_MS = 15000,
   TIDY_MS = 10000,
+  AGAIN_MS = 100, /* the same, when there was more to clean away than one look may */
 };
 
 /* What it knows of one datasource. */
@@ -144,7 +145,10 @@ static bool serve(struct runner *r, size_t datasource, void *mem, struct err *e)
   p->next_ms = claim.n ? 0 : clock_ms() + config->background_poll_ms / 2 + random() % (config->background_poll_ms / 2 + 1);
   if (clock_ms() < p->tidy_ms) return true;
   p->tidy_ms = clock_ms() + TIDY_MS;
-  return mutation_clean(r->engine, mem, datasource, &gone, e);
+  if (!mutation_clean(r->engine, mem, datasource, &gone, e)) return false;
+  if (gone >= MUTATION_CLEAN_BATCH) p->tidy_ms = clock_ms() + AGAIN_MS;
+  if (p->next_ms > p->tidy_ms) p->next_ms = p->tidy_ms;
+  return true;
 }
 
 static void serve_due(struct runner *r) {

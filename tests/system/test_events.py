@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 
+import psycopg
 import pytest
 
 import harness
@@ -407,6 +408,24 @@ def test_one_that_commits_late_comes_last(site, database):
     assert database.one("select count(*) from writ.event_new") == 0
 
 
+def test_a_prepared_transaction_gets_its_positions(hook):
+    """PREPARE TRANSACTION gives its locks another name, in the middle of a look at who is still appending."""
+    with harness.Postgres(max_prepared_transactions=2) as postgres:
+        database = harness.Database(postgres, "prepares", SCHEMA)
+        with Site(database, MANIFEST.replace("HOOK", hook.url("")), **FAST) as site, database.connect(autocommit=False) as late:
+            late.execute("insert into writ.event_new (name, payload, command, role, mutation) "
+                         "values ('late', '1', 'c', 'r', gen_random_uuid())", prepare=False)
+            site.client.command("note", {"text": "0"})
+            events(site, 1)
+            late.execute("prepare transaction 'late'", prepare=False)
+            late.commit()
+            for i in (1, 2, 3):
+                site.client.command("note", {"text": f"{i}"})
+                events(site, i + 1)
+            database.execute("commit prepared 'late'")
+            assert [event["name"] for event in events(site, 5)] == ["noted"] * 4 + ["late"]
+
+
 def test_positions_survive_dump_and_restore(site, database, postgres):
     for i in range(3):
         site.client.command("note", {"text": f"{i}"})
@@ -441,6 +460,28 @@ def test_behind_pgbouncer(postgres, database):
             for i in range(10):
                 (one, two)[i % 2].client.command("note", {"text": f"{i}"})
             assert [event["payload"] for event in events(one, 10)] == [f"{i}" for i in range(10)]
+
+
+def test_pgbouncer_goes_over_to_a_server_that_is_behind(hook):
+    """A failover, for PgBouncer's clients: no connection of theirs breaks, and the new server draws numbers once more that the old one
+    had given to transactions which never reached it."""
+    with harness.Postgres() as postgres, harness.PgBouncer(postgres) as bouncer:
+        database = harness.Database(postgres, "behind", SCHEMA)
+        source = {"default": {"conninfo": bouncer.conninfo(database.name), "prepared": False}}
+        with Site(database, MANIFEST.replace("HOOK", hook.url("")), datasources=source, runners=1, runner={"poll_ms": 3600000}) as site:
+            for i in range(6):  # it knows by then how much need not be looked at again
+                site.client.command("note", {"text": f"{i}"})
+                events(site, i + 1)
+            sequencers = sequencer_of(site)
+            with psycopg.connect(bouncer.conninfo("pgbouncer", "admin"), autocommit=True) as console:
+                console.execute("pause", prepare=False)
+                postgres.restart()
+                console.execute("resume", prepare=False)
+            database.execute("alter sequence writ.event_new_seq_seq restart")
+            wait_until(lambda: site.client.command("note", {"text": "again"}).status == 200, "the new server")
+            wait_until(lambda: log(site)["last"] >= 7, "a position")
+            assert [event["payload"] for event in log(site)["events"]][5:7] == ["5", "again"]
+            assert sequencer_of(site) == sequencers
 
 
 def test_no_sequencer_without_runners(database, hook):

@@ -673,6 +673,17 @@ def test_nothing_is_kept_for_ever(apart, service):
                            "that it is gone", 30 * harness.PATIENCE)
 
 
+def test_cleaning_keeps_up(apart, service):
+    """One runner ends a thousand in a second, and must be able to forget them as fast."""
+    database = apart
+    database.execute("""insert into writ.mutation (id, created, ended, outcome, command, args, role, request_id)
+        select gen_random_uuid(), now() - interval '1 day', now() - interval '1 day', 'complete', 'add', '{}', 'x', 'x'
+        from generate_series(1, 12000)""")
+    with site_with(database, service, background={"keep_s": 1}):
+        harness.wait_until(lambda: database.one("select count(*) from writ.mutation where command = 'add' and request_id = 'x'") == 0,
+                           "that they are gone", 30 * harness.PATIENCE)
+
+
 def test_a_killed_worker_in_a_keyed_program_is_gone_on_for(site, database, service):
     calls, held = [], threading.Event()
 
