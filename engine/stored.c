@@ -17,7 +17,8 @@ static const char keep_sql[] =
     "with gone as (delete from writ.document where hash in "
     "(select d.hash from writ.document as d where not d.known and d.used < now() - $3::integer * interval '1 day' "
     "union all (select d.hash from writ.document as d where not d.known order by d.used limit "
-    "greatest((select count(*) from writ.document as c where not c.known) - $4::integer + 1, 0))) and hash <> $1::bytea) "
+    "greatest((select count(*) from writ.document as c where not c.known and c.hash <> $1::bytea) - $4::integer + 1, 0))) "
+    "and hash <> $1::bytea) "
     "insert into writ.document (hash, text) values ($1::bytea, $2) on conflict (hash) do update set used = now()";
 
 static const char persist_sql[] =

@@ -514,6 +514,8 @@ def test_documents_stored_by_clients_are_bounded(database):
             site.client.post("/graphql", {"query": query, **persisted(query)}, role="editor")
             database.execute("update writ.document set used = used - interval '1 second'")
         assert database.execute("select text from writ.document order by text") == [(query,) for query in queries[2:]]
+        site.client.post("/graphql", {"query": queries[4], **persisted(queries[4])}, role="editor")
+        assert database.one("select count(*) from writ.document") == 3  # what is there needs no room
         database.execute("update writ.document set used = now() - interval '8 days'")
         site.client.post("/graphql", {"query": queries[0], **persisted(queries[0])}, role="editor")
         assert database.execute("select text from writ.document") == [(queries[0],)]
