@@ -145,7 +145,6 @@ static bool set_option(struct options *o, int option, const char *value) {
   case OPT_AFTER: return set_position(&o->after, value);
   case OPT_FOLLOW: o->follow = true; return true;
   case OPT_SNAPSHOT: return set_position(&o->snapshot, value);
-  case OPT_FOLLOW: o->follow = true; return true;
   case OPT_NAME: o->event_name = value; return true;
   case OPT_EVENT_KEY: o->event_key = value; return true;
   default: return false;
