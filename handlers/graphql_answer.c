@@ -5,6 +5,8 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "handlers/answer.h"
+#include "manifest/manifest.h"
+#include "schema/schema.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,10 +67,13 @@ static void put_step(struct str *s, const char *step, size_t len) {
   str_json(s, name->p);
 }
 
-/* Where in the arguments of the field: the command's, without what names the command in a set. Steps "select" are ours: the
- * client wrote fields there. */
-static void put_input_path(struct str *s, const char *pointer) {
-  bool first = true, selection = false;
+static bool step_is(const char *step, size_t len, const char *word) { return len == strlen(word) && memcmp(step, word, len) == 0; }
+
+/* Where in the arguments of the field: the command's, without what names the command in a set. Of a model's command (selects) the
+ * argument "select" and each "select" right behind a field in it are ours: the client wrote fields there. */
+static void put_input_path(struct str *s, const char *pointer, bool selects) {
+  enum { OURS_MAY_COME, FIELD_COMES, GIVEN } next = selects ? OURS_MAY_COME : GIVEN;
+  bool first = true;
 
   if (!pointer) return;
   if (strncmp(pointer, "/commands/", 10) == 0) {
@@ -78,13 +83,14 @@ static void put_input_path(struct str *s, const char *pointer) {
   }
   for (const char *p = pointer; *p == '/';) {
     size_t len = strcspn(++p, "/");
+    bool ours = next == OURS_MAY_COME && step_is(p, len, "select");
 
-    if (p == pointer + 1) selection = len == 6 && strncmp(p, "select", 6) == 0;
-    if (!selection || len != 6 || strncmp(p, "select", 6) != 0) {
+    if (!ours) {
       str_add(s, first ? ",\"inputPath\":[" : ",");
       put_step(s, p, len);
       first = false;
     }
+    next = ours ? FIELD_COMES : next == FIELD_COMES ? OURS_MAY_COME : GIVEN;
     p += len;
   }
   if (!first) str_char(s, ']');
@@ -92,11 +98,11 @@ static void put_input_path(struct str *s, const char *pointer) {
 
 /* ---- errors ---- */
 
-static void put_extensions(struct str *s, const struct err *e) {
+static void put_extensions(struct str *s, const struct err *e, bool selects) {
   str_add(s, ",\"extensions\":{\"code\":");
   str_json(s, err_name(e));
   str_printf(s, ",\"status\":%d", e->status);
-  put_input_path(s, e->path);
+  put_input_path(s, e->path, selects);
   text_member(s, "command", e->command);
   text_member(s, "sqlstate", e->sqlstate);
   text_member(s, "constraint", e->constraint);
@@ -118,7 +124,7 @@ static void put_error(struct str *s, const struct graphql_call *g, const struct 
     str_char(s, ']');
   }
   if (e->prisma_code) str_printf(s, ",\"code\":%d", e->prisma_code);
-  put_extensions(s, e);
+  put_extensions(s, e, root && root->wanted.field->command->model);
   end_error(s, request_id);
 }
 

@@ -298,6 +298,10 @@ def test_where_in_the_input(site, database):
     assert told["extensions"]["inputPath"] == ["data", "posts", "connect", 0, "id"], told
     told = error(site, "{ users { posts(first: 1, last: 1) { id } } }")
     assert told["code"] == 3014 and told["path"] == ["users"] and told["extensions"]["inputPath"] == ["posts", "last"], told
+    told = error(site, "{ users { select: posts(first: 1, last: 1) { id } } }")
+    assert told["extensions"]["inputPath"] == ["select", "last"], told
+    told = error(site, "{ users { posts { select: author { posts(first: 1, last: 1) { id } } } } }")
+    assert told["extensions"]["inputPath"] == ["posts", "select", "posts", "last"], told
     assert database.one("select count(*) from app_user") == 1
 
 
