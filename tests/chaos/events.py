@@ -237,6 +237,11 @@ class Witness:
 
     def __init__(self, database):
         self.database = database
+        # Newer PostgreSQL wants to be told which plugins anybody may use.
+        if database.execute("select 1 from pg_settings where name = 'output_plugin_libraries'"):
+            database.execute("alter system set output_plugin_libraries = 'wal2json'")
+            database.execute("select pg_reload_conf()")
+            time.sleep(0.5)
         database.execute("select pg_create_logical_replication_slot('witness', 'wal2json')")
 
     def events(self):
