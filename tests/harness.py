@@ -72,6 +72,11 @@ def node_modules():
     return str(folder)
 
 
+def is_plain():
+    """Neither valgrind nor AddressSanitizer, which keep what was freed: memory can be measured. Tests that do are marked `plain`."""
+    return not VALGRIND and b"__asan_init" not in (BUILD / "writd").read_bytes()
+
+
 class elapsed:
     """with elapsed() as time: ...; time.seconds is how long it took."""
 
