@@ -381,6 +381,22 @@ def test_the_linter_looks(site, tmp_path):
     assert lint(file)["totals"]["errors"] >= 1
 
 
+@pytest.mark.parametrize("name", ["create_user", "demo", "ledger"])
+def test_documents_of_the_examples(postgres, tmp_path, name):
+    example = harness.SOURCE / "examples" / name
+    database = harness.Database(postgres, f"openapi_{name}")
+    database.execute((example / "schema.sql").read_text())
+    files = {"schema.graphql": (example / "schema.graphql").read_text()} if (example / "schema.graphql").exists() else {}
+    nowhere = {"USERS_URL": "http://127.0.0.1:1", "VERIFICATION_URL": "http://127.0.0.1:1", "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    with harness.Site(database, (example / "manifest.yaml").read_text(), files=files, environment=nowhere) as site:
+        there = document(site, inside=True)
+        assert len(commands(there)) > 3
+        file = tmp_path / "openapi.json"
+        file.write_text(json.dumps(there))
+        found = lint(file)
+        assert found["totals"]["errors"] == found["totals"]["warnings"] == 0, found["problems"][:5]
+
+
 # ---- HTTP ----------------------------------------------------------------------------------------------------------------
 
 
