@@ -146,6 +146,24 @@ def test_the_commands_of_a_set_and_what_follows(site, database):
     assert texts(database) == ["one", "one", "two", "two", "one", "one"]
 
 
+@pytest.mark.parametrize("default", ["on", "off"])
+def test_each_step_waits_for_the_disk(apart, service, default):
+    """The last one too, whatever the database's default: who reads what it wrote, or is told by NOTIFY, must not see it undone by a
+    crash. What is deferred runs at COMMIT."""
+    apart.execute("""create function look() returns trigger language plpgsql as $$
+                       begin update note set who = current_setting('synchronous_commit') where id = new.id; return null; end $$;
+                     create constraint trigger look after insert on note deferrable initially deferred for each row execute function look()""")
+    apart.execute(f"alter database {apart.name} set synchronous_commit = {default}")
+    try:
+        with site_with(apart, service) as site:
+            mutation = accepted(execute(site, [("add", {"text": "first"}), ("add", {"text": "last"})],
+                                        on_complete=[{"command": "add", "args": {"text": "behind"}}]))
+            assert ended(apart, mutation) == "complete" == ended(apart, follower(apart, mutation))
+        assert apart.execute("select text, who from note order by id") == [("first", "on"), ("last", "on"), ("behind", "on")]
+    finally:
+        apart.execute(f"drop function look() cascade; alter database {apart.name} reset synchronous_commit")
+
+
 def test_names_of_what_follows_are_its_own(site, database):
     mutation = accepted(execute(site, [("add", {"text": "old"}, "a")],
                                 on_complete=[{"command": "add", "args": {"text": {"$ref": "a.text"}}},
