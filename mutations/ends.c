@@ -26,7 +26,7 @@ static const char complete_sql[] =
     "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
 static const char end_sql[] =
     "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
-    "answer = $5 where id = $1::uuid";
+    "attempts = greatest(attempts, $5::integer), answer = null where id = $1::uuid";
 /* $2: its own id, $3: on_complete or on_error, $4: deadline. */
 static const char follow_sql[] =
     "insert into writ.mutation (id, parent, deadline, command, args, role, caller_user, claims, request_id) "
@@ -83,8 +83,11 @@ void work_put_complete(struct work *w, struct compiler *k, size_t step, const ch
 
 static const char *error_json(struct work *w, const struct err *e) {
   struct str *out = str_new(w->mem, 256);
+  struct err told = *e;
 
-  err_put(out, e, w->m->request_id);
+  /* Also where it was found out ahead of the steps that are left (a command is not there any more): others are done. */
+  if (w->m->step && told.committed < (int)w->m->step) told.committed = (int)w->m->step;
+  err_put(out, &told, w->m->request_id);
   return out->p;
 }
 
@@ -139,7 +142,7 @@ enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool de
   params[1] = cancelled ? "cancelled" : "error";
   params[2] = dead ? "t" : "f";
   params[3] = error;
-  params[4] = NULL;
+  params[4] = dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
   compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
   compile_step(&k, &plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
   put_follower(w, &k, &plan, false);

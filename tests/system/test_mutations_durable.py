@@ -186,6 +186,18 @@ def test_what_cannot_be_run_any_more_has_its_end(apart, service):
     assert texts(apart) == ["UNKNOWN_COMMAND"]
 
 
+def test_on_error_is_told_how_much_was_done(apart, service):
+    """By whoever found out that it cannot go on, before a step of its own."""
+    with site_with(apart, service) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("fails", {"n": 1}), ("twice", {"text": "2"})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.committed"}}}]))
+        harness.wait_until(lambda: row(apart, mutation, "step, error is not null") == (1, True), "the second step to be put off")
+        apart.execute("update writ.mutation set args = jsonb_set(args::jsonb, '{commands,2,command}', '\"gone\"') where id = %s", [mutation])
+        assert ended(apart, mutation) == "error"
+        assert ended(apart, follower(apart, mutation)) == "complete"
+    assert texts(apart) == ["1", "1"]
+
+
 def test_on_error_is_told_why(site, database):
     mutation = accepted(execute(site, [("add", {"text": "done"}, "done"), ("check_no", {})],
                                 on_complete=[{"command": "add", "args": {"text": "never"}}],
@@ -480,7 +492,7 @@ def test_a_dead_letter_and_its_retry(apart, service):
         assert texts(database) == ["1", "LOCK_TIMEOUT"]
         jobs = ["-c", site.writ.file, "jobs"]
         listed = harness.writ(*jobs, "--json", "list", "--dead").stdout
-        assert [(item["id"], item["state"]) for item in json.loads(listed)] == [(mutation, "dead")]
+        assert [(item["id"], item["state"], item["attempts"]) for item in json.loads(listed)] == [(mutation, "dead", 2)]
         assert mutation in harness.writ(*jobs, "list").stdout
         assert '"fails"' in harness.writ(*jobs, "show", mutation).stdout
         database.execute("insert into note (text) values ('mended')")
@@ -588,7 +600,12 @@ def test_runners_are_woken(apart, service):
 # ---- whoever dies ----
 
 def runners(site):
-    return [pid for pid in site.writ.workers() if "backgroun" in open(f"/proc/{pid}/comm").read()]
+    found = []
+    for pid in site.writ.workers():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/comm") as comm:  # gone meanwhile
+            if "backgroun" in comm.read():
+                found.append(pid)
+    return found
 
 
 def test_a_killed_runner_is_taken_over(site, database):
