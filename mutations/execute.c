@@ -81,7 +81,10 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
   if (w->how->until_ms && now >= w->how->until_ms) return stop_for(w, STOP_ASKED, "The request took too long; it goes on.");
   if (until > w->m->deadline_ms) until = w->m->deadline_ms;
   if (w->how->until_ms && until > w->how->until_ms) until = w->how->until_ms;
-  if (w->watch) w->watch->attempts_before = w->m->attempts;
+  if (w->watch) {
+    w->watch->attempts_before = w->m->attempts;
+    w->watch->attempt = w->m->attempts + 1;
+  }
   r->wait = (struct wait){.deadline_ms = until, .caller_fd = -1, .beat = beat, .data = w};
   if (mutation_steps(w->set) > 1 || c->kind == COMMAND_HANDLER) {
     struct str *payload = str_new(w->mem, 64);
