@@ -19,7 +19,7 @@ struct log_follows {
   struct log_follower *list, *last; /* who waits longest stands first */
 };
 
-enum { LOG_PARAMS = 5 };
+enum { LOG_PARAMS = 6 };
 
 void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller);
 void log_end(struct log_follower *f);

@@ -481,7 +481,7 @@ def enlarge(state, table):
 
 
 @contextlib.contextmanager
-def unread(site, state, last, n):
+def unread(site, n, path, **parameters):
     """n streams at once that nobody reads, not even nginx. What comes of them is in the streamer's memory or in the sockets."""
     pid = streamer(site)
     with contextlib.ExitStack() as stack:
@@ -489,7 +489,7 @@ def unread(site, state, last, n):
         try:
             for _ in range(n):
                 connection = stack.enter_context(fastcgi.connect(site.writ.stream_socket))
-                connection.sendall(fastcgi.request(get(state.path, HTTP_LAST_EVENT_ID=last)))
+                connection.sendall(fastcgi.request(get(path, **parameters)))
         finally:
             os.kill(pid, signal.SIGCONT)
         yield
@@ -503,7 +503,7 @@ def test_whole_states_that_are_asked_for_at_once(database):
     with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
         assert is_served(site, State(database))
         before = peak(streamer(site))
-        with unread(site, state, "", many):
+        with unread(site, many, state.path):
             harness.wait_until(lambda: metric(site, "writ_stream_events_total") > many, "the state for each", 60)
             assert is_served(site, state)
             assert peak(streamer(site)) < before + (many + 12) * 1024
@@ -518,7 +518,7 @@ def test_large_changes_that_are_asked_for_at_once(database):
     with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
         assert is_served(site, State(database))
         before = peak(streamer(site))
-        with unread(site, state, "1", 1):
+        with unread(site, 1, state.path, HTTP_LAST_EVENT_ID="1"):
             harness.wait_until(lambda: metric(site, "writ_stream_events_total") > 1, "the first of them", 60)
             with sse.open(site.client, state.path, last="1") as stream:
                 assert [event.id for event in stream.take(many)] == [str(n) for n in range(2, many + 2)]
