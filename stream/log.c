@@ -4,11 +4,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "commands/caller.h"
 #include "db/async.h"
 #include "engine/told.h"
 #include "events/log.h"
-#include "handlers/events.h"
 #include "manifest/config.h"
 #include "stream/connection.h"
 #include "stream/source.h"
@@ -85,16 +83,10 @@ static void unlink_it(struct log_follower *f) {
   *(f->behind ? &f->behind->before : &l->last) = f->before;
 }
 
-void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller) {
+void log_begin(struct streamer *s, struct connection *c, const struct wanted *w) {
   struct source *source = s->sources[w->datasource];
   struct log_follower *f;
-  struct err e;
 
-  err_init(&e, c);
-  if (!events_may_read(s->manifest, caller, &e)) {
-    connection_refuse(c, &e);
-    return;
-  }
   if (source_is_down(source)) {
     connection_later(c, "database");
     return;

@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!request.method) request.method = "";
   if (!request.prefix) request.prefix = "";
   if (!request.query) request.query = "";
-  if (wanted_read(&config, &request, &wanted, &allow, &e)) {
+  if (wanted_where(&request, &wanted, &allow, &e) && wanted_what(&config, &request, &wanted, &e)) {
     demand(strcmp(request.method, wanted.head ? "HEAD" : "GET") == 0 && !allow);
     if (wanted.log) demand_log(&wanted);
     else demand_mutation(&request, &wanted);
