@@ -121,7 +121,8 @@ static const char **ids_of(struct jobs *j, bool uuids, size_t *n) {
 }
 
 static bool left_alone(struct jobs *j) {
-  return err_set(&j->e, NOT_FOUND, "Some were left alone: they are not there (any more), or are just at work.");
+  return err_set(&j->e, NOT_FOUND,
+                 "Some were left alone: they are not there (any more), are just at work, have ended well, or were retried before.");
 }
 
 typedef bool change_items(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *, struct err *);
