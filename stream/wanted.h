@@ -21,7 +21,8 @@ struct wanted {
 };
 
 /* Path and method: log, head and mutation. False: *e; *allow is set for METHOD_NOT_ALLOWED. */
-bool wanted_where(const struct request *request, struct wanted *out, const char **allow, struct err *e) __attribute__((warn_unused_result));
+bool wanted_where(const struct request *request, struct wanted *out, const char **allow, struct err *e)
+    __attribute__((warn_unused_result));
 /* Behind that, and behind who is calling: Accept, Last-Event-ID and query, in that order. Texts are the request's, or live in its
  * arena. */
 bool wanted_what(const struct config *config, const struct request *request, struct wanted *out, struct err *e)
