@@ -41,8 +41,8 @@ struct log_follower {
   "from writ.event e where e.position > f.after and " filter " order by e.position limit 100) b) p "                     \
   "where p.bytes - octet_length(p.event) < $5)"
 
-/* $1 number, $2 position, $3 name, $4 key of each; $6 bytes of all. A row without an event tells how far the log goes, so that a filter that finds
- * nothing does not have to look at the same events again. Up to where the log was cleaned away is told too. */
+/* $1 number, $2 position, $3 name, $4 key of each; $6 bytes of all. A row without an event tells how far the log goes, so that a
+ * filter that finds nothing does not have to look at the same events again. Up to where the log was cleaned away is told too. */
 static const char log_sql[] =
     "select i, top, tail, position, event, cut or bytes >= $6::bigint from (select f.i, t.tail, e.position, e.event, e.cut, "
     "greatest(t.tail, (select max(position) from writ.event)) as top, "
