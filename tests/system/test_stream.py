@@ -501,11 +501,11 @@ def test_whole_states_that_are_asked_for_at_once(database):
     many, state = 40, State(database)
     enlarge(state, "state")
     with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
-        assert is_served(site, State(database))
+        assert served(site, State(database)) == "state"
         before = peak(streamer(site))
         with unread(site, many, state.path):
             harness.wait_until(lambda: metric(site, "writ_stream_events_total") > many, "the state for each", 60)
-            assert is_served(site, state)
+            assert served(site, state) == "state"
             assert peak(streamer(site)) < before + (many + 12) * 1024
 
 
@@ -516,7 +516,7 @@ def test_large_changes_that_are_asked_for_at_once(database):
     state.many(many)
     enlarge(state, "state_change")
     with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
-        assert is_served(site, State(database))
+        assert served(site, State(database)) == "state"
         before = peak(streamer(site))
         with unread(site, 1, state.path, HTTP_LAST_EVENT_ID="1"):
             harness.wait_until(lambda: metric(site, "writ_stream_events_total") > 1, "the first of them", 60)
