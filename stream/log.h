@@ -18,7 +18,7 @@ struct log_follows {
   struct log_follower *list, *last; /* who waits longest stands first */
 };
 
-enum { LOG_PARAMS = 6 };
+enum { LOG_PARAMS = 7 };
 
 void log_begin(struct streamer *s, struct connection *c, const struct wanted *w);
 void log_end(struct log_follower *f);

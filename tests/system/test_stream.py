@@ -415,11 +415,6 @@ def test_the_database_hangs(database):
 # ---- readers that do not read
 
 
-def is_plain():
-    """Neither valgrind nor AddressSanitizer, which keeps what was freed: memory can be measured."""
-    return not harness.VALGRIND and b"__asan_init" not in (harness.BUILD / "writd").read_bytes()
-
-
 def peak(pid):
     """kB that it has had at most, since it began."""
     with open(f"/proc/{pid}/status") as file:
@@ -431,6 +426,7 @@ def rollup(pid, name="Pss"):
         return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 
+@pytest.mark.plain
 def test_a_slow_reader_is_dropped(database):
     """nginx does not read from the streamer what its client does not take. Others are not held up, and memory is bounded."""
     streams = {**STREAMS, "buffer_bytes": 100000, "stuck_s": 2}
@@ -445,7 +441,7 @@ def test_a_slow_reader_is_dropped(database):
             writer.join()
             harness.wait_until(lambda: metric(site, "writ_streams_dropped_total") == 1, "the slow one to be dropped")
             assert metric(site, "writ_streams_open") == 1
-            assert not is_plain() or peak(streamer(site)) < before + 4000
+            assert not harness.is_plain() or peak(streamer(site)) < before + 4000
             seen = []
             while event := slow.next():  # what was under way, and then the end
                 seen.append(event)
@@ -659,7 +655,8 @@ MANY = 5000
 IDLE_KB = 40
 
 
-@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_five_thousand_idle_streams(database):
     """Each through nginx, as it would be: less than 40 kB of the streamer's memory for each, and all of them are served."""
     main = "worker_rlimit_nofile 16384;"

@@ -179,9 +179,10 @@ def test_a_long_key_is_asked_for_as_it_stands_in_the_log(site):
         assert stream.next().id == "1"
 
 
+@pytest.mark.plain
 def test_large_events_are_not_held_by_the_hundred(database):
     """docs/limits.md: what a stream holds for a reader is streams.buffer_bytes and an event."""
-    from test_stream import is_plain, peak, streamer
+    from test_stream import peak, streamer
 
     with harness.Site(database, MANIFEST, streams={**TOLD_ONLY, "buffer_bytes": 20000}, runners=1) as site:
         fill(database, 120, "to_jsonb(repeat('x', 500000))")
@@ -190,7 +191,7 @@ def test_large_events_are_not_held_by_the_hundred(database):
             before = peak(streamer(site))
         with sse.open(site.client, "/events", role="auditor") as stream:
             assert [int(event.id) for event in stream.take(120)] == list(range(1, 121))
-        assert not is_plain() or peak(streamer(site)) < before + 40000, "kB: a hundred of them would be 50 MB"
+        assert not harness.is_plain() or peak(streamer(site)) < before + 40000, "kB: a hundred of them would be 50 MB"
 
 
 def test_large_events_for_many_readers_at_once(database):
