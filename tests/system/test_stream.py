@@ -491,6 +491,7 @@ def unread(site, n, path, **parameters):
         yield
 
 
+@pytest.mark.plain
 @pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_whole_states_that_are_asked_for_at_once(database):
     """There is no more in memory than what readers hold back, one for each."""
@@ -505,6 +506,7 @@ def test_whole_states_that_are_asked_for_at_once(database):
             assert peak(streamer(site)) < before + (many + 12) * 1024
 
 
+@pytest.mark.plain
 @pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_large_changes_that_are_asked_for_at_once(database):
     """For who does not read there are only as many in memory as may wait for that; who does gets them all."""
