@@ -194,6 +194,7 @@ def test_large_events_are_not_held_by_the_hundred(database):
         assert not harness.is_plain() or peak(streamer(site)) < before + 40000, "kB: a hundred of them would be 50 MB"
 
 
+@pytest.mark.plain
 def test_large_events_for_many_readers_at_once(database):
     """There is no more in memory than what readers hold back, one event for each, and each comes to it."""
     from test_stream import LARGE, metric, peak, streamer, unread
