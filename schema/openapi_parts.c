@@ -44,6 +44,8 @@ static const struct part {
       "{'type':'array','items':{'type':'object','required':['command'],'additionalProperties':false,'properties':{"
       "'command':{'$ref':'#/components/schemas/writ.Command'},"
       "'as':{'type':'string','minLength':1,'maxLength':63,'description':'Names the result, for references of later commands.'},"
+      "'mutation':{'type':'string','format':'uuid','description':'In a transactional set: a new UUID, by which to follow the state of "
+      "this command.'},"
       "'args':{'type':'object','description':'What the body of the command alone is. Anywhere in it, an object whose only member "
       "is `$ref` stands for a value out of an earlier result, by the name in `as`: `user.id`, `users.0.id`. One whose only member is "
       "`$literal` stands for the value of that member, which is not looked into.'}}}}", NEEDS(COMMAND)},
