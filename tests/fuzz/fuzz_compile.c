@@ -117,7 +117,7 @@ static void demand_set(void *mem, const struct operation_call *call) {
   if (!commands) return;
   json_write(s, call->args);
   demand_json(mem, s->p, s->len);
-  if (commands == 1) demand(call->command == &of_model || call->command == &of_file);
+  if (commands == 1 && !call->states[0].mutation) demand(call->command == &of_model || call->command == &of_file);
   else demand(call->command == &set && json_get(call->args, "commands")->len == commands);
 }
 
@@ -128,11 +128,12 @@ static void run(void *mem, const struct document *document, const struct prepare
   struct operation_call call;
 
   if (!variables) return;
-  if (!operation_compile(mem, document, operation, make_manifest(), variables, &call, &errors)) {
+  if (!operation_compile(mem, document, operation, variables, &call, &errors)) {
     demand(errors.n > 0);
     return;
   }
   demand(errors.n == 0);
+  operation_set(mem, make_manifest(), &call);
   demand_set(mem, &call);
   answer(mem, &call, result, true);
   answer(mem, &call, &(struct result){"{}", 2}, false);
