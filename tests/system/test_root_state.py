@@ -260,7 +260,7 @@ def test_events_go_to_their_field(site):
 
 def test_many_states_end_all_the_same(site, database):
     """More than the queue of events holds."""
-    ids = [new() for _ in range(40)]
+    ids = [new() for _ in range(80)]
     fields = "".join(f'f{i}: say(name: "N{i}") @state(id: "{id}") {{ said }} ' for i, id in enumerate(ids))
     assert ask(site, f"mutation {{ {fields} }}").status == 200
     states = [state_of(site, id) for id in ids]
@@ -565,6 +565,13 @@ def test_fields_in_the_background(site, database):
         assert names(state) == ["PROGRESS_UPDATE", "BEGUN", "DONE", "TRANSACTION_COMPLETED", "MUTATION_COMPLETED"]
     whole = seen(site, answer.json["extensions"]["mutation"], "MUTATION_COMPLETED")
     assert "LOGGED" in names(whole) and "BEGUN" not in names(whole)
+
+
+def test_ends_in_the_background_are_told_unasked(site, database):
+    """Whoever reads the state would take them in, later."""
+    a = new()
+    assert ask(site, f'mutation {{ say(name: "X") {{ said }} b: say(name: "Y") @state(id: "{a}") {{ said }} }}', headers=ASYNC).status == 202
+    wait_until(lambda: database.one("select status from writ.state where mutation = %s", [a]) == "complete", "the end", 20 * harness.PATIENCE)
 
 
 def test_fields_in_the_background_that_fail(site, database):
