@@ -30,7 +30,7 @@ struct compiler {
 };
 
 /* A step that belongs to writ and to no command has an id above all commands in its variant's key. */
-enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT, KEY_TELL_OF };
+enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT, KEY_ANSWER, KEY_TELL_OF };
 struct statement compile_own(struct compiler *k, uint32_t id, const char *sql);
 
 /* Has it a result that others can refer to? */

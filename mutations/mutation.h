@@ -30,8 +30,7 @@ struct mutation {
   unsigned attempts;         /* that failed, at the step after those */
   int64_t deadline_ms;       /* clock_ms; INT64_MAX: none */
   int64_t leased_ms;         /* clock_ms: when the lease was begun */
-  const struct json *results; /* what those steps gave, an array of JSON texts; NULL: nothing is done */
-  const struct json *known;  /* of a continuation: what its references find, by name; NULL: it is none */
+  bool follows;              /* it is a continuation: its references find what another has given */
 };
 
 /* ---- accept.c ---- */
@@ -68,7 +67,6 @@ struct mutation_run {
   void *data;
   int64_t until_ms; /* clock_ms */
   bool forget;      /* one that fails and has done nothing is not kept, as its caller hears why and may ask again */
-  bool lazy;        /* nobody is told of the end before a later transaction of this process waited for the disk */
   struct command_set *set; /* decoded already; NULL: not so */
   bool no_state;           /* nobody follows it */
   struct str *answer;      /* filled when it is complete */

@@ -415,11 +415,6 @@ def test_the_database_hangs(database):
 # ---- readers that do not read
 
 
-def is_plain():
-    """Neither valgrind nor AddressSanitizer, which keeps what was freed: memory can be measured."""
-    return not harness.VALGRIND and b"__asan_init" not in (harness.BUILD / "writd").read_bytes()
-
-
 def peak(pid):
     """kB that it has had at most, since it began."""
     with open(f"/proc/{pid}/status") as file:
@@ -431,6 +426,7 @@ def rollup(pid, name="Pss"):
         return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 
+@pytest.mark.plain
 def test_a_slow_reader_is_dropped(database):
     """nginx does not read from the streamer what its client does not take. Others are not held up, and memory is bounded."""
     streams = {**STREAMS, "buffer_bytes": 100000, "stuck_s": 2}
@@ -445,7 +441,7 @@ def test_a_slow_reader_is_dropped(database):
             writer.join()
             harness.wait_until(lambda: metric(site, "writ_streams_dropped_total") == 1, "the slow one to be dropped")
             assert metric(site, "writ_streams_open") == 1
-            assert not is_plain() or peak(streamer(site)) < before + 4000
+            assert not harness.is_plain() or peak(streamer(site)) < before + 4000
             seen = []
             while event := slow.next():  # what was under way, and then the end
                 seen.append(event)
@@ -470,6 +466,63 @@ def test_a_reader_that_pauses_loses_nothing(database):
         assert metric(site, "writ_streams_dropped_total") == 0
 
 
+LARGE = 900000
+
+
+def enlarge(state, table):
+    """As if the application's own members were large."""
+    member = {"state": "state", "state_change": "change"}[table]
+    state.sql(f"update writ.{table} set {member} = {member} || jsonb_build_object('fill', repeat('x', %s)) where mutation = %s",
+              LARGE, state.id)
+
+
+@contextlib.contextmanager
+def unread(site, n, path, **parameters):
+    """n streams at once that nobody reads, not even nginx. What comes of them is in the streamer's memory or in the sockets."""
+    pid = streamer(site)
+    with contextlib.ExitStack() as stack:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(n):
+                connection = stack.enter_context(fastcgi.connect(site.writ.stream_socket))
+                connection.sendall(fastcgi.request(get(path, **parameters)))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        yield
+
+
+@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+def test_whole_states_that_are_asked_for_at_once(database):
+    """There is no more in memory than what readers hold back, one for each."""
+    many, state = 40, State(database)
+    enlarge(state, "state")
+    with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
+        assert is_served(site, State(database))
+        before = peak(streamer(site))
+        with unread(site, many, state.path):
+            harness.wait_until(lambda: metric(site, "writ_stream_events_total") > many, "the state for each", 60)
+            assert is_served(site, state)
+            assert peak(streamer(site)) < before + (many + 12) * 1024
+
+
+@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+def test_large_changes_that_are_asked_for_at_once(database):
+    """For who does not read there are only as many in memory as may wait for that; who does gets them all."""
+    many, state = 25, State(database, rules={"changes": 1000, "events": 1})
+    state.many(many)
+    enlarge(state, "state_change")
+    with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
+        assert is_served(site, State(database))
+        before = peak(streamer(site))
+        with unread(site, 1, state.path, HTTP_LAST_EVENT_ID="1"):
+            harness.wait_until(lambda: metric(site, "writ_stream_events_total") > 1, "the first of them", 60)
+            with sse.open(site.client, state.path, last="1") as stream:
+                assert [event.id for event in stream.take(many)] == [str(n) for n in range(2, many + 2)]
+                state.event("NEXT")
+                assert stream.next().id == str(many + 2)
+        assert peak(streamer(site)) < before + many // 2 * 1024
+
+
 # ---- hostile ones, at the streamer's own socket
 
 
@@ -477,9 +530,11 @@ def get(path, **more):
     return {"REQUEST_METHOD": "GET", "DOCUMENT_URI": path, "HTTP_ACCEPT": "text/event-stream", **more}
 
 
-def is_served(site, state):
+def served(site, state):
+    """What a newcomer gets: "state", or else what it is told."""
     with sse.open(site.client, state.path) as stream:
-        return stream.next().type == "state"
+        event = stream.next() if stream.status == 200 else None
+        return event.type if event else f"status {stream.status}, to come again in {stream.retry} ms"
 
 
 def test_bytes_that_are_no_request(site, database):
@@ -498,7 +553,7 @@ def test_bytes_that_are_no_request(site, database):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(data)
             assert fastcgi.read_all(connection) == b"", data[:40]
-    assert is_served(site, state) and streamer(site) == pid
+    assert served(site, state) == "state" and streamer(site) == pid
 
 
 def test_a_request_in_single_bytes(site, database):
@@ -519,7 +574,7 @@ def test_a_second_request_on_the_same_connection(site, database):
     with fastcgi.connect(site.writ.stream_socket) as connection:  # a body that nobody wants
         connection.sendall(fastcgi.head(get(state.path)) + fastcgi.stream(fastcgi.STDIN, b"x" * 3000000, end=False))
         assert b"event: state" in connection.recv(100000)
-    assert is_served(site, state)
+    assert served(site, state) == "state"
 
 
 def test_huge_headers(site, database):
@@ -528,7 +583,7 @@ def test_huge_headers(site, database):
         assert stream.next().type == "state"
     answer = site.client.get(state.path, [("X-Big", "x" * 9000)])
     assert answer.status in (400, 431)  # nginx's own
-    assert is_served(site, state)
+    assert served(site, state) == "state"
 
 
 def test_random_bytes(site, database):
@@ -545,25 +600,40 @@ def test_random_bytes(site, database):
             connection.sendall(bytes(data))
             with contextlib.suppress(TimeoutError, ConnectionResetError):
                 connection.recv(65536)
-    assert is_served(site, state) and streamer(site) == pid
+    assert served(site, state) == "state" and streamer(site) == pid
+
+
+def half_open(site, stack, n):
+    for _ in range(n):
+        connection = stack.enter_context(harness.socket.socket(harness.socket.AF_UNIX))
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # the queue of those that wait is full
+            connection.connect(str(site.writ.stream_socket))
+            connection.send(fastcgi.begin())
 
 
 def test_ten_thousand_half_open(database):
     """More than there is room for: those that say nothing are sent away, those that are open stay, and new ones get in."""
     with harness.Site(database, MANIFEST, streams={**STREAMS, "most": 500}) as site:
-        state = State(database)
-        with database.connect() as early, sse.open(site.client, state.path) as stream, contextlib.ExitStack() as stack:
+        state, pid = State(database), streamer(site)
+
+        def a_newcomer_is_served():
+            told = []  # it may be told to come again: the streamer has not seen yet that there is room, or has not made it
+            harness.wait_until(lambda: told.append(served(site, state)) or told[-1] == "state", told, 60 * harness.PATIENCE)
+
+        with database.connect() as early, sse.open(site.client, state.path) as stream:
             assert stream.next().id == "1"
-            for _ in range(10000):
-                connection = stack.enter_context(harness.socket.socket(harness.socket.AF_UNIX))
-                connection.setblocking(False)
-                with contextlib.suppress(BlockingIOError):  # the queue of those that wait is full
-                    connection.connect(str(site.writ.stream_socket))
-                    connection.send(fastcgi.begin())
+            with contextlib.ExitStack() as stack:
+                half_open(site, stack, 10000)
+                state.event("NEXT", through=early)
+                assert stream.next().id == "2"
+            a_newcomer_is_served()
+            with contextlib.ExitStack() as stack:
+                half_open(site, stack, 700)
+                a_newcomer_is_served()
             state.event("NEXT", through=early)
-            assert stream.next().id == "2"
-            stack.close()
-            assert is_served(site, state)
+            assert stream.next().id == "3"
+        assert streamer(site) == pid
 
 
 def test_more_streams_than_there_is_room_for(database):
@@ -576,7 +646,7 @@ def test_more_streams_than_there_is_room_for(database):
                 assert stream.status == 200 and stream.next() is None and 2000 <= stream.retry < 4000
             assert metric(site, "writ_streams_later_total") == 1
         harness.wait_until(lambda: metric(site, "writ_streams_open") == 0, "room")
-        assert is_served(site, state)
+        assert served(site, state) == "state"
 
 
 # ---- many
@@ -585,7 +655,8 @@ MANY = 5000
 IDLE_KB = 40
 
 
-@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_five_thousand_idle_streams(database):
     """Each through nginx, as it would be: less than 40 kB of the streamer's memory for each, and all of them are served."""
     main = "worker_rlimit_nofile 16384;"
