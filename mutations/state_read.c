@@ -83,9 +83,21 @@ bool state_changes(struct engine *engine, void *mem, const char *mutation, const
          json_read(mem, text, strlen(text), CHANGES_DEPTH, changes, e);
 }
 
+/* The state is that of one command of a durable mutation. */
+static bool is_part(struct engine *engine, void *mem, const char *mutation, const struct state_row *row) {
+  struct mutation_outcome outcome;
+  struct err why;
+
+  err_init(&why, mem);
+  return !mutation_look(engine, mem, row->datasource, mutation, &outcome, &why) && why.code == ERR_NOT_FOUND;
+}
+
 bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,
                   struct err *e) {
   if (row->ended) return err_set(e, MUTATION_OVER, "The mutation has ended.");
   if (!row->durable) return err_set(e, NOT_CANCELLABLE, "The mutation runs within a request: whoever sent that can end it.");
-  return mutation_cancel(engine, mem, mutation, caller, e);
+  if (mutation_cancel(engine, mem, mutation, caller, e)) return true;
+  return e->code == ERR_NOT_FOUND && is_part(engine, mem, mutation, row)
+             ? err_set(e, NOT_CANCELLABLE, "The mutation is part of another, which can only be stopped as a whole.")
+             : false;
 }
