@@ -160,13 +160,16 @@ static void close_plan(struct watch *w, struct run *r, size_t first, size_t end,
 
 /* Of a front end that takes the results apart (GraphQL) the answer is empty; of a key that another mutation has it is not known. */
 static const char *end_payload(struct keeper *k, struct run *r, const struct str *answer) {
-  struct str *out;
+  struct str *out = str_new(k->mem, 256);
 
-  if (answer->len) return answer->p;
-  if (r->accepted) return NULL;
-  out = str_new(k->mem, 256);
-  result_put(out, r->set);
-  return out->p;
+  if (!answer->len && r->accepted) return NULL;
+  if (!answer->len) {
+    result_put(out, r->set);
+    answer = out;
+  }
+  /* As writ.state_payload does, without the way there. */
+  if (answer->len > MANIFEST_STATE_BYTES) return arena_printf(k->mem, "{\"result_omitted\":{\"bytes\":%zu}}", answer->len);
+  return answer->p;
 }
 
 static void end(struct watch *w, struct run *r, const struct str *answer) {
