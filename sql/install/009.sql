@@ -49,35 +49,34 @@ create function writ.event_extend(size bigint, ahead bigint) returns bigint
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 declare
   here bigint;
-  upto bigint;
-  behind bigint;  -- the next partition, if there is a gap before it
+  upto bigint;     -- all from here to below it have a partition
+  behind bigint;
+  part record;
   made integer := 0;
 begin
   if size is null or size < 1 or size > 1000000000000 or ahead is null or ahead < 1 or ahead > 1000000000000 then
     raise exception 'size and ahead are from 1 to 1000000000000';
   end if;
-  here := writ.event_last() + 1;
-  for round in 1..2 loop
-    upto := here;
-    loop
-      select p.last + 1 into behind from writ.event_partitions() p where upto between p.first and p.last;
-      if found then
-        upto := behind;
-        continue;
-      end if;
-      exit when upto > here + ahead - 1 or round = 1 or made = 100;
-      select min(p.first) into behind from writ.event_partitions() p where p.first > upto;
-      behind := least(behind, (upto - 1) / size * size + size + 1);
-      -- Attached, not made as a partition, which would lock the log against its readers.
-      execute format('create table writ.%I (like writ.event including defaults) with (autovacuum_vacuum_insert_scale_factor = 0, '
-                     'autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_scale_factor = 0.01, '
-                     'autovacuum_vacuum_threshold = 10000)', 'event_' || upto);
-      execute format('alter table writ.event attach partition writ.%I for values from (%L) to (%L)', 'event_' || upto, upto, behind);
-      made := made + 1;
-    end loop;
-    exit when upto > here + ahead - 1 or round = 2;
-    lock table only writ.event in share update exclusive mode;
+  for try in 1..2 loop -- a look first, which as a rule finds that there is nothing to do
     here := writ.event_last() + 1;
+    upto := here;
+    for part in select p.first, p.last from writ.event_partitions() p where p.last >= here
+                union all select 9223372036854775807, 9223372036854775807 order by 1 loop
+      while try = 2 and upto < part.first and upto < here + ahead and made < 100 loop
+        behind := least(part.first, (upto - 1) / size * size + size + 1);
+        -- Attached, not made as a partition, which would lock the log against its readers.
+        execute format('create table writ.%I (like writ.event including defaults) with (autovacuum_vacuum_insert_scale_factor = 0, '
+                       'autovacuum_vacuum_insert_threshold = 100000, autovacuum_vacuum_scale_factor = 0.01, '
+                       'autovacuum_vacuum_threshold = 10000)', 'event_' || upto);
+        execute format('alter table writ.event attach partition writ.%I for values from (%L) to (%L)', 'event_' || upto, upto, behind);
+        upto := behind;
+        made := made + 1;
+      end loop;
+      exit when upto < part.first;
+      upto := part.last + 1;
+    end loop;
+    exit when upto >= here + ahead or try = 2;
+    lock table only writ.event in share update exclusive mode; -- others that make partitions, and nobody else
   end loop;
   return upto - 1;
 end $$;
