@@ -162,6 +162,7 @@ def test_a_large_result_stays_out_of_the_state(database, how):
             else:
                 assert "result" not in found and bytes < found["result_omitted"]["bytes"] < bytes + 1000
                 assert database.one("select octet_length(state::text) from writ.state where mutation = %s", (name,)) < 10000
+                assert "too long for the state" in harness.writ("state", "-c", site.writ.file, name).stdout
                 assert database.one("select max(octet_length(change::text)) from writ.state_change where mutation = %s", (name,)) < 10000
         if how:
             job = json.loads(harness.writ("jobs", "-c", site.writ.file, "show", name, "--json").stdout)
