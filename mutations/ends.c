@@ -125,7 +125,7 @@ static enum mutation_end ended_by(struct work *w, struct plan *plan) {
 
   err_init(&e, w->mem);
   if (mutation_trip(w->engine, w->mem, w->m->datasource, plan->steps, plan->n, &f, &e)) return MUTATION_ENDED;
-  if (f.failed_step == 0 && err_is_own(&e, "LEASE_LOST")) return MUTATION_LOST;
+  if (err_is_own(&e, "LEASE_LOST") && f.failed_step == 0) return MUTATION_LOST;
   log_line(LOG_WARN, "mutation_put_off", "mutation=%s code=%s reason=%s detail=%s", w->m->id, err_name(&e),
            log_quoted(w->mem, e.message), log_quoted(w->mem, e.log_detail));
   return MUTATION_PUT_OFF; /* the lease ends, and it is tried once more */

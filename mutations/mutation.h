@@ -30,8 +30,7 @@ struct mutation {
   unsigned attempts;         /* that failed, at the step after those */
   int64_t deadline_ms;       /* clock_ms; INT64_MAX: none */
   int64_t leased_ms;         /* clock_ms: when the lease was begun */
-  const struct json *results; /* what those steps gave, an array of JSON texts; NULL: nothing is done */
-  const struct json *known;  /* of a continuation: what its references find, by name; NULL: it is none */
+  bool follows;              /* it is a continuation: its references find what another has given */
 };
 
 /* ---- accept.c ---- */

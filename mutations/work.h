@@ -24,6 +24,8 @@ struct work {
   struct mutation *m;
   const struct mutation_run *how;
   struct command_set *set;
+  const struct json *results; /* what the steps before have given, an array of JSON texts; NULL: none was done */
+  const struct json *known;   /* what references find, by name: an object; NULL: nothing */
   struct err *e;
   size_t open, close; /* places in the plan of the transaction in hand: the frame's steps are open and those from close on */
   bool lazy; /* the transaction that completes it does not wait for the disk */
@@ -31,6 +33,9 @@ struct work {
   struct watch *watch; /* of its state; NULL: it has none */
 };
 
+/* load.c: fills results and known from the database, where there are any, and begins its lease anew. False: *w->e; w->stop tells when
+ * it is somebody else's. */
+bool work_load(struct work *w) __attribute__((warn_unused_result));
 /* ends.c. A step of writ's own; params are borrowed. And the parameters of LOCK_IF. */
 struct step work_step(struct work *w, const char *sql, const char *const *params, unsigned n, const char *purpose);
 const char **work_lease(struct work *w);
