@@ -89,6 +89,17 @@ def test_a_reducer_that_does_not_return_stops_nothing_else(database):
     assert all(found[name]["error"]["code"] == "MUTATION_LOST" for name in names)
 
 
+def test_a_reader_does_not_wait_for_such_a_reducer(database):
+    """There are no runners to settle it: it is shown as it was left."""
+    (name,) = abandon(database, 1)
+    database.execute("insert into stuck values (%s)", (name,))
+    with Site(database, MANIFEST) as site:
+        for _ in range(3):
+            assert state(site, name)["status"] == "pending"
+    with Site(database, MANIFEST, **FAST) as site:
+        wait_until(lambda: state(site, name)["status"] == "error", "a runner to settle it", 90)
+
+
 def test_what_cannot_be_cleaned_keeps_nothing_else_from_it(database):
     """A right is missing for one kind: it is told, and the others go on."""
     abandon(database, 1)
