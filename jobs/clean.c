@@ -26,8 +26,8 @@ static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, c
   return true;
 }
 
-static bool run(struct conn *c, void *mem, enum place place, const char *sql, const char *const *params, unsigned nparams, const struct wait *w,
-                uint64_t *rows, struct err *e) {
+static bool run(struct conn *c, void *mem, enum place place, const char *sql, const char *const *params, unsigned nparams,
+                const struct wait *w, uint64_t *rows, struct err *e) {
   struct step step = step_of(place, sql, params, nparams);
 
   return run_steps(c, mem, &step, 1, w, rows, e);

@@ -305,7 +305,8 @@ static struct tidy tidy_of(const struct courier *c, const struct source *s) {
 static bool look(struct courier *c, struct source *s, void *mem, struct err *e) {
   struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
 
-  if (!open_source(s, mem, e) || !queue_look(s->conn, mem, &s->state, &w, e) || !backlog_look(s->conn, mem, &s->backlog, &w, e)) return false;
+  if (!open_source(s, mem, e) || !queue_look(s->conn, mem, &s->state, &w, e) ||
+      !backlog_look(s->conn, mem, &s->backlog, &w, e)) return false;
   tell_strangers(c, s);
   s->state.hooks = NULL; /* of mem */
   s->state.nhooks = 0;

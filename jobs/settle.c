@@ -19,7 +19,8 @@ enum {
 
 /* A mark is left alone while the process that made it may be about to take it in. */
 static const char list_sql[] =
-    "select coalesce(json_agg(mutation), '[]')::text from (select mutation from writ.state where ended is null and lease < clock_timestamp()"
+    "select coalesce(json_agg(mutation), '[]')::text from ("
+    "select mutation from writ.state where ended is null and lease < clock_timestamp()"
     " union select mutation from writ.state_mark where at < clock_timestamp() - interval '5 s' limit 100) l";
 /* $1: those, $2: the rules. */
 static const char settle_sql[] =
@@ -29,7 +30,8 @@ static const char plainly_sql[] =
     " where writ.state_settle(l.mutation, $2::jsonb - '{reducers,all}'::text[])";
 
 /* Within ms of its own, and the deadline of all. */
-static bool ask(struct conn *c, void *mem, const char *sql, const char *list, const char *rules, const struct wait *w, int ms, struct err *e) {
+static bool ask(struct conn *c, void *mem, const char *sql, const char *list, const char *rules, const struct wait *w, int ms,
+                struct err *e) {
   const char *params[] = {list, rules}, *text;
   struct wait own = {.deadline_ms = clock_ms() + ms, .caller_fd = -1};
   bool fresh;
