@@ -243,24 +243,30 @@ static void close_plan(struct watch *w, struct run *r, size_t first, size_t end,
 
 /* ---- the end ---- */
 
+/* As writ.state_payload does with what is too large, without the way there. */
+static const char *bounded(const struct run *r, const struct str *payload) {
+  if (payload->len <= MANIFEST_STATE_BYTES) return payload->p;
+  return arena_printf(r->mem, "{\"result_omitted\":{\"bytes\":%zu}}", payload->len);
+}
+
 /* NULL: it is not known. Of a front end that takes the results apart (GraphQL) the answer is empty; of a stored answer no parts are. */
 static const char *result_of(const struct kept *s, struct run *r, const struct str *answer) {
   struct str *out;
   const char *text;
   size_t len;
 
-  if (s->entry == OPERATION && answer->len) return answer->p;
+  if (s->entry == OPERATION && answer->len) return bounded(r, answer);
   if (r->stored) return NULL;
   out = str_new(r->mem, 256);
   if (s->entry == OPERATION) {
     result_put(out, r->set);
-    return out->p;
+    return bounded(r, out);
   }
   engine_result(r->set, s->entry, &text, &len);
   str_add(out, "{\"result\":");
   str_bytes(out, text, len);
   str_char(out, '}');
-  return out->p;
+  return bounded(r, out);
 }
 
 static void tell_complete(struct keeper *k, struct run *r, const struct str *answer) {
