@@ -16,20 +16,24 @@ enum {
 
 static const char lock_sql[] = LOCK_IF("''");
 /* Behind the end what is to be told of it, as behind a mark (execute.c). */
-#define COMPLETE(more)                                                                                                 \
-  "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, " \
-  "answer = " PIECES("$3") " where id = $1::uuid returning id, answer" more ") "                            \
-  "insert into writ.state_mark (mutation, attempt, name, payload) "                                                    \
-  "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "                         \
-  "else writ.state_payload(x.name, answer) end "                                                                       \
-  "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "                 \
-  "where exists (select from writ.state s where s.mutation = m.id) order by x.o"
-static const char complete_sql[] = COMPLETE("");
-/* Many ends wait for the disk together, in the claim behind them, and are told of behind that (runner.c). */
-static const char complete_lazily_sql[] = COMPLETE(", set_config('synchronous_commit', 'off', true)");
+static const char complete_sql[] =
+    "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, "
+    "answer = " PIECES("$3") " where id = $1::uuid returning id, answer) "
+    "insert into writ.state_mark (mutation, attempt, name, payload) "
+    "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
+    "else writ.state_payload(x.name, answer) end "
+    "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
+    "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
+/* The same of one of its commands that has a state of its own, unless that has ended: a retry goes on with others. */
+static const char complete_part_sql[] =
+    "insert into writ.state_mark (mutation, attempt, name, payload) "
+    "select s.mutation, $2::integer, x.name, case x.o when 1 then jsonb_build_object('step', $3::text) "
+    "else writ.state_payload(x.name, '{\"result\":' || " PIECES("$4") " || '}') end "
+    "from writ.state s cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
+    "where s.mutation = $1::uuid and s.ended is null order by x.o";
 static const char end_sql[] =
     "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
-    "answer = $5 where id = $1::uuid";
+    "attempts = greatest(attempts, $5::integer), answer = null where id = $1::uuid";
 /* $2: its own id, $3: on_complete or on_error, $4: deadline. */
 static const char follow_sql[] =
     "insert into writ.mutation (id, parent, deadline, command, args, role, caller_user, claims, request_id) "
@@ -72,7 +76,18 @@ static void put_follower(struct work *w, struct compiler *k, struct plan *plan, 
                 next ? mutation_steps(next) : 0, 0);
 }
 
-void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan) {
+static void put_complete_part(struct work *w, struct compiler *k, size_t entry, struct plan *plan) {
+  const struct entry *part = &w->set->entries[entry];
+  const char **params = arena_array(w->mem, const char *, 4);
+
+  params[0] = part->mutation;
+  params[1] = arena_printf(w->mem, "%u", w->m->attempts + 1);
+  params[2] = part->command->name;
+  params[3] = result_pieces_alone(w->mem, w->set, entry);
+  compile_step(k, plan, work_step(w, complete_part_sql, params, 4, "a command of the mutation is complete"));
+}
+
+void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, struct plan *plan) {
   const char **params = arena_array(w->mem, const char *, 5);
 
   params[0] = w->m->id;
@@ -80,14 +95,19 @@ void work_put_complete(struct work *w, struct compiler *k, size_t step, const ch
   params[2] = pieces;
   params[3] = arena_printf(w->mem, "%u", w->m->attempts + 1);
   params[4] = step ? mutation_step_id(w->mem, w->set, step - 1) : "";
-  compile_step(k, plan, work_step(w, lazily ? complete_lazily_sql : complete_sql, params, 5, "the mutation is complete"));
+  compile_step(k, plan, work_step(w, complete_sql, params, 5, "the mutation is complete"));
+  for (size_t i = 0; i < w->set->nentries; i++)
+    if (w->set->entries[i].mutation) put_complete_part(w, k, i, plan);
   put_follower(w, k, plan, true);
 }
 
 static const char *error_json(struct work *w, const struct err *e) {
   struct str *out = str_new(w->mem, 256);
+  struct err told = *e;
 
-  err_put(out, e, w->m->request_id);
+  /* Also where it was found out ahead of the steps that are left (a command is not there any more): others are done. */
+  if (w->m->step && told.committed < (int)w->m->step) told.committed = (int)w->m->step;
+  err_put(out, &told, w->m->request_id);
   return out->p;
 }
 
@@ -103,15 +123,22 @@ static const char *event_payload(struct work *w, const char *error, const char *
   return out->p;
 }
 
-static void put_end_events(struct work *w, struct compiler *k, struct plan *plan, const char *error, bool cancelled) {
-  bool in_step = !cancelled && w->stop != STOP_EXPIRED && w->m->step < mutation_steps(w->set);
-  const char *id = w->m->id;
+/* step NULL: it was in none. */
+static void put_end_of(struct work *w, struct compiler *k, struct plan *plan, const char *id, const char *step, const char *error,
+                       bool cancelled) {
+  unsigned attempt = w->m->attempts + 1;
 
-  if (in_step)
-    state_put_event(k, plan, id, w->m->attempts + 1, "TRANSACTION_ERROR",
-                    event_payload(w, error, mutation_step_id(w->mem, w->set, w->m->step)));
-  state_put_event(k, plan, id, w->m->attempts + 1, cancelled ? "MUTATION_CANCELLED" : "MUTATION_ERROR",
-                  event_payload(w, error, NULL));
+  if (step) state_put_event(k, plan, id, attempt, "TRANSACTION_ERROR", event_payload(w, error, step));
+  state_put_event(k, plan, id, attempt, cancelled ? "MUTATION_CANCELLED" : "MUTATION_ERROR", event_payload(w, error, NULL));
+}
+
+static void put_end_events(struct work *w, struct compiler *k, struct plan *plan, const char *error, bool cancelled) {
+  bool ran = !cancelled && w->stop != STOP_EXPIRED, in_step = ran && w->m->step < mutation_steps(w->set);
+  struct mutation_part *parts;
+  size_t n = mutation_parts(w->mem, w->m, &parts);
+
+  put_end_of(w, k, plan, w->m->id, in_step ? mutation_step_id(w->mem, w->set, w->m->step) : NULL, error, cancelled);
+  for (size_t i = 0; i < n; i++) put_end_of(w, k, plan, parts[i].id, ran ? parts[i].step : NULL, error, cancelled);
 }
 
 static struct compiler own_compiler(struct work *w) {
@@ -142,7 +169,7 @@ enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool de
   params[1] = cancelled ? "cancelled" : "error";
   params[2] = dead ? "t" : "f";
   params[3] = error;
-  params[4] = NULL;
+  params[4] = dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
   compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
   compile_step(&k, &plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
   put_follower(w, &k, &plan, false);
@@ -157,7 +184,7 @@ enum mutation_end work_end_empty(struct work *w, struct str *answer) {
 
   result_put(answer, w->set);
   compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
-  work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), false, &plan);
+  work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), &plan);
   return ended_by(w, &plan);
 }
 

@@ -48,24 +48,12 @@ static void beat(void *data) {
   talloc_free(mem);
 }
 
-static bool asks_outside(const struct work *w, size_t entry) {
-  bool each = w->set->each_alone;
-
-  if (w->set->entries[entry].command->kind == COMMAND_HANDLER) return true;
-  for (size_t i = 0; i < w->set->nuses; i++)
-    if (w->set->uses[i].command->nbefore_hooks && (!each || w->set->uses[i].entry == entry)) return true;
-  return false;
-}
-
-/* A module does not come back to us while it runs: it gets a lease for all of its time. And what stands outside sees nothing that
- * a crash could take back: the renewal waits for the disk, with all that went before. */
-static bool lease_for_outside(struct work *w, struct run *r, size_t entry) {
+/* A module does not come back to us while it runs: it gets a lease for all of its time. */
+static bool lease_for_module(struct work *w, struct run *r, size_t entry) {
   const struct command *c = w->set->entries[entry].command;
-  int64_t ms = w->engine->config->background_lease_ms;
-  bool module = c->kind == COMMAND_HANDLER && c->module;
+  int64_t ms = w->engine->config->background_lease_ms + r->wait.deadline_ms - clock_ms();
 
-  if (module) ms += r->wait.deadline_ms - clock_ms();
-  if (!module && !(w->how->lazy && asks_outside(w, entry))) return true;
+  if (c->kind != COMMAND_HANDLER || !c->module) return true;
   if (mutation_renew(w->engine, w->mem, w->m, ms, r->e)) return true;
   if (r->e->code == ERR_IDEMPOTENCY_CONFLICT) w->stop = STOP_LOST;
   return false;
@@ -93,7 +81,10 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
   if (w->how->until_ms && now >= w->how->until_ms) return stop_for(w, STOP_ASKED, "The request took too long; it goes on.");
   if (until > w->m->deadline_ms) until = w->m->deadline_ms;
   if (w->how->until_ms && until > w->how->until_ms) until = w->how->until_ms;
-  if (w->watch) w->watch->attempts_before = w->m->attempts;
+  if (w->watch) {
+    w->watch->attempts_before = w->m->attempts;
+    w->watch->attempt = w->m->attempts + 1;
+  }
   r->wait = (struct wait){.deadline_ms = until, .caller_fd = -1, .beat = beat, .data = w};
   if (mutation_steps(w->set) > 1 || c->kind == COMMAND_HANDLER) {
     struct str *payload = str_new(w->mem, 64);
@@ -103,7 +94,7 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
     str_char(payload, '}');
     state_dispatch(r, "TRANSACTION_CREATED", payload->p);
   }
-  return lease_for_outside(w, r, entry);
+  return lease_for_module(w, r, entry);
 }
 
 static void open_step(struct frame *frame, struct run *r, struct plan *plan) {
@@ -127,25 +118,13 @@ static void put_mark(struct work *w, struct compiler *k, size_t entry, struct pl
   compile_step(k, plan, work_step(w, mark_sql, params, 6, "the step is done"));
 }
 
-/* What after-hooks and readers of the event log are told must not be lost when it was told. */
-static bool is_told(const struct command_set *set) {
-  for (size_t i = 0; i < set->nuses; i++)
-    if (set->uses[i].command->nevents) return true;
-  return set->outbox_step != SIZE_MAX;
-}
-
 static void close_step(struct frame *frame, struct run *r, size_t first, size_t end, struct plan *plan) {
   struct work *w = work_of(frame);
   struct compiler k = transaction_compiler(r);
 
   w->close = plan->n;
-  if (end != w->set->nentries) {
-    put_mark(w, &k, first, plan);
-    return;
-  }
-  w->lazy = w->how->lazy && !is_told(w->set);
-  plan->durable = !w->lazy;
-  work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), w->lazy, plan);
+  if (end != w->set->nentries) put_mark(w, &k, first, plan);
+  else work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), plan);
 }
 
 static enum next judge_step(struct frame *frame, struct run *r, const struct flight *f) {
@@ -201,7 +180,7 @@ static bool run_steps(struct work *w, struct str *answer, struct report *report)
                             .deadline_ms = clock_ms() + w->engine->config->timeout_ms};
 
   take_results(w);
-  if (!w->how->no_state) call.watch = w->watch = keeper_part(w->engine, w->mem, w->m->id, w->m->datasource, w->m->attempts + 1);
+  if (!w->how->no_state) call.watch = w->watch = keeper_part(w->engine, w->mem, w->set, w->m->id, w->m->datasource, w->m->attempts + 1);
   return engine_run(w->engine, w->mem, w->set, &call, answer, report, w->e);
 }
 

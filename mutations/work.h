@@ -28,7 +28,6 @@ struct work {
   const struct json *known;   /* what references find, by name: an object; NULL: nothing */
   struct err *e;
   size_t open, close; /* places in the plan of the transaction in hand: the frame's steps are open and those from close on */
-  bool lazy; /* the transaction that completes it does not wait for the disk */
   enum stop stop;
   struct watch *watch; /* of its state; NULL: it has none */
 };
@@ -39,8 +38,8 @@ bool work_load(struct work *w) __attribute__((warn_unused_result));
 /* ends.c. A step of writ's own; params are borrowed. And the parameters of LOCK_IF. */
 struct step work_step(struct work *w, const char *sql, const char *const *params, unsigned n, const char *purpose);
 const char **work_lease(struct work *w);
-/* Adds the steps that record it as complete, step steps being done, and accept what follows. lazily: see complete_lazily_sql. */
-void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan);
+/* Adds the steps that record it as complete, step steps being done, and accept what follows. */
+void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, struct plan *plan);
 /* Ends it in the error *e, or as cancelled, in a transaction of its own. */
 enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead);
 /* A set without commands. */

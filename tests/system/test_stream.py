@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 import uuid
 
 import pytest
@@ -464,6 +463,65 @@ def test_a_reader_that_pauses_loses_nothing(database):
         ids = [int(event.id) for event in events[:-1]]
         assert ids == list(range(ids[0], 303))
         assert metric(site, "writ_streams_dropped_total") == 0
+
+
+LARGE = 900000
+
+
+def enlarge(state, table):
+    """As if the application's own members were large."""
+    member = {"state": "state", "state_change": "change"}[table]
+    state.sql(f"update writ.{table} set {member} = {member} || jsonb_build_object('fill', repeat('x', %s)) where mutation = %s",
+              LARGE, state.id)
+
+
+@contextlib.contextmanager
+def unread(site, n, path, **parameters):
+    """n streams at once that nobody reads, not even nginx. What comes of them is in the streamer's memory or in the sockets."""
+    pid = streamer(site)
+    with contextlib.ExitStack() as stack:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(n):
+                connection = stack.enter_context(fastcgi.connect(site.writ.stream_socket))
+                connection.sendall(fastcgi.request(get(path, **parameters)))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        yield
+
+
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
+def test_whole_states_that_are_asked_for_at_once(database):
+    """There is no more in memory than what readers hold back, one for each."""
+    many, state = 40, State(database)
+    enlarge(state, "state")
+    with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
+        assert served(site, State(database)) == "state"
+        before = peak(streamer(site))
+        with unread(site, many, state.path):
+            harness.wait_until(lambda: metric(site, "writ_stream_events_total") > many, "the state for each", 60)
+            assert served(site, state) == "state"
+            assert peak(streamer(site)) < before + (many + 12) * 1024
+
+
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
+def test_large_changes_that_are_asked_for_at_once(database):
+    """For who does not read there are only as many in memory as may wait for that; who does gets them all."""
+    many, state = 25, State(database, rules={"changes": 1000, "events": 1})
+    state.many(many)
+    enlarge(state, "state_change")
+    with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
+        assert served(site, State(database)) == "state"
+        before = peak(streamer(site))
+        with unread(site, 1, state.path, HTTP_LAST_EVENT_ID="1"):
+            harness.wait_until(lambda: metric(site, "writ_stream_events_total") > 1, "the first of them", 60)
+            with sse.open(site.client, state.path, last="1") as stream:
+                assert [event.id for event in stream.take(many)] == [str(n) for n in range(2, many + 2)]
+                state.event("NEXT")
+                assert stream.next().id == str(many + 2)
+        assert peak(streamer(site)) < before + many // 2 * 1024
 
 
 # ---- hostile ones, at the streamer's own socket
