@@ -335,6 +335,7 @@ def judge_hooks(tally, database, hook):
 
 def judge(tally, database, requests):
     """What the tables say. {name: number}, with lost and doubled among them."""
+    harness.wait_until(database.postgres.ready, "PostgreSQL to be there behind the last fault", 60)
     rows = dict(((key, part), n) for key, part, n in
                 database.execute("select key, part, count(*) from ledger group by key, part"))
     keys = [f"key-{n:06d}" for n in range(requests)]
