@@ -16,40 +16,57 @@ enum { LATE_S = 900 /* between the look at the lease and the step, by two clocks
 
 /* At home, right ahead of the step: with the time there, and who it is. */
 static const char begin_sql[] =
-    "with m as (update writ.mutation set away = $2, due = clock_timestamp() + $3::integer * interval '1 ms' where id = $1::uuid) "
-    "select extract(epoch from clock_timestamp())::text || ' ' || i.id from writ.installation i";
+    "with m as (update writ.mutation set away = $2, due = clock_timestamp() + $3::integer * interval '1 ms' where id = $1::uuid "
+    "returning coalesce(born, id) as born) "
+    "select extract(epoch from clock_timestamp())::text || ' ' || m.born || ' ' || i.id from m, writ.installation i";
 
 /* Away. Of two that have begun the same step one waits here for the other. */
 #define STEP_ROW                                                                                                       \
-  "insert into writ.mutation_step (mutation, step, home, attempt) values ($1::uuid, $2::integer, $3::uuid, $4::integer) " \
-  "on conflict (mutation, step) do update set "
+  "insert into writ.mutation_step (mutation, step, born, home, attempt) "                                              \
+  "values ($1::uuid, $2::integer, $3::uuid, $4::uuid, $5::integer) on conflict (mutation, step, born) do update set "
+#define OF_STEP "where mutation = $1::uuid and step = $2::integer and born = $3::uuid"
 static const char open_sql[] =
     "with s as (" STEP_ROW "attempt = excluded.attempt where mutation_step.result is null "
     "and mutation_step.attempt <= excluded.attempt returning 1) "
     "select case when not exists (select from s) then writ.fail('STEP_TAKEN', 'taken', 409) "
-    "when abs(extract(epoch from clock_timestamp()) - $5::numeric) > $6::numeric then writ.fail('STEP_LATE', 'late', 409) else '' end";
+    "when abs(extract(epoch from clock_timestamp()) - $6::numeric) > $7::numeric then writ.fail('STEP_LATE', 'late', 409) else '' end";
 static const char close_sql[] =
-    "update writ.mutation_step set result = " PIECES("$3") "::json where mutation = $1::uuid and step = $2::integer";
+    "update writ.mutation_step set result = " PIECES("$4") "::json " OF_STEP;
 
 /* What became of it, in two statements: the second sees what the first has waited for. */
 static const char fence_sql[] =
     STEP_ROW "attempt = greatest(mutation_step.attempt, excluded.attempt) where mutation_step.result is null";
 static const char look_sql[] =
-    "select attempt || ' ' || coalesce(result::text, '') from writ.mutation_step where mutation = $1::uuid and step = $2::integer";
+    "select attempt || ' ' || coalesce(result::text, '') from writ.mutation_step " OF_STEP;
 
 static bool is_unprepared(const struct err *e) {
   return strcmp(e->sqlstate, "42501") == 0 || strcmp(e->sqlstate, "42P01") == 0 || strcmp(e->sqlstate, "3F000") == 0;
 }
 
+bool away_reach(struct work *w, void (*beat)(void *data)) {
+  struct wait wait = {.deadline_ms = clock_ms() + w->engine->config->timeout_ms, .caller_fd = -1, .beat = beat, .data = w,
+                      .beat_in_flight = true};
+
+  for (size_t i = w->m->step; i < w->set->nentries; i++) {
+    size_t datasource = w->set->entries[i].datasource;
+    if (datasource == w->m->datasource || source_ready(w->engine, datasource, &wait, w->e)) continue;
+    if (w->set->each_alone) w->e->committed = (int)w->m->step;
+    compile_place_entry(w->mem, w->set, i, NULL, w->e);
+    return false;
+  }
+  return true;
+}
+
 /* ---- ahead of a try ---- */
 
-/* "1789.123456 uuid" */
+/* "1789.123456 uuid uuid" */
 static bool take_begin(struct work *w, const struct step_result *row, struct err *e) {
-  const char *blank = row->text ? strchr(row->text, ' ') : NULL;
+  const char *born = row->text ? strchr(row->text, ' ') : NULL, *home = born ? strchr(born + 1, ' ') : NULL;
 
-  if (!blank) return err_set(e, DATABASE_UNAVAILABLE, "The database has no row in table writ.installation; nothing was changed.");
-  w->begun = arena_strndup(w->mem, row->text, (size_t)(blank - row->text));
-  w->m->home = blank + 1;
+  if (!home) return err_set(e, DATABASE_UNAVAILABLE, "The database has no row in table writ.installation; nothing was changed.");
+  w->begun = arena_strndup(w->mem, row->text, (size_t)(born - row->text));
+  w->m->born = arena_strndup(w->mem, born + 1, (size_t)(home - born - 1));
+  w->m->home = home + 1;
   return true;
 }
 
@@ -81,28 +98,29 @@ bool away_aim(struct frame *frame, struct run *r, size_t datasource) {
 /* ---- around it ---- */
 
 static const char **step_params(struct work *w, size_t more) {
-  const char **params = arena_array(w->mem, const char *, 4 + more);
+  const char **params = arena_array(w->mem, const char *, 5 + more);
 
   params[0] = w->m->id;
   params[1] = arena_printf(w->mem, "%zu", w->m->step);
-  params[2] = w->m->home;
-  params[3] = arena_printf(w->mem, "%u", w->m->attempts);
+  params[2] = w->m->born;
+  params[3] = w->m->home;
+  params[4] = arena_printf(w->mem, "%u", w->m->attempts);
   return params;
 }
 
 size_t away_open(struct work *w, struct compiler *k, struct plan *plan) {
   const char **params = step_params(w, 2);
 
-  params[4] = w->begun;
-  params[5] = arena_printf(w->mem, "%d", LATE_S);
-  return compile_step(k, plan, work_step(w, open_sql, params, 6, "begin the step here"));
+  params[5] = w->begun;
+  params[6] = arena_printf(w->mem, "%d", LATE_S);
+  return compile_step(k, plan, work_step(w, open_sql, params, 7, "begin the step here"));
 }
 
 void away_close(struct work *w, struct compiler *k, const char *pieces, struct plan *plan) {
   const char **params = step_params(w, 0);
 
-  params[2] = pieces;
-  compile_step(k, plan, work_step(w, close_sql, params, 3, "the step is done here"));
+  params[3] = pieces;
+  compile_step(k, plan, work_step(w, close_sql, params, 4, "the step is done here"));
 }
 
 /* Refused by its first step, for certain. That it was done, or somebody newer is at it, the home may not know: it is asked anew. */
@@ -167,7 +185,7 @@ static size_t find_datasource(const struct config *config, const char *name) {
 
 static bool ask(struct work *w, size_t datasource, const char **text) {
   const char **params = step_params(w, 0);
-  struct step steps[] = {work_step(w, fence_sql, params, 4, "shut out older tries"), work_step(w, look_sql, params, 2, "is the step done?")};
+  struct step steps[] = {work_step(w, fence_sql, params, 5, "shut out older tries"), work_step(w, look_sql, params, 3, "is the step done?")};
   struct flight f;
 
   steps[1].gives = GIVES_TEXT;

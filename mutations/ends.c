@@ -206,7 +206,7 @@ enum mutation_end work_put_off(struct work *w) {
 
 /* Whoever had it died so often. */
 enum mutation_end work_give_up(struct work *w) {
-  err_set(w->e, INTERNAL, "The processes that ran it ended %u times without a word.", w->m->attempts);
+  err_set(w->e, INTERNAL, "It was tried %u times, and the last ones ended without a word.", w->m->attempts);
   log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(w->e));
   return work_end_in_error(w, w->e, true);
 }

@@ -245,7 +245,7 @@ static bool run_steps(struct work *w, struct str *answer, struct report *report)
 
   take_results(w);
   if (!w->how->no_state) call.watch = w->watch = keeper_part(w->engine, w->mem, w->m->id, w->m->datasource, w->m->attempts + 1);
-  return engine_run(w->engine, w->mem, w->set, &call, answer, report, w->e);
+  return away_reach(w, beat) && engine_run(w->engine, w->mem, w->set, &call, answer, report, w->e);
 }
 
 /* A set of which nothing is known, for the end of what cannot be decoded any more. */

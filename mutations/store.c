@@ -39,7 +39,7 @@ static const char claim_sql[] =
     "(select json_build_array(p.args -> 'commands', case when p.answer is null then ("
     "select json_agg(r.result::text order by r.step) from writ.mutation_result r where r.mutation = p.id) "
     "else (select json_agg((v -> 'result')::text order by o) from json_array_elements(p.answer::json -> 'results') with ordinality as u(v, o)) "
-    "end, p.error) from writ.mutation p where p.id = t.parent), key, away, (select i.id from writ.installation i)) order by id), '[]')::text from t";
+    "end, p.error) from writ.mutation p where p.id = t.parent), key, away, (select i.id from writ.installation i), coalesce(born, id)) order by id), '[]')::text from t";
 
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
@@ -178,6 +178,7 @@ static struct mutation read_row(void *mem, const struct json *row, size_t dataso
       .key = text_of(&v[12]),
       .away = text_of(&v[13]),
       .home = text_of(&v[14]),
+      .born = v[15].text,
       .step = strtoul(v[7].text, NULL, 10),
       .attempts = (unsigned)strtoul(v[8].text, NULL, 10),
       .deadline_ms = v[9].kind == JSON_NULL ? INT64_MAX : now_ms + strtoll(v[9].text, NULL, 10),

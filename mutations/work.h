@@ -62,7 +62,10 @@ enum mutation_end work_judge_failure(struct work *w);
 /* Tried again later, with *w->e. */
 enum mutation_end work_put_off(struct work *w);
 
-/* away.c: steps on another datasource than the mutation's. Of struct frame: */
+/* away.c: steps on another datasource than the mutation's. What is left to run has its connections, as far as need be, the lease being
+ * kept meanwhile. False: *w->e. */
+bool away_reach(struct work *w, void (*beat)(void *data));
+/* Of struct frame: */
 bool away_aim(struct frame *frame, struct run *r, size_t datasource);
 bool away_done(struct frame *frame, struct run *r, size_t first, size_t end);
 /* Of such a transaction: the first step, its index; the last one; what it means that it failed at one of them. */

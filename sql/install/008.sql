@@ -15,17 +15,21 @@ comment on table writ.installation is 'A name of this database that no other has
 create table writ.mutation_step (
   mutation uuid not null,
   step integer not null,
+  born uuid not null,                           -- as of the mutation
   home uuid not null,                           -- writ.installation of the mutation's
   attempt integer not null,                     -- of those that have begun it here, the newest
   result json,                                  -- what it gave; null: it is not done
   due timestamptz not null default now() + interval '6 hours', -- when its home is asked whether it still needs it
-  primary key (mutation, step)
+  primary key (mutation, step, born)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0);
 create index mutation_step_due on writ.mutation_step (due);
 comment on table writ.mutation_step is 'Steps, done here, of durable mutations of other databases.';
 
 -- The datasource on which the step after those done was begun, where that is another one and its end is not known here yet.
 alter table writ.mutation add away text;
+
+-- What a client names is not taken twice while its row is there; this never is. Null, of older ones: as the id.
+alter table writ.mutation add born uuid, alter born set default gen_random_uuid();
 
 revoke all on all tables in schema writ from public;
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import uuid
 
 import pytest
 
@@ -459,6 +460,11 @@ def test_rows_go_when_their_home_needs_them_no_more(new_site, database, far):
         sweep(site, database, far)
 
 
+def put(database, mutation, step, home, born=None, due="-1 s"):
+    database.execute("insert into writ.mutation_step (mutation, step, home, born, attempt, due) values (%s, %s, %s, %s, 0, now() + %s::interval)",
+                     [mutation, step, home, born or uuid.uuid4(), due])
+
+
 def sweep(site, database, far):
     home = database.one("select id from writ.installation")
     done = accepted(execute(site, [("add", {"text": "1"}), ("far_add", {"text": "2"})], headers=ASYNC))
@@ -466,10 +472,11 @@ def sweep(site, database, far):
     assert far.one("select due > now() + interval '5 hours' from writ.mutation_step where mutation = %s", [done])
     waits = accepted(execute(site, [("add", {"text": "1"}), ("far_add", {"text": "2"}), ("slow", {"gate": "w"})], headers=ASYNC))
     wait_until(lambda: row(database, waits, "step")[0] == 2, "two steps", 60 * PATIENCE)
-    insert = "insert into writ.mutation_step (mutation, step, home, attempt) values (%s, %s, %s, 0)"
-    far.execute(insert, [waits, 3, home])  # of a step that the home has not heard of
-    far.execute("insert into writ.mutation_step (mutation, step, home, attempt) values (gen_random_uuid(), 8, gen_random_uuid(), 0)")
-    far.execute("insert into writ.mutation_step (mutation, step, home, attempt) values (gen_random_uuid(), 9, %s, 0)", [home])  # forgotten
+    born = row(database, waits, "born")[0]
+    put(far, mutation=waits, step=3, home=home, born=born)  # of a step that the home has not heard of
+    put(far, mutation=waits, step=4, home=home)  # of another that had this id
+    put(far, mutation=uuid.uuid4(), step=8, home=uuid.uuid4())  # of nobody knows whom
+    put(far, mutation=uuid.uuid4(), step=9, home=home)  # forgotten
     far.execute("update writ.mutation_step set due = now() - interval '1 s'")
     wait_until(lambda: far.one("select count(*) from writ.mutation_step where due < now()") == 0, "that it is swept", 60 * PATIENCE)
     assert [step for (step,) in far.execute("select step from writ.mutation_step order by step")] == [3, 8]
@@ -477,11 +484,24 @@ def sweep(site, database, far):
     assert ended(database, waits) == "complete"
 
 
+def test_an_id_that_was_used_before(new_site, database, far):
+    """The row of the first is still there, when the mutation itself is forgotten."""
+    with new_site(background={"keep_s": 1}) as site:
+        name = {**ASYNC, "Mutation-Id": str(uuid.uuid4())}
+        for text in "12":
+            mutation = accepted(execute(site, [("add", {"text": "x"}), ("far_add", {"text": text}, "f"), ("add", ref("f.text"))], headers=name))
+            wait_until(lambda: texts(database)[-1:] == [text], "its end", 60 * PATIENCE)
+            if text == "1":
+                wait_until(lambda: not database.execute("select 1 from writ.mutation where id = %s", [mutation]), "that it is forgotten", 60 * PATIENCE)
+                database.execute("delete from writ.state where mutation = %s", [mutation])
+    assert (texts(database), texts(far)) == (["x", "1", "x", "2"], ["1", "2"])
+
+
 def test_rows_stay_while_their_home_cannot_be_asked(site, database, far, abroad):
     """Home is far, here."""
     home = far.one("select id from writ.installation")
-    database.execute("insert into writ.mutation_step (mutation, step, home, attempt, due) values (gen_random_uuid(), 1, %s, 0, now() + interval '1 s')", [home])
     with away(far):
+        put(database, uuid.uuid4(), 1, home)
         wait_until(lambda: database.one("select min(due) > now() + interval '1 hour' from writ.mutation_step"), "that it is put off", 60 * PATIENCE)
     database.execute("update writ.mutation_step set due = now()")
     wait_until(lambda: database.one("select count(*) from writ.mutation_step") == 0, "that it is gone", 60 * PATIENCE)
