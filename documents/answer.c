@@ -8,7 +8,7 @@
 #include "schema/introspect.h"
 #include "schema/schema.h"
 
-#include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +76,7 @@ static bool is_int(const struct json *v) {
 
   if (v->kind != JSON_NUMBER) return false;
   d = strtod(v->text, &end);
-  return d == floor(d) && fabs(d) <= 2147483648.0 && d != 2147483648.0;
+  return d >= INT32_MIN && d <= INT32_MAX && d == (double)(int32_t)d;
 }
 
 static bool is_text_type(const char *name) {

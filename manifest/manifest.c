@@ -182,11 +182,29 @@ const struct own_error *manifest_constraint(const struct manifest *m, const char
   return NULL;
 }
 
+/* ---- what the OpenAPI document says of itself ---- */
+
+static void read_openapi(struct manifest_reader *r, const struct yaml *node) {
+  static const char *const keys[] = {"title", "version", "description", NULL};
+  struct openapi_info *info = &r->manifest->openapi;
+  const char **const places[] = {&info->title, &info->version, &info->description};
+
+  *info = (struct openapi_info){.title = "Commands", .version = "1"};
+  if (!node || !manifest_need_mapping(r, "openapi", node, "title: Pet shop, version: \"1.2\"")) return;
+  for (size_t i = 0; i < node->json.len; i++) {
+    size_t at = 0;
+
+    while (keys[at] && strcmp(keys[at], node->json.keys[i]) != 0) at++;
+    if (keys[at]) *places[at] = manifest_text(r, "openapi", keys[at], &node->nodes[i]);
+    else manifest_wrong_key(r, node->key_lines[i], "openapi", node->json.keys[i], keys);
+  }
+}
+
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
   static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "mutations", "graphql",
-                                     "event_log", "projections", "commands", NULL};
+                                     "openapi", "event_log", "projections", "commands", NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
@@ -210,6 +228,7 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   if ((part = yaml_get(root, "constraints"))) read_constraints(r, part);
   if ((part = yaml_get(root, "mutations"))) manifest_read_mutations(r, part);
   if ((part = yaml_get(root, "graphql"))) manifest_read_graphql(r, part);
+  read_openapi(r, yaml_get(root, "openapi"));
   manifest_read_state(r, yaml_get(root, "state"));
   part = yaml_get(root, "commands");
   if (!part && !r->manifest->model && !r->more_commands) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");

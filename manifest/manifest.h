@@ -194,6 +194,11 @@ struct role_map {
   const char *role, *database_role;
 };
 
+/* What the OpenAPI document says of itself. Never NULL, but for description. */
+struct openapi_info {
+  const char *title, *version, *description;
+};
+
 struct manifest {
   const char *file;
   const struct config *config; /* that it was read with; borrowed */
@@ -217,6 +222,7 @@ struct manifest {
   bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
   const char *const *introspection;
   size_t nintrospection;
+  struct openapi_info openapi;
   const unsigned *buckets; /* by name: manifest_command's own */
   size_t nbuckets;
 };

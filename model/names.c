@@ -1,7 +1,8 @@
 /* English plurals, and the names that the API makes of models and fields.
  *
  * The plural follows D. M. Conway's "An Algorithmic Approach to English Pluralization" (1998), as the inflector did that
- * Prisma 1 used, so that its documents find their fields: Todo, todoes; Child, children. docs/datamodel.md has the table. */
+ * Prisma 1 used, with its mistakes, so that its documents find their fields: Todo, todoes; Child, children; but Person, persons.
+ * docs/datamodel.md has the table. */
 #include "model/names.h"
 
 #include "base/arena.h"
@@ -22,36 +23,43 @@ static const struct ending {
 } endings[] = {
     /* the same word: it then gets es after s, else s, as a list needs a name of its own */
     {"fish", "fish"}, {"sheep", "sheep"}, {"deer", "deer"}, {"series", "series"}, {"species", "species"},
-    {"news", "news"}, {"measles", "measles"}, {"pox", "pox"}, {"ois", "ois"}, {"itis", "itis"},
+    {"news", "news"}, {"measles", "measles"}, {"chassis", "chassis"}, {"pox", "pox"}, {"ois", "ois"}, {"itis", "itis"},
     /* irregular */
-    {"child", "children"}, {"person", "people"}, {"human", "humans"}, {"german", "germans"}, {"roman", "romans"},
-    {"man", "men"}, {"mouse", "mice"}, {"louse", "lice"}, {"goose", "geese"}, {"tooth", "teeth"}, {"foot", "feet"},
-    {"money", "monies"}, {"genus", "genera"}, {"mythos", "mythoi"},
-    {"quiz", "quizzes"}, {"soliloquy", "soliloquies"}, {"genie", "genies"},
+    {"child", "children"}, {"human", "humans"}, {"german", "germans"}, {"roman", "romans"},
+    {"man", "men"}, {"mouse", "mice"}, {"louse", "lice"}, {"mongoose", "mongooses"}, {"goose", "geese"}, {"tooth", "teeth"},
+    {"foot", "feet"}, {"genus", "genera"}, {"mythos", "mythoi"}, {"ephemeris", "ephemerides"},
+    {"quiz", "quizzes"}, {"soliloquy", "soliloquies"}, {"trilby", "trilbys"},
     /* Latin and Greek */
-    {"codex", "codices"}, {"criterion", "criteria"}, {"phenomenon", "phenomena"}, {"alumnus", "alumni"}, {"locus", "loci"},
-    {"nucleus", "nuclei"}, {"stimulus", "stimuli"}, {"bacterium", "bacteria"}, {"datum", "data"}, {"erratum", "errata"},
-    {"stratum", "strata"}, {"addendum", "addenda"}, {"alga", "algae"}, {"alumna", "alumnae"}, {"vertebra", "vertebrae"},
+    {"codex", "codices"}, {"murex", "murices"}, {"silex", "silices"}, {"radix", "radices"}, {"helix", "helices"},
+    {"criterion", "criteria"}, {"phenomenon", "phenomena"}, {"perihelion", "perihelia"}, {"aphelion", "aphelia"},
+    {"prolegomenon", "prolegomena"}, {"noumenon", "noumena"}, {"organon", "organa"}, {"asyndeton", "asyndeta"},
+    {"hyperbaton", "hyperbata"},
+    {"alumnus", "alumni"}, {"alveolus", "alveoli"}, {"bacillus", "bacilli"}, {"bronchus", "bronchi"}, {"locus", "loci"},
+    {"nucleus", "nuclei"}, {"stimulus", "stimuli"}, {"meniscus", "menisci"}, {"thesaurus", "thesauri"},
+    {"bacterium", "bacteria"}, {"datum", "data"}, {"erratum", "errata"}, {"stratum", "strata"}, {"agendum", "agenda"},
+    {"desideratum", "desiderata"}, {"ovum", "ova"}, {"extremum", "extrema"}, {"candelabrum", "candelabra"}, {"ulum", "ula"},
+    {"alga", "algae"}, {"alumna", "alumnae"}, {"vertebra", "vertebrae"}, {"persona", "personae"},
     /* f and fe */
-    {"life", "lives"}, {"knife", "knives"}, {"wife", "wives"}, {"leaf", "leaves"}, {"loaf", "loaves"}, {"thief", "thieves"},
-    {"half", "halves"}, {"shelf", "shelves"}, {"self", "selves"}, {"calf", "calves"}, {"elf", "elves"}, {"wolf", "wolves"},
-    {"scarf", "scarves"}, {"wharf", "wharves"},
+    {"alf", "alves"}, {"elf", "elves"}, {"olf", "olves"}, {"deaf", "deafs"}, {"eaf", "eaves"}, {"arf", "arves"},
+    {"life", "lives"}, {"nife", "nives"}, {"wife", "wives"},
     /* o: a few take only s */
-    {"photo", "photos"}, {"piano", "pianos"}, {"solo", "solos"}, {"logo", "logos"}, {"macro", "macros"}, {"disco", "discos"},
-    {"casino", "casinos"}, {"ghetto", "ghettos"}, {"dynamo", "dynamos"}, {"commando", "commandos"},
-    {"armadillo", "armadillos"},
-    {"ditto", "dittos"}, {"embryo", "embryos"}, {"fiasco", "fiascos"}, {"inferno", "infernos"}, {"jumbo", "jumbos"},
-    {"manifesto", "manifestos"}, {"quarto", "quartos"}, {"rhino", "rhinos"}, {"stylo", "stylos"}, {"tempo", "tempos"},
-    {"alto", "altos"}, {"soprano", "sopranos"}, {"lingo", "lingos"}, {"guano", "guanos"}, {"lumbago", "lumbagos"},
+    {"albino", "albinos"}, {"alto", "altos"}, {"archipelago", "archipelagos"}, {"armadillo", "armadillos"}, {"auto", "autos"},
+    {"basso", "bassos"}, {"canto", "cantos"}, {"casino", "casinos"}, {"commando", "commandos"}, {"crescendo", "crescendos"},
+    {"ditto", "dittos"}, {"dynamo", "dynamos"}, {"embryo", "embryos"}, {"fiasco", "fiascos"},
+    {"generalissimo", "generalissimos"}, {"ghetto", "ghettos"}, {"guano", "guanos"}, {"inferno", "infernos"},
+    {"jumbo", "jumbos"}, {"lingo", "lingos"}, {"lumbago", "lumbagos"}, {"macro", "macros"}, {"magneto", "magnetos"},
+    {"manifesto", "manifestos"}, {"medico", "medicos"}, {"octavo", "octavos"}, {"photo", "photos"}, {"piano", "pianos"},
+    {"pro", "pros"}, {"quarto", "quartos"}, {"rhino", "rhinos"}, {"solo", "solos"}, {"soprano", "sopranos"},
+    {"stylo", "stylos"}, {"tempo", "tempos"}, {"virtuoso", "virtuosos"}, {"zero", "zeros"},
     {"ao", "aos"}, {"eo", "eos"}, {"io", "ios"}, {"oo", "oos"}, {"uo", "uos"},
     /* the rest by sound */
     {"ay", "ays"}, {"ey", "eys"}, {"iy", "iys"}, {"oy", "oys"}, {"uy", "uys"},
-    {"ss", "sses"}, {"sis", "ses"}, {"xis", "xes"}, {"bus", "buses"}, {"tus", "tuses"}, {"us", "uses"}, {"as", "ases"},
-    {"ch", "ches"}, {"sh", "shes"}, {"x", "xes"}, {"zz", "zzes"},
+    {"ss", "sses"}, {"sis", "ses"}, {"xis", "xes"}, {"cis", "ces"}, {"bus", "buses"}, {"tus", "tuses"}, {"us", "uses"},
+    {"as", "ases"}, {"ch", "ches"}, {"sh", "shes"}, {"x", "xes"}, {"zz", "zzes"},
 };
 
 /* Endings that need a letter before them: y alone is a name, Y. */
-static const struct ending late_endings[] = {{"y", "ies"}, {"o", "oes"}};
+static const struct ending late_endings[] = {{"y", "ies"}, {"o", "oes"}, {"z", "zes"}};
 
 static bool ends_in(const char *word, const char *end) {
   size_t n = strlen(word), m = strlen(end);
@@ -81,25 +89,28 @@ const char *name_plural(const void *mem, const char *word) {
   return arena_printf(mem, "%s%s", word, ends_in(word, "s") ? "es" : "s");
 }
 
-/* What ends like a plural and is none, or ends in more than an s. */
+/* Back, for names of tables. The endings above go one way, from names that are known to be of one: formula is no plural, and
+ * a table called people holds persons. */
 static const struct ending single_endings[] = {
+    {"children", "child"}, {"people", "person"}, {"men", "man"}, {"mice", "mouse"}, {"lice", "louse"}, {"geese", "goose"},
+    {"teeth", "tooth"}, {"feet", "foot"}, {"genera", "genus"}, {"criteria", "criterion"}, {"phenomena", "phenomenon"},
+    {"alumni", "alumnus"}, {"loci", "locus"}, {"nuclei", "nucleus"}, {"stimuli", "stimulus"}, {"thesauri", "thesaurus"},
+    {"bacteria", "bacterium"}, {"data", "datum"}, {"errata", "erratum"}, {"strata", "stratum"}, {"addenda", "addendum"},
+    {"algae", "alga"}, {"alumnae", "alumna"}, {"vertebrae", "vertebra"}, {"personae", "persona"}, {"mythoi", "mythos"},
+    {"lives", "life"}, {"knives", "knife"}, {"wives", "wife"}, {"leaves", "leaf"}, {"loaves", "loaf"}, {"thieves", "thief"},
+    {"halves", "half"}, {"shelves", "shelf"}, {"selves", "self"}, {"calves", "calf"}, {"elves", "elf"}, {"wolves", "wolf"},
+    {"scarves", "scarf"}, {"wharves", "wharf"},
     {"news", "news"}, {"series", "series"}, {"species", "species"}, {"movies", "movie"}, {"cookies", "cookie"},
     {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"quizzes", "quiz"},
-    {"indices", "index"},
+    {"indices", "index"}, {"codices", "codex"},
     {"vertices", "vertex"}, {"matrices", "matrix"}, {"statuses", "status"}, {"buses", "bus"}, {"viruses", "virus"},
-    {"bonuses", "bonus"}, {"campuses", "campus"}, {"aliases", "alias"}, {"atlases", "atlas"},
+    {"bonuses", "bonus"}, {"campuses", "campus"}, {"aliases", "alias"}, {"atlases", "atlas"}, {"monies", "money"},
     {"ies", "y"}, {"sses", "ss"}, {"ches", "ch"}, {"shes", "sh"}, {"xes", "x"}, {"zzes", "zz"},
     {"oes", "o"}, {"ss", "ss"}, {"us", "us"}, {"is", "is"}, {"s", ""},
 };
 
-/* Irregular words first: those of the table that do not end in s. */
 const char *name_singular(const void *mem, const char *word) {
-  size_t i;
-
-  for (i = 0; i < sizeof endings / sizeof *endings; i++)
-    if ((!ends_in(endings[i].many, "s") || strstr(endings[i].many, "ves")) && ends_in(word, endings[i].many))
-      return change_end(mem, word, endings[i].many, endings[i].one);
-  for (i = 0; i < sizeof single_endings / sizeof *single_endings; i++)
+  for (size_t i = 0; i < sizeof single_endings / sizeof *single_endings; i++)
     if (ends_in(word, single_endings[i].one) && (word[1] || *single_endings[i].many)) /* s alone is a word */
       return change_end(mem, word, single_endings[i].one, single_endings[i].many);
   return arena_strdup(mem, word);

@@ -194,16 +194,6 @@ static bool ask(struct work *w, size_t datasource, const char **text) {
   return *text || err_set(w->e, INTERNAL, "A row of writ.mutation_step has vanished.");
 }
 
-static void add_result(struct work *w, const char *text) {
-  const struct json *before = w->m->results;
-  struct json *out = arena_new(w->mem, struct json), *items = arena_array(w->mem, struct json, w->m->step + 1);
-
-  for (size_t i = 0; before && i < before->len; i++) items[i] = before->items[i];
-  items[w->m->step] = (struct json){.kind = JSON_STRING, .text = text, .len = strlen(text)};
-  *out = (struct json){.kind = JSON_ARRAY, .items = items, .len = w->m->step + 1};
-  w->m->results = out;
-}
-
 /* The home hears of it. The last step is told of with the end, which comes next. */
 static enum away tell_home(struct work *w, const char *result) {
   const struct json *commands = json_get(w->m->args, "commands"), *as;
@@ -217,7 +207,6 @@ static enum away tell_home(struct work *w, const char *result) {
   work_put_mark(w, &k, work_one_piece(w, result), last ? NULL : mutation_step_name(w->mem, as ? as->text : NULL, w->m->step), &plan);
   if (!mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, w->e))
     return !f.was_lost && f.failed_step == 0 && err_is_own(w->e, "LEASE_LOST") ? AWAY_LOST : AWAY_UNKNOWN;
-  add_result(w, result);
   w->m->away = NULL;
   w->m->attempts = 0;
   w->m->step++;

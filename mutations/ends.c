@@ -124,7 +124,7 @@ static enum mutation_end ended_by(struct work *w, struct plan *plan) {
 
   err_init(&e, w->mem);
   if (mutation_trip(w->engine, w->mem, w->m->datasource, plan->steps, plan->n, &f, &e)) return MUTATION_ENDED;
-  if (f.failed_step == 0 && err_is_own(&e, "LEASE_LOST")) return MUTATION_LOST;
+  if (err_is_own(&e, "LEASE_LOST") && f.failed_step == 0) return MUTATION_LOST;
   log_line(LOG_WARN, "mutation_put_off", "mutation=%s code=%s reason=%s detail=%s", w->m->id, err_name(&e),
            log_quoted(w->mem, e.message), log_quoted(w->mem, e.log_detail));
   return MUTATION_PUT_OFF; /* the lease ends, and it is tried once more */
@@ -154,7 +154,7 @@ enum mutation_end work_end_done(struct work *w, struct str *answer) {
   struct compiler k = work_compiler(w);
   struct plan plan = {0};
 
-  if (w->m->step && !w->set->each_alone) str_add(answer, w->m->results->items[0].text);
+  if (w->m->step && !w->set->each_alone) str_add(answer, w->results->items[0].text);
   else result_put(answer, w->set);
   compile_step(&k, &plan, work_lock_step(w));
   work_put_complete(w, &k, mutation_steps(w->set), work_one_piece(w, answer->p), false, &plan);

@@ -197,23 +197,6 @@ static const char *inside_key(struct frame *frame, struct run *r, size_t entry) 
 
 /* ---- from the row to a run ---- */
 
-/* What steps before have given, for references by name; behind it what this one follows has. */
-static const struct json *all_known(struct work *w) {
-  const struct json *commands = json_get(w->m->args, "commands"), *before = w->m->known, *results = w->m->results;
-  size_t most = (before ? before->len : 0) + w->m->step;
-  struct json *out = arena_new(w->mem, struct json), *items = arena_array(w->mem, struct json, most + 1);
-  const char **keys = arena_array(w->mem, const char *, most + 1);
-
-  *out = (struct json){.kind = JSON_OBJECT, .items = items, .keys = keys};
-  mutation_know_results(w->mem, commands, results, out, items, keys);
-  for (size_t i = 0; before && i < before->len; i++) {
-    if (json_get(out, before->keys[i])) continue;
-    keys[out->len] = before->keys[i];
-    items[out->len++] = before->items[i];
-  }
-  return out;
-}
-
 /* allow: was judged when it was accepted. */
 static bool decode(struct work *w) {
   const struct command *command = manifest_command(w->engine->manifest, w->m->command);
@@ -225,15 +208,15 @@ static bool decode(struct work *w) {
   }
   admitted.inside = true;
   if (!command) return err_set(w->e, UNKNOWN_COMMAND, "There is no command \"%s\" any more.", w->m->command);
-  w->set = set_decode_with(w->mem, w->engine->manifest, command, w->m->args, &admitted, all_known(w), w->m->step, w->e);
+  w->set = set_decode_with(w->mem, w->engine->manifest, command, w->m->args, &admitted, w->known, w->m->step, w->e);
   return w->set != NULL;
 }
 
 /* Entries that are done have their texts. */
 static void take_results(struct work *w) {
-  for (size_t i = 0; w->m->results && i < w->m->results->len && i < w->set->nentries; i++) {
-    w->set->entries[i].text = w->m->results->items[i].text;
-    w->set->entries[i].len = w->m->results->items[i].len;
+  for (size_t i = 0; w->results && i < w->results->len && i < w->set->nentries; i++) {
+    w->set->entries[i].text = w->results->items[i].text;
+    w->set->entries[i].len = w->results->items[i].len;
     w->set->entries[i].settled = true;
   }
 }
@@ -277,6 +260,11 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
   if (m->away) away = away_resolve(&w);
   if (away == AWAY_UNKNOWN) return work_put_off(&w);
   if (away == AWAY_LOST) return MUTATION_LOST;
+  w.doubt = away == AWAY_GONE;
+  if (!work_load(&w)) {
+    w.set = no_set(&w);
+    return work_judge_failure(&w);
+  }
   if (!decode(&w)) {
     w.set = no_set(&w);
     return work_end_in_error(&w, e, false);

@@ -32,8 +32,7 @@ struct mutation {
   int64_t leased_ms;         /* clock_ms: when the lease was begun */
   const char *home, *born;   /* writ.installation of its datasource, and a name of its own that no client gave; NULL: not known yet */
   const char *away;          /* the datasource on which the next step was begun, which alone knows whether it is done; NULL: none */
-  const struct json *results; /* what those steps gave, an array of JSON texts; NULL: nothing is done */
-  const struct json *known;  /* of a continuation: what its references find, by name; NULL: it is none */
+  bool follows;              /* it is a continuation: its references find what another has given */
 };
 
 /* ---- accept.c ---- */

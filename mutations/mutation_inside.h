@@ -14,16 +14,15 @@ const char *mutation_step_id(const void *mem, const struct command_set *set, siz
 /* The same of one of an execute set; as: its name, NULL: none. */
 const char *mutation_step_name(const void *mem, const char *as, size_t step);
 
-/* store.c: adds to *known, whose items and keys have room for all of them, the results that have a name ("as" of the command) and can
- * be read; a reference to another is BAD_REFERENCE. results: an array of texts; NULL: none. */
-void mutation_know_results(void *mem, const struct json *commands, const struct json *results, struct json *known,
-                           struct json *items, const char **keys);
 /* A step of writ's own. params are borrowed. */
 struct step mutation_own_step(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n,
                               const char *purpose);
 /* store.c: a transaction of such steps, as the login role. */
 bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, struct flight *f,
                    struct err *e) __attribute__((warn_unused_result));
+/* The same, with as much time as that (clock_ms). */
+bool mutation_trip_until(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, int64_t until_ms,
+                         struct flight *f, struct err *e) __attribute__((warn_unused_result));
 /* The same of one statement; *text: what it gives. */
 bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
                   const char **text, struct err *e) __attribute__((warn_unused_result));

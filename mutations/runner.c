@@ -103,14 +103,20 @@ static void give_back(struct runner *r, void *mem, const struct mutation *list, 
     if (!mutation_release(r->engine, mem, &list[i], 0, NULL, &e)) return; /* the leases end */
 }
 
-/* What waited beyond its lease may be somebody else's by now; the rest is claimed anew. */
-static bool is_stale(const struct runner *r, const struct mutation *m) {
-  return clock_ms() >= m->leased_ms + r->engine->config->background_lease_ms;
+/* What waited beyond its lease behind others may be somebody else's by now; the rest is claimed anew. But not the first: a claim that took
+ * longer than the lease would be made for ever. */
+static bool is_ours(struct runner *r, void *mem, struct mutation *m, bool first) {
+  int lease_ms = r->engine->config->background_lease_ms;
+  struct err e;
+
+  if (clock_ms() < m->leased_ms + lease_ms) return true;
+  err_init(&e, mem);
+  return first && mutation_renew(r->engine, mem, m, lease_ms, &e);
 }
 
 static void run_all(struct runner *r, struct place *p, void *mem, struct mutation_claim *claim) {
   for (size_t i = 0; i < claim->n; i++) {
-    if (is_to_stop(r) || is_stale(r, &claim->list[i])) {
+    if (is_to_stop(r) || !is_ours(r, mem, &claim->list[i], i == 0)) {
       give_back(r, mem, claim->list + i, claim->n - i);
       return;
     }

@@ -15,31 +15,21 @@
 enum {
   TRIP_MS = 5000,
   LOOK_MS = 50, /* between looks for an end */
-  ROW_DEPTH = 1000, /* results and arguments were bounded when they were made */
+  ROW_DEPTH = 1000, /* arguments were bounded when they were made */
 };
 
-/* What a mutation was asked for and how far it is, with what a continuation finds of the mutation that it follows. $1: how many,
- * $2: owner, $3: lease in ms. A lease that has ended without a word counts as an attempt: what kills its runner must not do so for ever.
- * What brings several megabytes, arguments and results, is taken one at a time. Results are texts: json of the application's own may be such that a strict
- * reader refuses it, which is nothing to the others that are claimed with it. */
-#define RESULT_BYTES(of) "coalesce((select sum(octet_length(r.result::text)) from writ.mutation_result r where r.mutation = " of "), 0)"
+/* What a mutation was asked for and how far it is. $1: how many, $2: owner, $3: lease in ms. A lease that has ended without a word
+ * counts as an attempt: what kills its runner must not do so for ever. A claim is quick, or its lease would be over with it: arguments
+ * of several megabytes are taken one at a time, and results that are referred to come when it is run (load.c). */
 static const char claim_sql[] =
-    "with d as (select id, octet_length(args::text) + case when step > 0 then " RESULT_BYTES("x.id") " else 0 end "
-    "+ case when parent is not null then " RESULT_BYTES("x.parent") " + "
-    "coalesce((select octet_length(p.answer) from writ.mutation p where p.id = x.parent), 0) else 0 end as bytes, "
-    "row_number() over () as o from (select id, args, step, parent from writ.mutation where ended is null and due <= now() order by due limit $1::integer "
-    "for no key update skip locked) x), "
+    "with d as (select id, octet_length(args::text) as bytes, row_number() over () as o from (select id, args from writ.mutation "
+    "where ended is null and due <= now() order by due limit $1::integer for no key update skip locked) x), "
     "c as (select id from (select id, o, sum(bytes) over (order by o) - bytes as ahead from d) y where ahead < 8000000), "
     "t as (update writ.mutation m set attempts = m.attempts + case when m.owner is null then 0 else 1 end, owner = $2::uuid, "
     "due = clock_timestamp() + $3::integer * interval '1 ms' "
     "from c where m.id = c.id returning m.*) "
     "select coalesce(json_agg(json_build_array(id, command, args, role, caller_user, claims, request_id, step, attempts, "
-    "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, case when step > 0 then ("
-    "select json_agg(r.result::text order by r.step) from writ.mutation_result r where r.mutation = t.id and r.step < t.step) end, "
-    "(select json_build_array(p.args -> 'commands', case when p.answer is null then ("
-    "select json_agg(r.result::text order by r.step) from writ.mutation_result r where r.mutation = p.id) "
-    "else (select json_agg((v -> 'result')::text order by o) from json_array_elements(p.answer::json -> 'results') with ordinality as u(v, o)) "
-    "end, p.error) from writ.mutation p where p.id = t.parent), key, away, (select i.id from writ.installation i), coalesce(born, id)) order by id), '[]')::text from t";
+    "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, parent, key, away, (select i.id from writ.installation i), coalesce(born, id)) order by id), '[]')::text from t";
 
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
@@ -110,14 +100,19 @@ static bool trip_within(struct engine *engine, void *mem, size_t datasource, str
 }
 
 /* Once more where the session has lost what was prepared in it. */
-bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, struct flight *f,
-                   struct err *e) {
-  struct wait w = {.deadline_ms = clock_ms() + TRIP_MS, .caller_fd = -1};
+bool mutation_trip_until(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, int64_t until_ms,
+                         struct flight *f, struct err *e) {
+  struct wait w = {.deadline_ms = until_ms, .caller_fd = -1};
 
   if (trip_within(engine, mem, datasource, steps, n, f, &w, e)) return true;
   if (strcmp(e->sqlstate, "26000") != 0 && strcmp(e->sqlstate, "42P05") != 0) return false;
   err_init(e, mem);
   return trip_within(engine, mem, datasource, steps, n, f, &w, e);
+}
+
+bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, struct flight *f,
+                   struct err *e) {
+  return mutation_trip_until(engine, mem, datasource, steps, n, clock_ms() + TRIP_MS, f, e);
 }
 
 bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
@@ -134,37 +129,7 @@ bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const cha
 
 static const char *text_of(const struct json *value) { return value->kind == JSON_NULL ? NULL : value->text; }
 
-void mutation_know_results(void *mem, const struct json *commands, const struct json *results, struct json *known,
-                           struct json *items, const char **keys) {
-  for (size_t i = 0; results && commands && i < results->len && i < commands->len; i++) {
-    const struct json *as = json_get(&commands->items[i], "as"), *value;
-    struct err ignored;
-
-    err_init(&ignored, mem);
-    if (!as || !json_read(mem, results->items[i].text, results->items[i].len, ROW_DEPTH, &value, &ignored)) continue;
-    keys[known->len] = as->text;
-    items[known->len++] = *value;
-  }
-}
-
-/* What a continuation's references find: results by the names that the commands before it had, and the error. */
-static const struct json *known_of(void *mem, const struct json *parent) {
-  const struct json *commands = &parent->items[0], *results = &parent->items[1], *error = &parent->items[2];
-  struct json *out = arena_new(mem, struct json), *items;
-  const char **keys;
-
-  if (results->kind != JSON_ARRAY) results = NULL;
-  items = arena_array(mem, struct json, (results ? results->len : 0) + 1);
-  keys = arena_array(mem, const char *, (results ? results->len : 0) + 1);
-  *out = (struct json){.kind = JSON_OBJECT, .items = items, .keys = keys};
-  mutation_know_results(mem, commands, results, out, items, keys);
-  if (error->kind == JSON_NULL) return out;
-  keys[out->len] = SET_ERROR;
-  items[out->len++] = *error;
-  return out;
-}
-
-static struct mutation read_row(void *mem, const struct json *row, size_t datasource, const char *owner, int64_t now_ms) {
+static struct mutation read_row(const struct json *row, size_t datasource, const char *owner, int64_t now_ms) {
   const struct json *v = row->items;
 
   return (struct mutation){
@@ -175,16 +140,15 @@ static struct mutation read_row(void *mem, const struct json *row, size_t dataso
       .args = &v[2],
       .caller = {.role = v[3].text, .user = text_of(&v[4]), .claims = text_of(&v[5])},
       .request_id = v[6].text,
-      .key = text_of(&v[12]),
-      .away = text_of(&v[13]),
-      .home = text_of(&v[14]),
-      .born = v[15].text,
+      .key = text_of(&v[11]),
+      .away = text_of(&v[12]),
+      .home = text_of(&v[13]),
+      .born = v[14].text,
       .step = strtoul(v[7].text, NULL, 10),
       .attempts = (unsigned)strtoul(v[8].text, NULL, 10),
       .deadline_ms = v[9].kind == JSON_NULL ? INT64_MAX : now_ms + strtoll(v[9].text, NULL, 10),
       .leased_ms = now_ms,
-      .results = v[10].kind == JSON_ARRAY ? &v[10] : NULL,
-      .known = v[11].kind == JSON_ARRAY ? known_of(mem, &v[11]) : NULL,
+      .follows = v[10].kind == JSON_STRING,
   };
 }
 
@@ -235,7 +199,7 @@ bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *cla
   if (!json_read(mem, f.results[n - 1].text, f.results[n - 1].len, ROW_DEPTH, &rows, e)) return false;
   claim->list = arena_array(mem, struct mutation, rows->len + 1);
   for (; claim->n < rows->len; claim->n++)
-    claim->list[claim->n] = read_row(mem, &rows->items[claim->n], claim->datasource, owner, now);
+    claim->list[claim->n] = read_row(&rows->items[claim->n], claim->datasource, owner, now);
   return true;
 }
 

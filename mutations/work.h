@@ -26,6 +26,8 @@ struct work {
   struct mutation *m;
   const struct mutation_run *how;
   struct command_set *set;
+  const struct json *results; /* what the steps before have given, an array of JSON texts; NULL: none was done */
+  const struct json *known;   /* what references find, by name: an object; NULL: nothing */
   struct err *e;
   size_t open, close; /* places in the plan of the transaction in hand: the frame's steps are open and those from close on */
   size_t away;       /* the datasource of the transaction in hand, or the last, where that is not the mutation's; else AT_HOME */
@@ -44,6 +46,9 @@ void work_judge_look(struct work *w, const struct err *e);
 /* Adds the step that records the step in hand as done. id: as readers of the state know it; NULL: they are told of it later. */
 void work_put_mark(struct work *w, struct compiler *k, const char *pieces, const char *id, struct plan *plan);
 
+/* load.c: fills results and known from the database, where there are any, and begins its lease anew. False: *w->e; w->stop tells when
+ * it is somebody else's. */
+bool work_load(struct work *w) __attribute__((warn_unused_result));
 /* ends.c. A step of writ's own; params are borrowed. And what has no run compiles with. */
 struct step work_step(struct work *w, const char *sql, const char *const *params, unsigned n, const char *purpose);
 struct compiler work_compiler(struct work *w);

@@ -26,11 +26,18 @@ static bool reads_events(const struct openapi *of) {
 
 /* ---- the head ---- */
 
-/* The same for everybody, but for what the manifest says of it. */
 static void put_info(struct openapi_writer *w) {
-  openapi_put(w, "'openapi':'3.1.0','info':{'title':'Commands','version':'1','license':{'name':'None is stated','identifier':'NOASSERTION'},"
-                 "'description':'What the caller may do here. A value may be given as a string, in the input syntax of PostgreSQL, whatever "
-                 "its type; numbers keep all their digits. A failure is one error, and nothing has changed.'}");
+  const struct openapi_info *info = &w->of->manifest->openapi;
+
+  openapi_put(w, "'openapi':'3.1.0','info':{'title':");
+  str_json(w->out, info->title);
+  openapi_put(w, ",'version':");
+  str_json(w->out, info->version);
+  openapi_put(w, ",'license':{'name':'None is stated','identifier':'NOASSERTION'},'description':");
+  str_json(w->out, info->description ? info->description
+                                     : "What the caller may do here. A value may be given as a string, in the input syntax of PostgreSQL, "
+                                       "whatever its type; numbers keep all their digits. A failure is one error, and nothing has changed.");
+  str_char(w->out, '}');
 }
 
 static void put_server(struct openapi_writer *w) {
@@ -50,24 +57,27 @@ static void put_server(struct openapi_writer *w) {
 #define LIST(parts) parts, sizeof parts / sizeof *parts
 
 static void put_state(struct openapi_writer *w) {
-  static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_404, PART_503};
+  static const enum openapi_part headers[] = {PART_H_REQUEST_ID, PART_H_ETAG};
+  static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_404, PART_503, PART_OTHER};
 
   openapi_put(w, "'get':{'operationId':'mutation.state','summary':'The state of a mutation','description':'For who asked for it, and "
                  "for roles that may read all.',");
   openapi_tag(w, TAG_MUTATION);
   openapi_put(w, ",'parameters':[");
   openapi_ref(w, PART_IF_NONE_MATCH);
-  openapi_put(w, "],'responses':{'200':{'description':'The state.','headers':{'ETag':");
-  openapi_ref(w, PART_H_ETAG);
-  openapi_put(w, "},'content':{'application/json':{'schema':");
+  openapi_put(w, "],'responses':{'200':{'description':'The state.'");
+  openapi_headers(w, LIST(headers));
+  openapi_put(w, ",'content':{'application/json':{'schema':");
   openapi_ref(w, PART_STATE);
-  openapi_put(w, "}}},'304':{'description':'It has not changed.'}");
+  openapi_put(w, "}}},'304':{'description':'It has not changed.'");
+  openapi_headers(w, LIST(headers));
+  str_char(w->out, '}');
   openapi_answers(w, LIST(answers));
   openapi_put(w, "}}");
 }
 
 static void put_cancel(struct openapi_writer *w) {
-  static const enum openapi_part answers[] = {PART_202, PART_400, PART_401, PART_403, PART_404, PART_409, PART_503};
+  static const enum openapi_part answers[] = {PART_202, PART_400, PART_401, PART_403, PART_404, PART_409, PART_503, PART_OTHER};
 
   openapi_put(w, ",'delete':{'operationId':'mutation.cancel','summary':'Ask it to stop before its next step',");
   openapi_tag(w, TAG_MUTATION);
@@ -77,7 +87,8 @@ static void put_cancel(struct openapi_writer *w) {
 }
 
 static void put_stream(struct openapi_writer *w) {
-  static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_404, PART_503};
+  static const enum openapi_part headers[] = {PART_H_REQUEST_ID};
+  static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_404, PART_503, PART_OTHER};
 
   openapi_next(w);
   openapi_put(w, "'/mutation/{uuid}/events':{'get':{'operationId':'mutation.events','summary':'The state now, then each change, as "
@@ -87,8 +98,9 @@ static void put_stream(struct openapi_writer *w) {
   openapi_ref(w, PART_MUTATION);
   str_char(w->out, ',');
   openapi_ref(w, PART_LAST_EVENT_ID);
-  openapi_put(w, "],'responses':{'200':{'description':'Events, until the mutation has ended.','content':{'text/event-stream':{'schema':"
-                 "{'type':'string'}}}}");
+  openapi_put(w, "],'responses':{'200':{'description':'Events, until the mutation has ended.'");
+  openapi_headers(w, LIST(headers));
+  openapi_put(w, ",'content':{'text/event-stream':{'schema':{'type':'string'}}}}");
   openapi_answers(w, LIST(answers));
   openapi_put(w, "}}}");
 }
@@ -105,7 +117,8 @@ static void put_mutation(struct openapi_writer *w) {
 }
 
 static void put_events(struct openapi_writer *w) {
-  static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_406, PART_503};
+  static const enum openapi_part headers[] = {PART_H_REQUEST_ID};
+  static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_406, PART_503, PART_OTHER};
 
   openapi_next(w);
   openapi_put(w, "'/events':{'get':{'operationId':'events.read','summary':'A page of the event log',");
@@ -120,7 +133,9 @@ static void put_events(struct openapi_writer *w) {
     str_char(w->out, ',');
     openapi_ref(w, PART_LAST_EVENT_ID);
   }
-  openapi_put(w, "],'responses':{'200':{'description':'Events, in the order of their positions.','content':{'application/json':{'schema':");
+  openapi_put(w, "],'responses':{'200':{'description':'Events, in the order of their positions.'");
+  openapi_headers(w, LIST(headers));
+  openapi_put(w, ",'content':{'application/json':{'schema':");
   openapi_ref(w, PART_EVENTS);
   openapi_put(w, "}");
   if (w->of->streams) openapi_put(w, ",'text/event-stream':{'schema':{'type':'string'}}");
@@ -129,37 +144,35 @@ static void put_events(struct openapi_writer *w) {
   openapi_put(w, "}}}");
 }
 
-static void put_graphql_answers(struct openapi_writer *w) {
-  static const char *const failures[] = {"400", "401", "403", "406", "413", "415", "503"};
+/* A query is never accepted for later. */
+static void put_graphql_answers(struct openapi_writer *w, bool later) {
+  static const char *const failures[] = {"4XX", "5XX"};
 
-  openapi_put(w, ",'responses':{'200':{'description':'Data, or errors.','content':{'application/json':{'schema':");
-  openapi_ref(w, PART_GRAPHQL_ANSWER);
-  openapi_put(w, "},'application/graphql-response+json':{'schema':");
-  openapi_ref(w, PART_GRAPHQL_ANSWER);
-  openapi_put(w, "}}}");
+  openapi_put(w, ",'responses':{");
+  openapi_answer(w, PART_GRAPHQL_200);
+  if (later) openapi_answer(w, PART_GRAPHQL_202);
   for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
     str_printf(w->out, ",\"%s\":", failures[i]);
-    openapi_put(w, "{'description':'Errors.','content':{'application/json':{'schema':");
-    openapi_ref(w, PART_GRAPHQL_ANSWER);
-    openapi_put(w, "},'application/graphql-response+json':{'schema':");
-    openapi_ref(w, PART_GRAPHQL_ANSWER);
-    openapi_put(w, "}}}");
+    openapi_ref(w, PART_GRAPHQL_FAILED);
   }
   openapi_put(w, "}}");
 }
 
 static void put_graphql(struct openapi_writer *w) {
+  static const enum openapi_part fields[] = {PART_KEY, PART_PREFER, PART_MUTATION_ID, PART_TRACEPARENT, PART_REQUEST_ID};
+
   openapi_next(w);
   openapi_put(w, "'/graphql':{'post':{'operationId':'graphql.post','summary':'A query or mutation',");
   openapi_tag(w, TAG_GRAPHQL);
   openapi_put(w, ",'parameters':[");
-  openapi_ref(w, PART_KEY);
-  str_char(w->out, ',');
-  openapi_ref(w, PART_PREFER);
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    openapi_next(w);
+    openapi_ref(w, fields[i]);
+  }
   openapi_put(w, "],'requestBody':{'required':true,'content':{'application/json':{'schema':");
   openapi_ref(w, PART_GRAPHQL_REQUEST);
   openapi_put(w, ",'example':{'query':'{ __typename }'}}}}");
-  put_graphql_answers(w);
+  put_graphql_answers(w, true);
   openapi_put(w, ",'get':{'operationId':'graphql.get','summary':'A query',");
   openapi_tag(w, TAG_GRAPHQL);
   openapi_put(w, ",'parameters':["
@@ -167,7 +180,7 @@ static void put_graphql(struct openapi_writer *w) {
                  "{'name':'operationName','in':'query','description':'Which of its operations.','schema':{'type':'string'}},"
                  "{'name':'variables','in':'query','description':'JSON.','schema':{'type':'string'}},"
                  "{'name':'extensions','in':'query','description':'JSON.','schema':{'type':'string'}}]");
-  put_graphql_answers(w);
+  put_graphql_answers(w, false);
   str_char(w->out, '}');
 }
 

@@ -173,18 +173,12 @@ static void put_others(struct openapi_writer *w, bool version, bool services) {
   openapi_answers(w, always, sizeof always / sizeof *always);
   if (version) openapi_answer(w, PART_412);
   if (services) openapi_answer(w, PART_502);
+  openapi_answer(w, PART_OTHER);
 }
 
 static void put_headers(struct openapi_writer *w) {
-  openapi_put(w, ",'headers':{'X-Request-Id':");
-  openapi_ref(w, PART_H_REQUEST_ID);
-  openapi_put(w, ",'Idempotent-Replay':");
-  openapi_ref(w, PART_H_REPLAY);
-  openapi_put(w, ",'Preference-Applied':");
-  openapi_ref(w, PART_H_APPLIED);
-  openapi_put(w, ",'Writ-After':");
-  openapi_ref(w, PART_H_AFTER);
-  str_char(w->out, '}');
+  static const enum openapi_part headers[] = {PART_H_REQUEST_ID, PART_H_REPLAY, PART_H_APPLIED, PART_H_AFTER};
+  openapi_headers(w, headers, sizeof headers / sizeof *headers);
 }
 
 static void put_responses(struct openapi_writer *w, const struct command *c) {
@@ -284,13 +278,12 @@ static void put_set_example(struct openapi_writer *w) {
 static void put_set_body(struct openapi_writer *w, const struct command *c) {
   openapi_put(w, ",'requestBody':{'required':true,'content':{'application/json':{'schema':{'type':'object','required':['commands'],"
                  "'additionalProperties':false,'properties':{'commands':");
-  openapi_ref(w, PART_ENTRIES);
-  if (c->kind == COMMAND_TRANSACTIONAL_SET)
-    openapi_put(w, ",'isolation':{'type':'string','enum':['read_committed','repeatable_read','serializable']}");
+  openapi_ref(w, c->kind == COMMAND_TRANSACTIONAL_SET ? PART_ENTRIES : PART_STEPS);
+  if (c->kind == COMMAND_TRANSACTIONAL_SET) openapi_put(w, ",'isolation':" OPENAPI_ISOLATION);
   openapi_put(w, ",'on_complete':");
-  openapi_ref(w, PART_ENTRIES);
+  openapi_ref(w, PART_STEPS);
   openapi_put(w, ",'on_error':");
-  openapi_ref(w, PART_ENTRIES);
+  openapi_ref(w, PART_STEPS);
   openapi_put(w, "}}");
   put_set_example(w);
   openapi_put(w, "}}}");

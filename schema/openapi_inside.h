@@ -16,10 +16,10 @@
 
 /* Components that are written when something refers to them. */
 enum openapi_part {
-  PART_PROBLEM, PART_ACCEPTED, PART_COMMAND, PART_ENTRIES, PART_RESULTS, PART_STATE, PART_EVENT, PART_EVENTS,
+  PART_PROBLEM, PART_ACCEPTED, PART_COMMAND, PART_ENTRY, PART_ENTRIES, PART_STEPS, PART_RESULTS, PART_STATE, PART_EVENT, PART_EVENTS,
   PART_GRAPHQL_REQUEST, PART_GRAPHQL_ANSWER, PART_SELECT,
   PART_400, PART_401, PART_403, PART_404, PART_406, PART_409, PART_412, PART_413, PART_415, PART_422, PART_500, PART_502,
-  PART_503, PART_504, PART_202,
+  PART_503, PART_504, PART_202, PART_OTHER, PART_GRAPHQL_200, PART_GRAPHQL_202, PART_GRAPHQL_FAILED,
   PART_KEY, PART_KEY_NEEDED, PART_PREFER, PART_IF_MATCH, PART_MUTATION_ID, PART_TRACEPARENT, PART_REQUEST_ID,
   PART_MUTATION, PART_IF_NONE_MATCH, PART_LAST_EVENT_ID,
   PART_H_REQUEST_ID, PART_H_RETRY_AFTER, PART_H_REPLAY, PART_H_APPLIED, PART_H_LOCATION, PART_H_AFTER, PART_H_ETAG,
@@ -38,6 +38,9 @@ struct openapi_writer {
   bool *types;                    /* by index of a type of GraphQL: referred to; NULL: there is no schema */
 };
 
+/* Of a transactional set. */
+#define OPENAPI_ISOLATION "{'type':'string','enum':['read_committed','repeatable_read','serializable']}"
+
 /* May the caller call it, by its name? */
 bool openapi_has(const struct openapi *of, const struct command *c);
 
@@ -45,8 +48,9 @@ bool openapi_has(const struct openapi *of, const struct command *c);
 void openapi_put(struct openapi_writer *w, const char *text);
 void openapi_ref(struct openapi_writer *w, enum openapi_part part);              /* {"$ref": ...} */
 void openapi_next(struct openapi_writer *w);                                     /* a comma, where something stands before */
-void openapi_answer(struct openapi_writer *w, enum openapi_part part);           /* "404":{"$ref": ...} */
+void openapi_answer(struct openapi_writer *w, enum openapi_part part);           /* "404":{"$ref": ...}; by the first letters of its name */
 void openapi_answers(struct openapi_writer *w, const enum openapi_part *list, size_t n);
+void openapi_headers(struct openapi_writer *w, const enum openapi_part *list, size_t n); /* ,"headers":{...}: of an answer */
 void openapi_tag(struct openapi_writer *w, enum openapi_tag tag);                /* "tags":["..."] */
 void openapi_tags(struct openapi_writer *w);                                     /* those in use, with what they are */
 void openapi_components(struct openapi_writer *w);                               /* those referred to */

@@ -16,9 +16,15 @@
                    "'content':{'application/problem+json':{'schema':{'$ref':'#/components/schemas/writ.Problem'}}}}",  \
                    NEEDS(PROBLEM) | NEEDS(H_REQUEST_ID) | NEEDS(H_RETRY_AFTER)}
 
+/* Without the brace at its end: there may be more. */
+#define GRAPHQL_CONTENT "{'application/json':{'schema':{'$ref':'#/components/schemas/writ.GraphQLAnswer'}},"                \
+                        "'application/graphql-response+json':{'schema':{'$ref':'#/components/schemas/writ.GraphQLAnswer'}}"
+
 #define HEADER(description, schema) "{'description':'" description "','schema':" schema "}"
 #define IN_HEADER(name, required, description, schema)                                                                 \
   "{'name':'" name "','in':'header','required':" required ",'description':'" description "','schema':" schema "}"
+
+#define AS "{'type':'string','minLength':1,'maxLength':63,'pattern':'^[^.]+$','description':'Names the result, for references of later commands.'}"
 
 static const struct part {
   const char *section, *name, *text; /* text NULL: openapi_components makes it */
@@ -40,17 +46,26 @@ static const struct part {
       "{'type':'object','required':['mutation','state'],'properties':{'mutation':{'type':'string','format':'uuid'},"
       "'state':{'type':'string','format':'uri-reference','description':'Where to ask how it is going.'}}}", 0},
     [PART_COMMAND] = {"schemas", "writ.Command", NULL, 0},
-    [PART_ENTRIES] = {"schemas", "writ.Entries",
-      "{'type':'array','items':{'type':'object','required':['command'],'additionalProperties':false,'properties':{"
-      "'command':{'$ref':'#/components/schemas/writ.Command'},"
-      "'as':{'type':'string','minLength':1,'maxLength':63,'description':'Names the result, for references of later commands.'},"
+    [PART_ENTRY] = {"schemas", "writ.Entry",
+      "{'type':'object','required':['command'],'additionalProperties':false,'properties':{"
+      "'command':{'$ref':'#/components/schemas/writ.Command'},'as':" AS ","
       "'args':{'type':'object','description':'What the body of the command alone is. Anywhere in it, an object whose only member "
       "is `$ref` stands for a value out of an earlier result, by the name in `as`: `user.id`, `users.0.id`. One whose only member is "
-      "`$literal` stands for the value of that member, which is not looked into.'}}}}", NEEDS(COMMAND)},
+      "`$literal` stands for the value of that member, which is not looked into.'}}}", NEEDS(COMMAND)},
+    [PART_ENTRIES] = {"schemas", "writ.Entries",
+      "{'type':'array','items':{'$ref':'#/components/schemas/writ.Entry'}}", NEEDS(ENTRY)},
+    [PART_STEPS] = {"schemas", "writ.Steps",
+      "{'type':'array','description':'Each a transaction of its own; several may be one.','items':{'anyOf':[{'$ref':'#/components/schemas/writ.Entry'},"
+      "{'type':'object','required':['command','args'],'additionalProperties':false,'properties':{"
+      "'command':{'const':'transactional_command_set'},'as':" AS ",'args':{'type':'object','required':['commands'],"
+      "'additionalProperties':false,'properties':{'commands':{'$ref':'#/components/schemas/writ.Entries'},'isolation':" OPENAPI_ISOLATION "}}}}]}}",
+      NEEDS(ENTRY) | NEEDS(ENTRIES)},
     [PART_RESULTS] = {"schemas", "writ.Results",
       "{'type':'object','required':['results'],'properties':{'results':{'type':'array','items':{'type':'object',"
-      "'required':['command','result'],'properties':{'command':{'$ref':'#/components/schemas/writ.Command'},"
-      "'as':{'type':'string'},'result':{'description':'What the command alone answers as result.'}}}}}}", NEEDS(COMMAND)},
+      "'required':['command','result'],'properties':{'command':{'anyOf':[{'$ref':'#/components/schemas/writ.Command'},"
+      "{'const':'transactional_command_set'}]},"
+      "'as':{'type':'string'},'result':{'description':'What the command alone answers as result; of a set, the list of its results.'}}}}}}",
+      NEEDS(COMMAND)},
     [PART_STATE] = {"schemas", "writ.State",
       "{'type':'object','description':'How a mutation is going. Applications add members of their own.',"
       "'required':['uuid','status','progress','steps','events'],'properties':{'uuid':{'type':'string','format':'uuid'},"
@@ -84,9 +99,10 @@ static const struct part {
       "'anyOf':[{'type':'string'},{'type':'object'},{'type':'null'}]}", 0},
     [PART_202] = {"responses", "202-Accepted",
       "{'description':'It runs in the background: durable, whatever dies.','headers':{'X-Request-Id':{'$ref':"
-      "'#/components/headers/X-Request-Id'},'Location':{'$ref':'#/components/headers/Location'}},"
+      "'#/components/headers/X-Request-Id'},'Location':{'$ref':'#/components/headers/Location'},"
+      "'Preference-Applied':{'$ref':'#/components/headers/Preference-Applied'}},"
       "'content':{'application/json':{'schema':{'$ref':'#/components/schemas/writ.Accepted'}}}}",
-      NEEDS(ACCEPTED) | NEEDS(H_REQUEST_ID) | NEEDS(H_LOCATION)},
+      NEEDS(ACCEPTED) | NEEDS(H_REQUEST_ID) | NEEDS(H_LOCATION) | NEEDS(H_APPLIED)},
     PROBLEM(400, "400-BadRequest", "The request is no JSON, or its arguments, references or header fields are wrong."),
     PROBLEM(401, "401-Unauthenticated", "Sign in to do this."),
     PROBLEM(403, "403-Forbidden", "The caller may not do this."),
@@ -101,6 +117,22 @@ static const struct part {
     PROBLEM_FOR_NOW(502, "502-HandlerFailed", "A service that is asked failed."),
     PROBLEM_FOR_NOW(503, "503-Unavailable", "The database is out of reach, or too many ask at once."),
     PROBLEM(504, "504-Timeout", "It took too long, and was cancelled."),
+    PROBLEM_FOR_NOW(OTHER, "default-Other", "Another failure: one that the application has of its own, with whatever status it gives it, or one of HTTP."),
+    [PART_GRAPHQL_200] = {"responses", "200-GraphQL",
+      "{'description':'Data, or errors.','headers':{'X-Request-Id':{'$ref':'#/components/headers/X-Request-Id'},"
+      "'Idempotent-Replay':{'$ref':'#/components/headers/Idempotent-Replay'},'Preference-Applied':{'$ref':'#/components/headers/Preference-Applied'},"
+      "'Writ-After':{'$ref':'#/components/headers/Writ-After'}},'content':" GRAPHQL_CONTENT "}}",
+      NEEDS(GRAPHQL_ANSWER) | NEEDS(H_REQUEST_ID) | NEEDS(H_REPLAY) | NEEDS(H_APPLIED) | NEEDS(H_AFTER)},
+    [PART_GRAPHQL_202] = {"responses", "202-GraphQL",
+      "{'description':'It runs in the background: `data` is null, `extensions` has where to ask how it is going.','headers':{"
+      "'X-Request-Id':{'$ref':'#/components/headers/X-Request-Id'},'Location':{'$ref':'#/components/headers/Location'},"
+      "'Preference-Applied':{'$ref':'#/components/headers/Preference-Applied'}},'content':" GRAPHQL_CONTENT "}}",
+      NEEDS(GRAPHQL_ANSWER) | NEEDS(H_REQUEST_ID) | NEEDS(H_LOCATION) | NEEDS(H_APPLIED)},
+    [PART_GRAPHQL_FAILED] = {"responses", "GraphQL-Failed",
+      "{'description':'Errors, in the form of GraphQL, or of problem+json where the web server ahead says no.','headers':{"
+      "'X-Request-Id':{'$ref':'#/components/headers/X-Request-Id'},'Retry-After':{'$ref':'#/components/headers/Retry-After'}},"
+      "'content':" GRAPHQL_CONTENT ",'application/problem+json':{'schema':{'$ref':'#/components/schemas/writ.Problem'}}}}",
+      NEEDS(GRAPHQL_ANSWER) | NEEDS(PROBLEM) | NEEDS(H_REQUEST_ID) | NEEDS(H_RETRY_AFTER)},
     [PART_KEY] = {"parameters", "Idempotency-Key",
       IN_HEADER("Idempotency-Key", "false", "The same key again, with the same request, gets the same answer; nothing is done twice.",
                 "{'type':'string','minLength':1,'maxLength':255}"), 0},
@@ -170,12 +202,23 @@ void openapi_next(struct openapi_writer *w) {
 
 void openapi_answer(struct openapi_writer *w, enum openapi_part part) {
   openapi_next(w);
-  str_printf(w->out, "\"%.3s\":", parts[part].name);
+  str_printf(w->out, "\"%.*s\":", (int)strcspn(parts[part].name, "-"), parts[part].name);
   openapi_ref(w, part);
 }
 
 void openapi_answers(struct openapi_writer *w, const enum openapi_part *list, size_t n) {
   for (size_t i = 0; i < n; i++) openapi_answer(w, list[i]);
+}
+
+void openapi_headers(struct openapi_writer *w, const enum openapi_part *list, size_t n) {
+  openapi_put(w, ",'headers':{");
+  for (size_t i = 0; i < n; i++) {
+    openapi_next(w);
+    str_json(w->out, parts[list[i]].name);
+    str_char(w->out, ':');
+    openapi_ref(w, list[i]);
+  }
+  str_char(w->out, '}');
 }
 
 void openapi_tag(struct openapi_writer *w, enum openapi_tag tag) {

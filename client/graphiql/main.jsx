@@ -14,6 +14,23 @@ const welcome = `# Queries and mutations of this server, as whom it takes you fo
 # are goes into "Headers" below, for example: { "X-Api-Key": "..." }. Then reload the schema.
 `;
 
+// The history would keep header fields with each request, and with them keys, for whoever has the browser next.
+const kept = /:(queries|favorites)$/;
+const withoutHeaders = (text) => JSON.stringify(JSON.parse(text, (name, value) => (name === "headers" ? undefined : value)));
+const storage = {
+  get length() {
+    return localStorage.length;
+  },
+  getItem: (key) => localStorage.getItem(key),
+  setItem: (key, value) => localStorage.setItem(key, kept.test(key) ? withoutHeaders(value) : value),
+  removeItem: (key) => localStorage.removeItem(key),
+  clear: () => Object.keys(localStorage).filter((key) => key.startsWith("graphiql:")).forEach((key) => localStorage.removeItem(key)),
+};
+
 createRoot(document.getElementById("graphiql")).render(
-  <GraphiQL fetcher={createGraphiQLFetcher({ url: new URL("../graphql", document.baseURI).href })} defaultQuery={welcome} />,
+  <GraphiQL
+    fetcher={createGraphiQLFetcher({ url: new URL("../graphql", document.baseURI).href })}
+    defaultQuery={welcome}
+    storage={storage}
+  />,
 );

@@ -12,6 +12,7 @@
 #include "manifest/manifest.h"
 #include "model/model.h"
 #include "schema/schema.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,10 +35,6 @@ static struct argument select_argument = {.name = "select"};
 static struct command of_model = {.name = "of_model", .kind = COMMAND_MUTATION, .model = &any_model, .args = &select_argument, .nargs = 1};
 static struct command of_file = {.name = "of_file", .kind = COMMAND_SQL};
 static struct command set = {.name = "transactional_command_set", .kind = COMMAND_TRANSACTIONAL_SET};
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 /* Fields of objects of type A are a model's, whose results come by selection; the others are not. */
 static void give_commands(const struct gql_type *root) {

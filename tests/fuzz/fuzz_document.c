@@ -7,6 +7,7 @@
 #include "documents/coerce.h"
 #include "documents/validate.h"
 #include "graphql/parse.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,10 +29,6 @@ static const char sdl[] =
     "  e(i: Int f: Float t: String b: Boolean id: ID u: Unit us: [Unit!] g: [[Int!]] in: I = {need: 3} big: BigInt\n"
     "    dec: Decimal at: DateTime json: Json uuid: UUID tick: Tick): Int }\n"
     "type Mutation { m(in: I!, ins: [I!]): A }\n";
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 static const struct schema *make_schema(void) {
   void *process = talloc_named_const(NULL, 0, "fuzz_document");

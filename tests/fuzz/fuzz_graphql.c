@@ -4,16 +4,13 @@
 #include "base/str.h"
 #include "graphql/parse.h"
 #include "graphql/print.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 /* Both NULL, or the same text. */
 static void demand_text(const char *a, const char *b) { demand(a ? b && strcmp(a, b) == 0 : !b); }

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,10 +11,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { DEPTH = 32 };
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 static void demand_same(const struct json *a, const struct json *b) {
   size_t i;

@@ -4,6 +4,7 @@
 #include "base/problems.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,10 +16,6 @@ static struct datasource sources[] = {{.name = "main", .conninfo = "x"}, {.name 
 static const struct config config = {.manifest = "m.yaml", .datasources = sources, .ndatasources = 2};
 
 enum { STATEMENTS_MAX = 1000 };
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 static size_t find_argument(const struct command *c, const char *name) {
   size_t i = 0;

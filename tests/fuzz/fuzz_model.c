@@ -4,16 +4,13 @@
 #include "base/problems.h"
 #include "model/ddl.h"
 #include "model/read.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 static bool stands_in(const struct model *m, const struct column *c) {
   for (size_t i = 0; i < m->ncolumns; i++)

@@ -13,6 +13,7 @@
 #include "manifest/manifest.h"
 #include "model/read.h"
 #include "nested/nested.h"
+#include "tests/fuzz/statement.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -54,72 +55,12 @@ static const char manifest_text[] =
 
 static const struct config config = {.manifest = "m", .max_rows = 10, .max_result_bytes = 1000, .max_depth = 32, .max_commands = 100};
 
-static void demand(bool fact) {
-  if (!fact) abort();
-}
-
-/* ---- the statements ---- */
-
-static const char *behind_quotes(const char *p) {
-  char quote = *p++;
-
-  for (; *p; p++) {
-    demand((unsigned char)*p >= ' ' && (unsigned char)*p < 0x7f);
-    if (*p == quote && *++p != quote) return p;
-  }
-  abort();
-}
-
-static void demand_statement(const struct step *step) {
-  const char *p = step->statement.sql;
-  unsigned highest = 0;
-  int open = 0;
-
-  demand(strncmp(p, "select ", 7) == 0 || strncmp(p, "insert ", 7) == 0 || strncmp(p, "update ", 7) == 0 ||
-         strncmp(p, "delete ", 7) == 0 || strncmp(p, "with ", 5) == 0 || strncmp(p, "set constraints all ", 20) == 0);
-  while (*p) {
-    if (*p == '\'' || *p == '"') {
-      p = behind_quotes(p);
-      continue;
-    }
-    open += *p == '(';
-    open -= *p == ')';
-    demand(open >= 0 && (*p >= ' ' || *p == '\n') && *p < 0x7f && *p != ';' && strncmp(p, "--", 2) != 0 &&
-           strncmp(p, "/*", 2) != 0);
-    if (*p++ == '$') {
-      unsigned n = (unsigned)strtoul(p, NULL, 10);
-      if (n > highest) highest = n;
-    }
-  }
-  demand(open == 0 && highest == step->nparams);
-}
-
 static void demand_mistake(const struct err *e) {
   demand(e->code == ERR_BAD_ARGUMENT || e->code == ERR_TOO_LARGE || e->code == ERR_FORBIDDEN);
   demand(e->message && *e->message);
 }
 
 /* ---- the request ---- */
-
-static const struct expr *with_references(void *mem, const struct json *value, struct node *earlier) {
-  struct expr *x = arena_new(mem, struct expr), *items;
-  const char **path;
-
-  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value};
-  if (value->kind == JSON_STRING && strcmp(value->text, "$r") == 0) {
-    path = arena_array(mem, const char *, 1);
-    path[0] = "id";
-    return expr_result(mem, earlier, path, 1);
-  }
-  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return x;
-  items = arena_array(mem, struct expr, value->len + 1);
-  for (size_t i = 0; i < value->len; i++) {
-    items[i] = *with_references(mem, &value->items[i], earlier);
-    if (items[i].kind != EXPR_LITERAL) x->kind = value->kind == JSON_ARRAY ? EXPR_ARRAY : EXPR_OBJECT;
-  }
-  if (x->kind != EXPR_LITERAL) *x = (struct expr){.kind = x->kind, .items = items, .keys = value->keys, .n = value->len};
-  return x;
-}
 
 static bool note(void *data, const struct command *c, const struct expr **args, const char *path) {
   (void)data;
@@ -139,6 +80,7 @@ static void compile(void *mem, const struct manifest *manifest, const char *name
   struct shape *shapes = arena_array(mem, struct shape, manifest->ncommands);
   struct compiler k = {.mem = mem, .config = &config, .manifest = manifest, .caller = &caller, .shapes = shapes,
                        .variants = variants_new(mem)};
+  static const char *const verbs[] = {"select ", "insert ", "update ", "delete ", "with ", "set constraints all ", NULL};
   struct plan plan = {0};
   struct err e;
 
@@ -151,7 +93,7 @@ static void compile(void *mem, const struct manifest *manifest, const char *name
   demand(nested_uses(mem, manifest, command, args, note, NULL));
   err_init(&e, mem);
   if (nested_compile(&k, &set, 0, &plan, &e) && nested_end(&k, &set, 0, &plan, &e))
-    for (size_t i = 0; i < plan.n; i++) demand_statement(&plan.steps[i]);
+    for (size_t i = 0; i < plan.n; i++) demand_statement(&plan.steps[i], verbs);
   else demand_mistake(&e);
 }
 

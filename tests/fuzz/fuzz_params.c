@@ -14,6 +14,7 @@
 #include "handlers/handler.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -55,10 +56,6 @@ static const char manifest_text[] =
     "        as: user\n"
     "    result: $user\n"
     "  inner: { sql: 'select 1 as one' }\n";
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 /* ---- the request ---- */
 

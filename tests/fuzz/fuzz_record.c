@@ -3,16 +3,13 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "stream/record.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   void *mem = arena_request(NULL);

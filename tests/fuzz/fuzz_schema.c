@@ -6,16 +6,13 @@
 #include "graphql/parse.h"
 #include "schema/introspect.h"
 #include "schema/print.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 static void demand_type_of(const struct schema *s, const struct gql_type *t) {
   t = gql_named(t);

@@ -1,7 +1,7 @@
 /* Fuzz target: arguments of queries over a data model, compiled. Whatever comes, it is refused as the caller's mistake
  * with its place, or becomes a statement that is one statement: quotes and parentheses are closed, nothing of the input
  * stands outside of quotes, and it has as many parameters as are given. (That PostgreSQL takes it is shown by
- * tests/system/test_queries.py.) * The input is a JSON object of arguments of `users`, or else GraphQL text for `select`.
+ * tests/system/test_queries_by_chance.py.) The input is a JSON object of arguments of `users`, or else GraphQL text for `select`.
  * A text "$r" in it stands for a reference to an earlier result. */
 #include "base/arena.h"
 #include "base/json.h"
@@ -10,6 +10,7 @@
 #include "manifest/manifest.h"
 #include "model/read.h"
 #include "query/query.h"
+#include "tests/fuzz/statement.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -31,44 +32,6 @@ static const char model_text[] =
 
 static const struct config config = {.max_rows = 10, .max_result_bytes = 1000, .max_depth = 32};
 
-static void demand(bool fact) {
-  if (!fact) abort();
-}
-
-/* ---- the statement ---- */
-
-static const char *behind_quotes(const char *p) {
-  char quote = *p++;
-
-  for (; *p; p++) {
-    demand((unsigned char)*p >= ' ' && (unsigned char)*p < 0x7f);
-    if (*p == quote && *++p != quote) return p;
-  }
-  abort();
-}
-
-static void demand_statement(const struct step *step) {
-  const char *p = step->statement.sql;
-  unsigned highest = 0;
-  int open = 0;
-
-  demand(strncmp(p, "select ", 7) == 0);
-  while (*p) {
-    if (*p == '\'' || *p == '"') {
-      p = behind_quotes(p);
-      continue;
-    }
-    open += *p == '(';
-    open -= *p == ')';
-    demand(open >= 0 && *p >= ' ' && *p < 0x7f && *p != ';' && strncmp(p, "--", 2) != 0 && strncmp(p, "/*", 2) != 0);
-    if (*p++ == '$') {
-      unsigned n = (unsigned)strtoul(p, NULL, 10);
-      if (n > highest) highest = n;
-    }
-  }
-  demand(open == 0 && highest == step->nparams);
-}
-
 static void demand_mistake(const struct err *e) {
   demand(e->code == ERR_BAD_ARGUMENT || e->code == ERR_TOO_LARGE);
   demand(e->message && *e->message);
@@ -76,26 +39,6 @@ static void demand_mistake(const struct err *e) {
 }
 
 /* ---- the request ---- */
-
-static const struct expr *with_references(void *mem, const struct json *value, struct node *earlier) {
-  struct expr *x = arena_new(mem, struct expr), *items;
-  const char **path;
-
-  *x = (struct expr){.kind = EXPR_LITERAL, .literal = value};
-  if (value->kind == JSON_STRING && strcmp(value->text, "$r") == 0) {
-    path = arena_array(mem, const char *, 1);
-    path[0] = "id";
-    return expr_result(mem, earlier, path, 1);
-  }
-  if (value->kind != JSON_ARRAY && value->kind != JSON_OBJECT) return x;
-  items = arena_array(mem, struct expr, value->len + 1);
-  for (size_t i = 0; i < value->len; i++) {
-    items[i] = *with_references(mem, &value->items[i], earlier);
-    if (items[i].kind != EXPR_LITERAL) x->kind = value->kind == JSON_ARRAY ? EXPR_ARRAY : EXPR_OBJECT;
-  }
-  if (x->kind != EXPR_LITERAL) *x = (struct expr){.kind = x->kind, .items = items, .keys = value->keys, .n = value->len};
-  return x;
-}
 
 static struct argument args[] = {{.name = "where"}, {.name = "orderBy"}, {.name = "skip"},   {.name = "first"},
                                  {.name = "last"},  {.name = "after"},   {.name = "before"}, {.name = "select"}};
@@ -108,11 +51,12 @@ static void compile(void *mem, enum operation operation, const struct model *mod
   struct node node = {.command = &command, .args = values, .slot = slot}, *nodes = &node;
   struct command_set set = {.nodes = &nodes, .nnodes = 1};
   struct compiler k = {.mem = mem, .config = &config, .variants = variants_new(mem)};
+  static const char *const verbs[] = {"select ", NULL};
   struct plan plan = {0};
   struct err e;
 
   err_init(&e, mem);
-  if (query_compile(&k, &set, 0, &plan, &e)) demand_statement(&plan.steps[node.step]);
+  if (query_compile(&k, &set, 0, &plan, &e)) demand_statement(&plan.steps[node.step], verbs);
   else demand_mistake(&e);
 }
 

@@ -3,16 +3,13 @@
 #include "base/arena.h"
 #include "base/str.h"
 #include "manifest/sql_scan.h"
+#include "tests/fuzz/demand.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool fact) {
-  if (!fact) abort();
-}
 
 /* The pieces and names are the text up to a ; that was dropped; blanks before a parameter may have been added. */
 static void demand_same_text(const struct sql_scan *s, const char *sql) {

@@ -47,6 +47,7 @@ HTTP = """
       alias {page}/;
       include writ/graphiql.conf;
     }}
+    location = /graphiql {{ return 301 $scheme://$http_host/graphiql/; }}
   }}
 """
 
@@ -165,6 +166,25 @@ def test_a_nested_mutation(chromium, url, database):
     assert hosts(chromium) == {urllib.parse.urlsplit(url).netloc}
 
 
+def test_variables_and_the_types_of_fields(chromium, url):
+    become_admin(chromium)
+    paste(chromium, ".graphiql-query-editor", "mutation M($data: UserCreateInput!) {\n createUser(data: $data) { email pets { name } }\n}")
+    press(chromium, "button[data-name='variables']")
+    paste(chromium, ".graphiql-editor-tool .graphiql-editor:not(.hidden)", '{"data": {"email": "ü@example.org", "pets": {"create": {"name": "😀"}}}}')
+    press(chromium, ".graphiql-execute-button")
+    assert '"email": "ü@example.org"' in shown(chromium, "😀")
+    understood(chromium)
+    press(chromium, "button[aria-label*='ocumentation']")
+    for name, then in (("Mutation", "createUser"), ("UserCreateInput", "PetCreateManyWithoutOwnerInput")):
+        find = f"[...document.querySelectorAll('.graphiql-plugin a')].find(link => link.textContent === '{name}')"
+        chromium.wait(f"return !!{find}", name)
+        chromium.run(f"{find}.click()")
+        chromium.wait(f"return document.querySelector('.graphiql-plugin').textContent.includes('{then}')", then)
+    picture(chromium, "variables")
+    assert "9999" not in chromium.run("return JSON.stringify(localStorage)")  # keys do not stay in the browser
+    assert complaints(chromium) == [] and hosts(chromium) == {urllib.parse.urlsplit(url).netloc}
+
+
 def test_an_error(chromium, url, database):
     database.execute("insert into app_user (email) values ('ann@example.org')")
     become_admin(chromium)
@@ -214,6 +234,9 @@ def test_the_browser_holds_the_page_to_its_own_host(chromium, url):
 def test_files(url):
     host = urllib.parse.urlsplit(url).netloc
     client = http.client.HTTPConnection(host, timeout=10)
+    client.request("GET", "/graphiql")
+    answer = client.getresponse()
+    assert answer.status == 301 and answer.read() and answer.headers["Location"] == url + "/graphiql/"
     client.request("GET", "/graphiql/", headers={"Accept-Encoding": "gzip"})
     answer = client.getresponse()
     assert answer.status == 200 and answer.headers["Content-Type"] == "text/html" and b"https://" not in answer.read()

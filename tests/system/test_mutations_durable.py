@@ -40,6 +40,7 @@ MANIFEST = """
 specVersion: 1
 commands:
   add: { allow: [anonymous, customer], sql: "insert into note (text) values (:text) returning id, text", returns: one, description: Adds a note. }
+  keep: { allow: [anonymous], sql: "insert into note (text) values (:text)", returns: none }
   add_amount: { allow: [anonymous], sql: "insert into note (text, amount) values ('amount', :amount) returning id, amount", returns: one }
   slow: { allow: [anonymous], sql: "insert into note (text) select 'slow ' || pass(:gate) returning id", returns: one }
   check_no: { allow: [anonymous], check: "select false", error: { code: NO, status: 409, message: No. } }
@@ -224,32 +225,60 @@ def test_a_result_that_is_not_read_strictly_stops_nobody(site, database):
     assert row(database, follower(database, mutation), "error ->> 'code'")[0] == "BAD_REFERENCE"
 
 
-def test_large_results_are_taken_one_at_a_time(apart, service):
-    """All that is claimed at once must find room in the runner."""
-    apart.execute("create table claimed (id uuid, owner uuid); grant insert on claimed to writ;"
-                  "create function note_claim() returns trigger language plpgsql as $$ begin"
-                  " insert into claimed values (new.id, new.owner); return new; end $$;"
-                  "create trigger claims after update of owner on writ.mutation for each row when (new.owner is not null and new.step = 0)"
-                  " execute function note_claim()")
-    follow = [{"command": "add", "args": {"text": "1"}}]
+@contextlib.contextmanager
+def at_each_claim(database, does):
+    """SQL in a trigger of each row that is claimed."""
+    database.execute(f"create table claimed (id uuid, owner uuid); grant insert on claimed to writ;"
+                     f" create function at_claim() returns trigger language plpgsql as $$ begin {does}; return new; end $$;"
+                     f" create trigger claims after update of owner on writ.mutation for each row"
+                     f" when (new.owner is not null and new.owner is distinct from old.owner) execute function at_claim()")
     try:
-        with site_with(apart, service) as site:
-            first = [accepted(execute(site, [("add", {"text": "1"})], on_complete=follow)) for _ in range(6)]
-            for mutation in first:
-                ended(apart, mutation)
-                ended(apart, follower(apart, mutation))
-            apart.execute("update writ.mutation set answer = json_build_object('results', json_build_array(json_build_object('result',"
-                          " repeat('x', 9000000))))::text where id = any (%s)", [first[:3]])
-            apart.execute("truncate claimed; update writ.mutation set outcome = null, ended = null, step = 0, due = now() + interval '1 s'"
-                          " where parent is not null")
-            followers = [follower(apart, mutation) for mutation in first]
+        yield
+    finally:
+        database.execute("drop trigger claims on writ.mutation; drop function at_claim; drop table claimed")
+
+
+def test_large_arguments_are_taken_one_at_a_time(apart, service):
+    """All that is claimed at once must find room in the runner."""
+    with site_with(apart, service, background_runners=0) as site:
+        mutations = [accepted(execute(site, [("add", {"text": "1"})], headers={"Prefer": "respond-async"})) for _ in range(6)]
+    apart.execute("update writ.mutation set args = json_build_object('commands', json_build_array(json_build_object('command', 'keep',"
+                  " 'args', json_build_object('text', repeat('x', 9000000))))) where id = any (%s)", [mutations[:3]])
+    with at_each_claim(apart, "insert into claimed values (new.id, new.owner)"):
+        with site_with(apart, service):
+            assert [ended(apart, mutation) for mutation in mutations] == ["complete"] * 6
+        together = [apart.one("select count(distinct b.id) from claimed a join claimed b using (owner) where a.id = %s and b.id = any (%s)",
+                              [id, mutations[:3]]) for id in mutations[:3]]
+    assert together == [1, 1, 1]
+    assert sorted(len(text) for text in texts(apart)) == [1, 1, 1, 9000000, 9000000, 9000000]
+
+
+def test_large_results_come_to_those_who_ask(apart, service):
+    """Of what they follow, by name. That a result is large is nothing to others, nor to the lease."""
+    follows = {"nothing": "1", "small": {"$ref": "small.text"}, "large": {"$ref": "large.text"}, "odd": {"$ref": 'o"\\d\u0001.text'}}
+    with site_with(apart, service, background_runners=0) as site:
+        mutations = [accepted(execute(site, [("add", {"text": text}, name) for text, name in (("2", "small"), ("3", "large"), ("4", 'o"\\d\u0001'))],
+                                      on_complete=[{"command": "keep", "args": {"text": text}}])) for text in follows.values()]
+        with site_with(apart, service, background={"claims": 1, "lease_ms": 60000}):
+            followers = [harness.wait_until(lambda: follower(apart, mutation), "its end", 20 * harness.PATIENCE) for mutation in mutations]
             for mutation in followers:
                 ended(apart, mutation)
-    finally:
-        apart.execute("drop trigger claims on writ.mutation")
-    heavy = [apart.one("select count(*) from claimed a join claimed b using (owner) where a.id = %s and b.id = any (%s)", [id, followers[:3]])
-             for id in followers[:3]]
-    assert heavy == [1, 1, 1]
+        apart.execute("truncate note")
+        apart.execute("update writ.mutation set answer = replace(answer, '\"3\"', '\"' || repeat('x', 9000000) || '\"')"
+                      " where id = any (%s)", [mutations])
+        apart.execute("update writ.mutation set outcome = null, ended = null, step = 0, due = now() where id = any (%s)", [followers])
+    with site_with(apart, service):
+        assert [ended(apart, mutation) for mutation in followers] == ["complete"] * 4
+    assert [text[:9] for text in sorted(texts(apart))] == ["1", "2", "4", "x" * 9]
+    assert max(map(len, texts(apart))) == 9000000
+
+
+def test_a_claim_that_outlasts_its_lease_is_used(apart, service):
+    """Given back it would be claimed anew for ever, each time for longer than its lease."""
+    with at_each_claim(apart, "perform pg_sleep(1.1)"), site_with(apart, service, background={"claims": 1}) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("add", {"text": "2"})], headers={"Prefer": "respond-async"}))
+        assert ended(apart, mutation) == "complete"
+    assert texts(apart) == ["1", "2"]
 
 
 def test_such_a_result_of_a_step_before(site, database):

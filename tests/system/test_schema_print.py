@@ -128,6 +128,48 @@ def test_own_types_read_the_same_by_graphql_js(modules):
                  "directive @cost(of: Int! = 3, size: Size) repeatable on FIELD_DEFINITION | FIELD"]:
         assert line in text.splitlines() or line in text, line
 
+# What Prisma 1's own generator of schemas makes of the model, and behind a + what is more here: docs/graphql-schema.md.
+AS_PRISMA_HAS_THEM = """
+TodoWhereUniqueInput: id ID, title String
+TodoCreateInput: id ID, title String!, age Int, children ChildCreateManyWithoutTodoInput, cover ImageCreateOneInput
+TodoUpdateInput: title String, age Int, +age_increment Int, +age_decrement Int, +age_multiply Int, +age_divide Int, children ChildUpdateManyWithoutTodoInput, cover ImageUpdateOneInput
+TodoUpdateManyMutationInput: title String, age Int, +age_increment Int, +age_decrement Int, +age_multiply Int, +age_divide Int
+TodoCreateOneWithoutChildrenInput: create TodoCreateWithoutChildrenInput, connect TodoWhereUniqueInput, +connectOrCreate TodoCreateOrConnectWithoutChildrenInput, +upsert TodoUpsertWithWhereUniqueWithoutChildrenInput
+TodoUpdateOneRequiredWithoutChildrenInput: create TodoCreateWithoutChildrenInput, update TodoUpdateWithoutChildrenDataInput, upsert TodoUpsertWithoutChildrenInput, connect TodoWhereUniqueInput, +connectOrCreate TodoCreateOrConnectWithoutChildrenInput
+TodoCreateWithoutChildrenInput: id ID, title String!, age Int, cover ImageCreateOneInput
+TodoUpsertWithoutChildrenInput: update TodoUpdateWithoutChildrenDataInput!, create TodoCreateWithoutChildrenInput!
+ChildCreateInput: id ID, name String, todo TodoCreateOneWithoutChildrenInput!
+ChildUpdateInput: name String, todo TodoUpdateOneRequiredWithoutChildrenInput
+ChildCreateWithoutTodoInput: id ID, name String
+ChildUpdateWithoutTodoDataInput: name String
+ChildCreateManyWithoutTodoInput: create [ChildCreateWithoutTodoInput!], connect [ChildWhereUniqueInput!], +connectOrCreate [ChildCreateOrConnectWithoutTodoInput!], +upsert [ChildUpsertWithWhereUniqueWithoutTodoInput!]
+ChildUpdateManyWithoutTodoInput: create [ChildCreateWithoutTodoInput!], update [ChildUpdateWithWhereUniqueWithoutTodoInput!], upsert [ChildUpsertWithWhereUniqueWithoutTodoInput!], connect [ChildWhereUniqueInput!], +connectOrCreate [ChildCreateOrConnectWithoutTodoInput!], set [ChildWhereUniqueInput!], disconnect [ChildWhereUniqueInput!], delete [ChildWhereUniqueInput!], updateMany [ChildUpdateManyWithWhereNestedInput!], deleteMany [ChildScalarWhereInput!]
+ChildUpdateWithWhereUniqueWithoutTodoInput: where ChildWhereUniqueInput!, data ChildUpdateWithoutTodoDataInput!
+ChildUpsertWithWhereUniqueWithoutTodoInput: where ChildWhereUniqueInput!, update ChildUpdateWithoutTodoDataInput!, create ChildCreateWithoutTodoInput!
+ChildUpdateManyWithWhereNestedInput: where ChildScalarWhereInput!, data ChildUpdateManyDataInput!
+ChildUpdateManyDataInput: name String
+ImageCreateInput: id ID, tags ImageCreatetagsInput
+ImageCreatetagsInput: set [String!]
+ImageUpdatetagsInput: set [String!], +push [String!], +remove [String!]
+ImageCreateOneInput: create ImageCreateInput, connect ImageWhereUniqueInput, +connectOrCreate ImageCreateOrConnectNestedInput, +upsert ImageUpsertWithWhereUniqueNestedInput
+ImageUpdateOneInput: create ImageCreateInput, update ImageUpdateDataInput, upsert ImageUpsertNestedInput, connect ImageWhereUniqueInput, +connectOrCreate ImageCreateOrConnectNestedInput, disconnect Boolean, delete Boolean
+ImageUpsertNestedInput: update ImageUpdateDataInput!, create ImageCreateInput!
++ChildCreateOrConnectWithoutTodoInput: where ChildWhereUniqueInput!, create ChildCreateWithoutTodoInput!
++ImageCreateOrConnectNestedInput: where ImageWhereUniqueInput!, create ImageCreateInput!
+"""
+
+
+def test_inputs_have_the_names_that_prisma_1_has():
+    printed = Folder("""
+type Todo { id: ID! @id title: String! @unique age: Int children: [Child] cover: Image }
+type Child { id: ID! @id name: String todo: Todo! }
+type Image { id: ID! @id tags: [String] }
+""").print()
+    for line in AS_PRISMA_HAS_THEM.strip().splitlines():
+        name, fields = line.replace("+", "").split(": ", 1)
+        block = re.search(rf"^input {name} {{\n(.*?)^}}", printed, re.M | re.S)
+        assert block and [field.strip().replace(": ", " ") for field in block[1].splitlines()] == fields.split(", "), name
+
 
 @pytest.mark.parametrize("role", ["somebody", "reader", "nobody"])
 def test_roles_read_the_same_by_graphql_js(modules, role):

@@ -477,9 +477,11 @@ def get(path, **more):
     return {"REQUEST_METHOD": "GET", "DOCUMENT_URI": path, "HTTP_ACCEPT": "text/event-stream", **more}
 
 
-def is_served(site, state):
+def served(site, state):
+    """What a newcomer gets: "state", or else what it is told."""
     with sse.open(site.client, state.path) as stream:
-        return stream.next().type == "state"
+        event = stream.next() if stream.status == 200 else None
+        return event.type if event else f"status {stream.status}, to come again in {stream.retry} ms"
 
 
 def test_bytes_that_are_no_request(site, database):
@@ -498,7 +500,7 @@ def test_bytes_that_are_no_request(site, database):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(data)
             assert fastcgi.read_all(connection) == b"", data[:40]
-    assert is_served(site, state) and streamer(site) == pid
+    assert served(site, state) == "state" and streamer(site) == pid
 
 
 def test_a_request_in_single_bytes(site, database):
@@ -519,7 +521,7 @@ def test_a_second_request_on_the_same_connection(site, database):
     with fastcgi.connect(site.writ.stream_socket) as connection:  # a body that nobody wants
         connection.sendall(fastcgi.head(get(state.path)) + fastcgi.stream(fastcgi.STDIN, b"x" * 3000000, end=False))
         assert b"event: state" in connection.recv(100000)
-    assert is_served(site, state)
+    assert served(site, state) == "state"
 
 
 def test_huge_headers(site, database):
@@ -528,7 +530,7 @@ def test_huge_headers(site, database):
         assert stream.next().type == "state"
     answer = site.client.get(state.path, [("X-Big", "x" * 9000)])
     assert answer.status in (400, 431)  # nginx's own
-    assert is_served(site, state)
+    assert served(site, state) == "state"
 
 
 def test_random_bytes(site, database):
@@ -545,25 +547,40 @@ def test_random_bytes(site, database):
             connection.sendall(bytes(data))
             with contextlib.suppress(TimeoutError, ConnectionResetError):
                 connection.recv(65536)
-    assert is_served(site, state) and streamer(site) == pid
+    assert served(site, state) == "state" and streamer(site) == pid
+
+
+def half_open(site, stack, n):
+    for _ in range(n):
+        connection = stack.enter_context(harness.socket.socket(harness.socket.AF_UNIX))
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):  # the queue of those that wait is full
+            connection.connect(str(site.writ.stream_socket))
+            connection.send(fastcgi.begin())
 
 
 def test_ten_thousand_half_open(database):
     """More than there is room for: those that say nothing are sent away, those that are open stay, and new ones get in."""
     with harness.Site(database, MANIFEST, streams={**STREAMS, "most": 500}) as site:
-        state = State(database)
-        with database.connect() as early, sse.open(site.client, state.path) as stream, contextlib.ExitStack() as stack:
+        state, pid = State(database), streamer(site)
+
+        def a_newcomer_is_served():
+            told = []  # it may be told to come again: the streamer has not seen yet that there is room, or has not made it
+            harness.wait_until(lambda: told.append(served(site, state)) or told[-1] == "state", told, 60 * harness.PATIENCE)
+
+        with database.connect() as early, sse.open(site.client, state.path) as stream:
             assert stream.next().id == "1"
-            for _ in range(10000):
-                connection = stack.enter_context(harness.socket.socket(harness.socket.AF_UNIX))
-                connection.setblocking(False)
-                with contextlib.suppress(BlockingIOError):  # the queue of those that wait is full
-                    connection.connect(str(site.writ.stream_socket))
-                    connection.send(fastcgi.begin())
+            with contextlib.ExitStack() as stack:
+                half_open(site, stack, 10000)
+                state.event("NEXT", through=early)
+                assert stream.next().id == "2"
+            a_newcomer_is_served()
+            with contextlib.ExitStack() as stack:
+                half_open(site, stack, 700)
+                a_newcomer_is_served()
             state.event("NEXT", through=early)
-            assert stream.next().id == "2"
-            stack.close()
-            assert is_served(site, state)
+            assert stream.next().id == "3"
+        assert streamer(site) == pid
 
 
 def test_more_streams_than_there_is_room_for(database):
@@ -576,7 +593,7 @@ def test_more_streams_than_there_is_room_for(database):
                 assert stream.status == 200 and stream.next() is None and 2000 <= stream.retry < 4000
             assert metric(site, "writ_streams_later_total") == 1
         harness.wait_until(lambda: metric(site, "writ_streams_open") == 0, "room")
-        assert is_served(site, state)
+        assert served(site, state) == "state"
 
 
 # ---- many

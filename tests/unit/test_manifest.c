@@ -397,6 +397,10 @@ static void test_refused(void **state) {
       {"specVersion: 1\nroles: { web: web }\ncommands:\n  a:\n    sql: select 1\n    allow:\n      - web\n      - "
        "admin\n",
        {"8: a: allow: role admin is not in roles:"}},
+      {"specVersion: 1\ncommands: {}\nopenapi: Shop\n", {"3: openapi: must be a mapping"}},
+      {"specVersion: 1\ncommands: {}\nopenapi:\n  title:\n  version: 2.1\n  titel: Shop\n",
+       {"4: openapi: title: must be text, and is empty", "5: openapi: version: must be text; put it in quotes",
+        "6: openapi: unknown key titel; did you mean title?"}},
       {"specVersion: 1\ncommands: {}\nconstraints: [a]\n", {"3: constraints: must be a mapping"}},
       {"specVersion: 1\ncommands: {}\nconstraints:\n  k: 5\n", {"4: constraints.k: must be a mapping"}},
       {"specVersion: 1\ncommands: {}\nconstraints:\n  k: { status: 409 }\n",
