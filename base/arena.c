@@ -5,6 +5,7 @@
 
 #include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 enum { REQUEST_POOL_BYTES = 64 * 1024 };
 
 enum { FIRST_ELEMENTS = 8 };
+enum { SHORT_TEXT = 256 };
 
 static _Noreturn void out_of_memory(size_t size) {
   log_line(LOG_ERROR, "out_of_memory", "bytes=%zu", size);
@@ -64,10 +66,16 @@ char *arena_strndup(const void *mem, const char *s, size_t n) {
   return copy;
 }
 
+/* talloc's own formats twice, to know the length first. */
 char *arena_printf(const void *mem, const char *format, ...) {
+  char buffer[SHORT_TEXT], *text;
   va_list args;
-  char *text;
+  int n;
 
+  va_start(args, format);
+  n = vsnprintf(buffer, sizeof buffer, format, args);
+  va_end(args);
+  if (n >= 0 && n < SHORT_TEXT) return arena_strndup(mem, buffer, (size_t)n);
   va_start(args, format);
   text = talloc_vasprintf(mem, format, args);
   va_end(args);

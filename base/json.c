@@ -2,9 +2,11 @@
  *
  * jansson is the parser, but it makes a number an integer or a double: 1.10, 25 digits and -0 would change, 1e400 would
  * be refused. So a pass ahead of it walks a copy of the text, checks each number's grammar, puts the literal aside, and
- * writes "0" and blanks in its place. Nothing moves, so jansson's error positions are those of the original text.
- * jansson keeps the order of arrays and (since 2.8) of objects, so walking its tree meets the numbers in the order they
- * were put aside. The same pass bounds the depth, before jansson or anything else here recurses. */
+ * writes 0 in its place; and strings that are plain ASCII, which jansson takes in byte by byte, give way to "". What is
+ * wrong stays wrong without them. A text that jansson refuses is given to it once more with nothing moved, so that its
+ * positions are those of the original text.
+ * jansson keeps the order of arrays and (since 2.8) of objects, so walking its tree meets what was put aside in its order.
+ * The same pass bounds the depth, before jansson or anything else here recurses. */
 
 /* jansson's kinds have the names of ours: here, and only here, they are called JANSSON_*. Its own macros that test
  * kinds (json_is_object) are of no use below. */
@@ -53,9 +55,10 @@ static const unsigned char byte_class[256] = {
 };
 
 struct scan {
-  char *copy; /* the text, ending in NUL; numbers become "0" and blanks */
-  size_t len;
-  char *literals; /* the numbers' texts, each ending in NUL, in order */
+  char *copy; /* the text, ending in NUL; what is put aside gives way, and what stands behind it moves up */
+  size_t len, copy_len;
+  bool exact; /* nothing moves: numbers become "0" and blanks, strings stay */
+  char *literals; /* the texts of numbers and plain strings, each ending in NUL, in order */
   size_t literals_len;
   size_t nodes; /* not less than the number of values */
   unsigned max_depth;
@@ -105,29 +108,55 @@ static bool refuse(struct scan *s, const char *at, const char *why) {
   return false;
 }
 
-static bool put_number_aside(struct scan *s, const char **at) {
-  char *begin = s->copy + (*at - s->copy);
-  const char *fault, *end = number_end(begin, &fault);
-  size_t n;
-
-  if (!end) return refuse(s, fault, "malformed number");
-  n = (size_t)(end - begin);
-  memcpy(s->literals + s->literals_len, begin, n);
+static void put_aside(struct scan *s, const char *from, size_t n) {
+  memcpy(s->literals + s->literals_len, from, n);
   s->literals[s->literals_len + n] = '\0';
   s->literals_len += n + 1;
-  begin[0] = '0';
-  memset(begin + 1, ' ', n - 1);
+}
+
+/* Behind what is written, which is never ahead of what is read. */
+static void keep(struct scan *s, const char *from, size_t n) {
+  memmove(s->copy + s->copy_len, from, n);
+  s->copy_len += n;
+}
+
+static bool take_number(struct scan *s, const char **at) {
+  const char *fault, *begin = *at, *end = number_end(begin, &fault);
+
+  if (!end) return refuse(s, fault, "malformed number");
+  put_aside(s, begin, (size_t)(end - begin));
+  keep(s, "0", 1);
+  for (; s->exact && s->copy + s->copy_len < end; s->copy_len++) s->copy[s->copy_len] = ' ';
   *at = end;
   return true;
 }
 
-/* Behind the string that begins at p, or the end of the text: jansson says what is wrong with it. */
-static const char *string_end(const char *p, const char *end) {
-  for (p++; p < end; p++) {
-    if (*p == '"') return p + 1;
+/* Behind the string that begins at p, or the end of the text: jansson says what is wrong with it. plain: of ASCII that
+ * stands for itself. */
+static const char *string_end(const char *p, const char *end, bool *plain) {
+  *plain = true;
+  for (p++; p < end && *p != '"'; p++) {
+    *plain &= (unsigned char)*p >= ' ' && (unsigned char)*p < 0x80 && *p != '\\';
     if (*p == '\\') p++;
   }
-  return end;
+  *plain &= p < end;
+  return p < end ? p + 1 : end;
+}
+
+/* The names of an object's members jansson must see: it looks for those that stand twice. */
+static bool is_name(const char *behind) { return behind[strspn(behind, " \t\n\r")] == ':'; }
+
+static void take_string(struct scan *s, const char **at, const char *end) {
+  bool plain;
+  const char *begin = *at;
+
+  *at = string_end(begin, end, &plain);
+  if (s->exact || !plain || is_name(*at)) {
+    keep(s, begin, (size_t)(*at - begin));
+  } else {
+    put_aside(s, begin + 1, (size_t)(*at - begin) - 2);
+    keep(s, "\"\"", 2);
+  }
 }
 
 static bool scan(struct scan *s) {
@@ -138,27 +167,24 @@ static bool scan(struct scan *s) {
   s->nodes = 1;
   while (p < end) {
     switch ((enum byte_class)byte_class[(unsigned char)*p]) {
-    case BYTE_QUOTE: p = string_end(p, end); break;
+    case BYTE_QUOTE: take_string(s, &p, end); continue;
     case BYTE_NUMBER:
-      if (!put_number_aside(s, &p)) return false;
-      break;
+      if (!take_number(s, &p)) return false;
+      continue;
     case BYTE_OPEN:
       if (++depth > s->max_depth) return refuse(s, p, "nested too deeply");
       s->nodes++; /* its first item */
-      p++;
       break;
     case BYTE_CLOSE:
       if (depth > 0) depth--; /* one too many: jansson's to refuse */
-      p++;
       break;
-    case BYTE_COMMA:
-      s->nodes++;
-      p++;
-      break;
+    case BYTE_COMMA: s->nodes++; break;
     case BYTE_NUL: /* which jansson takes for the end of the text */ return refuse(s, p, "a NUL byte is not allowed");
-    case BYTE_OTHER: p++; break;
+    case BYTE_OTHER: break;
     }
+    s->copy[s->copy_len++] = *p++;
   }
+  s->copy[s->copy_len] = '\0';
   return true;
 }
 
@@ -170,6 +196,7 @@ struct fill {
   const char **keys;
   char *strings;
   const char *literals;
+  bool exact;
 };
 
 static const char *fill_text(struct fill *f, const char *text, size_t len) {
@@ -211,7 +238,7 @@ static void fill_object(struct fill *f, struct json *node, json_t *from) {
   }
 }
 
-static void fill_number(struct fill *f, struct json *node) {
+static void fill_literal(struct fill *f, struct json *node) {
   node->text = f->literals;
   node->len = strlen(f->literals);
   f->literals += node->len + 1;
@@ -231,9 +258,10 @@ static void fill_node(struct fill *f, struct json *node, json_t *from) {
   case JSON_ARRAY: fill_array(f, node, from); break;
   case JSON_STRING:
     node->len = json_string_length(from);
-    node->text = fill_text(f, json_string_value(from), node->len);
+    if (!node->len && !f->exact) fill_literal(f, node); /* whatever jansson was shown is longer */
+    else node->text = fill_text(f, json_string_value(from), node->len);
     break;
-  case JSON_NUMBER: fill_number(f, node); break;
+  case JSON_NUMBER: fill_literal(f, node); break;
   case JSON_NULL:
   case JSON_FALSE:
   case JSON_TRUE: break;
@@ -242,7 +270,7 @@ static void fill_node(struct fill *f, struct json *node, json_t *from) {
 
 /* s->copy has done its work and takes the strings: a string with its NUL is shorter than it was with quotes. */
 static const struct json *fill_tree(const void *mem, const struct scan *s, json_t *from) {
-  struct fill f = {.strings = s->copy, .literals = s->literals};
+  struct fill f = {.strings = s->copy, .literals = s->literals, .exact = s->exact};
   struct json *root;
 
   root = f.nodes = arena_array(mem, struct json, s->nodes);
@@ -331,28 +359,30 @@ static json_t *parse(const void *mem, const char *text, size_t len, json_error_t
   return tree;
 }
 
-bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root,
-               struct err *e) {
-  struct scan s = {.len = len, .max_depth = max_depth};
+static bool read_as(const void *mem, const char *text, size_t len, unsigned max_depth, bool exact, const struct json **root,
+                    struct err *e) {
+  struct scan s = {.len = len, .max_depth = max_depth, .exact = exact};
   json_error_t error;
   json_t *tree; /* lives in scratch */
   void *scratch;
-  bool ok = false;
 
+  *root = NULL;
   s.copy = arena_strndup(mem, text, len);
   s.literals = arena_resize(mem, NULL, len + 1); /* a number with its NUL is no longer than with what follows it */
   if (!scan(&s)) return refuse_at(e, text, s.fault, s.why);
   if (s.nodes > MAX_VALUES) return err_set(e, TOO_LARGE, "The JSON has more than %d values.", MAX_VALUES);
   scratch = talloc_new(mem);
-  tree = parse(scratch, s.copy, len, &error);
-  if (tree) {
-    *root = fill_tree(mem, &s, tree);
-    ok = true;
-  } else {
-    refuse_as_jansson(e, text, len, &error);
-  }
+  tree = parse(scratch, s.copy, s.copy_len, &error);
+  if (tree) *root = fill_tree(mem, &s, tree);
+  else if (exact) refuse_as_jansson(e, text, len, &error);
   talloc_free(scratch);
-  return ok;
+  return tree || !exact;
+}
+
+bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root,
+               struct err *e) {
+  return read_as(mem, text, len, max_depth, false, root, e) &&
+         (*root || read_as(mem, text, len, max_depth, true, root, e));
 }
 
 const struct json *json_get(const struct json *object, const char *key) {

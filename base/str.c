@@ -53,22 +53,28 @@ void str_char(struct str *s, char c) {
   s->p[s->len] = '\0';
 }
 
-void str_printf(struct str *s, const char *format, ...) {
-  va_list args;
+void str_vprintf(struct str *s, const char *format, va_list args) {
+  va_list again;
   int n;
 
-  va_start(args, format);
+  va_copy(again, args);
   n = vsnprintf(s->p + s->len, s->cap - s->len, format, args);
-  va_end(args);
   /* Fails only for a format that is wrong or a text beyond 2 GB: ours to mend. */
   if (n < 0) abort();
   if ((size_t)n >= s->cap - s->len) {
     reserve(s, (size_t)n);
-    va_start(args, format);
-    vsnprintf(s->p + s->len, s->cap - s->len, format, args);
-    va_end(args);
+    vsnprintf(s->p + s->len, s->cap - s->len, format, again);
   }
+  va_end(again);
   s->len += (size_t)n;
+}
+
+void str_printf(struct str *s, const char *format, ...) {
+  va_list args;
+
+  va_start(args, format);
+  str_vprintf(s, format, args);
+  va_end(args);
 }
 
 void str_clear(struct str *s) {

@@ -2,6 +2,7 @@
 #ifndef WRIT_BASE_STR_H
 #define WRIT_BASE_STR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,6 +17,7 @@ void str_bytes(struct str *s, const char *bytes, size_t n);
 void str_add(struct str *s, const char *text);
 void str_char(struct str *s, char c);
 void str_printf(struct str *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void str_vprintf(struct str *s, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 void str_clear(struct str *s); /* len 0, memory kept */
 
 bool str_starts(const char *text, const char *prefix);

@@ -35,7 +35,7 @@ select coalesce((select case when exists (select from writ.mutation_cancel c whe
   from writ.mutation where id = :id::uuid and ended is null for no key update), 'lost');
 insert into item (name, n) values (:name, 1) returning id;
 with m as (update writ.mutation set step = 1, ended = now(), outcome = 'complete', answer = '{"result":{"id":1}}' where id = :id::uuid
-  returning id, answer::json as a, set_config('synchronous_commit', 'off', true))
+  returning id, answer::json as a)
 insert into writ.state_mark (mutation, attempt, name, payload) select id, 1, x.name, jsonb_build_object('result', a -> 'result')
   from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name);
 commit;

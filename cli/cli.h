@@ -12,7 +12,9 @@ struct command_set;
 struct config;
 struct engine;
 struct invocation;
+struct json;
 struct manifest;
+struct str;
 
 /* What the command line said. Strings are argv's. */
 enum { SCHEMAS_MAX = 32 };
@@ -65,6 +67,13 @@ bool cli_prepare(void *mem, const struct options *o, struct call *call, struct e
 /* Lets a role use writ's own tables, as writd's login role has to; nothing is done where it can already. Without must, a role that
  * is not there is no error: *granted is NULL then, and else the role. */
 bool cli_grant(void *mem, const char *conninfo, const char *role, bool must, const char **granted, struct err *e);
+/* ---- text.c: names, keys, payloads and answers are anybody's: what a terminal would obey is shown as a question mark ---- */
+
+void cli_put_plain(struct str *out, const char *text);
+void cli_put_json(struct str *out, const struct json *value);
+/* A member of a row that is a string or a number, on one line; of any other a dash. */
+const char *cli_text(const void *mem, const struct json *row, const char *key);
+
 /* One error, to stderr; gives 1. */
 int cli_fail(const struct err *e);
 

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "engine/engine.h"
 #include "events/log.h"
@@ -15,7 +16,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { ANSWER_MS = 30000, LOOK_MS = 500 };
+enum {
+  ANSWER_MS = 30000,
+  LOOK_MS = 500,
+  AWAY_MAX = 60, /* looks at a database that is away, before that is told */
+};
 
 static bool find_datasource(const struct options *o, const struct config *config, size_t *index) {
   for (*index = 0; *index < config->ndatasources; ++*index)
@@ -24,18 +29,14 @@ static bool find_datasource(const struct options *o, const struct config *config
   return false;
 }
 
-static const char *text_of(const struct json *event, const char *key) {
-  const struct json *value = json_get(event, key);
-  return value && (value->kind == JSON_STRING || value->kind == JSON_NUMBER) ? value->text : "-";
-}
-
 static void print_event(const void *mem, const struct options *o, const struct json *event) {
   struct str *s = str_new(mem, 256);
 
   if (o->json) json_write(s, event);
   else {
-    str_printf(s, "%s  %.19s  %s  %s  ", text_of(event, "position"), text_of(event, "at"), text_of(event, "name"), text_of(event, "key"));
-    json_write(s, json_get(event, "payload"));
+    str_printf(s, "%s  %.19s  %s  %s  ", cli_text(mem, event, "position"), cli_text(mem, event, "at"), cli_text(mem, event, "name"),
+               cli_text(mem, event, "key"));
+    cli_put_json(s, json_get(event, "payload"));
   }
   puts(s->p);
 }
@@ -57,16 +58,26 @@ static bool print_page(struct engine *engine, void *mem, const struct options *o
   return !ferror(stdout) || err_set(e, INTERNAL, "Standard output takes no more.");
 }
 
+/* One that goes on survives a restart of PostgreSQL. */
+static bool may_wait(const struct options *o, const struct err *e, bool seen, unsigned away) {
+  return o->follow && seen && away <= AWAY_MAX && e->code == ERR_DATABASE_UNAVAILABLE;
+}
+
 static int tail(struct engine *engine, const struct options *o, size_t datasource) {
   struct event_query query = {.after = o->after, .name = o->event_name, .key = o->event_key, .limit = EVENTS_LIMIT_MAX};
 
-  for (;;) {
+  bool seen = false;
+
+  for (unsigned away = 0;;) {
     void *mem = talloc_new(engine);
-    bool more = false;
+    bool more = false, ok;
     struct err e;
 
     err_init(&e, mem);
-    if (!print_page(engine, mem, o, datasource, &query, &more, &e)) return cli_fail(&e);
+    ok = print_page(engine, mem, o, datasource, &query, &more, &e);
+    if (!ok && !may_wait(o, &e, seen, ++away)) return cli_fail(&e);
+    seen |= ok;
+    if (ok) away = 0;
     talloc_free(mem);
     if (!more && !o->follow) return 0;
     if (!more) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
@@ -84,5 +95,6 @@ int cli_events(void *mem, const struct options *o) {
   }
   if (!cli_load(mem, o, &config, &manifest)) return 1;
   if (!find_datasource(o, config, &datasource)) return 2;
+  log_set_level((enum log_level)0);
   return tail(engine_new(mem, config, manifest, NULL), o, datasource);
 }

@@ -53,33 +53,27 @@ static bool open_jobs(struct jobs *j, const struct datasource *d) {
   return conn_open(j->conn, &j->wait, &fresh, &j->e);
 }
 
-/* Of a number the digits, of null a dash; only what is on one line is asked for. */
-static const char *text_of(const struct json *row, const char *key) {
-  const struct json *value = json_get(row, key);
-  return value && (value->kind == JSON_STRING || value->kind == JSON_NUMBER) ? value->text : "-";
-}
-
 /* To the second: 2026-11-20T12:00:00. */
-static void print_time(const struct json *row, const char *key) { printf("  %-19.19s", text_of(row, key)); }
+static void print_time(const void *mem, const struct json *row, const char *key) { printf("  %-19.19s", cli_text(mem, row, key)); }
 
-static void print_rows(const struct json *rows) {
+static void print_rows(const void *mem, const struct json *rows) {
   for (size_t i = 0; i < rows->len; i++) {
     const struct json *row = &rows->items[i];
 
-    printf("%-36s  %-10s  %-8s  %-6s", text_of(row, "id"), text_of(row, "state"), text_of(row, "attempts"),
-           text_of(row, "last_status"));
-    print_time(row, "created");
-    print_time(row, "due");
-    printf("  %-32s  %s\n", text_of(row, "hook"), text_of(row, "key"));
+    printf("%-36s  %-10s  %-8s  %-6s", cli_text(mem, row, "id"), cli_text(mem, row, "state"), cli_text(mem, row, "attempts"),
+           cli_text(mem, row, "last_status"));
+    print_time(mem, row, "created");
+    print_time(mem, row, "due");
+    printf("  %-32s  %s\n", cli_text(mem, row, "hook"), cli_text(mem, row, "key"));
   }
   if (rows->len == JOBS_LIST_MAX) printf("(the oldest %d)\n", JOBS_LIST_MAX);
 }
 
-static void print_all(const struct json *items, const struct json *mutations) {
+static void print_all(const void *mem, const struct json *items, const struct json *mutations) {
   printf("%-36s  %-10s  %-8s  %-6s  %-19s  %-19s  %-32s  %s\n", "ID", "STATE", "ATTEMPTS", "STATUS", "CREATED", "DUE",
          "HOOK OR COMMAND", "KEY");
-  print_rows(items);
-  print_rows(mutations);
+  print_rows(mem, items);
+  print_rows(mem, mutations);
 }
 
 /* Two arrays as one. */
@@ -96,7 +90,7 @@ static bool list(struct jobs *j) {
   if (!jobs_list(j->conn, j->mem, j->o->dead, j->hooks, j->nhooks, &text, &rows, &j->wait, &j->e)) return false;
   if (!letters_list(j->conn, j->mem, j->o->dead, &more, &mutations, &j->wait, &j->e)) return false;
   if (j->o->json) print_json(text, more);
-  else print_all(rows, mutations);
+  else print_all(j->mem, rows, mutations);
   return true;
 }
 
@@ -112,7 +106,7 @@ static bool show(struct jobs *j) {
   if (is_uuid(id) ? !letters_show(j->conn, j->mem, id, &text, &row, &j->wait, &j->e)
                   : !jobs_show(j->conn, j->mem, id, j->hooks, j->nhooks, &text, &row, &j->wait, &j->e)) return false;
   if (j->o->json) puts(text);
-  for (size_t i = 0; !j->o->json && i < row->len; i++) printf("%-12s %s\n", row->keys[i], text_of(row, row->keys[i]));
+  for (size_t i = 0; !j->o->json && i < row->len; i++) printf("%-12s %s\n", row->keys[i], cli_text(j->mem, row, row->keys[i]));
   return true;
 }
 
@@ -127,7 +121,8 @@ static const char **ids_of(struct jobs *j, bool uuids, size_t *n) {
 }
 
 static bool left_alone(struct jobs *j) {
-  return err_set(&j->e, NOT_FOUND, "Some were left alone: they are not there (any more), or are just at work.");
+  return err_set(&j->e, NOT_FOUND,
+                 "Some were left alone: they are not there (any more), are just at work, have ended well, or were retried before.");
 }
 
 typedef bool change_items(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *, struct err *);

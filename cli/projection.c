@@ -48,22 +48,18 @@ static bool is_meant(const struct projections *p, size_t datasource) {
   return datasource == 0 && !p->manifest->nprojections;
 }
 
-static const char *text_of(const struct json *row, const char *key) {
-  const struct json *value = json_get(row, key);
-  return value && (value->kind == JSON_STRING || value->kind == JSON_NUMBER) ? value->text : "-";
-}
-
 static const char *state_of(const struct projections *p, const struct json *row) {
-  if (strcmp(text_of(row, "kind"), "reader") == 0) return "reader";
-  if (!find(p, text_of(row, "name"))) return "unknown";
+  if (strcmp(cli_text(p->mem, row, "kind"), "reader") == 0) return "reader";
+  if (!find(p, cli_text(p->mem, row, "name"))) return "unknown";
   return json_get(row, "failed_at")->kind == JSON_NULL ? "runs" : "stands";
 }
 
 static void print_row(const struct projections *p, const struct json *row) {
-  printf("%-24s  %-8s  %12s  %10s  %-19.19s", text_of(row, "name"), state_of(p, row), text_of(row, "position"), text_of(row, "behind"),
-         text_of(row, "updated"));
+  printf("%-24s  %-8s  %12s  %10s  %-19.19s", cli_text(p->mem, row, "name"), state_of(p, row), cli_text(p->mem, row, "position"),
+         cli_text(p->mem, row, "behind"), cli_text(p->mem, row, "updated"));
   if (json_get(row, "failed_at")->kind != JSON_NULL)
-    printf("  at %s since %.19s: %s", text_of(row, "failed_at"), text_of(row, "failed_since"), text_of(row, "error"));
+    printf("  at %s since %.19s: %s", cli_text(p->mem, row, "failed_at"), cli_text(p->mem, row, "failed_since"),
+           cli_text(p->mem, row, "error"));
   putchar('\n');
 }
 

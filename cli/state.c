@@ -48,23 +48,6 @@ static const char *text_of(const struct json *object, const char *key) {
   return value && (value->kind == JSON_STRING || value->kind == JSON_NUMBER) ? value->text : NULL;
 }
 
-/* Names, titles and payloads are anybody's: what a terminal would obey is shown as a question mark. */
-static void put_plain(struct str *out, const char *text) {
-  for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-    bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
-
-    str_char(out, *p < ' ' || *p == 0x7f || c1 ? '?' : (char)*p);
-    if (c1) p++;
-  }
-}
-
-static void put_json(struct str *out, const struct json *value) {
-  struct str *text = str_new(out, 256);
-
-  json_write(text, value);
-  put_plain(out, text->p);
-}
-
 static double number_of(const char *text) { return text ? strtod(text, NULL) : 0; }
 static int percent(const char *text) { return (int)(number_of(text) * 100 + 0.5); }
 
@@ -73,10 +56,10 @@ static void put_end(struct str *out, const struct json *state) {
   const char *detail = text_of(error, "detail");
 
   if (error) {
-    put_plain(out, text_of(error, "code") ? text_of(error, "code") : "?");
-    if (detail) str_add(out, ": "), put_plain(out, detail);
+    cli_put_plain(out, text_of(error, "code") ? text_of(error, "code") : "?");
+    if (detail) str_add(out, ": "), cli_put_plain(out, detail);
   } else if (result) {
-    put_json(out, result);
+    cli_put_json(out, result);
   }
 }
 
@@ -97,9 +80,9 @@ static void put_step(struct str *out, const struct json *step) {
   const struct json *error = json_get(step, "error");
 
   str_printf(out, "%s ", mark_of(text_of(step, "status")));
-  put_plain(out, title ? title : text_of(step, "id") ? text_of(step, "id") : "?");
+  cli_put_plain(out, title ? title : text_of(step, "id") ? text_of(step, "id") : "?");
   if (current) str_printf(out, " (%d %%)", percent(current));
-  if (error && text_of(error, "code")) str_add(out, ": "), put_plain(out, text_of(error, "code"));
+  if (error && text_of(error, "code")) str_add(out, ": "), cli_put_plain(out, text_of(error, "code"));
 }
 
 static void put_bar(struct str *out, const struct json *state) {
@@ -139,9 +122,9 @@ static const char **lines_of(const struct view *v, size_t most, size_t *n) {
   if (most && !v->row.ended && events->len) {
     line = str_new(v->mem, 256);
     str_add(line, "    ");
-    put_plain(line, text_of(&events->items[events->len - 1], "name"));
+    cli_put_plain(line, text_of(&events->items[events->len - 1], "name"));
     str_char(line, ' ');
-    put_json(line, json_get(&events->items[events->len - 1], "payload"));
+    cli_put_json(line, json_get(&events->items[events->len - 1], "payload"));
     lines[(*n)++] = line->p;
   }
   if (v->row.ended) {
@@ -203,11 +186,11 @@ static void print_event(const struct view *v, const struct json *event) {
   const struct json *payload = event ? json_get(event, "payload") : NULL;
 
   if (!event || event->kind != JSON_OBJECT) return;
-  put_plain(line, text_of(event, "at") ? text_of(event, "at") : "-");
+  cli_put_plain(line, text_of(event, "at") ? text_of(event, "at") : "-");
   str_char(line, ' ');
-  put_plain(line, text_of(event, "name") ? text_of(event, "name") : "-");
+  cli_put_plain(line, text_of(event, "name") ? text_of(event, "name") : "-");
   if (text_of(event, "attempt")) str_printf(line, " attempt=%d", atoi(text_of(event, "attempt")));
-  if (payload && payload->kind != JSON_NULL) str_char(line, ' '), put_json(line, payload);
+  if (payload && payload->kind != JSON_NULL) str_char(line, ' '), cli_put_json(line, payload);
   puts(line->p);
 }
 
@@ -224,7 +207,7 @@ static bool print_news(struct view *v, const struct wait *w, struct err *e) {
   if (v->row.ended) {
     struct str *line = str_new(v->mem, 256);
 
-    put_plain(line, text_of(v->state, "status"));
+    cli_put_plain(line, text_of(v->state, "status"));
     str_char(line, ' ');
     put_end(line, v->state);
     puts(line->p);

@@ -28,7 +28,7 @@ struct compiler {
 };
 
 /* A step that belongs to writ and to no command has an id above all commands in its variant's key. */
-enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT };
+enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT, KEY_ANSWER };
 struct statement compile_own(struct compiler *k, uint32_t id, const char *sql);
 
 /* Has it a result that others can refer to? */

@@ -22,12 +22,10 @@ void sql_add(struct sql_build *b, const char *text) { str_add(b->text, text); }
 
 void sql_printf(struct sql_build *b, const char *format, ...) {
   va_list args;
-  char *text;
 
   va_start(args, format);
-  text = talloc_vasprintf(b->mem, format, args);
+  str_vprintf(b->text, format, args);
   va_end(args);
-  str_add(b->text, text);
 }
 
 const char *sql_alias(struct sql_build *b) { return arena_printf(b->mem, "t%u", ++b->naliases); }
@@ -213,7 +211,7 @@ void sql_result_begin(struct sql_build *b, const struct node *node, const struct
 void sql_result_end(struct sql_build *b) { sql_add(b, ")::text, 'null') as r offset 0) as writ_r"); }
 
 bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step *out, struct err *e) {
-  const struct str *s = b->text;
+  const struct str *s = b->text, *key = b->key ? b->key : s;
   struct statement statement;
 
   if (b->nparams > SQL_PARAMS)
@@ -221,8 +219,8 @@ bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step 
   if (s->len > SQL_TEXT_BYTES)
     return err_set(e, TOO_LARGE, "The request makes a statement of more than %d bytes; select or filter by less.",
                    SQL_TEXT_BYTES);
-  if (!variants_find(k->variants, s->p, s->len, &statement))
-    statement = variants_add(k->variants, k->mem, s->p, s->len, arena_strndup(k->mem, s->p, s->len));
+  if (!variants_find(k->variants, key->p, key->len, &statement))
+    statement = variants_add(k->variants, k->mem, key->p, key->len, arena_strndup(k->mem, s->p, s->len));
   *out = (struct step){.statement = statement, .params = b->params, .nparams = b->nparams, .gives = GIVES_NOTHING,
                        .member = (unsigned)owner, .purpose = "?"};
   return true;

@@ -14,6 +14,7 @@ struct str;
 struct sql_build {
   void *mem;           /* the request's */
   struct str *text;
+  const struct str *key; /* what the statement is known by; NULL: its text */
   const char **params; /* text format; NULL is SQL NULL */
   unsigned nparams;
   unsigned naliases;

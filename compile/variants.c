@@ -34,13 +34,20 @@ void variants_clear(struct variants *v) {
     }
 }
 
-/* FNV-1a, 32 bit. Long ones have one set for all of them. */
+/* FNV-1a's steps, but over words of 64 bits: a key may be a statement of some thousand bytes, looked up in each request. Long
+ * ones have one set for all of them. */
 static struct variant *set_of(struct variants *v, const unsigned char *key, size_t len) {
-  uint32_t hash = 2166136261u;
+  uint64_t hash = 14695981039346656037u, word, last = 0;
 
   if (len > LONG_KEY) return v->items[0];
-  for (size_t i = 0; i < len; i++) hash = (hash ^ key[i]) * 16777619u;
-  return v->items[hash % SETS];
+  for (; len >= sizeof word; key += sizeof word, len -= sizeof word) {
+    memcpy(&word, key, sizeof word);
+    hash = (hash ^ word) * 1099511628211u;
+    hash ^= hash >> 32; /* what stands high in a word must reach the low bits */
+  }
+  memcpy(&last, key, len);
+  hash = (hash ^ last) * 1099511628211u;
+  return v->items[(hash ^ hash >> 32) % SETS];
 }
 
 static struct statement as_statement(const struct variants *v, const struct variant *item) {

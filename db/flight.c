@@ -109,6 +109,18 @@ static void put_item(struct pipe *p, enum item_kind kind, const struct statement
   p->items[p->nitems++] = (struct item){kind, s ? s->slot : 0, s ? s->gen : 0, step};
 }
 
+/* w and the slot's number: snprintf costs more than all else that is done here for a statement. */
+static void put_name(char name[16], unsigned slot) {
+  char digits[8];
+  size_t n = 0;
+
+  do digits[n++] = (char)('0' + slot % 10);
+  while (slot /= 10);
+  *name++ = 'w';
+  while (n) *name++ = digits[--n];
+  *name = '\0';
+}
+
 /* Prepares the statement where the server does not have it, within the same flight: no trip of its own. */
 static void put_prepare(struct pipe *p, const struct statement *s, size_t step, const char *name) {
   uint32_t *sent = &p->c->sent[s->slot];
@@ -133,7 +145,7 @@ static void put(struct pipe *p, enum item_kind kind, const struct statement *s, 
     if (params[i]) p->c->flight_bytes += strlen(params[i]);
   if (p->c->options.prepared) {
     char name[16];
-    snprintf(name, sizeof name, "w%u", s->slot);
+    put_name(name, s->slot);
     put_prepare(p, s, step, name);
     p->broken |= !PQsendQueryPrepared(p->c->pg, name, (int)nparams, params, NULL, NULL, 0);
   } else {
@@ -162,10 +174,14 @@ static void put_settings(struct pipe *p, const struct wait *w) {
   const char *params[PLAN_SETTINGS] = {plan->claims, plan->caller_role, plan->caller_user, plan->request_id};
   unsigned n = 4;
 
-  snprintf(timeout, sizeof timeout, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
-  snprintf(lock_timeout, sizeof lock_timeout, "%d", plan->lock_timeout_ms);
-  if (timeouts >= TIMEOUTS_STATEMENT) params[n++] = timeout;
-  if (timeouts == TIMEOUTS_BOTH) params[n++] = lock_timeout;
+  if (timeouts >= TIMEOUTS_STATEMENT) {
+    snprintf(timeout, sizeof timeout, "%lld", (long long)(left_ms > 1 ? left_ms : 1));
+    params[n++] = timeout;
+  }
+  if (timeouts == TIMEOUTS_BOTH) {
+    snprintf(lock_timeout, sizeof lock_timeout, "%d", plan->lock_timeout_ms);
+    params[n++] = lock_timeout;
+  }
   if (sets_role(plan)) params[n++] = plan->role;
   put_fixed(p, ITEM_RUN, FIXED_SETTINGS + 2 * timeouts + sets_role(plan), plan_settings_sql(plan), params, n);
 }

@@ -160,7 +160,7 @@ bool away_done(struct frame *frame, struct run *r, size_t first, size_t end) {
   result_settle(w->set, first, end);
   compile_step(&k, &plan, work_lock_step(w));
   if (end == w->set->nentries)
-    work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), false, &plan);
+    work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), &plan);
   else
     work_put_mark(w, &k, result_pieces_alone(w->mem, w->set, first), mutation_step_id(w->mem, w->set, first), &plan);
   if (mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, r->e)) {

@@ -15,20 +15,17 @@ enum {
 };
 
 /* Behind the end what is to be told of it, as behind a mark (execute.c). */
-#define COMPLETE(more)                                                                                                 \
-  "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, away = null, error = null, " \
-  "answer = " PIECES("$3") " where id = $1::uuid returning id, answer" more ") "                            \
-  "insert into writ.state_mark (mutation, attempt, name, payload) "                                                    \
-  "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "                         \
-  "else writ.state_payload(x.name, answer) end "                                                                       \
-  "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "                 \
-  "where exists (select from writ.state s where s.mutation = m.id) order by x.o"
-static const char complete_sql[] = COMPLETE("");
-/* Many ends wait for the disk together, in the claim behind them, and are told of behind that (runner.c). */
-static const char complete_lazily_sql[] = COMPLETE(", set_config('synchronous_commit', 'off', true)");
+static const char complete_sql[] =
+    "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, away = null, error = null, "
+    "answer = " PIECES("$3") " where id = $1::uuid returning id, answer) "
+    "insert into writ.state_mark (mutation, attempt, name, payload) "
+    "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
+    "else writ.state_payload(x.name, answer) end "
+    "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
+    "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
 static const char end_sql[] =
     "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
-    "answer = $5 where id = $1::uuid";
+    "attempts = greatest(attempts, $5::integer), answer = null where id = $1::uuid";
 /* $2: its own id, $3: on_complete or on_error, $4: deadline. */
 static const char follow_sql[] =
     "insert into writ.mutation (id, parent, deadline, command, args, role, caller_user, claims, request_id) "
@@ -71,7 +68,7 @@ static void put_follower(struct work *w, struct compiler *k, struct plan *plan, 
                 next ? mutation_steps(next) : 0, 0);
 }
 
-void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan) {
+void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, struct plan *plan) {
   const char **params = arena_array(w->mem, const char *, 5);
 
   params[0] = w->m->id;
@@ -79,14 +76,17 @@ void work_put_complete(struct work *w, struct compiler *k, size_t step, const ch
   params[2] = pieces;
   params[3] = arena_printf(w->mem, "%u", w->m->attempts + 1);
   params[4] = step ? mutation_step_id(w->mem, w->set, step - 1) : "";
-  compile_step(k, plan, work_step(w, lazily ? complete_lazily_sql : complete_sql, params, 5, "the mutation is complete"));
+  compile_step(k, plan, work_step(w, complete_sql, params, 5, "the mutation is complete"));
   put_follower(w, k, plan, true);
 }
 
 static const char *error_json(struct work *w, const struct err *e) {
   struct str *out = str_new(w->mem, 256);
+  struct err told = *e;
 
-  err_put(out, e, w->m->request_id);
+  /* Also where it was found out ahead of the steps that are left (a command is not there any more): others are done. */
+  if (w->m->step && told.committed < (int)w->m->step) told.committed = (int)w->m->step;
+  err_put(out, &told, w->m->request_id);
   return out->p;
 }
 
@@ -141,7 +141,7 @@ enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool de
   params[1] = cancelled ? "cancelled" : "error";
   params[2] = dead ? "t" : "f";
   params[3] = error;
-  params[4] = NULL;
+  params[4] = dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
   compile_step(&k, &plan, work_lock_step(w));
   compile_step(&k, &plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
   put_follower(w, &k, &plan, false);
@@ -157,7 +157,7 @@ enum mutation_end work_end_done(struct work *w, struct str *answer) {
   if (w->m->step && !w->set->each_alone) str_add(answer, w->results->items[0].text);
   else result_put(answer, w->set);
   compile_step(&k, &plan, work_lock_step(w));
-  work_put_complete(w, &k, mutation_steps(w->set), work_one_piece(w, answer->p), false, &plan);
+  work_put_complete(w, &k, mutation_steps(w->set), work_one_piece(w, answer->p), &plan);
   return ended_by(w, &plan);
 }
 

@@ -49,24 +49,12 @@ static void beat(void *data) {
   talloc_free(mem);
 }
 
-static bool asks_outside(const struct work *w, size_t entry) {
-  bool each = w->set->each_alone;
-
-  if (w->set->entries[entry].command->kind == COMMAND_HANDLER) return true;
-  for (size_t i = 0; i < w->set->nuses; i++)
-    if (w->set->uses[i].command->nbefore_hooks && (!each || w->set->uses[i].entry == entry)) return true;
-  return false;
-}
-
-/* A module does not come back to us while it runs: it gets a lease for all of its time. And what stands outside sees nothing that
- * a crash could take back: the renewal waits for the disk, with all that went before. */
-static bool lease_for_outside(struct work *w, struct run *r, size_t entry) {
+/* A module does not come back to us while it runs: it gets a lease for all of its time. */
+static bool lease_for_module(struct work *w, struct run *r, size_t entry) {
   const struct command *c = w->set->entries[entry].command;
-  int64_t ms = w->engine->config->background_lease_ms;
-  bool module = c->kind == COMMAND_HANDLER && c->module;
+  int64_t ms = w->engine->config->background_lease_ms + r->wait.deadline_ms - clock_ms();
 
-  if (module) ms += r->wait.deadline_ms - clock_ms();
-  if (!module && !(w->how->lazy && asks_outside(w, entry))) return true;
+  if (c->kind != COMMAND_HANDLER || !c->module) return true;
   if (mutation_renew(w->engine, w->mem, w->m, ms, r->e)) return true;
   if (r->e->code == ERR_IDEMPOTENCY_CONFLICT) w->stop = STOP_LOST;
   return false;
@@ -106,7 +94,10 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
   if (w->how->until_ms && now >= w->how->until_ms) return stop_for(w, STOP_ASKED, "The request took too long; it goes on.");
   if (until > w->m->deadline_ms) until = w->m->deadline_ms;
   if (w->how->until_ms && until > w->how->until_ms) until = w->how->until_ms;
-  if (w->watch) w->watch->attempts_before = w->m->attempts;
+  if (w->watch) {
+    w->watch->attempts_before = w->m->attempts;
+    w->watch->attempt = w->m->attempts + 1;
+  }
   r->wait = (struct wait){.deadline_ms = until, .caller_fd = -1, .beat = beat, .data = w,
                           .beat_in_flight = w->set->entries[entry].datasource != w->m->datasource};
   if (mutation_steps(w->set) > 1 || c->kind == COMMAND_HANDLER) {
@@ -117,7 +108,7 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
     str_char(payload, '}');
     state_dispatch(r, "TRANSACTION_CREATED", payload->p);
   }
-  return lease_for_outside(w, r, entry);
+  return lease_for_module(w, r, entry);
 }
 
 /* Not that of the entry where it is judged only. */
@@ -144,29 +135,17 @@ void work_put_mark(struct work *w, struct compiler *k, const char *pieces, const
   compile_step(k, plan, work_step(w, mark_sql, params, 6, "the step is done"));
 }
 
-/* What after-hooks and readers of the event log are told must not be lost when it was told. */
-static bool is_told(const struct command_set *set) {
-  for (size_t i = 0; i < set->nuses; i++)
-    if (set->uses[i].command->nevents) return true;
-  return set->outbox_step != SIZE_MAX;
-}
-
 static void close_step(struct frame *frame, struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan) {
   struct work *w = work_of(frame);
   struct compiler k = transaction_compiler(r);
 
   w->close = plan->n;
-  if (is_away(w, datasource)) {
+  if (is_away(w, datasource))
     away_close(w, &k, w->set->each_alone ? result_pieces_alone(w->mem, w->set, first) : result_pieces(w->mem, w->set), plan);
-    return;
-  }
-  if (end != w->set->nentries) {
+  else if (end != w->set->nentries)
     work_put_mark(w, &k, result_pieces_alone(w->mem, w->set, first), mutation_step_id(w->mem, w->set, first), plan);
-    return;
-  }
-  w->lazy = w->how->lazy && !is_told(w->set);
-  plan->durable = !w->lazy;
-  work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), w->lazy, plan);
+  else
+    work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), plan);
 }
 
 void work_judge_look(struct work *w, const struct err *e) {

@@ -69,7 +69,6 @@ struct mutation_run {
   void *data;
   int64_t until_ms; /* clock_ms */
   bool forget;      /* one that fails and has done nothing is not kept, as its caller hears why and may ask again */
-  bool lazy;        /* nobody is told of the end before a later transaction of this process waited for the disk */
   struct command_set *set; /* decoded already; NULL: not so */
   bool no_state;           /* nobody follows it */
   struct str *answer;      /* filled when it is complete */

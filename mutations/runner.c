@@ -78,7 +78,7 @@ static void forget(struct place *p) {
 
 static void run_one(struct runner *r, struct place *p, struct mutation *m) {
   void *mem = arena_request(r->engine);
-  struct mutation_run how = {.stop = is_to_stop, .data = r, .lazy = true, .answer = str_new(mem, 512)};
+  struct mutation_run how = {.stop = is_to_stop, .data = r, .answer = str_new(mem, 512)};
   struct report report;
   struct err e;
   int64_t begun_us = clock_us();

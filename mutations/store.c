@@ -50,11 +50,8 @@ static const char forget_sql[] =
     "c as (delete from writ.state_change where mutation in (select id from m)), "
     "k as (delete from writ.state_mark where mutation in (select id from m)) "
     "delete from writ.idempotency where mutation in (select id from m)";
-/* Whoever is told of an end must not see it undone: a transaction with a number of its own waits for the disk, with all that
- * went before it (execute.c, complete_lazily_sql). */
 static const char look_sql[] =
-    "select json_build_array(outcome, answer, error::text, case when ended is not null then pg_current_xact_id()::text end)::text "
-    "from writ.mutation where id = $1::uuid";
+    "select json_build_array(outcome, answer, error::text)::text from writ.mutation where id = $1::uuid";
 
 /* $2 to $4: whose it must be, unless $5: asked from the inside. One that waits for another try, or for a runner, has its end at once. */
 static const char cancel_sql[] =
@@ -96,6 +93,7 @@ static bool trip_within(struct engine *engine, void *mem, size_t datasource, str
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = true, .claims = "", .caller_role = "", .caller_user = "",
                       .request_id = "", .shared_session = true, .steps = steps, .n = n};
 
+  *f = (struct flight){.failed_step = n};
   return source_ready(engine, datasource, w, e) && flight_run(engine->sources[datasource].conn, mem, &plan, w, f, e);
 }
 

@@ -33,7 +33,6 @@ struct work {
   size_t away;       /* the datasource of the transaction in hand, or the last, where that is not the mutation's; else AT_HOME */
   const char *begun; /* when the lease was looked at for that, by the home's clock: seconds */
   bool doubt;        /* whether the step is done is known there alone */
-  bool lazy; /* the transaction that completes it does not wait for the disk */
   enum stop stop;
   struct watch *watch; /* of its state; NULL: it has none */
 };
@@ -54,8 +53,8 @@ struct step work_step(struct work *w, const char *sql, const char *const *params
 struct compiler work_compiler(struct work *w);
 /* A text that stands already, as of result_pieces. */
 const char *work_one_piece(struct work *w, const char *text);
-/* Adds the steps that record it as complete, step steps being done, and accept what follows. lazily: see complete_lazily_sql. */
-void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, bool lazily, struct plan *plan);
+/* Adds the steps that record it as complete, step steps being done, and accept what follows. */
+void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, struct plan *plan);
 /* Ends it in the error *e, or as cancelled, in a transaction of its own. */
 enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead);
 /* All of its steps are done, or it has none. */

@@ -173,14 +173,36 @@ static bool put_answer_rows(struct sql_build *b, const char *alias, const void *
   return true;
 }
 
-/* The node in the slot, as it is now. */
-static bool plan_answer(struct planner *p, const struct nested_root *root, unsigned slot) {
+static bool make_answer(struct planner *p, const struct nested_root *root, const struct str *key, unsigned slot,
+                        struct step *step) {
   struct input_place at = {.mem = p->mem, .path = "/select"};
   const struct selection *s = select_read(p->mem, root->model, node_argument(p->node, "select"), at, p->e);
   struct answer_rows rows = {root->model, slot};
+
+  return s && select_step(p->k, p->node, p->owner, s, key, put_answer_rows, &rows, step, p->e);
+}
+
+/* Clients select the same again and again: a selection without arguments is found by its own bytes, without being read. Such a
+ * statement has no parameters but the settings that make_answer gives it. */
+static bool find_answer(struct planner *p, const struct str *key, unsigned slot, struct step *step) {
+  const char **params = arena_array(p->mem, const char *, 2);
+  struct statement statement;
+  unsigned n = 0;
+
+  if (!key || !variants_find(p->k->variants, key->p, key->len, &statement)) return false;
+  if (p->node->slot) params[n++] = arena_printf(p->mem, "writ.s%u", p->node->slot);
+  params[n++] = slot_name(p->mem, slot);
+  *step = (struct step){.statement = statement, .params = params, .nparams = n, .gives = GIVES_TEXT,
+                        .member = (unsigned)p->owner, .purpose = p->node->command->name};
+  return true;
+}
+
+/* The node in the slot, as it is now. */
+static bool plan_answer(struct planner *p, const struct nested_root *root, unsigned slot) {
+  const struct str *key = select_key(p->k, p->node, node_argument(p->node, "select"));
   struct step step;
 
-  if (!s || !select_step(p->k, p->node, p->owner, s, put_answer_rows, &rows, &step, p->e)) return false;
+  if (!find_answer(p, key, slot, &step) && !make_answer(p, root, key, slot, &step)) return false;
   ((struct node *)p->node)->step = compile_step(p->k, p->plan, step);
   return true;
 }

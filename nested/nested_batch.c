@@ -415,26 +415,48 @@ static void put_found_key(struct planner *p, struct sql_build *b, const char *al
   }
 }
 
+/* One row, whose key is one column: a look-up. A join is planned for some rows, and then often by a hash of all there are. */
+static bool put_found_one(struct planner *p, struct sql_build *b, const char *alias, const struct model *m,
+                          const struct where_unique *where) {
+  const struct column *key = m->key->columns[0];
+
+  sql_printf(b, "coalesce((select %s.%s from %s as %s where ", alias, key->sql, m->table_sql, alias);
+  if (!where_unique_put(b, where, alias, p->e)) return false;
+  sql_printf(b, "), writ.fail('NOT_FOUND/3039/0', $%u::text, 404)::%s)", sql_param(b, text_3039(p, m, where)), key->cast_sql);
+  return true;
+}
+
+static bool put_found_some(struct planner *p, struct sql_build *b, const char *alias, const struct model *m,
+                           const struct where_unique *const *wheres, size_t n) {
+  const struct column *column = wheres[0]->key->columns[0];
+
+  put_found_key(p, b, alias, m, wheres, n);
+  sql_add(b, " from unnest(");
+  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e)) return false;
+  sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v", m->table_sql, alias, alias,
+             column->sql);
+  return true;
+}
+
 bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent) {
   struct sql_build *b = sql_begin(p->mem);
   const struct relation_side *here = link_here(l), *there = link_there(l);
-  const struct column *column = wheres[0]->key->columns[0];
+  const struct model *m = there->model;
   const char *alias = sql_alias(b);
+  bool one = n == 1 && m->key->ncolumns == 1;
 
-  sql_printf(b, "insert into %s (%s, %s) select distinct ", l.relation->table_sql, here->columns_sql, there->columns_sql);
+  sql_printf(b, "insert into %s (%s, %s) select ", l.relation->table_sql, here->columns_sql, there->columns_sql);
+  if (!one) sql_add(b, "distinct ");
   for (size_t i = 0; i < here->ncolumns; i++) {
     put_key_part(b, parent, i, here->columns[i]->cast_sql);
     sql_add(b, ", ");
   }
-  put_found_key(p, b, alias, there->model, wheres, n);
-  sql_add(b, " from unnest(");
-  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e))
-    return value_error(p, wheres[0]->key->name, there->model, wheres[0]->at.path);
-  sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v where ", there->model->table_sql, alias,
-             alias, column->sql);
+  if (!(one ? put_found_one(p, b, alias, m, wheres[0]) : put_found_some(p, b, alias, m, wheres, n)))
+    return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
+  sql_add(b, " where ");
   put_filled(b, parent);
   sql_add(b, " on conflict do nothing");
-  return plan_step(p, b, wheres[0]->at.path, places(p, there->model, wheres, n), arena_printf(p->mem, "link %s", there->model->plural));
+  return plan_step(p, b, wheres[0]->at.path, places(p, m, wheres, n), arena_printf(p->mem, "link %s", m->plural));
 }
 
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,

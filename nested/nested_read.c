@@ -558,11 +558,10 @@ static const struct field *back_field(const struct field *from) { return from ? 
 static bool check_names(struct reader *r, const struct nested_data *d, const struct expr *x) {
   for (size_t i = 0; i < expr_len(x); i++) {
     const struct field *f = model_field(d->model, expr_key(x, i));
-    const char *path = below(r, d->path, expr_key(x, i));
 
-    if (!f) return unknown_field(r, d->model, expr_key(x, i), path);
+    if (!f) return unknown_field(r, d->model, expr_key(x, i), below(r, d->path, expr_key(x, i)));
     if (f == back_field(d->from))
-      return nested_refuse(r->e, 0, path, "The field %s of %s leads back to where this was reached from.", f->name,
+      return nested_refuse(r->e, 0, below(r, d->path, f->name), "The field %s of %s leads back to where this was reached from.", f->name,
                            d->model->name);
   }
   return true;
@@ -576,17 +575,28 @@ static bool member_or_preset(struct reader *r, const struct nested_data *d, cons
   return !takes_presets(d) || f == back_field(d->from) || read_preset(r, d, f, out);
 }
 
+static bool read_given(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *value) {
+  const char *path = below(r, d->path, f->name);
+
+  return may_write(r, f, d->create, path) && read_scalar(r, d, f, value, path);
+}
+
+/* Of a create: what is preset for the field, or what it has by itself. */
+static bool read_absent(struct reader *r, struct nested_data *d, const struct field *f) {
+  const struct expr *preset;
+
+  if (!read_preset(r, d, f, &preset)) return false;
+  return preset ? read_scalar(r, d, f, preset, below(r, d->path, f->name)) : absent_scalar(r, d, f);
+}
+
 /* Those that are given ahead of those that are not: in an update presets come with them. */
 static bool read_scalars(struct reader *r, struct nested_data *d, const struct expr *x) {
   for (size_t i = 0; i < d->model->nfields; i++) {
     const struct field *f = &d->model->fields[i];
-    const struct expr *value = expr_member(r->mem, x, f->name);
-    const char *path = below(r, d->path, f->name);
+    const struct expr *value = f->relation ? NULL : expr_member(r->mem, x, f->name);
 
     if (f->relation || (!value && !d->create)) continue;
-    if (value && !may_write(r, f, d->create, path)) return false;
-    if (!value && !read_preset(r, d, f, &value)) return false;
-    if (value ? !read_scalar(r, d, f, value, path) : !absent_scalar(r, d, f)) return false;
+    if (!(value ? read_given(r, d, f, value) : read_absent(r, d, f))) return false;
   }
   for (size_t i = 0; i < d->model->nfields && !d->create && d->nvalues; i++) {
     const struct field *f = &d->model->fields[i];
@@ -598,21 +608,34 @@ static bool read_scalars(struct reader *r, struct nested_data *d, const struct e
   return true;
 }
 
-static bool read_ops(struct reader *r, struct nested_data *d, const struct expr *x) {
+/* given: of each field, what is done to it. */
+static bool read_ops(struct reader *r, struct nested_data *d, const struct expr *x, const struct expr *const *given) {
   for (enum nested_kind kind = 0; kind < NESTED_KINDS; kind++)
     for (size_t i = 0; i < d->model->nfields; i++) {
       const struct field *f = &d->model->fields[i];
-      const struct expr *ops = NULL, *value;
+      const struct expr *ops = given[i], *value;
       bool of_caller = r->of_caller;
 
-      if (!f->relation) continue;
-      if (!member_or_preset(r, d, x, f, &ops)) return false;
       if (!ops || expr_is_null(ops) || !(value = expr_member(r->mem, ops, kind_names[kind]))) continue;
       r->of_caller = expr_member(r->mem, x, f->name) && (of_caller || ops->argument);
       if (!read_kind(r, d, f, kind, value, below(r, below(r, d->path, f->name), kind_names[kind]))) return false;
       r->of_caller = of_caller;
     }
   return true;
+}
+
+/* All of them are looked at before the first is read. */
+static bool read_relations(struct reader *r, struct nested_data *d, const struct expr *x) {
+  const struct expr **given = arena_array(r->mem, const struct expr *, d->model->nfields + 1);
+
+  for (size_t i = 0; i < d->model->nfields; i++) {
+    const struct field *f = &d->model->fields[i];
+
+    if (!f->relation || f == back_field(d->from)) continue;
+    if (!member_or_preset(r, d, x, f, &given[i])) return false;
+    if ((given[i] || f->required) && !check_relation(r, d, f, given[i], below(r, d->path, f->name))) return false;
+  }
+  return read_ops(r, d, x, given);
 }
 
 static bool read_data(struct reader *r, const struct model *m, const struct field *from, const struct expr *x,
@@ -625,15 +648,7 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
   *out = d;
   if (x->kind == EXPR_RESULT)
     return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for an object.");
-  if (!must_be_object(r, x, path) || !check_names(r, d, x) || !read_scalars(r, d, x)) return false;
-  for (size_t i = 0; i < m->nfields; i++) {
-    const struct field *f = &m->fields[i];
-    const struct expr *value;
-
-    if (!f->relation || f == back_field(from)) continue;
-    if (!member_or_preset(r, d, x, f, &value) || !check_relation(r, d, f, value, below(r, path, f->name))) return false;
-  }
-  if (!read_ops(r, d, x)) return false;
+  if (!must_be_object(r, x, path) || !check_names(r, d, x) || !read_scalars(r, d, x) || !read_relations(r, d, x)) return false;
   r->of_caller = of_caller;
   return true;
 }

@@ -15,7 +15,7 @@ static bool compile_one(struct compiler *k, const struct node *node, size_t owne
   struct where_unique where;
 
   return where_unique_read(k->mem, node->command->model, node_argument(node, "where"), at, &where, e) &&
-         select_step(k, node, owner, s, put_where, &where, step, e);
+         select_step(k, node, owner, s, NULL, put_where, &where, step, e);
 }
 
 static struct list list_of(void *mem, const struct node *node) {

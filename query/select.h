@@ -9,6 +9,7 @@
 #include "query/list.h"
 
 struct selection;
+struct str;
 
 /* Relations within each other, and fields in all: what a statement may be made of. */
 enum { SELECT_DEPTH = 16, SELECT_FIELDS = 1000, SELECT_ALIAS_BYTES = 63 };
@@ -27,9 +28,14 @@ bool select_put_node(struct sql_build *b, const struct config *config, const str
 bool select_put_list(struct sql_build *b, const struct config *config, const struct selection *s, const struct field *field,
                      const char *parent, const struct list *l, struct err *e) __attribute__((warn_unused_result));
 
+/* What a selection that has no arguments (where:, first: and the like) is known by, to begin the key of a statement: the same
+ * bytes for the same selection only, whether or not it can be read. NULL: it has some, or refers to results. */
+struct str *select_key(const struct compiler *k, const struct node *node, const struct expr *value);
+
 /* The step that gives a node's result: one row of the model's table, as its JSON object, or null when the condition is true
- * for none. The condition's text is put by the callback, over the alias: t1."id" = ($3::text), or what a slot holds. */
-bool select_step(struct compiler *k, const struct node *node, size_t owner, const struct selection *s,
+ * for none. The condition's text is put by the callback, over the alias: t1."id" = ($3::text), or what a slot holds.
+ * key: what the statement is known by; NULL: its text. */
+bool select_step(struct compiler *k, const struct node *node, size_t owner, const struct selection *s, const struct str *key,
                  bool (*put_condition)(struct sql_build *b, const char *alias, const void *data, struct err *e),
                  const void *data, struct step *out, struct err *e) __attribute__((warn_unused_result));
 

@@ -146,11 +146,13 @@ bool select_put_list(struct sql_build *b, const struct config *config, const str
 }
 
 bool select_step(struct compiler *k, const struct node *node, size_t owner, const struct selection *selection,
+                 const struct str *key,
                  bool (*put_condition)(struct sql_build *b, const char *alias, const void *data, struct err *e),
                  const void *data, struct step *out, struct err *e) {
   struct sql_build *b = sql_begin(k->mem);
   const char *alias = sql_alias(b);
 
+  b->key = key;
   b->numbers_as_text = k->numbers_as_text;
   sql_result_begin(b, node, k->config);
   sql_add(b, "select ");

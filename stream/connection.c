@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "handlers/answer.h"
+#include "handlers/events.h"
 #include "handlers/headers.h"
 #include "handlers/identity.h"
 #include "manifest/config.h"
@@ -261,8 +262,8 @@ static void begin(struct connection *c, struct request *r) {
   err_init(&e, r->mem);
   c->phase = PHASE_WAITING;
   c->request_id = request_id(c, r);
-  if (!wanted_read(s->config, r, &w, &allow, &e) ||
-      !identity_read(r, c->request_id, (unsigned)s->config->max_depth, &caller, &e)) {
+  if (!wanted_where(r, &w, &allow, &e) || !identity_read(r, c->request_id, (unsigned)s->config->max_depth, &caller, &e) ||
+      (w.log && !events_may_read(s->manifest, &caller, &e)) || !wanted_what(s->config, r, &w, &e)) {
     refuse(c, &e, allow);
     return;
   }
@@ -274,7 +275,7 @@ static void begin(struct connection *c, struct request *r) {
   }
   s->streams++;
   c->is_stream = true;
-  if (w.log) log_begin(s, c, &w, &caller);
+  if (w.log) log_begin(s, c, &w);
   else follow_begin(s, c, &w, &caller);
 }
 

@@ -16,10 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-  LOOKUPS = 100,   /* at once: each may bring a whole state */
-  CHANGES = 1000,  /* rows at once */
-};
+/* One answer, at most, but for its last row: what is not in it is asked for again. */
+enum { ROWS = 1000, BYTES = 1024 * 1024, LOOKUPS = 100 };
 
 struct follower {
   struct connection *connection;
@@ -38,7 +36,7 @@ struct topic {
   struct topic *before, *behind; /* of all */
   struct topic *next;            /* in the bucket */
   unsigned char mutation[UUID_BYTES];
-  struct follower *followers;
+  struct follower_list followers;
   bool dirty;
 };
 
@@ -80,30 +78,32 @@ static void free_topic(struct follows *f, struct topic *t) {
   talloc_free(t);
 }
 
-static struct follower **list_of(struct follower *f) {
+static struct follower_list *list_of(struct follower *f) {
   return f->topic ? &f->topic->followers : &f->source->follows.waiting;
 }
 
-static void link_follower(struct follower *f) {
-  struct follower **list = list_of(f);
+static void link_last(struct follower *f) {
+  struct follower_list *list = list_of(f);
 
-  f->before = NULL;
-  f->behind = *list;
-  if (*list) (*list)->before = f;
-  *list = f;
+  f->before = list->last;
+  f->behind = NULL;
+  *(list->last ? &list->last->behind : &list->first) = f;
+  list->last = f;
 }
 
-static void unlink_follower(struct follower *f) {
-  *(f->before ? &f->before->behind : list_of(f)) = f->behind;
-  if (f->behind) f->behind->before = f->before;
-  if (f->topic && !f->topic->followers) free_topic(&f->source->follows, f->topic);
+static void unlink_it(struct follower *f) {
+  struct follower_list *list = list_of(f);
+
+  *(f->before ? &f->before->behind : &list->first) = f->behind;
+  *(f->behind ? &f->behind->before : &list->last) = f->before;
+  if (f->topic && !list->first) free_topic(&f->source->follows, f->topic);
   f->topic = NULL;
 }
 
 static void wait_in(struct follower *f, struct source *source) {
   f->source = source;
   f->asked = false;
-  link_follower(f);
+  link_last(f);
   source_wake(source);
 }
 
@@ -112,7 +112,7 @@ static void join_topic(struct follower *f) {
   struct topic *t = find_topic(all, f->mutation);
 
   f->topic = t ? t : new_topic(all, f->mutation);
-  link_follower(f);
+  link_last(f);
   f->topic->dirty = all->dirty = true; /* what was written since it was looked up */
 }
 
@@ -142,7 +142,7 @@ void follow_drained(struct follower *f) {
 }
 
 void follow_end(struct follower *f) {
-  if (f->source) unlink_follower(f);
+  if (f->source) unlink_it(f);
   talloc_free(f);
 }
 
@@ -155,7 +155,7 @@ void follow_told(struct follows *f, const unsigned char mutation[UUID_BYTES]) {
 void follow_failed(struct source *source) {
   struct follower *behind;
 
-  for (struct follower *f = source->follows.waiting; f; f = behind) {
+  for (struct follower *f = source->follows.waiting.first; f; f = behind) {
     behind = f->behind;
     if (f->open) f->asked = false; /* a stream that is to get its whole state again can wait */
     else connection_later(f->connection, "database");
@@ -185,15 +185,31 @@ static void send_end(struct follower *f, const char *status) {
   connection_end(f->connection, "end");
 }
 
+/* ---- how much is asked for ---- */
+
+static unsigned limit_of(unsigned learnt, unsigned most) { return learnt && learnt < most ? learnt : most; }
+
+/* Is there more? What PostgreSQL writes as text only to leave it out is work for nothing: so of what is large no more is asked for
+ * next time than twice what there was room for. */
+static bool learn(unsigned *learnt, unsigned most, size_t rows, bool was_cut) {
+  bool more = was_cut || rows >= limit_of(*learnt, most);
+
+  *learnt = more ? (unsigned)rows * 2 : 0;
+  return more;
+}
+
 /* ---- looking up ---- */
 
-/* $2: the version that is known already. A state is sent whole when it is not, or when changes behind it are missing. */
+/* $2: the version that is known already. A state is sent whole when it is not, or when changes behind it are missing. $3: bytes. */
 static const char lookup_sql[] =
-    "select t.id, t.seen, s.version, encode(s.caller, 'hex'), s.status, "
-    "case when t.seen < 0 or t.seen > s.version or t.seen < coalesce(f.first, s.version + 1) - 1 then s.state::text end "
-    "from unnest($1::uuid[], $2::bigint[]) as t (id, seen) left join writ.state s on s.mutation = t.id "
-    "left join lateral (select min(c.version) as first from writ.state_change c where c.mutation = s.mutation) f on true";
-enum { LOOKUP_ID, LOOKUP_SEEN, LOOKUP_VERSION, LOOKUP_CALLER, LOOKUP_STATUS, LOOKUP_STATE };
+    "select id, seen, version, caller, status, state, bytes >= $3::bigint from (select y.*, "
+    "sum(coalesce(octet_length(state), 0)) over (order by i) as bytes from ("
+    "select t.i, t.id, t.seen, s.version, encode(s.caller, 'hex') as caller, s.status, "
+    "case when t.seen < 0 or t.seen > s.version or t.seen < coalesce(f.first, s.version + 1) - 1 then s.state::text end as state "
+    "from unnest($1::uuid[], $2::bigint[]) with ordinality as t (id, seen, i) left join writ.state s on s.mutation = t.id "
+    "left join lateral (select min(c.version) as first from writ.state_change c where c.mutation = s.mutation) f on true "
+    "offset 0) y) z where bytes - coalesce(octet_length(state), 0) < $3 order by i";
+enum { LOOKUP_ID, LOOKUP_SEEN, LOOKUP_VERSION, LOOKUP_CALLER, LOOKUP_STATUS, LOOKUP_STATE, LOOKUP_CUT };
 
 static void put_element(struct str *s, const char *text) {
   str_char(s, s->len ? ',' : '{');
@@ -209,27 +225,28 @@ static void put_pair(struct str *ids, struct str *versions, const unsigned char 
   put_element(versions, number);
 }
 
-static bool ask(struct str *ids, struct str *versions, const char *text, const char **sql, const char **params, unsigned *n) {
+/* Sets the first three of params; false: there is nothing to ask for. */
+static bool ask(void *mem, struct str *ids, struct str *versions, const char **params) {
   if (!ids->len) return false;
   str_char(ids, '}');
   str_char(versions, '}');
   params[0] = ids->p;
   params[1] = versions->p;
-  *n = 2;
-  *sql = text;
+  params[2] = arena_printf(mem, "%d", BYTES);
   return true;
 }
 
 static bool ask_lookup(struct follows *all, void *mem, const char **sql, const char **params, unsigned *n) {
   struct str *ids = str_new(mem, 512), *versions = str_new(mem, 128);
-  unsigned many = 0;
+  unsigned left = limit_of(all->lookups, LOOKUPS);
 
-  for (struct follower *f = all->waiting; f && many < LOOKUPS; f = f->behind) {
+  for (struct follower *f = all->waiting.first; f && left; f = f->behind, left--) {
     f->asked = true;
     put_pair(ids, versions, f->mutation, f->seen);
-    many++;
   }
-  return ask(ids, versions, lookup_sql, sql, params, n);
+  *sql = lookup_sql;
+  *n = 3;
+  return ask(mem, ids, versions, params);
 }
 
 static void not_here(struct follower *f) {
@@ -238,7 +255,7 @@ static void not_here(struct follower *f) {
   struct err e;
 
   if (source->index + 1 < s->config->ndatasources) {
-    unlink_follower(f);
+    unlink_it(f);
     f->source = NULL;
     if (source_is_down(s->sources[source->index + 1])) connection_later(f->connection, "database");
     else wait_in(f, s->sources[source->index + 1]);
@@ -270,7 +287,7 @@ static void go_on(struct follower *f, const struct async *a, size_t row) {
   }
   if (!f->open) connection_open(f->connection);
   f->open = true;
-  unlink_follower(f);
+  unlink_it(f);
   join_topic(f);
   if (state) {
     f->seen = now;
@@ -282,12 +299,14 @@ static void go_on(struct follower *f, const struct async *a, size_t row) {
 static void answer_lookup(struct source *source, const struct async *a) {
   struct follower *behind;
   unsigned char mutation[UUID_BYTES];
+  size_t rows = async_rows(a);
 
-  for (size_t row = 0; row < async_rows(a); row++) {
+  (void)learn(&source->follows.lookups, LOOKUPS, rows, rows && async_text(a, rows - 1, LOOKUP_CUT)[0] == 't');
+  for (size_t row = 0; row < rows; row++) {
     int64_t seen = strtoll(async_text(a, row, LOOKUP_SEEN), NULL, 10);
 
     if (!uuid_read(async_text(a, row, LOOKUP_ID), mutation)) continue;
-    for (struct follower *f = source->follows.waiting; f; f = behind) {
+    for (struct follower *f = source->follows.waiting.first; f; f = behind) {
       behind = f->behind;
       if (!f->asked || f->seen != seen || memcmp(f->mutation, mutation, UUID_BYTES) != 0) continue;
       if (async_text(a, row, LOOKUP_VERSION) && may_read(f, async_text(a, row, LOOKUP_CALLER))) go_on(f, a, row);
@@ -298,12 +317,16 @@ static void answer_lookup(struct source *source, const struct async *a) {
 
 /* ---- changes ---- */
 
+/* $3: bytes, $4: rows. One row of a mutation without changes, which has no text. */
 static const char changes_sql[] =
-    "select t.id, s.version, s.status, c.version, c.change::text from unnest($1::uuid[], $2::bigint[]) as t (id, seen) "
-    "left join writ.state s on s.mutation = t.id "
+    "select id, newest, status, version, change, bytes >= $3::bigint from (select y.*, "
+    "sum(coalesce(octet_length(change), 0)) over (order by id, version) as bytes from ("
+    "select t.id, s.version as newest, s.status, c.version, c.change::text as change "
+    "from unnest($1::uuid[], $2::bigint[]) as t (id, seen) left join writ.state s on s.mutation = t.id "
     "left join writ.state_change c on c.mutation = t.id and c.version > t.seen "
-    "where s.mutation is null or s.version > t.seen order by t.id, c.version limit 1000";
-enum { CHANGES_ID, CHANGES_VERSION, CHANGES_STATUS, CHANGES_CHANGE, CHANGES_TEXT };
+    "where s.mutation is null or s.version > t.seen order by t.id, c.version limit $4::integer) y) z "
+    "where bytes - coalesce(octet_length(change), 0) < $3 order by id, version";
+enum { CHANGES_ID, CHANGES_VERSION, CHANGES_STATUS, CHANGES_CHANGE, CHANGES_TEXT, CHANGES_CUT };
 
 static bool ask_changes(struct follows *all, void *mem, const char **sql, const char **params, unsigned *n) {
   struct str *ids = str_new(mem, 512), *versions = str_new(mem, 128);
@@ -313,19 +336,22 @@ static bool ask_changes(struct follows *all, void *mem, const char **sql, const 
 
     if (!all->all && !t->dirty) continue;
     t->dirty = false;
-    for (struct follower *f = t->followers; f; f = f->behind)
+    for (struct follower *f = t->followers.first; f; f = f->behind)
       if (f->seen < seen && !f->behind_reader) seen = f->seen;
     if (seen < INT64_MAX) put_pair(ids, versions, t->mutation, seen);
   }
   all->all = all->dirty = false;
-  return ask(ids, versions, changes_sql, sql, params, n);
+  params[3] = arena_printf(mem, "%u", limit_of(all->rows, ROWS));
+  *sql = changes_sql;
+  *n = 4;
+  return ask(mem, ids, versions, params);
 }
 
 /* It needs the whole state: changes between are not there any more. */
 static void begin_anew(struct follower *f) {
   struct source *source = f->source;
 
-  unlink_follower(f);
+  unlink_it(f);
   f->seen = -1;
   wait_in(f, source);
 }
@@ -359,27 +385,31 @@ static void take_change(struct follower *f, const struct async *a, size_t row) {
 static void answer_changes(struct source *source, const struct async *a) {
   unsigned char mutation[UUID_BYTES];
   struct follower *behind;
+  size_t rows = async_rows(a);
 
-  for (size_t row = 0; row < async_rows(a); row++) {
+  if (learn(&source->follows.rows, ROWS, rows, rows && async_text(a, rows - 1, CHANGES_CUT)[0] == 't')) source->follows.all = true;
+  for (size_t row = 0; row < rows; row++) {
     struct topic *t = uuid_read(async_text(a, row, CHANGES_ID), mutation) ? find_topic(&source->follows, mutation) : NULL;
 
-    for (struct follower *f = t ? t->followers : NULL; f; f = behind) {
+    for (struct follower *f = t ? t->followers.first : NULL; f; f = behind) {
       behind = f->behind;
       take_change(f, a, row);
     }
   }
-  if (async_rows(a) == CHANGES) source->follows.all = true;
 }
 
+/* Those that wait, and news for those that do not, take turns. */
 bool follow_ask(struct source *source, void *mem, const char **sql, const char **params, unsigned *n) {
   struct follows *all = &source->follows;
+  bool waited = all->looked;
 
-  if (ask_lookup(all, mem, sql, params, n)) return true;
+  all->looked = false;
+  if (waited && (all->all || all->dirty) && ask_changes(all, mem, sql, params, n)) return true;
+  if ((all->looked = ask_lookup(all, mem, sql, params, n))) return true;
   return (all->all || all->dirty) && ask_changes(all, mem, sql, params, n);
 }
 
-/* The two differ in their columns. */
 void follow_answer(struct source *source, const struct async *a) {
-  if (async_columns(a) == LOOKUP_STATE + 1) answer_lookup(source, a);
+  if (source->follows.looked) answer_lookup(source, a);
   else answer_changes(source, a);
 }

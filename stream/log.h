@@ -6,7 +6,6 @@
 #include <stdbool.h>
 
 struct async;
-struct caller;
 struct connection;
 struct log_follower;
 struct source;
@@ -19,9 +18,9 @@ struct log_follows {
   struct log_follower *list, *last; /* who waits longest stands first */
 };
 
-enum { LOG_PARAMS = 5 };
+enum { LOG_PARAMS = 7 };
 
-void log_begin(struct streamer *s, struct connection *c, const struct wanted *w, const struct caller *caller);
+void log_begin(struct streamer *s, struct connection *c, const struct wanted *w);
 void log_end(struct log_follower *f);
 /* Its reader has read all: it may have more. */
 void log_drained(struct log_follower *f);

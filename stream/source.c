@@ -140,7 +140,7 @@ static void take_answer(struct source *s) {
 
 /* Is there anybody for whom it is worth to be connected? */
 static bool is_wanted(const struct source *s) {
-  return s->follows.waiting || s->follows.ntopics || s->log.list;
+  return s->follows.waiting.first || s->follows.ntopics || s->log.list;
 }
 
 static void begin(struct source *s, struct err *e) {

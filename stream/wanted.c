@@ -63,7 +63,7 @@ static bool read_query(const struct config *config, const struct request *r, str
   return true;
 }
 
-bool wanted_read(const struct config *config, const struct request *r, struct wanted *out, const char **allow, struct err *e) {
+bool wanted_where(const struct request *r, struct wanted *out, const char **allow, struct err *e) {
   *out = (struct wanted){.after = -1};
   if (!read_path(r, out)) return err_set(e, NOT_FOUND, "There is nothing at this path.");
   out->head = strcmp(r->method, "HEAD") == 0;
@@ -71,6 +71,10 @@ bool wanted_read(const struct config *config, const struct request *r, struct wa
     *allow = "GET, HEAD";
     return err_set(e, METHOD_NOT_ALLOWED, "This path takes GET, HEAD only.");
   }
+  return true;
+}
+
+bool wanted_what(const struct config *config, const struct request *r, struct wanted *out, struct err *e) {
   if (!headers_accept_events(r->accept)) return err_set(e, NOT_ACCEPTABLE, "A stream is text/event-stream.");
   if (!read_last(r, out, e)) return false;
   return !out->log || read_query(config, r, out, e);

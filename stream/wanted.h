@@ -20,9 +20,12 @@ struct wanted {
   size_t datasource;                  /* of the log */
 };
 
-/* Path, method, Accept, Last-Event-ID and query, judged in that order. False: *e; *allow is set for METHOD_NOT_ALLOWED. Texts
- * are the request's, or live in its arena. */
-bool wanted_read(const struct config *config, const struct request *request, struct wanted *out, const char **allow, struct err *e)
+/* Path and method: log, head and mutation. False: *e; *allow is set for METHOD_NOT_ALLOWED. */
+bool wanted_where(const struct request *request, struct wanted *out, const char **allow, struct err *e)
+    __attribute__((warn_unused_result));
+/* Behind that, and behind who is calling: Accept, Last-Event-ID and query, in that order. Texts are the request's, or live in its
+ * arena. */
+bool wanted_what(const struct config *config, const struct request *request, struct wanted *out, struct err *e)
     __attribute__((warn_unused_result));
 
 #endif

@@ -29,9 +29,10 @@ class FaultyWrit(harness.Writ):
         return ["/usr/bin/env", f"WRIT_FAULTS={faults}", *words]
 
     def die_at(self, place):
-        fault = self.folder / "faults" / place
-        fault.touch()
-        harness.give_away(fault)
+        fault, made = self.folder / "faults" / place, self.folder / "fault"
+        made.touch()
+        harness.give_away(made)
+        made.rename(fault)  # whole, and perhaps gone at once
         return fault
 
 

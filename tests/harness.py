@@ -49,8 +49,12 @@ for name in [name for name in os.environ if name.startswith("PG")]:
 # ---------------------------------------------------------------------------------------------------- small helpers
 
 
+SLACK = 3  # the machine may be slow, or busy; nothing is asserted of how long a wait takes
+
+
 def wait_until(true, what, timeout=10.0):
-    """Calls true() until it gives something that counts as true, and returns that; fails after timeout seconds."""
+    """Calls true() until it gives something that counts as true, and returns that; fails after timeout seconds, thrice over."""
+    timeout *= SLACK
     deadline = time.monotonic() + timeout
     pause = 0.005
     while True:
@@ -70,6 +74,17 @@ def node_modules():
                           stdin=subprocess.DEVNULL)
     assert done.returncode == 0, f"npm could not install the packages of tests/js:\n{done.stderr}"
     return str(folder)
+
+
+def is_plain():
+    """Neither valgrind nor AddressSanitizer, which keep what was freed: memory can be measured. Tests that do are marked `plain`."""
+    return not VALGRIND and b"__asan_init" not in (BUILD / "writd").read_bytes()
+
+
+def cpu_seconds(pids):
+    """What these processes have used: however busy the machine is."""
+    fields = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
 
 
 class elapsed:
@@ -308,6 +323,7 @@ class Postgres(Server):
     name = "postgres"
     stop_signal = signal.SIGINT  # fast shutdown
     port = 5432  # part of the socket's name only
+    stop_seconds = 60
 
     def __init__(self, **settings):
         super().__init__()
@@ -735,7 +751,7 @@ class Client:
     """HTTP/1.1 to a unix socket (a path) or to a port on the loopback; a connection for each request. Sends what it is
     told, sensible or not."""
 
-    def __init__(self, address, timeout=30, prefix="Test", tls=None):
+    def __init__(self, address, timeout=60, prefix="Test", tls=None):
         """prefix: of the headers that tell role, user, claims: Test- for SITE's border, Writ- for the inside listener.
         tls: an ssl.SSLContext."""
         self.address, self.timeout, self.prefix, self.tls = address, timeout * PATIENCE, prefix, tls

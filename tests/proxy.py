@@ -29,12 +29,20 @@ A text split between two reads is found too, but what came with the earlier read
 """
 
 import argparse
+import array
 import asyncio
+import fcntl
 import json
+import pathlib
 import signal
+import socket
+import struct
+import termios
 import time
 
 CHUNK = 1 << 16
+LOOK_S = 0.001  # between looks at a client that is awake
+AWAKE_S = 10  # it is no client of this kind, then
 
 
 class Rule:
@@ -65,6 +73,27 @@ class Connection:
         self.proxy = proxy
         self.ends = {"client": client, "server": server}  # (reader, writer)
         self.given = True  # the client has been given bytes since it last sent some, or has never sent any
+        self.socket = client[1].get_extra_info("socket")
+        credentials = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        self.stat = pathlib.Path(f"/proc/{struct.unpack('3i', credentials)[0]}/stat")
+
+    def is_waiting(self):
+        """Does the client sleep, and was all read that it has sent? What it sends next is because of what it is given."""
+        unread = array.array("i", [0])
+        fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, unread)
+        return not unread[0] and self.stat.read_text().rpartition(")")[2].split()[0] == "S"
+
+    async def waiting(self):
+        end = time.monotonic() + AWAKE_S
+        while time.monotonic() < end:
+            for _ in range(3):
+                await asyncio.sleep(0)  # what has been read is counted first
+            try:
+                if self.is_waiting():
+                    return
+            except (OSError, ValueError):  # it is gone
+                return
+            await asyncio.sleep(LOOK_S)
 
     def close(self, *which):
         for end in which or ("client", "server"):
@@ -108,6 +137,8 @@ class Connection:
                     break
                 if (wait := due - time.monotonic()) > 0:
                     await asyncio.sleep(wait)
+                if way == "to_client" and self.proxy.delay_s and not self.given:
+                    await self.waiting()
                 await self.proxy.flowing.wait()
                 if data:
                     writer.write(data)

@@ -32,6 +32,15 @@ create function ledger.standing(account text, out opened boolean, out balance nu
     select ledger.amount(e.name, e.payload) from writ.event_new e where e.key = $1) s
 $$;
 
+-- Decides: gives the account, or refuses.
+create function ledger.open(account text) returns text language plpgsql as $$
+begin
+  if (ledger.standing(account)).opened then
+    perform writ.fail('ACCOUNT_EXISTS', 'There is such an account already.', 409);
+  end if;
+  return account;
+end $$;
+
 -- Decides: gives the balance that there will be, or refuses. Events are appended at the end of a transaction, so what earlier
 -- commands of the same set have decided is kept in a setting of the transaction.
 create function ledger.book(account text, amount numeric) returns numeric language plpgsql as $$

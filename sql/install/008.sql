@@ -31,6 +31,67 @@ alter table writ.mutation add away text;
 -- What a client names is not taken twice while its row is there; this never is. Null, of older ones: as the id.
 alter table writ.mutation add born uuid, alter born set default gen_random_uuid();
 
+-- As in version 4, but that what is finished does not begin again.
+create or replace function writ.state_core(state jsonb, name text, payload jsonb) returns jsonb
+language plpgsql immutable as $$
+declare
+  steps jsonb := state -> 'steps';
+  n integer := jsonb_array_length(steps);
+  finished integer;
+  i integer;  -- the step that it is about, from 0
+  step jsonb;
+  value numeric;
+  body jsonb := case when jsonb_typeof(payload) = 'object' then payload else '{}' end;
+begin
+  case name
+  when 'MUTATION_COMPLETED' then
+    -- Of an answer: {"result": ...} or {"results": [...]}. Without one the result is not known.
+    return '{"status": "complete", "progress": 1}'::jsonb || case when body ?| '{result,results}'
+      then jsonb_build_object('result', coalesce(body -> 'result', body -> 'results')) else '{}' end;
+  when 'MUTATION_ERROR' then
+    return jsonb_build_object('status', 'error', 'error', body -> 'error');
+  when 'MUTATION_CANCELLED' then
+    return jsonb_build_object('status', 'cancelled') || coalesce(nullif(jsonb_build_object('error', body -> 'error'), '{"error": null}'), '{}');
+  when 'TRANSACTION_CREATED', 'TRANSACTION_COMPLETED', 'TRANSACTION_ERROR', 'PROGRESS_UPDATE' then
+  else
+    return '{}';
+  end case;
+
+  select o - 1 into i from jsonb_array_elements(steps) with ordinality as x (s, o)
+   where case when body ? 'step' then s -> 'id' = body -> 'step'
+              else name = 'PROGRESS_UPDATE' and s ->> 'status' in ('processing', 'pending') end
+   order by s ->> 'status' = 'processing' desc, o limit 1;
+  step := coalesce(steps -> i, '{}');
+  case name
+  when 'TRANSACTION_CREATED' then
+    if step ->> 'status' = 'finished' then -- it comes behind the step's own end, which came with the beginning of another
+      return '{}';
+    end if;
+    step := (step - 'error' - 'current') || '{"status": "processing"}';
+  when 'TRANSACTION_COMPLETED' then
+    step := (step - 'error' - 'current') || '{"status": "finished"}' ||
+            case when body ? 'data' then jsonb_build_object('data', body -> 'data') else '{}' end;
+  when 'TRANSACTION_ERROR' then
+    step := step || jsonb_build_object('status', 'error', 'error', body -> 'error');
+  else
+    if jsonb_typeof(body -> 'value') = 'number' then
+      value := (body ->> 'value')::numeric;
+    elsif jsonb_typeof(body -> 'progress') = 'number' then
+      value := (body ->> 'progress')::numeric;
+    else
+      return '{}';
+    end if;
+    value := round(least(greatest(value, 0), 1), 4);
+    step := step || jsonb_build_object('status', 'processing', 'current', trim_scale(value));
+  end case;
+  if i is not null then
+    steps := jsonb_set(steps, array[i::text], step);
+  end if;
+  select count(*) filter (where s ->> 'status' = 'finished') into finished from jsonb_array_elements(steps) as x (s);
+  return jsonb_build_object('steps', steps,
+                            'progress', trim_scale(round((finished + coalesce(value, 0)) / greatest(n, 1), 4)));
+end $$;
+
 revoke all on all tables in schema writ from public;
 
 create or replace function writ.version() returns integer language sql immutable parallel safe as 'select 8';

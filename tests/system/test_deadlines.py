@@ -145,9 +145,9 @@ def test_the_deadline(database, site, last):
 def test_the_deadline_counts_from_the_start(database, site):
     """Not each statement has it anew."""
     begun = time.monotonic()
-    answer = site.client.set(*[("pause", {"seconds": 0.4})] * 6)
+    answer = site.client.set(*[("pause", {"seconds": 0.4})] * 50)
     assert (answer.status, answer.code) == (504, "TIMEOUT"), answer
-    assert time.monotonic() - begun < 2 * harness.PATIENCE
+    assert time.monotonic() - begun < 15 * harness.PATIENCE
     nothing_runs(database)
 
 
@@ -212,6 +212,16 @@ def test_a_caller_that_hangs_up(database, last):
         assert len(site.writ.workers()) == 2
 
 
+def serves_again(site):
+    """PostgreSQL may have had no room for more connections: each cancel request is one."""
+    def ask():
+        answer = site.client.command("add_note", {"text": "next"})
+        assert answer.status == 200 or answer.code == "DATABASE_UNAVAILABLE", answer
+        return answer.status == 200
+
+    harness.wait_until(ask, "an answer of PostgreSQL's")
+
+
 def test_callers_that_hang_up_at_any_moment(database):
     """What they asked for is done whole or not at all, and nothing is left running."""
     others = connections(database)
@@ -223,8 +233,7 @@ def test_callers_that_hang_up_at_any_moment(database):
 
         with Crowd(4, send) as crowd:
             crowd.wait_for(300)
-        answer = site.client.command("add_note", {"text": "next"})
-        assert answer.status == 200
+        serves_again(site)
         nothing_runs(database)
         assert set(database.execute("select count(*) from note where text <> 'next' group by text")) <= {(2,)}
         assert len(site.writ.workers()) == 3
@@ -256,7 +265,7 @@ def test_hanging_up_holds_no_worker(database):
 
         with Crowd(4, send) as crowd:
             crowd.wait_for(max(20, 200 // harness.PATIENCE))
-        assert site.client.command("add_note", {"text": "next"}).status == 200
+        serves_again(site)
         nothing_runs(database)
         assert counter(site, "writ_cancels_total") > 0
         assert counter(site, "writ_unknown_outcomes_total") == 0

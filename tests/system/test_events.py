@@ -515,6 +515,32 @@ def test_follow(site):
         process.wait(20)
 
 
+def test_a_terminal_is_not_at_the_mercy_of_keys(site):
+    """One event is one line, whatever stands in it."""
+    site.client.command("note", {"text": "a\n\u001b[2J\u009b1m\u007f\u00e9"})
+    events(site, 1)
+    (line,) = tool(site, "events", "tail").splitlines()
+    assert line.isprintable() and line.split()[3] == "a??[2J?1m?\u00e9"
+
+
+def test_follow_goes_on_when_postgresql_comes_back(hook):
+    with harness.Postgres() as postgres, Site(harness.Database(postgres, "follow", SCHEMA), MANIFEST.replace("HOOK", hook.url("")),
+                                              **FAST) as site:
+        process = subprocess.Popen([harness.workspace().bin / "writ", "events", "-c", site.writ.file, "tail", "--follow"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=harness.environment(), **harness.identity())
+        try:
+            site.client.command("note", {"text": "before"})
+            assert '"before"' in process.stdout.readline()
+            postgres.stop()
+            time.sleep(1.5)  # it looks meanwhile
+            postgres.start()
+            wait_until(lambda: site.client.command("note", {"text": "behind"}).status == 200, "PostgreSQL to be back")
+            assert '"behind"' in process.stdout.readline()
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
 # ---- what is told
 
 

@@ -48,12 +48,13 @@ def test_it_is_checked(database, site):
 
 def test_an_account(site, database):
     opened(site, "ada")
-    assert call(site, "open_account", account="ada").status == 404
+    assert call(site, "open_account", account="ada").code == "ACCOUNT_EXISTS"
     assert call(site, "deposit", account="ada", amount=100).result == {"balance": 100}
     assert call(site, "withdraw", account="ada", amount=30.5).result == {"balance": 69.5}
     assert call(site, "withdraw", account="ada", amount=70).code == "INSUFFICIENT_FUNDS"
     assert call(site, "deposit", account="bob", amount=1).code == "NO_SUCH_ACCOUNT"
-    assert call(site, "deposit", account="ada", amount=-1).status == 403
+    for amount in (-1, 0, "NaN", "Infinity", "-Infinity"):  # NaN is more than anything to PostgreSQL
+        assert {call(site, name, account="ada", amount=amount).status for name in ("deposit", "withdraw")} == {403}, amount
     assert call(site, "standing", account="ada").result == {"balance": 69.5}
     assert projected(database) == {"ada": decimal.Decimal("69.5")}
     answer = site.client.get("/events?key=ada", {"Test-Role": "auditor"})

@@ -1,6 +1,7 @@
 """What a request may cost, and what it may not lose: short requests that refer to much, results beyond the limits, statements
 whose results nobody reads."""
 
+import contextlib
 import random
 import time
 
@@ -64,11 +65,6 @@ def site(database):
         yield site
 
 
-def memory_counts():
-    """Sanitizers and valgrind keep what was freed."""
-    return not harness.VALGRIND and b"__asan_" not in (harness.workspace().bin / "writd").read_bytes()
-
-
 def private_kb(pid):
     lines = open(f"/proc/{pid}/smaps_rollup").read().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
@@ -121,38 +117,43 @@ def test_a_command_out_of_order_asked_for_again_and_again(site):
     assert all('detail="42P01: relation \\"nothing_there\\" does not exist"' in line for line in lines), lines
 
 
+@contextlib.contextmanager
+def bounded(site, seconds):
+    """So much of the workers' time at most."""
+    before = harness.cpu_seconds(site.writ.workers())
+    yield
+    assert harness.cpu_seconds(site.writ.workers()) - before < seconds * harness.PATIENCE
+
+
 @pytest.mark.parametrize("kind", SETS)
 def test_references_that_double(site, kind):
     """Each command gives back twice what the one before it gave: 40 of them would be 2 to the 39."""
     commands = [command("passing", {"v": "x" * 1000}, **{"as": "c0"})]
     for i in range(1, 40):
         commands.append(command("passing", {"v": 2 * [{"$ref": f"c{i - 1}"}]}, **{"as": f"c{i}"}))
-    with harness.elapsed() as time_taken:
+    with bounded(site, 2):
         answer = site.client.command(kind, {"commands": commands})
     assert (answer.status, answer.code) == (413, "TOO_LARGE"), answer
-    assert time_taken.seconds < 2 * harness.PATIENCE
     assert site.client.command(kind, {"commands": commands[:8]}).status == 200
 
 
 @pytest.mark.parametrize("kind", SETS)
 def test_many_references_to_a_long_result(site, kind):
-    with harness.elapsed() as time_taken:
+    with bounded(site, 5):
         answer = site.client.command(kind, {"commands": [
             command("big", {"n": 900000}, **{"as": "r"}), command("size", {"v": 3000 * [{"$ref": "r.x"}]})]})
     assert answer.code == "TOO_LARGE" and answer.json["path"].startswith("/commands/1"), answer
-    assert time_taken.seconds < 5 * harness.PATIENCE
     answer = site.client.command(kind, {"commands": [
         command("rows", {"n": 100}, **{"as": "r"}), command("size", {"v": [{"$ref": f"r.{i}.a"} for i in range(100)]})]})
     assert answer.status == 200, answer
 
 
 def test_many_references_into_a_long_array(site):
-    with harness.elapsed() as time_taken:
+    with bounded(site, 3):
         answer = site.client.set(command("rows", {"n": 1}, **{"as": "r"}),
                                  command("passing", {"v": [{"$ref": "r.0.a"}] + 30000 * [0]}, **{"as": "p"}),
                                  command("size", {"v": 30000 * [{"$ref": "p.30000"}]}))
     assert answer.status == 200, answer
-    assert time_taken.seconds < 3 * harness.PATIENCE
 
 
 def test_the_result_of_a_composite_has_a_limit_too(site):
@@ -210,6 +211,7 @@ def test_many_kinds_of_calls_in_one_set(site):
             assert answer.results[1:] == wanted
 
 
+@pytest.mark.plain
 def test_100_commands_with_long_arguments_and_results():
     """20 MB one way and 20 MB the other in one flight: neither side waits for the other."""
     conf = (harness.SOURCE / "nginx-conf" / "writ.conf").read_text()
@@ -229,7 +231,7 @@ def test_100_commands_with_long_arguments_and_results():
                     [(200000, f"{i:03}") for i in range(100)]
                 assert site.client.command("is_null", {"v": None}).status == 200
                 # libpq's buffers grow and never shrink: the connection was replaced, and the worker is small again.
-                assert not memory_counts() or max(private_kb(worker) for worker in site.writ.workers()) < 4000
+                assert not harness.is_plain() or max(private_kb(worker) for worker in site.writ.workers()) < 4000
 
 
 @pytest.mark.parametrize("kind", SETS)

@@ -147,6 +147,24 @@ def test_the_commands_of_a_set_and_what_follows(site, database):
     assert texts(database) == ["one", "one", "two", "two", "one", "one"]
 
 
+@pytest.mark.parametrize("default", ["on", "off"])
+def test_each_step_waits_for_the_disk(apart, service, default):
+    """The last one too, whatever the database's default: who reads what it wrote, or is told by NOTIFY, must not see it undone by a
+    crash. What is deferred runs at COMMIT."""
+    apart.execute("""create function look() returns trigger language plpgsql as $$
+                       begin update note set who = current_setting('synchronous_commit') where id = new.id; return null; end $$;
+                     create constraint trigger look after insert on note deferrable initially deferred for each row execute function look()""")
+    apart.execute(f"alter database {apart.name} set synchronous_commit = {default}")
+    try:
+        with site_with(apart, service) as site:
+            mutation = accepted(execute(site, [("add", {"text": "first"}), ("add", {"text": "last"})],
+                                        on_complete=[{"command": "add", "args": {"text": "behind"}}]))
+            assert ended(apart, mutation) == "complete" == ended(apart, follower(apart, mutation))
+        assert apart.execute("select text, who from note order by id") == [("first", "on"), ("last", "on"), ("behind", "on")]
+    finally:
+        apart.execute(f"drop function look() cascade; alter database {apart.name} reset synchronous_commit")
+
+
 def test_names_of_what_follows_are_its_own(site, database):
     mutation = accepted(execute(site, [("add", {"text": "old"}, "a")],
                                 on_complete=[{"command": "add", "args": {"text": {"$ref": "a.text"}}},
@@ -167,6 +185,18 @@ def test_what_cannot_be_run_any_more_has_its_end(apart, service):
         assert ended(apart, mutation) == "error"
         assert ended(apart, follower(apart, mutation)) == "complete"
     assert texts(apart) == ["UNKNOWN_COMMAND"]
+
+
+def test_on_error_is_told_how_much_was_done(apart, service):
+    """By whoever found out that it cannot go on, before a step of its own."""
+    with site_with(apart, service) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("fails", {"n": 1}), ("twice", {"text": "2"})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.committed"}}}]))
+        harness.wait_until(lambda: row(apart, mutation, "step, error is not null") == (1, True), "the second step to be put off")
+        apart.execute("update writ.mutation set args = jsonb_set(args::jsonb, '{commands,2,command}', '\"gone\"') where id = %s", [mutation])
+        assert ended(apart, mutation) == "error"
+        assert ended(apart, follower(apart, mutation)) == "complete"
+    assert texts(apart) == ["1", "1"]
 
 
 def test_on_error_is_told_why(site, database):
@@ -491,7 +521,7 @@ def test_a_dead_letter_and_its_retry(apart, service):
         assert texts(database) == ["1", "LOCK_TIMEOUT"]
         jobs = ["-c", site.writ.file, "jobs"]
         listed = harness.writ(*jobs, "--json", "list", "--dead").stdout
-        assert [(item["id"], item["state"]) for item in json.loads(listed)] == [(mutation, "dead")]
+        assert [(item["id"], item["state"], item["attempts"]) for item in json.loads(listed)] == [(mutation, "dead", 2)]
         assert mutation in harness.writ(*jobs, "list").stdout
         assert '"fails"' in harness.writ(*jobs, "show", mutation).stdout
         database.execute("insert into note (text) values ('mended')")
@@ -599,7 +629,12 @@ def test_runners_are_woken(apart, service):
 # ---- whoever dies ----
 
 def runners(site):
-    return [pid for pid in site.writ.workers() if "backgroun" in open(f"/proc/{pid}/comm").read()]
+    found = []
+    for pid in site.writ.workers():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{pid}/comm") as comm:  # gone meanwhile
+            if "backgroun" in comm.read():
+                found.append(pid)
+    return found
 
 
 def test_a_killed_runner_is_taken_over(site, database):

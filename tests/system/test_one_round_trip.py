@@ -1,6 +1,5 @@
 """One network round trip a transaction, however many commands and whatever they refer to: counted between writd and
-PostgreSQL. tests/proxy.py delays each answer of the server a little,
-    so that a large flight counts as one trip as well."""
+PostgreSQL. tests/proxy.py delays each answer of the server until writd waits for it, so that a large flight counts as one trip as well."""
 
 import pytest
 
@@ -48,7 +47,7 @@ commands:
 
 @pytest.fixture(scope="module")
 def proxy(postgres):
-    with harness.Proxy(postgres, delay_ms=20) as proxy:
+    with harness.Proxy(postgres, delay_ms=5) as proxy:
         yield proxy
 
 

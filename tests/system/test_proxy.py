@@ -49,12 +49,12 @@ def test_delay(proxy, connection):
     for _ in range(2):
         with harness.elapsed() as time:
             connection.execute("select 1")
-        assert 0.005 <= time.seconds < 1
+        assert 0.005 <= time.seconds < 20
     proxy.ask("delay", ms=50)
     try:
         with harness.elapsed() as time:
             connection.execute("select 1")
-        assert 0.05 <= time.seconds < 1
+        assert 0.05 <= time.seconds < 20
     finally:
         proxy.ask("delay", ms=5)
 

@@ -704,6 +704,8 @@ def test_a_step_that_is_run_again_is_another_attempt(database):
         answer = site.client.command("execute_command_set", body, headers={"Prefer": "respond-async"})
         state = seen(site, answer.json["mutation"], "MUTATION_COMPLETED")
         assert [event["attempt"] for event in state["events"] if event["name"] == "TRIED"] == [1, 2, 3]
+        begun = [(event["payload"]["step"], event["attempt"]) for event in state["events"] if event["name"] == "TRANSACTION_CREATED"]
+        assert begun == [("0", 1), ("0", 2), ("0", 3), ("1", 1)]
         assert [event["attempt"] for event in state["events"] if event["name"] == "NEXT"] == [1]
 
 

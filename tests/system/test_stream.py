@@ -415,11 +415,6 @@ def test_the_database_hangs(database):
 # ---- readers that do not read
 
 
-def is_plain():
-    """Neither valgrind nor AddressSanitizer, which keeps what was freed: memory can be measured."""
-    return not harness.VALGRIND and b"__asan_init" not in (harness.BUILD / "writd").read_bytes()
-
-
 def peak(pid):
     """kB that it has had at most, since it began."""
     with open(f"/proc/{pid}/status") as file:
@@ -431,6 +426,7 @@ def rollup(pid, name="Pss"):
         return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
 
 
+@pytest.mark.plain
 def test_a_slow_reader_is_dropped(database):
     """nginx does not read from the streamer what its client does not take. Others are not held up, and memory is bounded."""
     streams = {**STREAMS, "buffer_bytes": 100000, "stuck_s": 2}
@@ -445,7 +441,7 @@ def test_a_slow_reader_is_dropped(database):
             writer.join()
             harness.wait_until(lambda: metric(site, "writ_streams_dropped_total") == 1, "the slow one to be dropped")
             assert metric(site, "writ_streams_open") == 1
-            assert not is_plain() or peak(streamer(site)) < before + 4000
+            assert not harness.is_plain() or peak(streamer(site)) < before + 4000
             seen = []
             while event := slow.next():  # what was under way, and then the end
                 seen.append(event)
@@ -468,6 +464,63 @@ def test_a_reader_that_pauses_loses_nothing(database):
         ids = [int(event.id) for event in events[:-1]]
         assert ids == list(range(ids[0], 303))
         assert metric(site, "writ_streams_dropped_total") == 0
+
+
+LARGE = 900000
+
+
+def enlarge(state, table):
+    """As if the application's own members were large."""
+    member = {"state": "state", "state_change": "change"}[table]
+    state.sql(f"update writ.{table} set {member} = {member} || jsonb_build_object('fill', repeat('x', %s)) where mutation = %s",
+              LARGE, state.id)
+
+
+@contextlib.contextmanager
+def unread(site, n, path, **parameters):
+    """n streams at once that nobody reads, not even nginx. What comes of them is in the streamer's memory or in the sockets."""
+    pid = streamer(site)
+    with contextlib.ExitStack() as stack:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(n):
+                connection = stack.enter_context(fastcgi.connect(site.writ.stream_socket))
+                connection.sendall(fastcgi.request(get(path, **parameters)))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        yield
+
+
+@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+def test_whole_states_that_are_asked_for_at_once(database):
+    """There is no more in memory than what readers hold back, one for each."""
+    many, state = 40, State(database)
+    enlarge(state, "state")
+    with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
+        assert is_served(site, State(database))
+        before = peak(streamer(site))
+        with unread(site, many, state.path):
+            harness.wait_until(lambda: metric(site, "writ_stream_events_total") > many, "the state for each", 60)
+            assert is_served(site, state)
+            assert peak(streamer(site)) < before + (many + 12) * 1024
+
+
+@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+def test_large_changes_that_are_asked_for_at_once(database):
+    """For who does not read there are only as many in memory as may wait for that; who does gets them all."""
+    many, state = 25, State(database, rules={"changes": 1000, "events": 1})
+    state.many(many)
+    enlarge(state, "state_change")
+    with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
+        assert is_served(site, State(database))
+        before = peak(streamer(site))
+        with unread(site, 1, state.path, HTTP_LAST_EVENT_ID="1"):
+            harness.wait_until(lambda: metric(site, "writ_stream_events_total") > 1, "the first of them", 60)
+            with sse.open(site.client, state.path, last="1") as stream:
+                assert [event.id for event in stream.take(many)] == [str(n) for n in range(2, many + 2)]
+                state.event("NEXT")
+                assert stream.next().id == str(many + 2)
+        assert peak(streamer(site)) < before + many // 2 * 1024
 
 
 # ---- hostile ones, at the streamer's own socket
@@ -602,7 +655,8 @@ MANY = 5000
 IDLE_KB = 40
 
 
-@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_five_thousand_idle_streams(database):
     """Each through nginx, as it would be: less than 40 kB of the streamer's memory for each, and all of them are served."""
     main = "worker_rlimit_nofile 16384;"

@@ -412,6 +412,39 @@ static void test_cut_short(void **state) {
   }
 }
 
+/* jansson itself, whose header has names of ours. */
+void *json_loadb(const char *text, size_t len, size_t flags, void *error);
+void json_delete(void *tree);
+enum { REJECT_DUPLICATES = 1, DECODE_ANY = 4 };
+
+/* jansson is not shown what is put aside, and must not accept for that what it would refuse: of all texts of up to five of these. */
+static void test_accepts_what_jansson_does(void **state) {
+  static const char *const parts[] = {"\"a\"", "\"b\"", "0", ".", ",", ":", "[", "]", "{", "}", " ", "\"", "\\", "true"};
+  enum { PARTS = sizeof parts / sizeof *parts, LONGEST = 5 };
+  void *mem = talloc_new(NULL);
+  size_t accepted = 0;
+
+  (void)state;
+  for (size_t n = 1, all = PARTS; n <= LONGEST; n++, all *= PARTS)
+    for (size_t number = 0; number < all; number++) {
+      char text[LONGEST * 4 + 1] = "";
+      const struct json *root;
+      struct err e;
+      void *tree;
+      bool ok;
+
+      for (size_t i = 0, left = number; i < n; i++, left /= PARTS) strcat(text, parts[left % PARTS]);
+      tree = json_loadb(text, strlen(text), REJECT_DUPLICATES | DECODE_ANY, NULL);
+      ok = read_text(mem, text, strlen(text), DEPTH, &root, &e);
+      if (ok != (tree != NULL)) fail_msg("%s: %s", text, ok ? "was read" : e.message);
+      accepted += ok;
+      if (tree) json_delete(tree);
+      talloc_free_children(mem);
+    }
+  assert_in_range(accepted, 100, 10000);
+  talloc_free(mem);
+}
+
 /* A typical body fits the request's first block: as many blocks before as after, so nothing of it went to malloc. */
 static void test_memory_is_the_arenas(void **state) {
   static const char text[] =
@@ -442,6 +475,7 @@ int main(void) {
       cmocka_unit_test(test_numbers_keep_their_places),
       cmocka_unit_test(test_every_byte),
       cmocka_unit_test(test_cut_short),
+      cmocka_unit_test(test_accepts_what_jansson_does),
       cmocka_unit_test(test_memory_is_the_arenas),
   };
 

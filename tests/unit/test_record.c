@@ -183,7 +183,7 @@ static bool wants(const char *uri, const char *last, const char *query, struct w
   bool ok;
 
   err_init(&e, mem);
-  ok = wanted_read(&config, &r, w, &allow, &e);
+  ok = wanted_where(&r, w, &allow, &e) && wanted_what(&config, &r, w, &e);
   talloc_free(mem);
   return ok;
 }
