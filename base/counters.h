@@ -48,6 +48,7 @@ struct counters_page {
   uint32_t slots;
   uint64_t reloads, reload_failures; /* written by the supervisor */
   uint64_t outbox_waiting, outbox_dead, outbox_oldest_ms; /* as the runner saw them that looked last */
+  uint64_t mutations_waiting, mutations_dead, mutations_oldest_ms; /* the same of durable mutations: due and claimed by nobody */
   struct projection_state projection[COUNTERS_PROJECTIONS];
   struct bell appended, numbered; /* events: to be given positions; in the log */
   struct counters slot[];

@@ -16,7 +16,7 @@ static bool missing_grant(void *mem, const char *conninfo, const char *role, cha
   str_add(sql, " and (exists (select from pg_catalog.pg_proc p where p.pronamespace = 'writ'::regnamespace"
            " and not has_function_privilege(r.oid, p.oid, 'execute'))"
            " or exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
-           " and c.relkind in ('r', 'p') and not (has_table_privilege(r.oid, c.oid, 'select')"
+           " and c.relkind in ('r', 'p') and not c.relispartition and not (has_table_privilege(r.oid, c.oid, 'select')"
            " and has_table_privilege(r.oid, c.oid, 'insert') and has_table_privilege(r.oid, c.oid, 'update')"
            " and has_table_privilege(r.oid, c.oid, 'delete'))))");
   return catalog_ask(conninfo, mem, sql->p, grant, e);

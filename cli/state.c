@@ -53,13 +53,16 @@ static int percent(const char *text) { return (int)(number_of(text) * 100 + 0.5)
 
 static void put_end(struct str *out, const struct json *state) {
   const struct json *result = json_get(state, "result"), *error = json_get(state, "error");
-  const char *detail = text_of(error, "detail");
+  const char *detail = text_of(error, "detail"), *omitted = text_of(json_get(state, "result_omitted"), "bytes");
 
   if (error) {
     cli_put_plain(out, text_of(error, "code") ? text_of(error, "code") : "?");
     if (detail) str_add(out, ": "), cli_put_plain(out, detail);
   } else if (result) {
     cli_put_json(out, result);
+  } else if (omitted) {
+    str_add(out, "a result too long for the state: bytes ");
+    cli_put_plain(out, omitted);
   }
 }
 

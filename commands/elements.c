@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "base/uuid.h"
 #include "commands/caller.h"
 #include "manifest/config.h"
 
@@ -46,11 +47,25 @@ static bool is_array(struct decoder *d, const struct json *commands, const char 
   return false;
 }
 
+static bool is_uuid(const struct json *value) {
+  unsigned char bytes[UUID_BYTES];
+
+  return value->kind == JSON_STRING && uuid_read(value->text, bytes);
+}
+
+/* A state of its own is for what is one step of something larger; steps of an execute set are told of by its state. */
+static bool check_mutation(struct decoder *d, const struct json *mutation, bool inner) {
+  if (!mutation) return true;
+  if (inner || d->set->each_alone)
+    return err_set(d->e, BAD_REQUEST, "\"mutation\" is for the commands of a transactional_command_set.");
+  return is_uuid(mutation) || err_set(d->e, BAD_REQUEST, "\"mutation\" takes a UUID.");
+}
+
 static bool admit_inner(struct decoder *d, const struct json *args);
 
 /* The shape of one element, and whether the caller may name its command: for all elements before any is looked into. */
 static const struct command *admit_element(struct decoder *d, const struct json *element, bool inner) {
-  static const char *const keys[] = {"command", "args", "as", NULL};
+  static const char *const keys[] = {"command", "args", "as", "mutation", NULL};
   const struct json *name, *as;
   const struct command *c;
 
@@ -76,6 +91,7 @@ static const struct command *admit_element(struct decoder *d, const struct json 
     err_set(d->e, BAD_REQUEST, "\"as\" takes a name of at most 63 bytes without dots.");
     return NULL;
   }
+  if (!check_mutation(d, json_get(element, "mutation"), inner)) return NULL;
   return c->kind != COMMAND_TRANSACTIONAL_SET || admit_inner(d, json_get(element, "args")) ? c : NULL;
 }
 
@@ -174,13 +190,31 @@ static bool add_inner(struct decoder *d, const struct json *element, const struc
   return decoder_put_entry(d, entry);
 }
 
+/* The entry added last. */
+static bool put_mutation(struct decoder *d, const struct json *value) {
+  unsigned char bytes[UUID_BYTES];
+  size_t last = d->set->nentries - 1;
+  char *text;
+
+  if (!value || d->again) return true;
+  text = arena_array(d->mem, char, 37);
+  if (uuid_read(value->text, bytes)) uuid_write(bytes, text);
+  for (size_t i = 0; i < last; i++)
+    if (d->set->entries[i].mutation && strcmp(d->set->entries[i].mutation, text) == 0)
+      return err_set(d->e, BAD_REQUEST, "Two commands of the set have the mutation %s.", text);
+  d->set->entries[last].mutation = text;
+  d->set->has_states = true;
+  return true;
+}
+
 static bool add_element(struct decoder *d, const struct json *element, const struct command *c, size_t index) {
   const struct json *as = json_get(element, "as");
 
   if (!check_name(d, as)) return false;
   if (c->kind == COMMAND_TRANSACTIONAL_SET) return add_inner(d, element, c);
   if (!d->set->each_alone && !one_datasource(d, c, index, &d->set->datasource)) return false;
-  return decoder_add_entry(d, c, as ? as->text : NULL, json_get(element, "args"), true);
+  return decoder_add_entry(d, c, as ? as->text : NULL, json_get(element, "args"), true) &&
+         put_mutation(d, json_get(element, "mutation"));
 }
 
 static bool admit_elements(struct decoder *d, const struct json *commands) {

@@ -610,14 +610,15 @@ const char *set_label(const struct command_set *set) {
 
   if (!set->is_set) return set->command->name;
   label = str_new(set, 128);
-  str_printf(label, "%s(", set->command->name);
+  str_add(label, set->command->name);
   for (size_t i = 0; i < set->nentries; i++) {
     if (label->len > 180) {
       str_add(label, ",...");
       break;
     }
-    str_printf(label, "%s%s", i ? "," : "", set->entries[i].command->name);
+    str_char(label, i ? ',' : '(');
+    str_add(label, set->entries[i].command->name);
   }
-  str_char(label, ')');
+  str_add(label, set->nentries ? ")" : "()");
   return label->p;
 }

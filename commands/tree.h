@@ -71,6 +71,7 @@ struct use {
 struct entry {
   const struct command *command;
   const char *as;               /* NULL: none */
+  const char *mutation;         /* the UUID of a state of its own, in a transactional set; NULL: it has none */
   enum isolation isolation;     /* of its own transaction, in an execute set; */
   size_t datasource;            /* on that */
   const struct expr **args;     /* by index into command->args; NULL: the default */
@@ -89,6 +90,7 @@ struct command_set {
   const char *member;            /* of the request, where its elements stand: "commands" */
   bool is_set;                   /* answer with "results", errors with an index */
   bool each_alone;               /* execute_command_set: a transaction for each entry */
+  bool has_states;               /* some entries have a mutation of their own */
   enum isolation isolation;
   size_t datasource;
   struct entry *entries;

@@ -25,10 +25,12 @@ struct compiler {
   bool reads;                 /* the caller asked for what changes nothing: GraphQL's query */
   bool one_by_one;            /* each row of a mutation by a statement of its own */
   bool guarding;              /* a handler's permissions alone: its after-hooks are written when it has answered */
+  bool states_apart;          /* entries have states of their own: whose events are told changes between them; */
+  const char *told, *listens; /* whose they are now, and those of an entry without one: a UUID, or "": nobody's */
 };
 
 /* A step that belongs to writ and to no command has an id above all commands in its variant's key. */
-enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT, KEY_ANSWER };
+enum { KEY_REFERENCE = 0x7ffffff0, KEY_ODD_REFERENCE, KEY_BUILD, KEY_BUILD_KEPT, KEY_ANSWER, KEY_TELL_OF };
 struct statement compile_own(struct compiler *k, uint32_t id, const char *sql);
 
 /* Has it a result that others can refer to? */

@@ -78,15 +78,16 @@ static enum waited wait_for(int pg_fd, short events, const struct wait *w, const
 }
 
 /* A notice is the application's own (RAISE NOTICE): not an error, and not for our log. But for those of writ.dispatch
- * (sql/install/004.sql), where somebody listens. */
+ * (sql/install/007.sql), where somebody listens. */
 static void take_notice(void *data, const PGresult *result) {
   const struct conn *c = data;
-  const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *name, *payload;
+  const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE), *mutation, *name, *payload;
 
   if (!c->listener || !state || strcmp(state, "WR002") != 0) return;
+  mutation = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
   name = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   payload = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-  c->listener->notice(c->listener->data, name ? name : "", payload ? payload : "null",
+  c->listener->notice(c->listener->data, mutation ? mutation : "", name ? name : "", payload ? payload : "null",
                       !PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
 }
 

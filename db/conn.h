@@ -14,10 +14,11 @@ struct conn;
 struct counters;
 struct pg_result; /* libpq's */
 
-/* Who listens to what SQL tells by writ.dispatch, while a flight is under way. Of the connection on which it passes that on the answers
+/* Who listens to what SQL tells by writ.dispatch, while a flight is under way: of the mutation that the setting writ.mutation names. Of the connection on which it passes that on the answers
  * are waited for beside the flight's own. */
 struct conn_listener {
-  void (*notice)(void *data, const char *name, const char *payload, bool whole); /* called within libpq: must not use this connection */
+  /* Called within libpq: must not use this connection. */
+  void (*notice)(void *data, const char *mutation, const char *name, const char *payload, bool whole);
   int (*fd)(void *data);    /* of that other connection; -1: none */
   int (*wait_ms)(void *data); /* until it wants to go on anyhow; -1: never */
   void (*ready)(void *data);  /* it can be read, or that time is over */

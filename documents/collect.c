@@ -61,6 +61,13 @@ static struct wanted *find(struct collection *k, const char *key) {
   return NULL;
 }
 
+static void add_state(struct wanted *w, const struct graphql_directive *d) {
+  while (d && strcmp(d->name, "state") != 0) d = d->next;
+  if (!d) return;
+  if (w->state) w->state_again = d;
+  else w->state = d;
+}
+
 static void add_field(struct collection *k, const struct graphql_selection *s) {
   struct wanted *w = find(k, s->alias);
 
@@ -71,6 +78,7 @@ static void add_field(struct collection *k, const struct graphql_selection *s) {
     w = &k->out.list[k->out.n++];
     *w = (struct wanted){.key = s->alias, .first = s, .field = schema_field(k->type, s->name)};
   }
+  add_state(w, s->directives);
   if (!s->selections) return;
   arena_grow(k->c->mem, w->below.list, w->below.n);
   w->below.list[w->below.n++] = s->selections;

@@ -242,11 +242,12 @@ static bool fill_roots(struct maker *m, struct operation_call *call) {
   return true;
 }
 
-static struct json command_of(void *mem, const struct root *root) {
-  struct object o = object_new(mem, 3), args = object_new(mem, root->args->len);
+static struct json command_of(void *mem, const struct root *root, const char *mutation) {
+  struct object o = object_new(mem, 4), args = object_new(mem, root->args->len);
 
   put_text(&o, "command", root->wanted.field->command->name);
   if (strlen(root->wanted.key) <= 63) put_text(&o, "as", root->wanted.key); /* to people; nothing refers to it */
+  if (mutation) put_text(&o, "mutation", mutation);
   for (size_t i = 0; i < root->args->len; i++) put(&args, root->args->keys[i], &root->args->items[i]);
   protect(mem, &args);
   o.keys[o.n] = "args";
@@ -255,17 +256,18 @@ static struct json command_of(void *mem, const struct root *root) {
 }
 
 /* One command stands for itself, as it may be one that cannot be part of a set. */
-static void make_set(void *mem, const struct manifest *manifest, struct operation_call *call) {
+void operation_set(void *mem, const struct manifest *manifest, struct operation_call *call) {
   struct object o;
   struct json *set, commands = {.kind = JSON_ARRAY, .len = call->ncommands}, *items;
 
-  if (call->ncommands == 1) {
+  if (!call->ncommands) return;
+  if (call->ncommands == 1 && !call->states[0].mutation) {
     call->command = call->commands[0]->wanted.field->command;
     call->args = call->commands[0]->args;
     return;
   }
   items = arena_array(mem, struct json, call->ncommands + 1);
-  for (size_t i = 0; i < call->ncommands; i++) items[i] = command_of(mem, call->commands[i]);
+  for (size_t i = 0; i < call->ncommands; i++) items[i] = command_of(mem, call->commands[i], call->states[i].mutation);
   commands.items = items;
   o = object_new(mem, 1);
   put(&o, "commands", &commands);
@@ -276,8 +278,7 @@ static void make_set(void *mem, const struct manifest *manifest, struct operatio
 }
 
 bool operation_compile(void *mem, const struct document *document, const struct prepared *operation,
-                       const struct manifest *manifest, const struct json *variables, struct operation_call *out,
-                       struct gql_errors *errors) {
+                       const struct json *variables, struct operation_call *out, struct gql_errors *errors) {
   struct maker m = maker_of(mem, document, variables, errors);
 
   *out = (struct operation_call){.document = document, .operation = operation, .variables = variables};
@@ -290,6 +291,5 @@ bool operation_compile(void *mem, const struct document *document, const struct 
     out->entries[i] = out->ncommands;
     out->commands[out->ncommands++] = &out->roots[i];
   }
-  if (out->ncommands) make_set(mem, manifest, out);
-  return true;
+  return states_read(mem, out, errors);
 }

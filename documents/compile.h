@@ -4,6 +4,7 @@
 #define WRIT_DOCUMENTS_COMPILE_H
 
 #include "documents/document.h"
+#include "documents/states.h"
 
 struct command;
 struct manifest;
@@ -18,16 +19,19 @@ struct operation_call {
   size_t *entries;               /* by root: index of its command in the set; of others: none */
   const struct root **commands;  /* by index in the set */
   size_t ncommands;              /* 0: nothing is to be run */
-  const struct command *command; /* what is to be decoded: the one command, or transactional_command_set */
+  struct root_state *states;     /* the same, for whoever goes on from here to fill */
+  const struct command *command; /* operation_set: what is to be decoded: the one command, or transactional_command_set */
   const struct json *args;
 };
 
 /* What can be made of an operation ahead of its variables. mem: the document's. False: it unfolds to too many fields. */
 bool operation_prepare(void *mem, const struct document *document, struct prepared *operation)
     __attribute__((warn_unused_result));
-/* False: *errors; a value that only the variables show to be wrong. */
+/* All but the set. False: *errors; a value that only the variables show to be wrong. */
 bool operation_compile(void *mem, const struct document *document, const struct prepared *operation,
-                       const struct manifest *manifest, const struct json *variables, struct operation_call *out,
-                       struct gql_errors *errors) __attribute__((warn_unused_result));
+                       const struct json *variables, struct operation_call *out, struct gql_errors *errors)
+    __attribute__((warn_unused_result));
+/* The set, with a mutation for each command that has one now. */
+void operation_set(void *mem, const struct manifest *manifest, struct operation_call *call);
 
 #endif

@@ -66,9 +66,15 @@ static bool may_stand(const struct gql_directive *def, const char *location) {
   return false;
 }
 
+static const struct gql_directive *find_directive(const struct validator *v, const char *name) {
+  const struct gql_directive *d = schema_directive(v->schema, name);
+
+  return d && view_has_directive(v->view, v->schema, d) ? d : NULL;
+}
+
 static void check_directive(struct validator *v, struct part *part, const struct graphql_directive *d,
                             const char *location) {
-  const struct gql_directive *def = schema_directive(v->schema, d->name);
+  const struct gql_directive *def = find_directive(v, d->name);
   struct argued of = {.pos = d->pos};
 
   if (!def) BROKEN(v, "KnownDirectives", d->pos, "Unknown directive \"@%s\".", gql_error_cut(v->mem, d->name));
@@ -86,7 +92,7 @@ void valid_directives(struct validator *v, struct part *part, const struct graph
   struct names once = {0};
 
   for (const struct graphql_directive *d = list; d; d = d->next) {
-    const struct gql_directive *def = schema_directive(v->schema, d->name);
+    const struct gql_directive *def = find_directive(v, d->name);
     check_directive(v, part, d, location);
     if (def && !def->repeatable) names_add(v->mem, &once, d->name, d);
   }

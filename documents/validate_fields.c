@@ -85,6 +85,17 @@ static void check_arguments(struct validator *v, struct part *part, const struct
   if (entry->node->arguments || (def && def->nargs)) valid_arguments(v, part, entry->node->arguments, &of);
 }
 
+/* @state, which is for what a command stands behind. */
+static void check_state(struct validator *v, const struct graphql_selection *node, const struct gql_type *parent) {
+  for (const struct graphql_directive *d = node->directives; d && parent; d = d->next) {
+    const struct gql_directive *def = strcmp(d->name, "state") == 0 ? schema_directive(v->schema, d->name) : NULL;
+
+    if (!def || !def->own || (parent == v->schema->mutation && strcmp(node->name, "__typename") != 0)) continue;
+    BROKEN(v, "StateOnRootField", d->pos, "Directive \"@state\" is for the root fields of a mutation, and \"%s\" of type \"%s\" is none.",
+           gql_error_cut(v->mem, node->name), parent->name);
+  }
+}
+
 static void walk(struct validator *v, struct part *part, const struct graphql_selection *list, const struct gql_type *parent,
                  struct scope *scope);
 
@@ -108,6 +119,7 @@ static void walk_field(struct validator *v, struct part *part, const struct grap
   if (entry->def) check_leaf(v, node, entry->def);
   check_arguments(v, part, entry);
   valid_directives(v, part, node->directives, "FIELD");
+  check_state(v, node, parent);
   if (!node->selections) return;
   entry->sub = scope_new(v);
   walk(v, part, node->selections, entry->def ? composite(entry->def->type) : NULL, entry->sub);

@@ -38,6 +38,7 @@ struct invocation {
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
   const char *mutation;          /* its UUID; NULL: that of the token, or a new one */
+  bool drawn;                    /* that, or the mutation of a single command, is of writ's making: no client knows it yet */
   struct watch *watch;           /* who keeps its state (engine/watch.h); NULL: none is kept */
   struct frame *frame;           /* of a durable mutation (engine_inside.h); NULL: none */
   size_t first;                  /* with a frame: the entries before are done, and have their text */

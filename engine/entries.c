@@ -18,6 +18,8 @@ struct key {
   unsigned char modes[]; /* one for each parameter */
 };
 
+static const char tell_of_sql[] = "select pg_catalog.set_config('writ.mutation', $1, true)";
+
 /* Which results are asked for by others. */
 
 static void give_slot(const struct expr *result, void *data) {
@@ -154,6 +156,21 @@ static bool compile_model(struct compiler *k, struct command_set *set, size_t ow
   return false;
 }
 
+/* What is dispatched from here on is told to those who follow this mutation; "": to nobody. */
+static void tell_of(struct compiler *k, const char *mutation, struct plan *plan) {
+  const char **params;
+
+  if (!k->states_apart || strcmp(k->told, mutation) == 0) return;
+  params = arena_array(k->mem, const char *, 1);
+  params[0] = k->told = mutation;
+  compile_step(k, plan, (struct step){.statement = compile_own(k, KEY_TELL_OF, tell_of_sql), .params = params, .nparams = 1,
+                                  .gives = GIVES_NOTHING, .member = MEMBER_NONE, .purpose = "whose events are told"});
+}
+
+static void tell_of_entry(struct compiler *k, const struct command_set *set, size_t entry, struct plan *plan) {
+  tell_of(k, set->entries[entry].mutation ? set->entries[entry].mutation : k->listens, plan);
+}
+
 static bool compile_node(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
                          const struct command **fault, struct err *e) {
   struct node *node = set->nodes[owner];
@@ -164,6 +181,7 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
   unsigned nparams = (unsigned)c->sql.nnames;
 
   *fault = c;
+  tell_of_entry(k, set, node->entry, plan);
   if (c->model) return compile_model(k, set, owner, plan, fault, e);
   if (!shape->d.ok) {
     out_of_order(c, shape, e);
@@ -260,7 +278,9 @@ static void read_only(const struct compiler *k, const struct command_set *set, s
 /* What is nested in mutations is judged by its results when everything is written, as all else is. */
 static bool end_nested(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan, struct err *e) {
   for (size_t i = first; i < end; i++) {
-    if (set->nodes[i]->command->kind != COMMAND_MUTATION || nested_end(k, set, i, plan, e)) continue;
+    if (set->nodes[i]->command->kind != COMMAND_MUTATION) continue;
+    tell_of_entry(k, set, set->nodes[i]->entry, plan);
+    if (nested_end(k, set, i, plan, e)) continue;
     compile_place(k->mem, set, set->nodes[i], NULL, e);
     return false;
   }
@@ -284,6 +304,7 @@ bool compile_entries(struct compiler *k, struct command_set *set, size_t first, 
   }
   if (!compile_nodes(k, set, first_node, end_node, comes_last, plan, fault, e)) return false;
   if (!end_nested(k, set, first_node, end_node, plan, e)) return false;
+  tell_of(k, k->listens, plan); /* what is deferred to COMMIT is nobody's own */
   outbox_compile(k, set, first, end, plan);
   if (!outbox_compile_nested(k, set, first_node, end_node, plan, e)) return false;
   append_compile(k, set, first, end, plan);

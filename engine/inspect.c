@@ -136,7 +136,7 @@ static void check_model_roles(struct engine *engine, const struct command *c, st
 static void check_tables(struct engine *engine, size_t datasource, struct problems *p, void *mem) {
   static const char sql[] =
       "select current_user || ' may not use ' || string_agg('writ.' || c.relname, ', ' order by c.relname)"
-      " from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace and c.relkind in ('r', 'p')"
+      " from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition"
       " and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')"
       " and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))";
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};

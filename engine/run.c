@@ -288,6 +288,15 @@ static bool check_end(struct run *r) {
                  "over HTTP only.");
 }
 
+/* States of single commands are kept by who keeps those of mutations: a module's sets and the tool writ have nobody. */
+static bool check_states(struct run *r) {
+  const struct watch *w = r->call->watch;
+
+  if (!r->set->has_states || r->accepting || r->call->frame || (w && w->apart)) return true;
+  if (r->call->dry_run) return err_set(r->e, BAD_REQUEST, "A dry run leaves nothing behind, so no command of it has a \"mutation\".");
+  return err_set(r->e, NOT_IMPLEMENTED, "A \"mutation\" for single commands can be asked for over HTTP only.");
+}
+
 bool run_judge(struct run *r) {
   const struct command_set *set = r->set;
 
@@ -310,7 +319,7 @@ bool engine_run(struct engine *engine, void *mem, struct command_set *set, const
     return true;
   }
   r.mutation = mutation_of(mem, call);
-  ok = can_be_dry(&r) && check_key(&r) && check_end(&r) && look_up_key(&r, &found) &&
+  ok = can_be_dry(&r) && check_key(&r) && check_end(&r) && check_states(&r) && look_up_key(&r, &found) &&
        (found || ((together ? run_together(&r) : run_each(&r)) && keep_answer(&r)) || r.stored);
   keyed_release(&r);
   report->retries = r.retries;

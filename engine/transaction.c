@@ -20,12 +20,14 @@ enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by hal
 
 struct compiler transaction_compiler(struct run *r) {
   const struct engine *engine = r->engine;
+  const struct watch *w = r->call->watch;
   bool kept = r->call->key || r->call->frame || r->accepting;
 
   return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
                            .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
                            .mutation = r->mutation, .traceparent = r->call->traceparent, .keep = kept && !r->call->dry_run,
-                           .guarding = r->guarding, .reads = r->call->reads, .numbers_as_text = r->call->numbers_as_text};
+                           .guarding = r->guarding, .reads = r->call->reads, .numbers_as_text = r->call->numbers_as_text,
+                           .states_apart = w && w->apart && !r->guarding, .told = w ? w->mutation : "", .listens = w ? w->mutation : ""};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
@@ -221,7 +223,7 @@ static bool place_error(struct run *r, size_t datasource, enum isolation isolati
   err_init(&found, r->mem);
   r->e = &found;
   k.one_by_one = true;
-  k.keep = false;
+  k.keep = k.states_apart = false;
   ok = transaction_begin(r, datasource, isolation, &plan) && source_ready(r->engine, datasource, &r->wait, &found);
   plan.dry_run = true;
   ok = ok && compile_entries(&k, r->set, first, end, &plan, &fault, &found) && plan.n <= PLACING_STEPS;

@@ -21,6 +21,7 @@ enum {
   CONNECT_MS = 5000,
   ROUND_MS = 5000,      /* of the sequencer */
   PACE_MS = 20,         /* between rounds that had little to do: what comes meanwhile shares the next one's COMMIT */
+  ROOM_AGAIN_MS = 2000, /* between tries to make partitions that failed, while there is room */
   PAUSE_MIN_MS = 250,   /* after a failure; doubles */
   PAUSE_MAX_MS = 15000,
   STAND_MAX_MS = 60000, /* the same for a projection that stands at an event */
@@ -52,7 +53,7 @@ struct duty {
   const struct datasource *datasource;
   struct conn *conn;
   bool fresh; /* the connection is a new one */
-  int64_t pause_ms;
+  int64_t pause_ms, room_ms; /* room_ms: clock_ms, no sooner are partitions to be made */
   void *mem;
 };
 
@@ -92,14 +93,42 @@ static const char *reason(const struct err *e) { return log_quoted(e->mem, e->lo
 
 /* ---- the sequencer ---- */
 
-static bool number_events(struct duty *d, struct sequencer *s, void *mem, unsigned *n, struct err *e) {
+static int64_t partition_size(const struct duty *d) {
+  int size = d->start->config->event_partition;
+  return size ? size : EVENTS_PARTITION;
+}
+
+/* Long ahead: what fails now is tried again before anybody needs it. */
+static void keep_room(struct duty *d, struct sequencer *s, void *mem) {
+  struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
+  struct err e;
+
+  if (sequencer_has_room(s, partition_size(d)) || clock_ms() < d->room_ms) return;
+  err_init(&e, mem);
+  if (sequencer_make_room(s, d->conn, mem, partition_size(d), &w, &e)) return;
+  d->room_ms = clock_ms() + ROOM_AGAIN_MS;
+  log_line(LOG_WARN, "sequencer_failed", "datasource=%s code=%s reason=%s", d->datasource->name, err_name(&e),
+           log_quoted(mem, arena_printf(mem, "no partition could be made: %s", e.log_detail ? e.log_detail : e.message)));
+}
+
+/* Where there is no partition all the same (many machines at once, a log that was set back) it is made, and the round is run again. */
+static bool run_round(struct duty *d, struct sequencer *s, void *mem, unsigned *n, uint64_t *oldest_ms, struct err *e) {
   struct wait w = {.deadline_ms = clock_ms() + 2 * ROUND_MS, .caller_fd = -1};
+
+  keep_room(d, s, mem);
+  if (sequencer_round(s, d->conn, mem, &w, n, oldest_ms, e)) return true;
+  if (strcmp(e->sqlstate, "23514") != 0) return false;
+  err_init(e, mem);
+  return sequencer_make_room(s, d->conn, mem, partition_size(d), &w, e) && sequencer_round(s, d->conn, mem, &w, n, oldest_ms, e);
+}
+
+static bool number_events(struct duty *d, struct sequencer *s, void *mem, unsigned *n, struct err *e) {
   struct counters *own = d->start->own;
   uint64_t oldest_ms;
 
   if (!open_duty(d, e)) return false;
   if (d->fresh) sequencer_forget(s);
-  if (!sequencer_round(s, d->conn, mem, &w, n, &oldest_ms, e)) return false;
+  if (!run_round(d, s, mem, n, &oldest_ms, e)) return false;
   own->events += *n;
   own->events_waited_ms += oldest_ms * (*n > 0);
   own->event_rounds += *n > 0;
@@ -142,6 +171,7 @@ struct projector {
   struct duty duty;
   const struct projection *projection;
   struct projection_state *state; /* what /metrics shows */
+  bool begun;                     /* it has a row, or had one */
   int batch;                      /* of the next round: halved down to the event at fault, doubled behind it */
 };
 
@@ -167,6 +197,7 @@ static void failed(struct projector *p, void *mem, const struct projection_round
     p->state->stands = 1;
     if (!projection_stands(d->conn, mem, p->projection, why, &position, &w, &e)) position = 0; /* told in the log anyway */
   }
+  if (err_is_own(why, PROJECTION_LOST)) p->state->stands = 1;
   log_line(LOG_WARN, "projection_failed", "projection=%s position=%lld code=%s sqlstate=%s reason=%s", p->projection->name,
            (long long)position, err_name(why), why->sqlstate[0] ? why->sqlstate : "-", reason(why));
   pause_after_failure(d, round->at_fault ? STAND_MAX_MS : PAUSE_MAX_MS);
@@ -176,8 +207,9 @@ static bool feed(struct projector *p, void *mem, struct projection_round *round,
   struct wait w = {.deadline_ms = clock_ms() + PROJECTION_MS, .caller_fd = -1};
 
   *round = (struct projection_round){0};
-  return open_duty(&p->duty, e) && (!p->duty.fresh || projection_begin(p->duty.conn, mem, p->projection, &w, e)) &&
-         projection_round(p->duty.conn, mem, p->projection, p->batch, &w, round, e);
+  if (!open_duty(&p->duty, e) || (!p->begun && !projection_begin(p->duty.conn, mem, p->projection, &w, e))) return false;
+  p->begun = true;
+  return projection_round(p->duty.conn, mem, p->projection, p->batch, &w, round, e);
 }
 
 static void fed(struct projector *p, const struct projection_round *round) {

@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-/* Where the log begins and ends: $1 must be between. */
+/* Where the log begins and ends: $1 must be between. Partitions below $1 are not looked at. */
 #define GUARDED                                                                                                               \
-  "with ends as (select t.position as gone, greatest(t.position, (select max(position) from writ.event)) as last "             \
-  "from writ.event_tail t) "                                                                                                   \
+  "with ends as (select t.position as gone, coalesce((select max(position) from writ.event where position >= $1::bigint), "    \
+  "writ.event_last()) as last from writ.event_tail t) "                                                                        \
   "select case when $1::bigint < ends.gone then writ.fail('EVENTS_GONE', 'Events up to position ' || ends.gone || ' have been " \
   "cleaned away: begin with after=' || ends.gone || ', and with a state that has them.', 400) "                                \
   "when $1::bigint > ends.last then writ.fail('EVENTS_AHEAD', 'The log ends at position ' || ends.last || ': after=' || $1 || " \
@@ -22,7 +22,8 @@ static const char *page_sql(const void *mem, const struct event_query *q) {
   return arena_printf(mem, GUARDED
       "(select json_build_object('events', coalesce(json_agg(" EVENT_JSON " order by e.position), '[]'), "
       "'last', case when count(*) = $2::integer then max(e.position) else ends.last end)::text "
-      "from (select * from writ.event where position > $1%s%s order by position limit $2) e) end from ends",
+      "from (select * from writ.event where position > $1%s%s%s order by position limit $2) e) end from ends",
+      q->name || q->key ? "" : " and position <= $1 + $2::integer", /* positions have no gaps */
       q->name ? " and name = $3::text" : "",
       !q->key ? "" : q->name ? " and key = " TOLD_SHORT("$4::text") : " and key = " TOLD_SHORT("$3::text"));
 }

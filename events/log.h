@@ -12,7 +12,9 @@
 struct engine;
 
 /* writ install has made the tables of the log. */
-enum { EVENTS_VERSION = 5 };
+enum { EVENTS_VERSION = 9 };
+/* Positions of a partition, where no setting says. */
+enum { EVENTS_PARTITION = 10000000 };
 enum { EVENTS_LIMIT = 100, EVENTS_LIMIT_MAX = 1000 };
 
 /* One row e of writ.event as JSON. */

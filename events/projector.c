@@ -44,10 +44,13 @@ bool projection_begin(struct conn *c, void *mem, const struct projection *p, con
 
 /* ---- a round ---- */
 
-/* writ.s1: its position; empty: somebody else is at it. */
+/* writ.s1: its position; empty: somebody else is at it. Without a row nobody knows what is in its tables: to begin anew would put it
+ * there twice. */
 static const char lock_sql[] =
     "with mine as (select position from writ.projection where name = $1::text for update skip locked) "
-    "select set_config('writ.s1', coalesce((select position::text from mine), ''), true)";
+    "select set_config('writ.s1', coalesce((select position::text from mine), (select '' from writ.projection where name = $1), "
+    "writ.fail('" PROJECTION_LOST "', 'Its row in writ.projection is gone, and with it how far it has come: `writ projection rebuild ' || $1 "
+    "|| '` builds it anew, with --from-snapshot POSITION it goes on behind a position.', 500)), true)";
 
 /* In another statement, so that it sees what was committed until the row was locked. writ.s2: the events; empty: none.
  * writ.s3: behind them. A full batch ends with its last event, any other with the log. */

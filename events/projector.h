@@ -16,6 +16,9 @@ struct json;
 /* A function may take so long for a batch. */
 enum { PROJECTION_MS = 300 * 1000 };
 
+/* The code of a round that failed as its row is gone: somebody has to say how it goes on. */
+#define PROJECTION_LOST "PROJECTION_LOST"
+
 /* What came of a round. */
 struct projection_round {
   bool busy;         /* another process is at it */

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/fault.h"
 #include "base/json.h"
+#include "db/catalog.h"
 #include "db/flight.h"
 
 #include <stdlib.h>
@@ -30,20 +31,21 @@ static const char over_sql[] =
 static const char open_sql[] = "select coalesce(array_agg(virtualtransaction), '{}')::text " APPENDING;
 
 /* $1: low, $2: how many, $3: the server that low was found on. A pooler may have gone over to another one behind our back, which
- * draws lower numbers, as it had not all of the first one's transactions. All of it sees the same rows. The order of seq is that of the promise: what was committed when another
- * began, or waited, has the lower one, and who sees that one's event sees this one's too. */
+ * draws lower numbers, as it had not all of the first one's transactions. All of it sees the same rows. The order of seq is that of the
+ * promise: what was committed when another began, or waited, has the lower one, and who sees that one's event sees this one's too.
+ * $4: one that was given, so that partitions below it are not looked at; if it is not there any more, all are. */
 static const char move_sql[] =
     "with server as (select extract(epoch from pg_catalog.pg_postmaster_start_time())::text as began), "
     "known as (select case when began = $3::text then $1::bigint else 0 end as low from server), "
-    "last as (select greatest((select max(position) from writ.event), (select position from writ.event_tail)) as p), "
+    "last as (select coalesce((select max(position) from writ.event where position >= $4::bigint), writ.event_last()) as p), "
     "upto as (select max(seq) as seq, count(*) as n from "
     "(select seq from writ.event_new where seq > (select low from known) order by seq limit $2::integer) s), "
     "taken as (delete from writ.event_new where seq > (select low from known) and seq <= (select seq from upto) returning *), "
     "moved as (insert into writ.event (position, seq, name, key, payload, at, command, role, caller_user, traceparent, mutation) "
     "select (select p from last) + row_number() over (order by seq), seq, name, key, payload, at, command, role, caller_user, "
-    "traceparent, mutation from taken order by seq returning at) "
+    "traceparent, mutation from taken order by seq returning at, position) "
     "select json_build_array((select n from upto), (select seq from upto), (select count(*) from moved), (select "
-    "greatest(0, extract(epoch from clock_timestamp() - min(at)) * 1000)::bigint from moved), (select began from server))::text";
+    "greatest(0, extract(epoch from clock_timestamp() - min(at)) * 1000)::bigint from moved), (select began from server), (select max(position) from moved))::text";
 
 enum place { PLACE_LOCK, PLACE_OVER, PLACE_MOVE, PLACE_OPEN };
 static const char *const texts[] = {lock_sql, over_sql, move_sql, open_sql};
@@ -81,14 +83,36 @@ void sequencer_forget(struct sequencer *s) {
 static bool is_known(const struct sequencer *s, const char *server) { return s->server && strcmp(s->server, server) == 0; }
 
 static void begin_on(struct sequencer *s, const char *server) {
+  int64_t last = s->last, room = s->room;
+
   sequencer_forget(s);
   s->server = arena_strdup(s->mem, server);
+  s->last = last;
+  s->room = room;
 }
+
+/* ---- partitions ---- */
+
+static int64_t ahead_of(int64_t size) { return size / 2 > 4 * SEQUENCER_BATCH ? size / 2 : 4 * SEQUENCER_BATCH; }
+
+bool sequencer_has_room(const struct sequencer *s, int64_t size) { return s->last + ahead_of(size) / 2 < s->room; }
+
+bool sequencer_make_room(struct sequencer *s, struct conn *conn, void *mem, int64_t size, const struct wait *w, struct err *e) {
+  static const char sql[] = "select writ.event_extend($1::bigint, $2::bigint)::text";
+  const char *params[] = {arena_printf(mem, "%lld", (long long)size), arena_printf(mem, "%lld", (long long)ahead_of(size))};
+  char *text;
+
+  if (!catalog_value(conn, mem, sql, 2, params, &text, w, e)) return false;
+  s->room = text ? strtoll(text, NULL, 10) : 0;
+  return true;
+}
+
+/* ---- a round ---- */
 
 bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
                      struct err *e) {
   const char *params[] = {arena_printf(mem, "%lld", (long long)s->low), arena_printf(mem, "%d", SEQUENCER_BATCH),
-                          s->server ? s->server : ""};
+                          s->server ? s->server : "", arena_printf(mem, "%lld", (long long)s->last)};
   bool look = s->since >= SEQUENCER_LOOK_AFTER, waits = look && s->mark;
   struct step steps[4];
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = !conn_is_durable(conn), .claims = "{}", .caller_role = "",
@@ -100,13 +124,14 @@ bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const st
   add(steps, &plan.n, PLACE_LOCK, NULL, 0, false);
   if (waits) add(steps, &plan.n, PLACE_OVER, &s->open, 1, true);
   move = plan.n;
-  add(steps, &plan.n, PLACE_MOVE, params, 3, true);
+  add(steps, &plan.n, PLACE_MOVE, params, 4, true);
   if (look && !waits) add(steps, &plan.n, PLACE_OPEN, NULL, 0, true);
   if (!flight_run(conn, mem, &plan, w, &f, e)) return false;
   FAULT("after-sequencing");
   if (!json_read(mem, f.results[move].text, f.results[move].len, 1, &moved, e)) return false;
   *n = (unsigned)number_of(&moved->items[2]);
   *oldest_ms = (uint64_t)number_of(&moved->items[3]);
+  if (*n) s->last = number_of(&moved->items[5]);
   if (!is_known(s, moved->items[4].text)) {
     begin_on(s, moved->items[4].text);
     return true;

@@ -20,11 +20,19 @@ void answer_init(struct answer *answer, const void *mem, const char *request_id)
   answer_header(answer, "Cache-Control", "no-store");
 }
 
+static void write_field(struct str *out, const char *name, const char *value) {
+  str_add(out, name);
+  str_add(out, ": ");
+  str_add(out, value);
+  str_add(out, "\r\n");
+}
+
 void answer_write_head(const struct answer *a, struct str *out) {
-  str_printf(out, "Status: %d %s\r\nContent-Type: %s\r\n", a->status, err_title(a->status), a->content_type);
+  str_printf(out, "Status: %d %s\r\n", a->status, err_title(a->status));
+  write_field(out, "Content-Type", a->content_type);
   /* Only the answer to HEAD is empty: its length would be told wrong. */
   if (a->body->len > 0) str_printf(out, "Content-Length: %zu\r\n", a->body->len);
-  for (size_t i = 0; i < a->nheaders; i++) str_printf(out, "%s: %s\r\n", a->headers[i].name, a->headers[i].value);
+  for (size_t i = 0; i < a->nheaders; i++) write_field(out, a->headers[i].name, a->headers[i].value);
   str_add(out, "\r\n");
 }
 

@@ -22,18 +22,24 @@ bool background_is_asked(const struct call *call, const struct command_set *set,
   return !invocation->dry_run && (set->on_complete || set->on_error || prefers_async(call));
 }
 
-void background_answer(struct call *call, const char *mutation) {
+const char *background_put(const struct call *call, const char *mutation, struct str *out) {
   const char *prefix = call->request->prefix ? call->request->prefix : "";
   size_t len = strlen(prefix);
   char *state;
 
   while (len > 0 && prefix[len - 1] == '/') len--;
   state = arena_printf(call->request->mem, "%.*s/mutation/%s", (int)len, prefix, mutation);
-  str_add(call->answer->body, "{\"mutation\":");
-  str_json(call->answer->body, mutation);
-  str_add(call->answer->body, ",\"state\":");
-  str_json(call->answer->body, state);
-  str_char(call->answer->body, '}');
+  str_add(out, "{\"mutation\":");
+  str_json(out, mutation);
+  str_add(out, ",\"state\":");
+  str_json(out, state);
+  str_char(out, '}');
+  return state;
+}
+
+void background_answer(struct call *call, const char *mutation) {
+  const char *state = background_put(call, mutation, call->answer->body);
+
   call->answer->status = ACCEPTED_STATUS;
   answer_header(call->answer, "Location", state);
 }
@@ -111,7 +117,7 @@ static bool resolve(struct call *call, const struct mutation *m, struct err *e) 
 bool background_run(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
-  struct mutation_run how = {.until_ms = invocation->deadline_ms, .forget = !invocation->mutation,
+  struct mutation_run how = {.until_ms = invocation->deadline_ms, .forget = !invocation->mutation || invocation->drawn,
                              .no_state = !invocation->mutation, .set = set, .answer = call->answer->body};
   struct accepted accepted;
   struct report before;

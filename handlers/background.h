@@ -6,6 +6,7 @@
 
 struct command_set;
 struct invocation;
+struct str;
 
 /* Is it run without its caller waiting: by Prefer, or as something is to follow? */
 bool background_is_asked(const struct call *call, const struct command_set *set, const struct invocation *invocation);
@@ -17,5 +18,7 @@ bool background_run(struct call *call, struct command_set *set, const struct inv
 bool background_repeat(struct call *call, size_t datasource, const char *mutation, struct err *e);
 /* {"mutation": ..., "state": ...}, 202, and Location. */
 void background_answer(struct call *call, const char *mutation);
+/* That object alone. Gives the path of the state. */
+const char *background_put(const struct call *call, const char *mutation, struct str *out);
 
 #endif

@@ -195,17 +195,22 @@ struct invocation command_invocation(const struct call *call) {
   return invocation;
 }
 
-/* This request for a mutation of its own; for one that it is part of it only passes on events. */
+/* This request for states of its own; for a mutation that it is part of it only passes on events. */
 struct watch *command_watch(struct call *call, const struct invocation *invocation, const struct command_set *set) {
   struct engine *engine = call->site->engine;
   const struct call_token *token = call->token;
+  bool within = token && token->state && token->mutation && token->state <= engine_config(engine)->ndatasources;
+  size_t datasource = set->nentries ? set->entries[0].datasource : 0;
   void *mem = call->request->mem;
 
-  if (invocation->mutation)
-    return keeper_new(engine, mem, &call->caller, set, invocation->mutation,
-                      set->nentries ? set->entries[0].datasource : 0);
-  if (!token || !token->state || !token->mutation || token->state > engine_config(engine)->ndatasources || invocation->dry_run) return NULL;
-  return keeper_part(engine, mem, token->mutation, token->state - 1, token->attempt);
+  if (invocation->dry_run) return NULL;
+  if (invocation->mutation || set->has_states) {
+    struct keeping what = {.mutation = invocation->mutation, .drawn = invocation->drawn};
+
+    if (within && token->state - 1 == datasource) what.within = token->mutation;
+    return keeper_new(engine, mem, &call->caller, set, &what, datasource);
+  }
+  return within ? keeper_part(engine, mem, NULL, token->mutation, token->state - 1, token->attempt) : NULL;
 }
 
 static bool decode(struct call *call, struct invocation *invocation, struct command_set **set, struct err *e) {
@@ -219,10 +224,19 @@ static bool decode(struct call *call, struct invocation *invocation, struct comm
   return *set != NULL;
 }
 
+/* What is followed as a whole and as a part must be two mutations. */
+static bool check_states(const struct command_set *set, const struct invocation *invocation, struct err *e) {
+  for (size_t i = 0; i < set->nentries; i++)
+    if (set->entries[i].mutation && invocation->mutation && strcmp(set->entries[i].mutation, invocation->mutation) == 0)
+      return err_set(e, BAD_REQUEST, "The Mutation-Id is the mutation of a command, too: each takes a UUID of its own.");
+  return true;
+}
+
 bool command_execute(struct call *call, struct command_set *set, struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   struct request *r = call->request;
 
+  if (!check_states(set, invocation, e)) return false;
   if (background_is_asked(call, set, invocation)) return background_accept(call, set, invocation, e);
   if (mutation_is_durable(set, invocation)) return background_run(call, set, invocation, e);
   invocation->watch = command_watch(call, invocation, set);

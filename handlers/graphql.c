@@ -11,6 +11,7 @@
 #include "handlers/command.h"
 #include "handlers/graphql_call.h"
 #include "handlers/graphql_document.h"
+#include "handlers/graphql_state.h"
 #include "manifest/config.h"
 #include "manifest/manifest.h"
 #include "schema/schema.h"
@@ -58,8 +59,7 @@ static bool compile(struct call *call, struct graphql_call *g, struct err *e) {
   if (!check_method(call, operation, e)) return false;
   variables = coerce_variables(mem, document->view, document->schema, operation->definition,
                                r->variables ? r->variables : &nothing, &g->errors);
-  if (!variables || !operation_compile(mem, document, operation, engine_manifest(call->site->engine), variables,
-                                       &g->operation, &g->errors))
+  if (!variables || !operation_compile(mem, document, operation, variables, &g->operation, &g->errors))
     return refuse_document(g, e);
   return check_programs(call, &g->operation, e);
 }
@@ -141,6 +141,11 @@ static bool put_answer(struct call *call, struct graphql_call *g, struct command
     str_char(body, ',');
     graphql_put_field_errors(body, &g->fields, call->request_id);
   }
+  if (graphql_has_states_to_tell(call, g)) {
+    str_add(body, ",\"extensions\":{");
+    graphql_put_states(call, g, body);
+    str_char(body, '}');
+  }
   str_char(body, '}');
   call->answer->content_type = graphql_media_type(g->media);
   return true;
@@ -150,7 +155,18 @@ static bool put_answer(struct call *call, struct graphql_call *g, struct command
 
 /* Prefer: respond-async: there is no data yet. */
 static void put_accepted(struct call *call, struct graphql_call *g, const struct str *made) {
-  str_printf(call->answer->body, "{\"data\":null,\"extensions\":%s}", made->p);
+  struct str *body = call->answer->body;
+
+  bool more = graphql_has_states_to_tell(call, g);
+
+  str_add(body, "{\"data\":null,\"extensions\":");
+  str_bytes(body, made->p, made->len - more); /* one more member ahead of its end */
+  if (more) {
+    str_char(body, ',');
+    graphql_put_states(call, g, body);
+    str_char(body, '}');
+  }
+  str_char(body, '}');
   call->answer->content_type = graphql_media_type(g->media);
 }
 
@@ -194,8 +210,10 @@ static bool execute(struct call *call, struct graphql_call *g, struct invocation
 
   invocation->results_apart = invocation->numbers_as_text = true;
   invocation->reads = is_query(g);
-  call->command = g->operation.command;
   call->label = label_of(mem, &g->operation);
+  if (!graphql_states(call, g, invocation, e)) return false;
+  operation_set(mem, manifest, &g->operation);
+  call->command = g->operation.command;
   if (is_query(g) && invocation->mutation) return err_set(e, BAD_REQUEST, "A query takes no Mutation-Id: there is no state to follow.");
   if (!is_query(g) && !command_read_key(call, invocation, fingerprint_of(mem, &g->request), e)) return false;
   g->executing = true;

@@ -175,6 +175,14 @@ static void show_outbox(struct str *s, const struct counters_page *page) {
   show_seconds(s, "writ_outbox_oldest_seconds", page->outbox_oldest_ms * 1000);
 }
 
+static void show_backlog(struct str *s, const struct counters_page *page) {
+  show_gauge(s, "writ_mutations_waiting", page->mutations_waiting,
+             "Mutations in the background that are due and that no runner has claimed; 10000 of a datasource: or more.");
+  show_gauge(s, "writ_mutations_dead", page->mutations_dead, "Those of them that are dead letters; 10000 of a datasource is that or more.");
+  head(s, "writ_mutations_oldest_seconds", "gauge", "How long the first of those that wait has been due.");
+  show_seconds(s, "writ_mutations_oldest_seconds", page->mutations_oldest_ms * 1000);
+}
+
 bool metrics_show(struct call *call, struct err *e) {
   const struct counters_page *page = call->site->counters;
   struct str *s = call->answer->body;
@@ -185,6 +193,7 @@ bool metrics_show(struct call *call, struct err *e) {
   show_sums(s, page);
   show_pools(s, page);
   show_outbox(s, page);
+  show_backlog(s, page);
   show_gauge(s, "writ_streams_open", sum(page, offsetof(struct counters, streams_open)), "Streams of events that are open.");
   head(s, "writ_event_wait_seconds_total", "counter", "How long the oldest event of each round had waited for its position.");
   show_seconds(s, "writ_event_wait_seconds_total", sum(page, offsetof(struct counters, events_waited_ms)) * 1000);

@@ -1,10 +1,15 @@
+/* One statement for each kind; those that move the log's beginning have another one ahead, for its lock. */
 #include "jobs/clean.h"
 
 #include "base/arena.h"
 #include "db/flight.h"
 
-/* place: which of the statements of this file. */
-static struct step step_of(unsigned place, const char *sql, const char *const *params, unsigned n) {
+#include <stdlib.h>
+
+/* The statements of this file. */
+enum place { PLACE_KEYS, PLACE_STATES, PLACE_TAIL, PLACE_EVENTS, PLACE_EVENTS_WHOLE, PLACE_PARTITION };
+
+static struct step step_of(enum place place, const char *sql, const char *const *params, unsigned n) {
   return (struct step){.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN}, .params = params, .nparams = n,
                        .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "cleaning"};
 }
@@ -16,12 +21,13 @@ static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, c
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
-  *rows = f.results[n - 1].rows;
+  if (steps[n - 1].gives == GIVES_TAG) *rows = f.results[n - 1].rows;
+  else *rows = f.results[n - 1].text ? strtoull(f.results[n - 1].text, NULL, 10) : 0;
   return true;
 }
 
-static bool run(struct conn *c, void *mem, unsigned place, const char *sql, const char *const *params, unsigned nparams, const struct wait *w,
-                uint64_t *rows, struct err *e) {
+static bool run(struct conn *c, void *mem, enum place place, const char *sql, const char *const *params, unsigned nparams,
+                const struct wait *w, uint64_t *rows, struct err *e) {
   struct step step = step_of(place, sql, params, nparams);
 
   return run_steps(c, mem, &step, 1, w, rows, e);
@@ -33,23 +39,36 @@ bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint
       " where created < now() - make_interval(hours => $1::integer) order by created limit 1000 for update skip locked)";
   const char *param = arena_printf(mem, "%d", hours);
 
-  return run(c, mem, 0, sql, &param, 1, w, gone, e);
+  return run(c, mem, PLACE_KEYS, sql, &param, 1, w, gone, e);
+}
+
+/* Ahead of what moves the log's beginning, in a statement of its own: what a reader or a rebuild wrote until then must be seen by the
+ * next one, and who has the row keeps the cleaning away. */
+static const char tail_sql[] =
+    "with tail as (select from writ.event_tail for update skip locked)"
+    " select set_config('writ.s1', case when exists (select from tail) then 'mine' else '' end, true)";
+#define TAIL "tail as (select position from writ.event_tail where current_setting('writ.s1') = 'mine')"
+#define NEEDED                                                                                                        \
+  "needed as (select min(position) as p from (select min(position) as position from writ.projection"                  \
+  " union all select min(position) from writ.event_reader) n)"
+
+/* tells: sql gives the number of what has gone, not the rows. */
+static bool run_behind_tail(struct conn *c, void *mem, enum place place, const char *sql, bool tells, int hours, const struct wait *w,
+                            uint64_t *gone, struct err *e) {
+  const char *param = arena_printf(mem, "%d", hours);
+  struct step steps[] = {step_of(PLACE_TAIL, tail_sql, NULL, 0), step_of(place, sql, &param, 1)};
+
+  steps[0].statement.slot--; /* both are of one flight */
+  if (tells) steps[1].gives = GIVES_TEXT;
+  return run_steps(c, mem, steps, 2, w, gone, e);
 }
 
 /* Rows stand on disk in the order in which they go, so what is deleted are whole pages, at the front of table and indexes, which
- * VACUUM gives to those that come: the table does not grow. Partitions would have to be detached and dropped by their owner, who
- * writd's login role is not meant to be; and this takes no lock that anybody waits for. It begins behind the last one that was
- * deleted, so it does not walk over those that are no more. The lock comes in a statement ahead: what a reader or a rebuild wrote
- * until then must be seen, and who has it keeps the cleaning away. */
+ * VACUUM gives to those that come; and this takes no lock that anybody waits for. It begins behind the last one that was deleted, so it
+ * does not walk over those that are no more. */
 bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
-  static const char lock_sql[] =
-      "with tail as (select from writ.event_tail for update skip locked)"
-      " select set_config('writ.s1', case when exists (select from tail) then 'mine' else '' end, true)";
   static const char sql[] =
-      "with tail as (select position from writ.event_tail where current_setting('writ.s1') = 'mine'),"
-      " needed as (select min(position) as p from (select min(position) as position from writ.projection"
-      " union all select min(position) from writ.event_reader) n),"
-      " batch as (select e.position, e.at from tail t cross join lateral (select position, at from writ.event"
+      "with " TAIL ", " NEEDED ", batch as (select e.position, e.at from tail t cross join lateral (select position, at from writ.event"
       " where position > t.position order by position limit 1000) e),"
       " upto as (select least((select p from needed), coalesce((select min(position) - 1 from batch"
       " where at >= now() - make_interval(hours => $1::integer)), (select max(position) from batch))) as p),"
@@ -57,29 +76,38 @@ bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, ui
       " returning position),"
       " moved as (update writ.event_tail set position = (select max(position) from gone) where exists (select from gone))"
       " select position from gone";
-  const char *param = arena_printf(mem, "%d", hours);
 
-  struct step steps[] = {step_of(4, lock_sql, NULL, 0), step_of(3, sql, &param, 1)};
-
-  steps[0].statement.slot--; /* both are of one flight */
-  return run_steps(c, mem, steps, 2, w, gone, e);
+  return run_behind_tail(c, mem, PLACE_EVENTS, sql, false, hours, w, gone, e);
 }
 
-/* A mark is left alone while the process that made it may be about to take it in. */
-bool clean_states(struct conn *c, void *mem, const char *rules, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
-  static const char settle[] =
-      "with left_behind as (select mutation from writ.state where ended is null and lease < clock_timestamp()"
-      " union select mutation from writ.state_mark where at < clock_timestamp() - interval '5 s' limit 100)"
-      " select l.mutation from left_behind l where writ.state_settle(l.mutation, $1::jsonb)";
-  static const char forget[] =
+/* Of a partition that is full: the newest of its events tell how old it is, more than one, as who commits late is behind others that are
+ * younger. Until it is dropped its rows are ahead of the log's beginning, where nobody looks. */
+bool clean_events_whole(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char sql[] =
+      "with " TAIL ", " NEEDED ", part as (select p.last from tail t, writ.event_partitions() p where p.last > t.position"
+      " order by p.first limit 1),"
+      " newest as (select max(n.at) as at from part p cross join lateral (select at from writ.event"
+      " where position > p.last - 1000 and position <= p.last) n where exists (select from writ.event where position = p.last)),"
+      " moved as (update writ.event_tail set position = p.last from part p, newest n"
+      " where n.at < now() - make_interval(hours => $1::integer) and coalesce((select p from needed) >= p.last, true) returning p.last)"
+      " select (m.last - t.position)::text from (select 1) one left join moved m on true left join tail t on true";
+
+  return run_behind_tail(c, mem, PLACE_EVENTS_WHOLE, sql, true, hours, w, gone, e);
+}
+
+bool clean_partition(struct conn *c, void *mem, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char sql[] = "select from writ.event_shrink() as dropped where dropped";
+
+  return run(c, mem, PLACE_PARTITION, sql, NULL, 0, w, gone, e);
+}
+
+bool clean_states(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
+  static const char sql[] =
       "with old as (delete from writ.state where mutation in (select mutation from writ.state"
       " where ended < now() - make_interval(hours => $1::integer) order by ended limit 1000 for update skip locked) returning mutation),"
       " changes as (delete from writ.state_change c using old o where c.mutation = o.mutation)"
       " select mutation from old";
   const char *param = arena_printf(mem, "%d", hours);
-  uint64_t settled;
 
-  if (!run(c, mem, 1, settle, &rules, 1, w, &settled, e) || !run(c, mem, 2, forget, &param, 1, w, gone, e)) return false;
-  *gone += settled;
-  return true;
+  return run(c, mem, PLACE_STATES, sql, &param, 1, w, gone, e);
 }

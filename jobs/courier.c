@@ -9,8 +9,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "db/catalog.h"
-#include "jobs/clean.h"
+#include "jobs/backlog.h"
 #include "jobs/delivery.h"
+#include "jobs/tidy.h"
 #include "manifest/config.h"
 
 #include <poll.h>
@@ -49,6 +50,7 @@ struct source {
   int64_t next_ms, renew_ms, tidy_ms; /* clock_ms: a round, of all leases, a look */
   int64_t pause_ms;        /* after a failure; 0: none */
   struct queue_state state;
+  struct backlog backlog;
   const char **told;       /* hooks that the manifest does not have, and that were told of */
   size_t ntold;
 };
@@ -273,9 +275,15 @@ static void tell_strangers(struct courier *c, struct source *s) {
 /* Every courier of this writd tells the same. */
 static void show_state(const struct courier *c) {
   uint64_t waiting = 0, dead = 0, oldest = 0;
+  struct backlog mutations = {0};
 
   for (size_t i = 0; i < c->config->ndatasources; i++) {
     const struct queue_state *state = &c->sources[i].state;
+    const struct backlog *b = &c->sources[i].backlog;
+
+    mutations.waiting += b->waiting;
+    mutations.dead += b->dead;
+    if (b->oldest_ms > mutations.oldest_ms) mutations.oldest_ms = b->oldest_ms;
     waiting += state->waiting;
     dead += state->dead;
     if (state->oldest_ms > oldest) oldest = state->oldest_ms;
@@ -284,33 +292,35 @@ static void show_state(const struct courier *c) {
   c->page->outbox_waiting = waiting;
   c->page->outbox_dead = dead;
   c->page->outbox_oldest_ms = oldest;
+  c->page->mutations_waiting = mutations.waiting;
+  c->page->mutations_dead = mutations.dead;
+  c->page->mutations_oldest_ms = mutations.oldest_ms;
 }
 
-/* *more: there may be more to clean away. */
-static bool clean(struct courier *c, struct source *s, void *mem, const struct wait *w, bool *more, struct err *e) {
-  uint64_t keys, states, events = 0;
-  int hours = c->config->event_keep_hours;
+static struct tidy tidy_of(const struct courier *c, const struct source *s) {
+  return (struct tidy){.config = c->config, .datasource = s->datasource->name, .rules = c->manifest->state.text, .version = s->version,
+                       .quiet = !s->nwants, .own = c->own};
+}
 
-  if (c->config->runner_keep_dead_s && !queue_clean(s->conn, mem, c->config->runner_keep_dead_s, w, e)) return false;
-  if (!clean_keys(s->conn, mem, c->config->idempotency_hours, w, &keys, e)) return false;
-  if (!clean_states(s->conn, mem, c->manifest->state.text, c->config->state_hours, w, &states, e)) return false;
-  if (hours && s->version >= CLEAN_EVENTS_VERSION && !clean_events(s->conn, mem, hours, w, &events, e)) return false;
-  if (c->own) c->own->events_cleaned += events;
-  *more = keys >= CLEAN_BATCH || states >= CLEAN_BATCH || events >= CLEAN_BATCH;
+static bool look(struct courier *c, struct source *s, void *mem, struct err *e) {
+  struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
+
+  if (!open_source(s, mem, e) || !queue_look(s->conn, mem, &s->state, &w, e) ||
+      !backlog_look(s->conn, mem, &s->backlog, &w, e)) return false;
+  tell_strangers(c, s);
+  s->state.hooks = NULL; /* of mem */
+  s->state.nhooks = 0;
+  show_state(c);
   return true;
 }
 
 static bool tidy(struct courier *c, struct source *s, void *mem, struct err *e) {
   bool more;
-  struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
+  struct tidy t;
 
-  if (!open_source(s, mem, e)) return false;
-  if (!clean(c, s, mem, &w, &more, e)) return false;
-  if (!queue_look(s->conn, mem, &s->state, &w, e)) return false;
-  tell_strangers(c, s);
-  s->state.hooks = NULL; /* of mem */
-  s->state.nhooks = 0;
-  show_state(c);
+  if (!look(c, s, mem, e)) return false;
+  t = tidy_of(c, s);
+  if (!tidy_run(s->conn, mem, &t, &more, e)) return false;
   if (more) s->tidy_ms = clock_ms() + AGAIN_MS;
   conn_tidy(s->conn, 0);
   return true;

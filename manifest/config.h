@@ -53,6 +53,7 @@ struct config {
   int idempotency_wait_ms; /* for another request with the same key */
   int idempotency_hours;   /* how long keys are kept */
   int event_keep_hours;    /* events of the log; 0: for good */
+  int event_partition;     /* positions; 0: writ's own choice, and events are cleaned away one by one */
   int mutex_wait_ms;       /* for a mutex that another request holds */
   int waiting_workers;     /* of a pool, that may wait for either; 0: half of it */
   int drain_ms;           /* SIGTERM and reload: how long requests in work may take before SIGKILL */

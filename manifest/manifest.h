@@ -177,6 +177,9 @@ struct state_event {
   int line;
 };
 
+/* A state does not grow beyond it by reducers, and results that are longer stay out of it. */
+enum { MANIFEST_STATE_BYTES = 256 * 1024 };
+
 /* What a manifest says under state: */
 struct state_rules {
   const char *const *readers; /* roles that may read all states */

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { EVENT_NAME_BYTES = 63, STATE_BYTES = 256 * 1024 };
+enum { EVENT_NAME_BYTES = 63 };
 
 static const char *const core_members[] = {"uuid", "status", "progress", "steps", "events", "result", "error", NULL};
 
@@ -156,7 +156,7 @@ static const char *rules_text(struct manifest_reader *r) {
   const struct state_rules *state = &r->manifest->state;
   struct str *out = str_new(r->mem, 256);
 
-  str_printf(out, "{\"events\":%d,\"changes\":%d,\"bytes\":%d", r->config->state_events, r->config->state_changes, STATE_BYTES);
+  str_printf(out, "{\"events\":%d,\"changes\":%d,\"bytes\":%d", r->config->state_events, r->config->state_changes, MANIFEST_STATE_BYTES);
   put_reducers(out, state);
   put_function(out, "all", state->catch_all);
   put_function(out, "initial_function", state->initial_function);

@@ -19,7 +19,7 @@ struct acceptance {
   struct frame frame;
   const char *owner; /* of the caller's own lease; NULL: it is for the runners */
   bool has_state;
-  size_t insert;     /* its step in the plan; that of the state is behind it */
+  size_t insert;     /* its step in the plan; those of its state and of its commands' are behind it */
 };
 
 static void open_nothing(struct frame *frame, struct run *r, size_t datasource, struct plan *plan) {
@@ -34,6 +34,17 @@ static const char *text_of(void *mem, const struct json *value) {
 
   json_write(out, value);
   return out->p;
+}
+
+/* They go on by themselves, as long as the mutation does. */
+static void put_states(const struct acceptance *a, struct run *r, struct compiler *k, struct plan *plan) {
+  const char *caller = state_caller(r->mem, r->call->caller);
+
+  if (a->has_state)
+    state_put_new(k, plan, r->mutation, caller, mutation_state_steps(r->mem, r->set), mutation_steps(r->set), 0);
+  for (size_t i = 0; r->set->has_states && i < r->set->nentries; i++)
+    if (r->set->entries[i].mutation)
+      state_put_new(k, plan, r->set->entries[i].mutation, caller, mutation_entry_step(r->mem, r->set, i), 1, 0);
 }
 
 static void put_row(struct frame *frame, struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan) {
@@ -58,18 +69,34 @@ static void put_row(struct frame *frame, struct run *r, size_t datasource, size_
   params[9] = r->call->request_id;
   params[10] = r->call->key ? r->call->key->key : NULL;
   a->insert = compile_step(&k, plan, mutation_own_step(r->engine, r->mem, insert_sql, params, 11, "accept the mutation"));
-  if (a->has_state)
-    state_put_new(&k, plan, r->mutation, state_caller(r->mem, caller), mutation_state_steps(r->mem, r->set),
-                  mutation_steps(r->set), 0);
+  put_states(a, r, &k, plan);
+}
+
+/* Whose state the step makes; nentries: the mutation's own. */
+static size_t entry_of(const struct acceptance *a, const struct command_set *set, size_t step) {
+  size_t next = a->insert + a->has_state, i = 0;
+
+  for (; i < set->nentries && step > a->insert + a->has_state; i++)
+    if (set->entries[i].mutation && ++next == step) return i;
+  return set->nentries;
 }
 
 /* An id that the client chose may have been used before, for a mutation or a state. */
+static void refuse_id(const struct acceptance *a, struct run *r, size_t step) {
+  size_t entry = entry_of(a, r->set, step);
+  bool own = entry == r->set->nentries;
+
+  err_set(r->e, MUTATION_EXISTS, "There is a mutation with the UUID %s already.", own ? r->mutation : r->set->entries[entry].mutation);
+  if (!own) compile_place_entry(r->mem, r->set, entry, NULL, r->e);
+}
+
 static enum next judge_row(struct frame *frame, struct run *r, const struct flight *f) {
   const struct acceptance *a = (const struct acceptance *)frame;
 
-  if (f->was_lost || f->failed_step < a->insert || f->failed_step > a->insert + a->has_state) return NEXT_OTHER;
+  if (f->was_lost || f->failed_step < a->insert) return NEXT_OTHER;
+  if (f->failed_step > a->insert + a->has_state && entry_of(a, r->set, f->failed_step) == r->set->nentries) return NEXT_OTHER;
   if (strcmp(r->e->sqlstate, "23505") == 0) {
-    err_set(r->e, MUTATION_EXISTS, "The Mutation-Id %s was used before.", r->mutation);
+    refuse_id(a, r, f->failed_step);
   } else if (strcmp(r->e->sqlstate, "42501") == 0 || strcmp(r->e->sqlstate, "42P01") == 0) {
     err_set(r->e, DATABASE_UNAVAILABLE, "The database is not prepared for durable mutations; nothing was changed.");
     r->e->log_detail = "the login role may not use table writ.mutation: run `writ install`, with --grant";

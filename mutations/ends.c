@@ -23,6 +23,13 @@ static const char complete_sql[] =
     "else writ.state_payload(x.name, answer) end "
     "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
     "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
+/* The same of one of its commands that has a state of its own, unless that has ended: a retry goes on with others. */
+static const char complete_part_sql[] =
+    "insert into writ.state_mark (mutation, attempt, name, payload) "
+    "select s.mutation, $2::integer, x.name, case x.o when 1 then jsonb_build_object('step', $3::text) "
+    "else writ.state_payload(x.name, '{\"result\":' || " PIECES("$4") " || '}') end "
+    "from writ.state s cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
+    "where s.mutation = $1::uuid and s.ended is null order by x.o";
 static const char end_sql[] =
     "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
     "attempts = greatest(attempts, $5::integer), answer = null where id = $1::uuid";
@@ -68,6 +75,17 @@ static void put_follower(struct work *w, struct compiler *k, struct plan *plan, 
                 next ? mutation_steps(next) : 0, 0);
 }
 
+static void put_complete_part(struct work *w, struct compiler *k, size_t entry, struct plan *plan) {
+  const struct entry *part = &w->set->entries[entry];
+  const char **params = arena_array(w->mem, const char *, 4);
+
+  params[0] = part->mutation;
+  params[1] = arena_printf(w->mem, "%u", w->m->attempts + 1);
+  params[2] = part->command->name;
+  params[3] = result_pieces_alone(w->mem, w->set, entry);
+  compile_step(k, plan, work_step(w, complete_part_sql, params, 4, "a command of the mutation is complete"));
+}
+
 void work_put_complete(struct work *w, struct compiler *k, size_t step, const char *pieces, struct plan *plan) {
   const char **params = arena_array(w->mem, const char *, 5);
 
@@ -77,6 +95,8 @@ void work_put_complete(struct work *w, struct compiler *k, size_t step, const ch
   params[3] = arena_printf(w->mem, "%u", w->m->attempts + 1);
   params[4] = step ? mutation_step_id(w->mem, w->set, step - 1) : "";
   compile_step(k, plan, work_step(w, complete_sql, params, 5, "the mutation is complete"));
+  for (size_t i = 0; i < w->set->nentries; i++)
+    if (w->set->entries[i].mutation) put_complete_part(w, k, i, plan);
   put_follower(w, k, plan, true);
 }
 
@@ -102,15 +122,22 @@ static const char *event_payload(struct work *w, const char *error, const char *
   return out->p;
 }
 
-static void put_end_events(struct work *w, struct compiler *k, struct plan *plan, const char *error, bool cancelled) {
-  bool in_step = !cancelled && w->stop != STOP_EXPIRED && w->m->step < mutation_steps(w->set);
-  const char *id = w->m->id;
+/* step NULL: it was in none. */
+static void put_end_of(struct work *w, struct compiler *k, struct plan *plan, const char *id, const char *step, const char *error,
+                       bool cancelled) {
+  unsigned attempt = w->m->attempts + 1;
 
-  if (in_step)
-    state_put_event(k, plan, id, w->m->attempts + 1, "TRANSACTION_ERROR",
-                    event_payload(w, error, mutation_step_id(w->mem, w->set, w->m->step)));
-  state_put_event(k, plan, id, w->m->attempts + 1, cancelled ? "MUTATION_CANCELLED" : "MUTATION_ERROR",
-                  event_payload(w, error, NULL));
+  if (step) state_put_event(k, plan, id, attempt, "TRANSACTION_ERROR", event_payload(w, error, step));
+  state_put_event(k, plan, id, attempt, cancelled ? "MUTATION_CANCELLED" : "MUTATION_ERROR", event_payload(w, error, NULL));
+}
+
+static void put_end_events(struct work *w, struct compiler *k, struct plan *plan, const char *error, bool cancelled) {
+  bool ran = !cancelled && w->stop != STOP_EXPIRED, in_step = ran && w->m->step < mutation_steps(w->set);
+  struct mutation_part *parts;
+  size_t n = mutation_parts(w->mem, w->m, &parts);
+
+  put_end_of(w, k, plan, w->m->id, in_step ? mutation_step_id(w->mem, w->set, w->m->step) : NULL, error, cancelled);
+  for (size_t i = 0; i < n; i++) put_end_of(w, k, plan, parts[i].id, ran ? parts[i].step : NULL, error, cancelled);
 }
 
 struct compiler work_compiler(struct work *w) {

@@ -29,40 +29,52 @@ static const char event_sql[] =
 
 struct event {
   void *mem; /* of its texts */
+  size_t of; /* index into mutations */
   unsigned attempt;
   const char *name, *payload;
 };
 
 struct events {
   struct engine *engine;
-  const char *mutation;
+  const char *const *mutations;
+  size_t nmutations;
   size_t datasource;
   struct conn *conn;           /* NULL: not needed yet */
   bool given_up;               /* no connection is to be had: nothing more is tried */
   bool finishing;              /* no longer slowed down */
   struct event queue[QUEUE_MAX];
   size_t n;
-  unsigned posted, dropped, lost;
+  size_t posted_of[POSTED_MAX]; /* whose they are, in their order */
+  unsigned posted, lost;
+  unsigned *dropped;           /* by mutation */
   int64_t room_ms;             /* clock_ms: of the time before it BURST events may be made up for; grows by EACH_MS an event */
   struct conn_listener listener;
   const unsigned *attempt;
 };
 
-struct events *events_new(struct engine *engine, const void *mem, const char *mutation, size_t datasource) {
+struct events *events_new(struct engine *engine, const void *mem, const char *const *mutations, size_t n, size_t datasource) {
   struct events *q = arena_new(mem, struct events);
 
   q->engine = engine;
-  q->mutation = mutation;
+  q->mutations = mutations;
+  q->nmutations = n;
   q->datasource = datasource;
+  q->dropped = arena_array(q, unsigned, n);
   return q;
 }
 
 bool events_used(const struct events *q) { return q->conn && !q->given_up; }
 
+bool events_room(const struct events *q, size_t n) { return q->n + n <= QUEUE_MAX; }
+
 /* ---- to PostgreSQL ---- */
 
+static void complain(const struct events *q, size_t of, const char *why) {
+  log_line(LOG_WARN, "state", "mutation=%s reason=%s", q->mutations[of], log_quoted(q, why));
+}
+
 static void give_up(struct events *q, const char *why) {
-  log_line(LOG_WARN, "state", "mutation=%s reason=%s", q->mutation, log_quoted(q, why));
+  complain(q, q->posted ? q->posted_of[0] : q->n ? q->queue[0].of : 0, why);
   q->given_up = true;
   q->lost += (unsigned)q->n + q->posted;
   q->n = q->posted = 0;
@@ -84,14 +96,17 @@ static bool connect(struct events *q) {
 
 /* Answers that have come. Followers are told behind the commit. */
 static void take(struct events *q) {
-  unsigned refused = 0, left;
+  unsigned refused = 0, left, taken;
   const char *why = NULL;
 
   if (!q->posted) return;
   left = post_take(q->conn, q, &refused, &why);
-  if (left < q->posted) engine_tell(q->engine, q->mutation);
-  if (why) log_line(LOG_WARN, "state", "mutation=%s reason=%s", q->mutation, log_quoted(q, why));
+  taken = q->posted - left;
+  for (unsigned i = 0; i < taken; i++)
+    if (!i || q->posted_of[i] != q->posted_of[i - 1]) engine_tell(q->engine, q->mutations[q->posted_of[i]]);
+  if (why) complain(q, q->posted_of[0], why);
   q->posted = left;
+  memmove(q->posted_of, q->posted_of + taken, left * sizeof *q->posted_of);
   q->lost += refused;
 }
 
@@ -106,14 +121,14 @@ static bool may_send(struct events *q) {
 static bool send_first(struct events *q) {
   struct event first = q->queue[0];
   const char *attempt = arena_printf(first.mem, "%u", first.attempt);
-  const char *params[] = {q->mutation, attempt, first.name, first.payload, q->engine->manifest->state.text};
+  const char *params[] = {q->mutations[first.of], attempt, first.name, first.payload, q->engine->manifest->state.text};
 
   if (!post_send(q->conn, event_sql, sizeof params / sizeof *params, params)) {
     give_up(q, "the connection was lost");
     return false;
   }
   if (q->engine->counters) q->engine->counters->state_events++;
-  q->posted++;
+  q->posted_of[q->posted++] = first.of;
   q->room_ms += EACH_MS;
   memmove(q->queue, q->queue + 1, --q->n * sizeof *q->queue);
   talloc_free(first.mem);
@@ -127,20 +142,28 @@ void events_pump(struct events *q) {
     if (!send_first(q)) return;
 }
 
+/* As far as there is room. */
+static void tell_dropped(struct events *q) {
+  for (size_t i = 0; i < q->nmutations; i++) {
+    unsigned n = q->dropped[i];
+
+    if (!n || (!q->given_up && !events_room(q, 1))) continue;
+    q->dropped[i] = 0;
+    q->lost += n;
+    events_tell(q, i, *(q->attempt ? q->attempt : &(unsigned){1}), "EVENTS_DROPPED", arena_printf(q, "{\"count\":%u}", n));
+  }
+}
+
 bool events_finish(struct events *q, int wait_ms) {
   int64_t until_ms = clock_ms() + wait_ms;
 
-  if (q->dropped) {
-    unsigned n = q->dropped;
-    q->dropped = 0;
-    q->lost += n;
-    events_tell(q, *(q->attempt ? q->attempt : &(unsigned){1}), "EVENTS_DROPPED", arena_printf(q, "{\"count\":%u}", n));
-  }
+  tell_dropped(q);
   q->finishing = true;
   while (!q->given_up && (q->n || q->posted) && clock_ms() < until_ms) {
     events_pump(q);
     if (q->posted) post_wait(q->conn, until_ms);
     take(q);
+    tell_dropped(q);
   }
   q->finishing = false;
   if (q->engine->counters) q->engine->counters->state_events_lost += q->lost;
@@ -153,18 +176,18 @@ bool events_finish(struct events *q, int wait_ms) {
 static bool is_progress(const char *name) { return strcmp(name, "PROGRESS_UPDATE") == 0; }
 
 /* Of progress that waits only the last counts. */
-static bool make_room(struct events *q, unsigned attempt, const char *name) {
+static bool make_room(struct events *q, size_t of, unsigned attempt, const char *name) {
   const struct event *last = q->n ? &q->queue[q->n - 1] : NULL;
 
-  if (last && is_progress(name) && is_progress(last->name) && last->attempt == attempt) {
+  if (last && is_progress(name) && is_progress(last->name) && last->of == of && last->attempt == attempt) {
     talloc_free(last->mem);
     q->n--;
   }
   return q->n < QUEUE_MAX;
 }
 
-void events_tell(struct events *q, unsigned attempt, const char *name, const char *payload) {
-  struct event event = {.mem = talloc_new(q), .attempt = attempt};
+void events_tell(struct events *q, size_t of, unsigned attempt, const char *name, const char *payload) {
+  struct event event = {.mem = talloc_new(q), .of = of, .attempt = attempt};
 
   if (q->n == QUEUE_MAX) talloc_free(q->queue[--q->n].mem); /* what came last of too many gives way */
   event.name = arena_strdup(event.mem, name);
@@ -216,28 +239,30 @@ static const char *refusal(void *mem, const char *name, const char *why) {
 }
 
 /* Order: what there is no room for is not even looked at. */
-void events_dispatch(struct events *q, unsigned attempt, const char *name, const char *payload, bool whole) {
+void events_dispatch(struct events *q, size_t of, unsigned attempt, const char *name, const char *payload, bool whole) {
   void *scratch;
   const char *why;
 
-  if (q->given_up || !make_room(q, attempt, name)) {
-    q->dropped++;
+  if (q->given_up || !make_room(q, of, attempt, name)) {
+    q->dropped[of]++;
     if (!q->given_up) events_pump(q);
     return;
   }
   scratch = talloc_new(q);
   why = bad_event(q, scratch, name, payload, whole);
-  if (why) events_tell(q, attempt, "EVENT_REFUSED", refusal(scratch, name, why));
-  else events_tell(q, attempt, name, payload);
+  if (why) events_tell(q, of, attempt, "EVENT_REFUSED", refusal(scratch, name, why));
+  else events_tell(q, of, attempt, name, payload);
   talloc_free(scratch);
   events_pump(q);
 }
 
 /* ---- beside a flight ---- */
 
-static void on_notice(void *data, const char *name, const char *payload, bool whole) {
+static void on_notice(void *data, const char *mutation, const char *name, const char *payload, bool whole) {
   struct events *q = data;
-  events_dispatch(q, *q->attempt, name, payload, whole);
+
+  for (size_t i = 0; i < q->nmutations; i++)
+    if (strcmp(q->mutations[i], mutation) == 0) events_dispatch(q, i, *q->attempt, name, payload, whole);
 }
 
 static int fd_of(void *data) {

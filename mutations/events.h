@@ -11,12 +11,15 @@
 struct engine;
 struct events;
 
-struct events *events_new(struct engine *engine, const void *mem, const char *mutation, size_t datasource);
+/* Of some mutations, which others of these functions name by their index; n may be 0. mutations: UUIDs, borrowed. */
+struct events *events_new(struct engine *engine, const void *mem, const char *const *mutations, size_t n, size_t datasource);
 /* One of the application's: held against the manifest first; what it has against it becomes the event EVENT_REFUSED. payload: JSON
  * text; whole false: it was too long. */
-void events_dispatch(struct events *q, unsigned attempt, const char *name, const char *payload, bool whole);
+void events_dispatch(struct events *q, size_t of, unsigned attempt, const char *name, const char *payload, bool whole);
 /* One of writ's own. It is sent by the next of these functions. */
-void events_tell(struct events *q, unsigned attempt, const char *name, const char *payload);
+void events_tell(struct events *q, size_t of, unsigned attempt, const char *name, const char *payload);
+/* Is there room for n more, or would the last that wait give way? */
+bool events_room(const struct events *q, size_t n);
 /* Sends what may be sent, takes what was answered; does not wait. */
 void events_pump(struct events *q);
 /* Was there any, so that what comes must go the same way to come behind them? */

@@ -206,7 +206,7 @@ static bool run_steps(struct work *w, struct str *answer, struct report *report)
                             .deadline_ms = clock_ms() + w->engine->config->timeout_ms};
 
   take_results(w);
-  if (!w->how->no_state) call.watch = w->watch = keeper_part(w->engine, w->mem, w->m->id, w->m->datasource, w->m->attempts + 1);
+  if (!w->how->no_state) call.watch = w->watch = keeper_part(w->engine, w->mem, w->set, w->m->id, w->m->datasource, w->m->attempts + 1);
   return away_reach(w, beat) && engine_run(w->engine, w->mem, w->set, &call, answer, report, w->e);
 }
 

@@ -10,6 +10,13 @@
 size_t mutation_steps(const struct command_set *set);
 /* As a state knows them; in mem. */
 struct state_step *mutation_state_steps(void *mem, const struct command_set *set);
+/* The one step of an entry with a state of its own; in mem. */
+struct state_step *mutation_entry_step(void *mem, const struct command_set *set, size_t entry);
+/* The commands that have states of their own, of what is stored, as the set may be one that cannot be read any more. */
+struct mutation_part {
+  const char *id, *step; /* a UUID in lower case; its one step's id */
+};
+size_t mutation_parts(void *mem, const struct mutation *m, struct mutation_part **out);
 const char *mutation_step_id(const void *mem, const struct command_set *set, size_t step);
 /* The same of one of an execute set; as: its name, NULL: none. */
 const char *mutation_step_name(const void *mem, const char *as, size_t step);

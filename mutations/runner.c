@@ -83,12 +83,16 @@ static void run_one(struct runner *r, struct place *p, struct mutation *m) {
   struct err e;
   int64_t begun_us = clock_us();
   enum mutation_end end;
+  struct mutation_part *parts;
+  size_t n;
 
   err_init(&e, mem);
   end = mutation_run(r->engine, mem, m, &how, &report, &e);
   count(r->engine->counters, end, how.complete, &report);
   tell(m, end, how.complete, &e, clock_us() - begun_us);
   remember(p, m->id);
+  n = mutation_parts(mem, m, &parts);
+  for (size_t i = 0; i < n; i++) remember(p, parts[i].id);
   talloc_free(mem);
   engine_wake(r->engine);
 }

@@ -1,13 +1,14 @@
 #include "mutations/state_read.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "db/catalog.h"
 #include "mutations/mutation_inside.h"
 
 #include <string.h>
 
-enum { CHANGES_DEPTH = 1000 };
+enum { CHANGES_DEPTH = 1000, SETTLE_MS = 1000 };
 
 /* version, flags, caller, state, with blanks between. A mark is left alone while the process that made it may be about to take it in. */
 static const char read_sql[] =
@@ -22,12 +23,16 @@ static bool look(struct engine *engine, void *mem, size_t datasource, const char
                  struct err *e) {
   struct conn *conn = engine->sources[datasource].conn;
   const char *params[] = {mutation, engine->manifest->state.text};
+  struct wait soon = {.deadline_ms = clock_ms() + SETTLE_MS, .caller_fd = w->caller_fd};
   char *settled;
 
   if (!catalog_value(conn, mem, read_sql, 1, params, text, w, e)) return false;
   if (!*text || strchr(*text, ' ')[3] != 'u') return true;
-  if (!catalog_value(conn, mem, settle_sql, 2, params, &settled, w, e)) return false;
-  engine_tell(engine, mutation);
+  if (soon.deadline_ms > w->deadline_ms) soon.deadline_ms = w->deadline_ms;
+  if (catalog_value(conn, mem, settle_sql, 2, params, &settled, &soon, e)) engine_tell(engine, mutation);
+  else if (e->code != ERR_TIMEOUT) return false;
+  else err_init(e, mem); /* a reducer does not return: it is shown as it is, and runners settle it without */
+  if (!source_ready(engine, datasource, w, e)) return false;
   return catalog_value(conn, mem, read_sql, 1, params, text, w, e);
 }
 
@@ -83,9 +88,21 @@ bool state_changes(struct engine *engine, void *mem, const char *mutation, const
          json_read(mem, text, strlen(text), CHANGES_DEPTH, changes, e);
 }
 
+/* The state is that of one command of a durable mutation. */
+static bool is_part(struct engine *engine, void *mem, const char *mutation, const struct state_row *row) {
+  struct mutation_outcome outcome;
+  struct err why;
+
+  err_init(&why, mem);
+  return !mutation_look(engine, mem, row->datasource, mutation, &outcome, &why) && why.code == ERR_NOT_FOUND;
+}
+
 bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,
                   struct err *e) {
   if (row->ended) return err_set(e, MUTATION_OVER, "The mutation has ended.");
   if (!row->durable) return err_set(e, NOT_CANCELLABLE, "The mutation runs within a request: whoever sent that can end it.");
-  return mutation_cancel(engine, mem, mutation, caller, e);
+  if (mutation_cancel(engine, mem, mutation, caller, e)) return true;
+  return e->code == ERR_NOT_FOUND && is_part(engine, mem, mutation, row)
+             ? err_set(e, NOT_CANCELLABLE, "The mutation is part of another, which can only be stopped as a whole.")
+             : false;
 }

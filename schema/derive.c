@@ -89,6 +89,13 @@ static void put_common(struct str *out) {
                "\"How many nodes matched.\"\ntype BatchPayload {\n  count: Int!\n}\n");
 }
 
+/* handlers/graphql_state.c heeds it. */
+static void put_state(struct str *out) {
+  str_add(out, "\"The field has a state of its own, which tells at /mutation/ID how it is going. On a field's definition: always.\"\n"
+               "directive @state(\"A new UUID; without it one is made, and told in the answer's extensions.\" id: UUID)"
+               " on FIELD | FIELD_DEFINITION\n");
+}
+
 /* ---- the roots ---- */
 
 static void put_queries(struct str *out, const struct model *m) {
@@ -149,6 +156,7 @@ static void put_roots(struct derive *d) {
 
 void derive_write(struct derive *d) {
   put_common(d->out);
+  if (d->mutations) put_state(d->out);
   put_roots(d);
   if (!d->model) return;
   d->offered = arena_array(d->mem, unsigned, d->model->nmodels + 1);

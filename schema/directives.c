@@ -71,6 +71,19 @@ static void check_fields(struct schema_builder *b, const struct schema_source *s
   }
 }
 
+/* Only commands have states, and who calls names them. */
+static void check_states(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def) {
+  const struct gql_directive *state = schema_directive(b->out, "state");
+  bool root = b->out->mutation && strcmp(b->out->mutation->name, def->name) == 0;
+
+  for (const struct graphql_field *f = def->fields; state && state->own && f; f = f->next)
+    for (const struct graphql_directive *d = f->directives; d; d = d->next) {
+      if (strcmp(d->name, "state") != 0) continue;
+      if (!root) builder_wrong(b, builder_place(source, d->pos), "@state is for fields of type Mutation; remove it");
+      else if (d->arguments) builder_wrong(b, builder_place(source, d->pos), "@state: an id is given by who calls the field; remove it");
+    }
+}
+
 static void check_definition(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *d) {
   static const char *const on[] = {
       [GRAPHQL_DEF_SCHEMA] = "SCHEMA",       [GRAPHQL_DEF_SCALAR] = "SCALAR", [GRAPHQL_DEF_TYPE] = "OBJECT",
@@ -84,6 +97,7 @@ static void check_definition(struct schema_builder *b, const struct schema_sourc
   if (d->kind < GRAPHQL_DEF_SCHEMA) return;
   if (on[d->kind]) check_directives(b, source, on[d->kind], d->directives);
   check_fields(b, source, fields, d->fields);
+  if (d->kind == GRAPHQL_DEF_TYPE || d->kind == GRAPHQL_DEF_INTERFACE) check_states(b, source, d);
   for (const struct graphql_enum_value *v = d->values; v; v = v->next) check_directives(b, source, "ENUM_VALUE", v->directives);
 }
 

@@ -398,10 +398,12 @@ static void schema_subscription(const struct answer *a, const void *thing, const
 
 static void schema_directives(const struct answer *a, const void *thing, const struct graphql_selection *field) {
   const struct schema *s = thing;
+  size_t n = 0;
 
   str_char(a->out, '[');
   for (size_t i = 0; i < s->ndirectives; i++) {
-    if (i) str_char(a->out, ',');
+    if (!view_has_directive(a->view, s, &s->directives[i])) continue;
+    if (n++) str_char(a->out, ',');
     put_object(a, "__Directive", directive_members, &s->directives[i], field);
   }
   str_char(a->out, ']');

@@ -140,6 +140,11 @@ static const struct gql_input *read_arguments(struct schema_builder *b, const st
 
 /* ---- members of each kind; all parts of a type one after the other ---- */
 
+static bool has_state(const struct graphql_directive *d) {
+  while (d && strcmp(d->name, "state") != 0) d = d->next;
+  return d != NULL;
+}
+
 static void read_field(struct schema_builder *b, const struct schema_source *source, const char *where,
                        const struct graphql_field *def, struct gql_field *out) {
   struct gql_place place = builder_place(source, def->pos);
@@ -150,6 +155,7 @@ static void read_field(struct schema_builder *b, const struct schema_source *sou
                             .description = description_of(def->description),
                             .type = read_type(b, source, where, def->type),
                             .deprecated = deprecation_of(def->directives),
+                            .has_state = has_state(def->directives),
                             .place = place};
   out->args = read_arguments(b, source, where, def->arguments, &out->nargs);
   if (out->type && gql_named(out->type)->kind == GQL_INPUT)
@@ -277,6 +283,7 @@ void members_read_directive(struct schema_builder *b, const struct schema_source
   *out = (struct gql_directive){.name = def->name,
                                 .description = description_of(def->description),
                                 .repeatable = def->repeatable,
+                                .own = !source->file && !source->built_in,
                                 .place = builder_place(source, def->name_pos)};
   for (const struct graphql_name *l = def->members; l; l = l->next) {
     arena_grow(b->mem, locations, out->nlocations);

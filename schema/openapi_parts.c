@@ -49,6 +49,8 @@ static const struct part {
     [PART_ENTRY] = {"schemas", "writ.Entry",
       "{'type':'object','required':['command'],'additionalProperties':false,'properties':{"
       "'command':{'$ref':'#/components/schemas/writ.Command'},'as':" AS ","
+      "'mutation':{'type':'string','format':'uuid','description':'In a transactional set: a new UUID, by which to follow the state of "
+      "this command.'},"
       "'args':{'type':'object','description':'What the body of the command alone is. Anywhere in it, an object whose only member "
       "is `$ref` stands for a value out of an earlier result, by the name in `as`: `user.id`, `users.0.id`. One whose only member is "
       "`$literal` stands for the value of that member, which is not looked into.'}}}", NEEDS(COMMAND)},

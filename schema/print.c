@@ -62,7 +62,7 @@ static void put_arguments(struct str *out, const struct schema_view *view, const
   str_char(out, ')');
 }
 
-static void put_fields(struct str *out, const struct schema_view *view, const struct gql_type *t) {
+static void put_fields(struct str *out, const struct schema *s, const struct schema_view *view, const struct gql_type *t) {
   for (size_t i = 0; i < t->nfields; i++) {
     const struct gql_field *f = &t->fields[i];
 
@@ -74,6 +74,7 @@ static void put_fields(struct str *out, const struct schema_view *view, const st
     str_add(out, ": ");
     put_type(out, f->type);
     put_deprecated(out, f->deprecated);
+    if (t == s->mutation && f->has_state) str_add(out, " @state");
   }
 }
 
@@ -99,7 +100,7 @@ static void put_names(struct str *out, const char *before, const char *between, 
   for (size_t i = 0; i < n; i++) str_printf(out, "%s%s", i ? between : before, list[i]->name);
 }
 
-static void put_definition(struct str *out, const struct schema_view *view, const struct gql_type *t) {
+static void put_definition(struct str *out, const struct schema *s, const struct schema_view *view, const struct gql_type *t) {
   static const char *const keywords[] = {[GQL_SCALAR] = "scalar", [GQL_OBJECT] = "type", [GQL_INTERFACE] = "interface",
                                          [GQL_UNION] = "union",   [GQL_ENUM] = "enum",   [GQL_INPUT] = "input"};
 
@@ -114,7 +115,7 @@ static void put_definition(struct str *out, const struct schema_view *view, cons
   if (t->kind == GQL_UNION) put_names(out, " = ", " | ", t->possible, t->npossible);
   if (t->kind != GQL_SCALAR && t->kind != GQL_UNION) {
     str_add(out, " {");
-    put_fields(out, view, t);
+    put_fields(out, s, view, t);
     put_inputs(out, view, t);
     put_values(out, t);
     str_add(out, "\n}");
@@ -157,13 +158,13 @@ void schema_print(struct str *out, const struct schema *s, const struct schema_v
 
   put_schema(out, s, view);
   for (size_t i = 0; i < s->ndirectives; i++) {
-    if (!s->directives[i].place.file) continue;
+    if ((!s->directives[i].place.file && !s->directives[i].own) || !view_has_directive(view, s, &s->directives[i])) continue;
     if (out->len > start) str_char(out, '\n');
     put_directive(out, view, &s->directives[i]);
   }
   for (size_t i = 0; i < s->ntypes; i++) {
     if (s->types[i]->built_in || !view_has_type(view, s->types[i])) continue;
     if (out->len > start) str_char(out, '\n');
-    put_definition(out, view, s->types[i]);
+    put_definition(out, s, view, s->types[i]);
   }
 }

@@ -107,7 +107,10 @@ static void declare_directive(struct schema_builder *b, const struct schema_sour
 
   members_name(b, source, def->name_pos, def->name);
   if (!other) other = (struct gql_directive *)&b->out->directives[b->out->ndirectives++];
-  else if (other->place.file || source->built_in) {
+  else if (other->own) {
+    builder_wrong(b, builder_place(source, def->name_pos), "@%s is writ's own; remove it, or take another name", def->name);
+    return;
+  } else if (other->place.file || source->built_in) {
     builder_wrong(b, builder_place(source, def->name_pos), "@%s is defined already, %s; keep one", def->name,
                   place_text(b, other->place));
     return;

@@ -64,6 +64,7 @@ struct gql_field {
   size_t nargs;
   const char *deprecated;
   const struct command *command; /* of a root type: what it runs; NULL elsewhere */
+  bool has_state;                /* @state: each of its calls has one, where it is a mutation's */
   const struct field *field;     /* of a model's type: the data model's; NULL elsewhere */
   struct gql_place place;
 };
@@ -106,6 +107,7 @@ struct gql_directive {
   const char *const *locations;          /* "FIELD", ... */
   size_t nlocations;
   bool repeatable;
+  bool own;                              /* writ's own: @state */
   struct gql_place place;
 };
 
@@ -156,6 +158,7 @@ const char *gql_type_text(const void *mem, const struct gql_type *t); /* "[User!
 struct schema_view;
 const struct schema_view *schema_view_new(const void *mem, const struct schema *s, const char *role, bool inside);
 bool view_has_type(const struct schema_view *v, const struct gql_type *t);
+bool view_has_directive(const struct schema_view *v, const struct schema *s, const struct gql_directive *d);
 bool view_has_field(const struct schema_view *v, const struct gql_type *parent, const struct gql_field *f);
 bool view_has_argument(const struct schema_view *v, const struct gql_input *argument);
 bool view_has_input(const struct schema_view *v, const struct gql_type *parent, const struct gql_input *input);

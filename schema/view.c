@@ -142,7 +142,8 @@ static void see_all(struct schema_view *v) {
 
   for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
     if (roots[i] && (i == 3 || find_fields(v, roots[i]))) see(v, roots[i]);
-  for (size_t i = 0; i < s->ndirectives; i++) see_inputs(v, s->directives[i].args, s->directives[i].nargs, NULL);
+  for (size_t i = 0; i < s->ndirectives; i++)
+    if (view_has_directive(v, s, &s->directives[i])) see_inputs(v, s->directives[i].args, s->directives[i].nargs, NULL);
   /* Types of definitions alone, which nobody derived, are all meant, reached or not. */
   for (size_t i = 0; i < s->ntypes && !s->manifest; i++)
     if (!s->types[i]->built_in) see(v, s->types[i]);
@@ -168,6 +169,11 @@ const struct schema_view *schema_view_new(const void *mem, const struct schema *
 /* ---- questions ---- */
 
 bool view_has_type(const struct schema_view *v, const struct gql_type *t) { return !v || v->types[gql_named(t)->index]; }
+
+/* Writ's own is for mutations. */
+bool view_has_directive(const struct schema_view *v, const struct schema *s, const struct gql_directive *d) {
+  return !d->own || (s->mutation && view_has_type(v, s->mutation));
+}
 
 bool view_has_field(const struct schema_view *v, const struct gql_type *parent, const struct gql_field *f) {
   const bool *members = v ? v->members[parent->index] : NULL;

@@ -353,8 +353,9 @@ def run(transactions, kills, seed, threads=16, say=print, manifest=MANIFEST, bef
         if before:
             before(database)
         witness = Witness(database)
-        with harness.Site(database, manifest, **settings) as one, harness.Site(database, manifest, **settings) as two, \
-                stranger(cluster):
+        # Partitions so small that a round fills several, and each writd makes its own.
+        with harness.Site(database, manifest, **settings, event_log={"partition": 50}) as one, \
+                harness.Site(database, manifest, **settings, event_log={"partition": 170}) as two, stranger(cluster):
             sites = [one, two]
             clients, faults = Clients(sites, transactions, threads, seed, tally), Faults(cluster, database, sites, seed)
             readers = [SqlReader(database, tally, over), SqlReader(database, tally, over), HttpReader(one, tally, over),

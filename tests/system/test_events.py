@@ -548,8 +548,8 @@ def test_metrics(site):
     for _ in range(3):
         site.client.command("note", {"text": "x"})
     events(site, 3)
-    metrics = site.inside.get("/metrics").body.decode()
-    assert "\nwrit_events_total 3\n" in metrics
+    metrics = wait_until(lambda: "\nwrit_events_total 3\n" in (text := site.inside.get("/metrics").body.decode()) and text,
+                         "the sequencer to count what it has committed")
     assert '\nwrit_workers{pool="events"} 1\n' in metrics
 
 

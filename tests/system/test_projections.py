@@ -453,3 +453,21 @@ def test_what_is_wrong_in_a_manifest(text, says):
     (folder / "writ.yaml").write_text("datasources: { default: dbname=nothing }\n")
     done = harness.writ("check", "--offline", "-c", folder / "writ.yaml", check=False)
     assert done.returncode == 1 and says in done.stdout, done.stdout
+
+
+# ---- a projection without a row
+
+
+def test_one_that_has_lost_its_row_says_so(site, database):
+    """How far it had come nobody knows: to begin anew would put into its tables what is there."""
+    fill(database, 10)
+    reaches(database, "seen", 10)
+    database.execute("delete from writ.projection where name = 'seen'")
+    fill(database, 5)
+    wait_until(lambda: "projection=seen" in site.writ.log() and "writ projection rebuild seen" in site.writ.log(), "a line in the log")
+    wait_until(lambda: metric(site, 'writ_projection_stands{projection="seen"}') == 1, "the gauge")
+    assert position(database, "seen") is None and len(positions(database, "seen")) == 10
+    tool(site, "projection", "rebuild", "seen", "--from-snapshot", "10")
+    reaches(database, "seen", 15)
+    assert positions(database, "seen") == list(range(1, 16))
+    wait_until(lambda: metric(site, 'writ_projection_stands{projection="seen"}') == 0, "the gauge")

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 import uuid
 
 import pytest
@@ -491,28 +490,30 @@ def unread(site, n, path, **parameters):
         yield
 
 
-@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_whole_states_that_are_asked_for_at_once(database):
     """There is no more in memory than what readers hold back, one for each."""
     many, state = 40, State(database)
     enlarge(state, "state")
     with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
-        assert is_served(site, State(database))
+        assert served(site, State(database)) == "state"
         before = peak(streamer(site))
         with unread(site, many, state.path):
             harness.wait_until(lambda: metric(site, "writ_stream_events_total") > many, "the state for each", 60)
-            assert is_served(site, state)
+            assert served(site, state) == "state"
             assert peak(streamer(site)) < before + (many + 12) * 1024
 
 
-@pytest.mark.skipif(not is_plain(), reason="memory is measured")
+@pytest.mark.plain
+@pytest.mark.skipif(not harness.is_plain(), reason="memory is measured")
 def test_large_changes_that_are_asked_for_at_once(database):
     """For who does not read there are only as many in memory as may wait for that; who does gets them all."""
     many, state = 25, State(database, rules={"changes": 1000, "events": 1})
     state.many(many)
     enlarge(state, "state_change")
     with harness.Site(database, MANIFEST, streams={**STREAMS, "stuck_s": 600}) as site:
-        assert is_served(site, State(database))
+        assert served(site, State(database)) == "state"
         before = peak(streamer(site))
         with unread(site, 1, state.path, HTTP_LAST_EVENT_ID="1"):
             harness.wait_until(lambda: metric(site, "writ_stream_events_total") > 1, "the first of them", 60)

@@ -229,7 +229,7 @@ static void test_keys(void **state) {
     while (before > text && before[-1] != '\n') before--;
     assert_int_equal(before[strspn(before, " ")], '#');
   }
-  assert_int_equal(n, 68);
+  assert_int_equal(n, 69);
 }
 
 static void test_relative_file(void **state) {
