@@ -214,6 +214,9 @@ begin
   step := coalesce(steps -> i, '{}');
   case name
   when 'TRANSACTION_CREATED' then
+    if step ->> 'status' = 'finished' then -- it comes behind the step's own end, which came with the beginning of another
+      return '{}';
+    end if;
     step := (step - 'error' - 'current') || '{"status": "processing"}';
   when 'TRANSACTION_COMPLETED' then
     step := (step - 'error' - 'current') || '{"status": "finished"}' ||
