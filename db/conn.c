@@ -19,6 +19,7 @@
 
 enum {
   CANCEL_GRACE_MS = 5000,          /* how long a cancelled flight may take to end before the connection is given up */
+  BEAT_MS = 250,                   /* between calls of wait.beat */
   CANCEL_AGAIN_MS = 250,           /* a cancel request that comes before the backend has begun with the flight does nothing */
   RECYCLE_BYTES = 4 * 1024 * 1024, /* libpq never shrinks its buffers: a flight of this size costs a new connection */
 };
@@ -48,9 +49,10 @@ void conn_close(struct conn *c) {
   c->posted = 0;
 }
 
-static int poll_ms(int64_t left_ms, const struct conn_listener *listener) {
+static int poll_ms(int64_t left_ms, const struct wait *w, const struct conn_listener *listener) {
   int own = listener ? listener->wait_ms(listener->data) : -1, ms = left_ms > 60000 ? 60000 : (int)left_ms + 1;
 
+  if (w->beat_in_flight && ms > BEAT_MS) ms = BEAT_MS;
   return own >= 0 && own < ms ? own : ms;
 }
 
@@ -59,12 +61,14 @@ static enum waited wait_for(int pg_fd, short events, const struct wait *w, const
   struct pollfd fds[3] = {{.fd = pg_fd, .events = events}, {.fd = w->caller_fd, .events = POLLRDHUP}, {.events = POLLIN}};
 
   for (;;) {
-    int64_t left_ms = w->deadline_ms - clock_ms();
+    int64_t left_ms;
     int n;
 
+    if (w->beat_in_flight) w->beat(w->data);
+    left_ms = w->deadline_ms - clock_ms();
     if (left_ms < 0) return WAIT_DEADLINE;
     fds[2].fd = listener ? listener->fd(listener->data) : -1; /* poll passes over -1 */
-    n = poll(fds, 3, poll_ms(left_ms, listener));
+    n = poll(fds, 3, poll_ms(left_ms, w, listener));
     if (n < 0 && errno != EINTR) return WAIT_READY; /* a broken descriptor: libpq will say so */
     if (n < 0) continue;
     if (fds[0].revents) return WAIT_READY;

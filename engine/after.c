@@ -59,7 +59,10 @@ static void try_now(struct run *r, size_t datasource, const struct json *items) 
   struct delivery *deliveries = prepare(r, items);
   struct http_exchange *exchanges = arena_array(r->mem, struct http_exchange, items->len);
   struct queue_mark *marks = arena_array(r->mem, struct queue_mark, items->len);
-  struct wait w = {.deadline_ms = r->wait.deadline_ms, .caller_fd = -1}; /* a caller that has gone changes nothing */
+  struct wait w = r->wait;
+
+  w.caller_fd = -1; /* a caller that has gone changes nothing */
+  if (!w.beat_in_flight) w.beat = NULL; /* of the lease the commit has told; elsewhere (struct frame) it has not yet */
 
   for (size_t i = 0; i < items->len; i++) exchanges[i] = deliveries[i].exchange;
   http_run(engine_http(r->engine), r->mem, exchanges, items->len, &w);
@@ -104,14 +107,15 @@ static bool write_items(struct run *r, size_t datasource, size_t entry, struct f
 
   for (bool again = false;; again = true) {
     err_init(r->e, r->mem);
-    if (!transaction_begin(r, datasource, ISOLATION_DEFAULT, &plan) || !source_ready(r->engine, datasource, &r->wait, r->e))
+    if (!frame_aim(r, datasource) || !transaction_begin(r, datasource, ISOLATION_DEFAULT, &plan) ||
+        !source_ready(r->engine, datasource, &r->wait, r->e))
       return false;
-    frame_open(r, &plan);
+    frame_open(r, datasource, &plan);
     outbox_compile(&k, r->set, entry, entry + 1, &plan);
     append_compile(&k, r->set, entry, entry + 1, &plan);
     items = r->set->outbox_step;
     if (items != SIZE_MAX || r->set->events_step != SIZE_MAX) keyed_keep(r, &plan);
-    frame_close(r, entry, entry + 1, &plan);
+    frame_close(r, datasource, entry, entry + 1, &plan);
     if (flight_run(r->engine->sources[datasource].conn, r->mem, &plan, &r->wait, f, r->e)) return true;
     if (items != SIZE_MAX) f->results[items] = (struct step_result){0}; /* not what was rolled back */
     if (frame_judge(r, f) != NEXT_OTHER) return false;

@@ -57,11 +57,15 @@ struct run;
 struct frame {
   /* Ahead of an entry, outside of any transaction. False: *r->e, and it is not run. */
   bool (*begin)(struct frame *frame, struct run *r, size_t entry);
+  /* Ahead of each try of a transaction on that datasource. False: *r->e, and it is not tried. NULL: nothing to do. */
+  bool (*aim)(struct frame *frame, struct run *r, size_t datasource);
   /* Adds steps ahead of all others of a transaction; and behind all, when it is about entries [first, end). */
-  void (*open)(struct frame *frame, struct run *r, struct plan *plan);
-  void (*close)(struct frame *frame, struct run *r, size_t first, size_t end, struct plan *plan);
+  void (*open)(struct frame *frame, struct run *r, size_t datasource, struct plan *plan);
+  void (*close)(struct frame *frame, struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan);
   /* A flight has failed: NEXT_REFUSED where it was at one of these steps, else NEXT_OTHER. */
   enum next (*judge)(struct frame *frame, struct run *r, const struct flight *f);
+  /* Entries [first, end) are committed, and have their results. False: *r->e, and nothing is run behind them. */
+  bool (*done)(struct frame *frame, struct run *r, size_t first, size_t end);
   const char *(*inside_key)(struct frame *frame, struct run *r, size_t entry); /* what the keys of a handler's own calls are made of */
 };
 
@@ -131,8 +135,9 @@ const char *shapes_reason(const struct command *c, const struct shape *shape);
 bool run_judge(struct run *r);
 
 /* transaction.c. A frame's steps, where there is one. */
-void frame_open(struct run *r, struct plan *plan);
-void frame_close(struct run *r, size_t first, size_t end, struct plan *plan);
+bool frame_aim(struct run *r, size_t datasource);
+void frame_open(struct run *r, size_t datasource, struct plan *plan);
+void frame_close(struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan);
 enum next frame_judge(struct run *r, const struct flight *f);
 /* The plan's frame: who calls, how. False: FORBIDDEN. */
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan);

@@ -157,10 +157,17 @@ static bool watch_begin(struct run *r, size_t first, size_t end) {
   return !w || w->part || w->begin(w, r, first, end);
 }
 
+/* Behind a commit, where the mutation's row is elsewhere: its home is told. */
+static bool frame_done(struct run *r, size_t first, size_t end) {
+  struct frame *frame = r->call->frame;
+
+  return !frame || frame->done(frame, r, first, end);
+}
+
 static bool run_handler(struct run *r, size_t i) {
   if (!handler_run(r, i)) return false;
   if (r->call->frame) result_settle(r->set, i, i + 1);
-  return outbox_write(r, i);
+  return outbox_write(r, i) && frame_done(r, i, i + 1);
 }
 
 static bool may_begin(struct run *r, size_t i) { return !r->call->frame || r->call->frame->begin(r->call->frame, r, i); }
@@ -175,7 +182,7 @@ static bool run_entry(struct run *r, size_t i) {
   if (entry->command->kind == COMMAND_HANDLER) return run_handler(r, i);
   if (!transaction_run(r, entry->datasource, entry->isolation, i, i + 1)) return false;
   if (r->call->frame) result_settle(r->set, i, i + 1);
-  return true;
+  return frame_done(r, i, i + 1);
 }
 
 static bool run_each(struct run *r) {
@@ -203,7 +210,7 @@ static bool run_together(struct run *r) {
   if ((handler || hooks_there(r, 0, r->set->nentries)) && !judge(r, 0, r->set->nentries, r->set->isolation)) return false;
   if (handler) return run_entry(r, 0);
   return may_begin(r, 0) && watch_begin(r, 0, r->set->nentries) && ask_hooks(r, 0, r->set->nentries, r->set->isolation) &&
-         transaction_run(r, entry->datasource, r->set->isolation, 0, r->set->nentries);
+         transaction_run(r, entry->datasource, r->set->isolation, 0, r->set->nentries) && frame_done(r, 0, r->set->nentries);
 }
 
 /* What a program does cannot be taken back. */

@@ -147,12 +147,18 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
   return false;
 }
 
-void frame_open(struct run *r, struct plan *plan) {
-  if (r->call->frame) r->call->frame->open(r->call->frame, r, plan);
+bool frame_aim(struct run *r, size_t datasource) {
+  struct frame *frame = r->call->frame;
+
+  return !frame || !frame->aim || frame->aim(frame, r, datasource);
 }
 
-void frame_close(struct run *r, size_t first, size_t end, struct plan *plan) {
-  if (r->call->frame) r->call->frame->close(r->call->frame, r, first, end, plan);
+void frame_open(struct run *r, size_t datasource, struct plan *plan) {
+  if (r->call->frame) r->call->frame->open(r->call->frame, r, datasource, plan);
+}
+
+void frame_close(struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan) {
+  if (r->call->frame) r->call->frame->close(r->call->frame, r, datasource, first, end, plan);
 }
 
 enum next frame_judge(struct run *r, const struct flight *f) {
@@ -166,14 +172,14 @@ bool transaction_plan(struct run *r, struct compiler *k, size_t datasource, enum
   if (!transaction_begin(r, datasource, isolation, plan)) return false;
   if (!source_ready(r->engine, datasource, &r->wait, r->e)) return false;
   if (r->guarding) return compile_entries(k, r->set, first, end, plan, fault, r->e);
-  frame_open(r, plan);
+  frame_open(r, datasource, plan);
   if (r->call->watch) r->call->watch->open(r->call->watch, r, plan);
   keyed_open(r, plan);
   if (!mutex_open(r, datasource, first, end, plan)) return false;
   if (!compile_entries(k, r->set, first, end, plan, fault, r->e)) return false;
   keyed_close(r, plan);
   if (r->call->watch && !r->call->watch->part) r->call->watch->close(r->call->watch, r, first, end, plan);
-  frame_close(r, first, end, plan);
+  frame_close(r, datasource, first, end, plan);
   /* A session that waits for the disk anyway need not be told. */
   plan->durable = plan->durable && !conn_is_durable(r->engine->sources[datasource].conn);
   return true;
@@ -243,6 +249,7 @@ static enum next fly(struct run *r, size_t datasource, enum isolation isolation,
   bool ok;
 
   err_init(r->e, r->mem);
+  if (!r->guarding && !frame_aim(r, datasource)) return NEXT_REFUSED;
   if (!transaction_plan(r, &k, datasource, isolation, first, end, &plan, &fault)) {
     if (r->looked_again || !fault || !shapes_look_again(engine, fault, &r->wait)) return NEXT_REFUSED;
     r->looked_again = true;

@@ -22,9 +22,10 @@ struct acceptance {
   size_t insert;     /* its step in the plan; those of its state and of its commands' are behind it */
 };
 
-static void open_nothing(struct frame *frame, struct run *r, struct plan *plan) {
+static void open_nothing(struct frame *frame, struct run *r, size_t datasource, struct plan *plan) {
   (void)frame;
   (void)r;
+  (void)datasource;
   plan->durable = true;
 }
 
@@ -46,13 +47,14 @@ static void put_states(const struct acceptance *a, struct run *r, struct compile
       state_put_new(k, plan, r->set->entries[i].mutation, caller, mutation_entry_step(r->mem, r->set, i), 1, 0);
 }
 
-static void put_row(struct frame *frame, struct run *r, size_t first, size_t end, struct plan *plan) {
+static void put_row(struct frame *frame, struct run *r, size_t datasource, size_t first, size_t end, struct plan *plan) {
   struct acceptance *a = (struct acceptance *)frame;
   const struct config *config = r->engine->config;
   const struct caller *caller = r->call->caller;
   const char **params = arena_array(r->mem, const char *, 11);
   struct compiler k = transaction_compiler(r);
 
+  (void)datasource;
   (void)first;
   (void)end;
   params[0] = r->mutation;
@@ -105,29 +107,16 @@ static enum next judge_row(struct frame *frame, struct run *r, const struct flig
   return NEXT_REFUSED;
 }
 
-/* A step and its mark are one transaction, so all are where the mutation is. */
-static bool on_one_datasource(struct run *r, const struct command_set *set, size_t datasource) {
-  for (size_t i = 0; i < set->nentries; i++)
-    if (set->entries[i].datasource != datasource) {
-      err_set(r->e, NOT_IMPLEMENTED, "All of what is run in the background, or with an Idempotency-Key, must be on one datasource; "
-              "\"%s\" is on another.", set->entries[i].command->name);
-      compile_place_entry(r->mem, set, i, NULL, r->e);
-      return false;
-    }
-  return true;
-}
-
-static bool judge_set(const struct run *r, struct command_set *set, size_t datasource) {
+static bool judge_set(const struct run *r, struct command_set *set) {
   struct run own = *r;
 
   own.set = set;
-  return !set || (on_one_datasource(&own, set, datasource) && run_judge(&own));
+  return !set || run_judge(&own);
 }
 
 /* What is to follow is judged now: later there is nobody to tell. */
-static bool judge_all(struct run *r, size_t datasource) {
-  return judge_set(r, r->set, datasource) && judge_set(r, r->set->on_complete, datasource) &&
-         judge_set(r, r->set->on_error, datasource);
+static bool judge_all(struct run *r) {
+  return judge_set(r, r->set) && judge_set(r, r->set->on_complete) && judge_set(r, r->set->on_error);
 }
 
 /* What a program does is in no transaction. */
@@ -161,7 +150,7 @@ bool mutation_accept(struct engine *engine, void *mem, struct command_set *set, 
   *report = (struct report){0};
   *out = (struct accepted){0};
   r.mutation = call->mutation ? call->mutation : new_uuid(mem);
-  if (!judge_all(&r, datasource)) return false;
+  if (!judge_all(&r)) return false;
   own.frame = &a.frame;
   r.call = &own;
   if (!transaction_run(&r, datasource, ISOLATION_READ_COMMITTED, 0, 0)) return false;

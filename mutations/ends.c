@@ -14,10 +14,9 @@ enum {
   PAUSE_MAX_MS = 300000,
 };
 
-static const char lock_sql[] = LOCK_IF("''");
 /* Behind the end what is to be told of it, as behind a mark (execute.c). */
 static const char complete_sql[] =
-    "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, error = null, "
+    "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, away = null, error = null, "
     "answer = " PIECES("$3") " where id = $1::uuid returning id, answer) "
     "insert into writ.state_mark (mutation, attempt, name, payload) "
     "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
@@ -44,13 +43,13 @@ struct step work_step(struct work *w, const char *sql, const char *const *params
   return mutation_own_step(w->engine, w->mem, sql, params, n, purpose);
 }
 
-const char **work_lease(struct work *w) {
-  const char **params = arena_array(w->mem, const char *, 3);
+const char *work_one_piece(struct work *w, const char *text) {
+  struct str *out = str_new(w->mem, 64);
 
-  params[0] = w->m->id;
-  params[1] = w->m->owner;
-  params[2] = arena_printf(w->mem, "%zu", w->m->step);
-  return params;
+  str_char(out, '[');
+  str_json(out, text);
+  str_char(out, ']');
+  return out->p;
 }
 
 /* ---- ends ---- */
@@ -141,7 +140,7 @@ static void put_end_events(struct work *w, struct compiler *k, struct plan *plan
   for (size_t i = 0; i < n; i++) put_end_of(w, k, plan, parts[i].id, ran ? parts[i].step : NULL, error, cancelled);
 }
 
-static struct compiler own_compiler(struct work *w) {
+struct compiler work_compiler(struct work *w) {
   return (struct compiler){.mem = w->mem, .config = w->engine->config, .manifest = w->engine->manifest,
                            .variants = w->engine->variants, .mutation = w->m->id};
 }
@@ -162,7 +161,7 @@ static enum mutation_end ended_by(struct work *w, struct plan *plan) {
 enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead) {
   bool cancelled = w->stop == STOP_CANCELLED;
   const char *error = error_json(w, e), **params = arena_array(w->mem, const char *, 5);
-  struct compiler k = own_compiler(w);
+  struct compiler k = work_compiler(w);
   struct plan plan = {0};
 
   params[0] = w->m->id;
@@ -170,21 +169,22 @@ enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool de
   params[2] = dead ? "t" : "f";
   params[3] = error;
   params[4] = dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
-  compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
+  compile_step(&k, &plan, work_lock_step(w));
   compile_step(&k, &plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
   put_follower(w, &k, &plan, false);
   put_end_events(w, &k, &plan, error, cancelled);
   return ended_by(w, &plan);
 }
 
-/* A set without commands. */
-enum mutation_end work_end_empty(struct work *w, struct str *answer) {
-  struct compiler k = own_compiler(w);
+/* The one result of what is no execute set is the answer (execute.c, close_step). */
+enum mutation_end work_end_done(struct work *w, struct str *answer) {
+  struct compiler k = work_compiler(w);
   struct plan plan = {0};
 
-  result_put(answer, w->set);
-  compile_step(&k, &plan, work_step(w, lock_sql, work_lease(w), 3, "lock the mutation"));
-  work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), &plan);
+  if (w->m->step && !w->set->each_alone) str_add(answer, w->results->items[0].text);
+  else result_put(answer, w->set);
+  compile_step(&k, &plan, work_lock_step(w));
+  work_put_complete(w, &k, mutation_steps(w->set), work_one_piece(w, answer->p), &plan);
   return ended_by(w, &plan);
 }
 
@@ -214,13 +214,15 @@ static int64_t pause_of(unsigned attempts) {
   return ms / 2 + random() % (ms / 2 + 1);
 }
 
-static enum mutation_end put_off(struct work *w, const struct err *e) {
+enum mutation_end work_put_off(struct work *w) {
+  const struct err *e = w->e;
   struct err ignored;
 
   err_init(&ignored, w->mem);
   log_line(LOG_WARN, "mutation_failed", "mutation=%s step=%zu attempt=%u code=%s reason=%s detail=%s", w->m->id, w->m->step,
            w->m->attempts + 1, err_name(e), log_quoted(w->mem, e->message), log_quoted(w->mem, e->log_detail));
-  if (w->m->attempts + 1 >= (unsigned)w->engine->config->background_attempts) {
+  /* What may be done elsewhere has no end before that is known. */
+  if (!w->m->away && w->m->attempts + 1 >= (unsigned)w->engine->config->background_attempts) {
     log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(e));
     return work_end_in_error(w, e, true);
   }
@@ -231,7 +233,7 @@ static enum mutation_end put_off(struct work *w, const struct err *e) {
 
 /* Whoever had it died so often. */
 enum mutation_end work_give_up(struct work *w) {
-  err_set(w->e, INTERNAL, "The processes that ran it ended %u times without a word.", w->m->attempts);
+  err_set(w->e, INTERNAL, "It was tried %u times, and the last ones ended without a word.", w->m->attempts);
   log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(w->e));
   return work_end_in_error(w, w->e, true);
 }
@@ -258,7 +260,8 @@ enum mutation_end work_judge_failure(struct work *w) {
   struct err *e = w->e;
   int committed = e->committed;
 
-  if (w->how->forget && w->m->step == 0 && (w->stop == STOP_NONE || w->stop == STOP_OURS)) return forget(w);
+  if (!w->doubt && e->code != ERR_COMMIT_UNKNOWN) w->m->away = NULL; /* not done, for certain */
+  if (w->how->forget && !w->m->away && w->m->step == 0 && (w->stop == STOP_NONE || w->stop == STOP_OURS)) return forget(w);
   switch (w->stop) {
   case STOP_LOST: return MUTATION_LOST;
   case STOP_ASKED:
@@ -267,8 +270,8 @@ enum mutation_end work_judge_failure(struct work *w) {
     return MUTATION_LEFT;
   case STOP_CANCELLED: err_set(e, CANCELLED, "The mutation was cancelled."); break;
   case STOP_EXPIRED: err_set(e, TIMEOUT, "The mutation did not end within its time."); break;
-  case STOP_OURS: return put_off(w, e);
-  case STOP_NONE: return is_passing(e) ? put_off(w, e) : work_end_in_error(w, e, false);
+  case STOP_OURS: return work_put_off(w);
+  case STOP_NONE: return is_passing(e) ? work_put_off(w) : work_end_in_error(w, e, false);
   }
   e->committed = committed;
   return work_end_in_error(w, e, false);

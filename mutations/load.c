@@ -11,7 +11,6 @@
 
 enum { RESULT_DEPTH = 1000 }; /* results were bounded when they were made */
 
-static const char lock_sql[] = LOCK_IF("''");
 /* Results of the steps that are done; and pairs of name and result, and the error, of what it follows. An answer is taken to pieces only
  * where one of them is asked for. A name that JSON may write in several ways counts as mentioned. */
 static const char load_sql[] =
@@ -67,7 +66,7 @@ static const struct json *all_known(struct work *w, const struct json *before, c
 }
 
 bool work_load(struct work *w) {
-  const char **params = work_lease(w), *renewed[] = {w->m->id, NULL};
+  const char *renewed[] = {w->m->id, NULL};
   struct step steps[3];
   const struct json *row;
   struct flight f;
@@ -75,8 +74,8 @@ bool work_load(struct work *w) {
 
   if (!w->m->step && !(w->m->follows && json_has_marker(w->m->args))) return true;
   renewed[1] = arena_printf(w->mem, "%d", w->engine->config->background_lease_ms);
-  steps[0] = work_step(w, lock_sql, params, 3, "lock the mutation");
-  steps[1] = work_step(w, load_sql, params, 1, "what it follows has given");
+  steps[0] = work_lock_step(w);
+  steps[1] = work_step(w, load_sql, renewed, 1, "what it follows has given");
   steps[1].gives = GIVES_TEXT;
   steps[2] = work_step(w, renew_sql, renewed, 2, "renew the lease");
   if (!mutation_trip_until(w->engine, w->mem, w->m->datasource, steps, 3, now + w->engine->config->timeout_ms, &f, w->e)) {

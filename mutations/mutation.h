@@ -30,6 +30,8 @@ struct mutation {
   unsigned attempts;         /* that failed, at the step after those */
   int64_t deadline_ms;       /* clock_ms; INT64_MAX: none */
   int64_t leased_ms;         /* clock_ms: when the lease was begun */
+  const char *home, *born;   /* writ.installation of its datasource, and a name of its own that no client gave; NULL: not known yet */
+  const char *away;          /* the datasource on which the next step was begun, which alone knows whether it is done; NULL: none */
   bool follows;              /* it is a continuation: its references find what another has given */
 };
 
@@ -111,6 +113,12 @@ bool mutation_cancel(struct engine *engine, void *mem, const char *id, const str
 /* Deletes some that ended long ago: MUTATION_CLEAN_BATCH at most. */
 enum { MUTATION_CLEAN_BATCH = 1000 };
 bool mutation_clean(struct engine *engine, void *mem, size_t datasource, uint64_t *gone, struct err *e)
+    __attribute__((warn_unused_result));
+
+/* ---- away_clean.c ---- */
+
+/* The same of steps that were done here, of mutations of other datasources: those that are needed no more. */
+bool mutation_clean_away(struct engine *engine, void *mem, size_t datasource, uint64_t *gone, struct err *e)
     __attribute__((warn_unused_result));
 
 #endif

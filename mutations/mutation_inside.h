@@ -18,6 +18,8 @@ struct mutation_part {
 };
 size_t mutation_parts(void *mem, const struct mutation *m, struct mutation_part **out);
 const char *mutation_step_id(const void *mem, const struct command_set *set, size_t step);
+/* The same of one of an execute set; as: its name, NULL: none. */
+const char *mutation_step_name(const void *mem, const char *as, size_t step);
 
 /* A step of writ's own. params are borrowed. */
 struct step mutation_own_step(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n,
@@ -28,5 +30,8 @@ bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct s
 /* The same, with as much time as that (clock_ms). */
 bool mutation_trip_until(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, int64_t until_ms,
                          struct flight *f, struct err *e) __attribute__((warn_unused_result));
+/* The same of one statement; *text: what it gives. */
+bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
+                  const char **text, struct err *e) __attribute__((warn_unused_result));
 
 #endif

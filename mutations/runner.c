@@ -146,7 +146,7 @@ static bool serve(struct runner *r, size_t datasource, void *mem, struct err *e)
   const struct config *config = r->engine->config;
   struct mutation_claim claim = {.datasource = datasource, .most = (unsigned)config->background_claims, .settle = p->ended,
                                  .nsettle = p->nended};
-  uint64_t gone = 0;
+  uint64_t gone = 0, away = 0;
 
   if (!mutation_claim(r->engine, mem, &claim, e)) return false;
   tell_ended(r, &claim);
@@ -155,8 +155,8 @@ static bool serve(struct runner *r, size_t datasource, void *mem, struct err *e)
   p->next_ms = claim.n ? 0 : clock_ms() + config->background_poll_ms / 2 + random() % (config->background_poll_ms / 2 + 1);
   if (clock_ms() < p->tidy_ms) return true;
   p->tidy_ms = clock_ms() + TIDY_MS;
-  if (!mutation_clean(r->engine, mem, datasource, &gone, e)) return false;
-  if (gone >= MUTATION_CLEAN_BATCH) p->tidy_ms = clock_ms() + AGAIN_MS;
+  if (!mutation_clean(r->engine, mem, datasource, &gone, e) || !mutation_clean_away(r->engine, mem, datasource, &away, e)) return false;
+  if (gone >= MUTATION_CLEAN_BATCH || away >= MUTATION_CLEAN_BATCH) p->tidy_ms = clock_ms() + AGAIN_MS;
   if (p->next_ms > p->tidy_ms) p->next_ms = p->tidy_ms;
   return true;
 }

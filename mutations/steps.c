@@ -12,11 +12,12 @@ size_t mutation_steps(const struct command_set *set) {
 }
 
 /* A name of the request's own, which no number can be taken for; else the place. */
-const char *mutation_step_id(const void *mem, const struct command_set *set, size_t step) {
-  const char *as = set->each_alone ? set->entries[step].as : NULL;
-
-  if (!set->each_alone) return set->command->name;
+const char *mutation_step_name(const void *mem, const char *as, size_t step) {
   return as && as[strspn(as, "0123456789")] ? as : arena_printf(mem, "%zu", step);
+}
+
+const char *mutation_step_id(const void *mem, const struct command_set *set, size_t step) {
+  return set->each_alone ? mutation_step_name(mem, set->entries[step].as, step) : set->command->name;
 }
 
 static struct state_step step_of(const struct command *c, const char *id) {

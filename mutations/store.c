@@ -29,7 +29,7 @@ static const char claim_sql[] =
     "due = clock_timestamp() + $3::integer * interval '1 ms' "
     "from c where m.id = c.id returning m.*) "
     "select coalesce(json_agg(json_build_array(id, command, args, role, caller_user, claims, request_id, step, attempts, "
-    "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, parent, key) order by id), '[]')::text from t";
+    "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, parent, key, away, (select i.id from writ.installation i), coalesce(born, id)) order by id), '[]')::text from t";
 
 /* $1: those whose states have something to take in, $2: the rules of states. */
 static const char settle_sql[] =
@@ -43,7 +43,7 @@ static const char renew_sql[] =
     " returning id) select count(*)::text from m";
 static const char release_sql[] =
     "update writ.mutation set owner = null, due = clock_timestamp() + $3::integer * interval '1 ms', "
-    "attempts = attempts + case when $4::text is null then 0 else 1 end, error = coalesce($4::json, error) " OURS;
+    "away = $5, attempts = attempts + case when $4::text is null then 0 else 1 end, error = coalesce($4::json, error) " OURS;
 static const char forget_sql[] =
     "with m as (delete from writ.mutation where id = $1::uuid and step = 0 returning id), "
     "s as (delete from writ.state where mutation in (select id from m)), "
@@ -93,6 +93,7 @@ static bool trip_within(struct engine *engine, void *mem, size_t datasource, str
   struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = true, .claims = "", .caller_role = "", .caller_user = "",
                       .request_id = "", .shared_session = true, .steps = steps, .n = n};
 
+  *f = (struct flight){.failed_step = n};
   return source_ready(engine, datasource, w, e) && flight_run(engine->sources[datasource].conn, mem, &plan, w, f, e);
 }
 
@@ -112,9 +113,8 @@ bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct s
   return mutation_trip_until(engine, mem, datasource, steps, n, clock_ms() + TRIP_MS, f, e);
 }
 
-/* One statement; what it gives. */
-static bool ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
-                const char **text, struct err *e) {
+bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
+                  const char **text, struct err *e) {
   struct step step = step_of(engine, mem, sql, params, n, true);
   struct flight f;
 
@@ -139,6 +139,9 @@ static struct mutation read_row(const struct json *row, size_t datasource, const
       .caller = {.role = v[3].text, .user = text_of(&v[4]), .claims = text_of(&v[5])},
       .request_id = v[6].text,
       .key = text_of(&v[11]),
+      .away = text_of(&v[12]),
+      .home = text_of(&v[13]),
+      .born = v[14].text,
       .step = strtoul(v[7].text, NULL, 10),
       .attempts = (unsigned)strtoul(v[8].text, NULL, 10),
       .deadline_ms = v[9].kind == JSON_NULL ? INT64_MAX : now_ms + strtoll(v[9].text, NULL, 10),
@@ -202,15 +205,15 @@ bool mutation_renew(struct engine *engine, void *mem, struct mutation *m, int64_
   const char *params[] = {m->id, m->owner, arena_printf(mem, "%lld", (long long)lease_ms)}, *text;
   int64_t now = clock_ms();
 
-  if (!ask(engine, mem, m->datasource, renew_sql, params, 3, &text, e)) return false;
+  if (!mutation_ask(engine, mem, m->datasource, renew_sql, params, 3, &text, e)) return false;
   m->leased_ms = now + lease_ms - engine->config->background_lease_ms;
   return strcmp(text, "1") == 0 || err_set(e, IDEMPOTENCY_CONFLICT, "The mutation %s is run by somebody else.", m->id);
 }
 
 bool mutation_release(struct engine *engine, void *mem, const struct mutation *m, int64_t pause_ms, const char *error,
                       struct err *e) {
-  const char *params[] = {m->id, m->owner, arena_printf(mem, "%lld", (long long)pause_ms), error};
-  struct step step = step_of(engine, mem, release_sql, params, 4, false);
+  const char *params[] = {m->id, m->owner, arena_printf(mem, "%lld", (long long)pause_ms), error, m->away};
+  struct step step = step_of(engine, mem, release_sql, params, 5, false);
   struct flight f;
 
   return mutation_trip(engine, mem, m->datasource, &step, 1, &f, e);
@@ -228,7 +231,7 @@ bool mutation_look(struct engine *engine, void *mem, size_t datasource, const ch
   const struct json *row;
   const char *text;
 
-  if (!ask(engine, mem, datasource, look_sql, &id, 1, &text, e)) return false;
+  if (!mutation_ask(engine, mem, datasource, look_sql, &id, 1, &text, e)) return false;
   if (!text) return err_set(e, NOT_FOUND, "There is no mutation %s.", id);
   if (!json_read(mem, text, strlen(text), ROW_DEPTH, &row, e)) return false;
   *out = (struct mutation_outcome){text_of(&row->items[0]), text_of(&row->items[1]), text_of(&row->items[2])};
@@ -264,7 +267,7 @@ bool mutation_cancel(struct engine *engine, void *mem, const char *id, const str
              *text = NULL;
 
   for (size_t i = 0; !text && i < engine->config->ndatasources; i++)
-    if (!ask(engine, mem, i, cancel_sql, params, 5, &text, e)) return false;
+    if (!mutation_ask(engine, mem, i, cancel_sql, params, 5, &text, e)) return false;
   engine->wake_background = true;
   return text || err_set(e, NOT_FOUND, "There is no mutation %s of yours that is still to end.", id);
 }
@@ -274,7 +277,7 @@ bool mutation_clean(struct engine *engine, void *mem, size_t datasource, uint64_
 
   *gone = 0;
   if (!engine->config->background_keep_s) return true;
-  if (!ask(engine, mem, datasource, clean_sql, &param, 1, &text, e)) return false;
+  if (!mutation_ask(engine, mem, datasource, clean_sql, &param, 1, &text, e)) return false;
   *gone = strtoull(text, NULL, 10);
   return true;
 }

@@ -180,7 +180,7 @@ exception when data_exception or program_limit_exceeded then
   return null;
 end $$;
 
--- As in version 4, but for result_omitted.
+-- As in version 4, but for result_omitted, and for steps that are begun again or left.
 create or replace function writ.state_core(state jsonb, name text, payload jsonb) returns jsonb
 language plpgsql immutable as $$
 declare
@@ -198,10 +198,15 @@ begin
     return '{"status": "complete", "progress": 1}'::jsonb || case when body ?| '{result,results}'
       then jsonb_build_object('result', coalesce(body -> 'result', body -> 'results')) else '{}' end
       || case when body ? 'result_omitted' then jsonb_build_object('result_omitted', body -> 'result_omitted') else '{}' end;
-  when 'MUTATION_ERROR' then
-    return jsonb_build_object('status', 'error', 'error', body -> 'error');
-  when 'MUTATION_CANCELLED' then
-    return jsonb_build_object('status', 'cancelled') || coalesce(nullif(jsonb_build_object('error', body -> 'error'), '{"error": null}'), '{}');
+  when 'MUTATION_ERROR', 'MUTATION_CANCELLED' then
+    -- A step that was begun, and of which no error was told, was put off: nothing of it is done.
+    select coalesce(jsonb_agg(case when s ->> 'status' = 'processing' then (s - 'current') || '{"status": "pending"}' else s end order by o), '[]')
+      into steps from jsonb_array_elements(steps) with ordinality as x (s, o);
+    if name = 'MUTATION_ERROR' then
+      return jsonb_build_object('status', 'error', 'error', body -> 'error', 'steps', steps);
+    end if;
+    return jsonb_build_object('status', 'cancelled', 'steps', steps) ||
+           coalesce(nullif(jsonb_build_object('error', body -> 'error'), '{"error": null}'), '{}');
   when 'TRANSACTION_CREATED', 'TRANSACTION_COMPLETED', 'TRANSACTION_ERROR', 'PROGRESS_UPDATE' then
   else
     return '{}';
@@ -214,6 +219,9 @@ begin
   step := coalesce(steps -> i, '{}');
   case name
   when 'TRANSACTION_CREATED' then
+    if step ->> 'status' = 'finished' then -- it comes behind the step's own end, which came with the beginning of another
+      return '{}';
+    end if;
     step := (step - 'error' - 'current') || '{"status": "processing"}';
   when 'TRANSACTION_COMPLETED' then
     step := (step - 'error' - 'current') || '{"status": "finished"}' ||

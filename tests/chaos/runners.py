@@ -1,6 +1,7 @@
-"""Mutations of 20 steps, several side by side, while runners, workers, the supervisor and PostgreSQL are killed at random
-points, and runners and workers stopped for longer than their leases. At the end each mutation that was accepted has ended, the effect of each SQL step is there exactly once, and so is what
-was to follow; what was answered to a waiting caller is what happened.
+"""Mutations of 20 steps, several side by side, half of them with steps on two clusters, while runners, workers, the supervisor and
+PostgreSQL are killed at random points, and runners and workers stopped for longer than their leases. At the end each mutation that was
+accepted has ended, the effect of each SQL step is there exactly once, on its own datasource, and so is what was to follow; what was
+answered to a waiting caller is what happened.
 
 It knows only what a client knows, and what the tables hold.
 """
@@ -32,6 +33,8 @@ specVersion: 1
 commands:
   book: { allow: [anonymous], sql: "insert into ledger (key, step) values (:key, :step) returning id, key, step", returns: one }
   slowly: { allow: [anonymous], sql: "insert into ledger (key, step) select :key, :step from pg_sleep(0.05) returning id, key", returns: one }
+  far_book: { allow: [anonymous], datasource: far, sql: "insert into ledger (key, step) values (:key, :step) returning id, key, step", returns: one }
+  far_slowly: { allow: [anonymous], datasource: far, sql: "insert into ledger (key, step) select :key, :step from pg_sleep(0.05) returning id, key", returns: one }
   refuse: { allow: [anonymous], check: select false, error: { code: REFUSED } }
   program: { allow: [anonymous], http: "SERVICE/program", args: { key: text, step: text } }
 """
@@ -42,13 +45,14 @@ PATIENCE_S = 120  # for one mutation, whatever happens
 SIDE_BY_SIDE = 8
 WAITING = 0.25  # the share whose caller waits, with a key
 FAILING = 0.2   # the share that is refused at the step before the last
+ELSEWHERE = 0.5 # the share whose steps are on two datasources, each on either; its home is that of the first
 QUIET_S = 0.4   # between two kills, at most
 PAUSED = 0.3    # beside so many kills a process is stopped for longer than its lease, and goes on with what it was about to do
 
 
 def commands_of(key, chance, failing):
-    """20 of them, each with its own row; and the rows."""
-    commands, rows = [], []
+    """20 of them, each with its own row; and the rows, those of the datasource far with an f."""
+    commands, rows, elsewhere = [], [], chance.random() < ELSEWHERE
     for number in range(1, STEPS + 1):
         step, kind = f"{number:02d}", chance.random()
         args = {"key": {"$ref": f"s{number - 1:02d}.key"} if number > 1 and commands[-1].get("as") else key, "step": step}
@@ -58,24 +62,28 @@ def commands_of(key, chance, failing):
         if failing and number == STEPS:
             commands.append({"command": "book", "args": {"key": key, "step": "never"}})
             continue
+        far = "far_" if elsewhere and chance.random() < 0.5 else ""
+        if far:
+            step += "f"
+            args["step"] = step
         rows.append(step)
-        if kind < 0.1:
+        if kind < 0.1 and not far:
             commands.append({"command": "program", "args": {"key": key, "step": step}})
         elif kind < 0.2:
             rows.append(step + "b")
             commands.append({"command": "transactional_command_set", "args": {"commands": [
-                {"command": "book", "args": args, "as": "inner"},
-                {"command": "book", "args": {"key": {"$ref": "inner.key"}, "step": step + "b"}}]}})
+                {"command": far + "book", "args": args, "as": "inner"},
+                {"command": far + "book", "args": {"key": {"$ref": "inner.key"}, "step": step + "b"}}]}})
         else:
-            commands.append({"command": "slowly" if kind < 0.3 else "book", "as": f"s{step}", "args": args})
-    return commands, rows
+            commands.append({"command": far + ("slowly" if kind < 0.3 else "book"), "as": f"s{number:02d}", "args": args})
+    return commands, rows, elsewhere
 
 
 class Clients:
     """Threads that have one mutation after the other run."""
 
-    def __init__(self, site, cluster, database, seed):
-        self.site, self.cluster, self.database, self.seed = site, cluster, database, seed
+    def __init__(self, site, databases, seed):
+        self.site, self.databases, self.seed = site, databases, seed
         self.lock = threading.Lock()
         self.wanted = {}  # key: (rows, ends)
         self.counts = collections.Counter()
@@ -94,7 +102,9 @@ class Clients:
             turn += 1
             key = f"{number}-{turn}"
             failing = chance.random() < FAILING
-            commands, rows = commands_of(key, chance, failing)
+            commands, rows, elsewhere = commands_of(key, chance, failing)
+            with self.lock:
+                self.counts["on two datasources"] += elsewhere
             if chance.random() < WAITING:
                 self.wait_for_answer(key, commands, rows, failing)
             else:
@@ -121,13 +131,15 @@ class Clients:
         return None
 
     def accept(self, key, commands, rows, failing):
-        follow = [{"command": "book", "args": {"key": key, "step": end}} for end in ("complete", "error")]
+        # On the other datasource than the first step, where there are two.
+        far = "" if commands[0]["command"].startswith("far_") or not any(row.endswith("f") for row in rows) else "far_"
+        follow = [{"command": far + "book", "args": {"key": key, "step": end + far[:1]}} for end in ("complete", "error")]
         body = {"commands": commands, "on_complete": follow[:1], "on_error": follow[1:]}
         answer = self.until(key, body, {"Idempotency-Key": key}, lambda answer: answer.status == 202)
         if not answer:
             return
         with self.lock:
-            self.wanted[key] = rows + ["error" if failing else "complete"]
+            self.wanted[key] = rows + [("error" if failing else "complete") + far[:1]]
             self.counts["in the background"] += 1
         self.wait_for_end(key, answer.json["mutation"])
 
@@ -135,7 +147,8 @@ class Clients:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             with contextlib.suppress(harness.psycopg.Error):
-                if not self.database.one("select count(*) from writ.mutation where ended is null and %s::uuid in (id, parent)", [mutation]):
+                if not any(database.one("select count(*) from writ.mutation where ended is null and %s::uuid in (id, parent)", [mutation])
+                           for database in self.databases):
                     return
             time.sleep(0.05)
         self.complain(f"{key}: mutation {mutation} has not ended within {PATIENCE_S} s")
@@ -160,8 +173,8 @@ def go_on(pid):
 
 
 class Kills:
-    def __init__(self, cluster, site, seed):
-        self.cluster, self.site = cluster, site
+    def __init__(self, clusters, site, seed):
+        self.clusters, self.site = clusters, site
         self.chance = random.Random(f"{seed} kills")
         self.counts = collections.Counter()
         self.kinds = [(self.runner, 10), (self.worker, 4), (self.streamer, 2), (self.supervisor, 2), (self.postgres, 1), (self.backend, 1)]
@@ -215,28 +228,38 @@ class Kills:
         self.site.writ.start()
 
     def postgres(self):
-        """All of it at once: it recovers at the next start."""
-        self.cluster.process.send_signal(signal.SIGQUIT)
-        self.cluster.process.wait(60)
-        self.cluster.start()
+        """All of one at once: it recovers at the next start."""
+        cluster = self.chance.choice(self.clusters)
+        cluster.process.send_signal(signal.SIGQUIT)
+        cluster.process.wait(60)
+        cluster.start()
 
     def backend(self):
         """PostgreSQL then ends all others as well, and recovers."""
         with contextlib.suppress(harness.psycopg.Error, ProcessLookupError):
-            pids = [pid for (pid,) in self.cluster.execute("select pid from pg_stat_activity where usename = 'writ'")]
+            cluster = self.chance.choice(self.clusters)
+            pids = [pid for (pid,) in cluster.execute("select pid from pg_stat_activity where usename = 'writ'")]
             if pids:
                 os.kill(self.chance.choice(pids), signal.SIGKILL)
 
 
-def judge(clients, database):
+def judge(clients, databases):
     """What the tables say, against what was asked for."""
-    there = collections.Counter(database.execute("select key, step from ledger"))
+    there = collections.Counter()
+    for database, far in zip(databases, (False, True)):
+        rows = database.execute("select key, step from ledger")
+        there.update(rows)
+        if any(step.rstrip("b").endswith("f") != far for _, step in rows):
+            clients.complain(f"rows of the other datasource are in {database.name}")
+
+    def both(sql):
+        return [row for database in databases for row in database.execute(sql)]
     wanted = {(key, step) for key, steps in clients.wanted.items() for step in steps}
-    left = database.execute("select id, step, attempts, owner, due - now(), error from writ.mutation where ended is null")
+    left = both("select id, step, attempts, owner, due - now(), away, error from writ.mutation where ended is null")
     found = {"lost": sorted(wanted - set(there)), "doubled": sorted(place for place, n in there.items() if n > 1),
              "not asked for": sorted((key, step) for key, step in set(there) - wanted if key in clients.wanted),
              "not ended": left,
-             "dead": database.execute("select id, error from writ.mutation where dead")}
+             "dead": both("select id, error from writ.mutation where dead")}
     for name, places in found.items():
         if places:
             clients.complain(f"{name}: {places[:5]} ...")
@@ -257,14 +280,14 @@ def program(site_of):
 def run(kills, seed, say=print):
     """All of it, on servers of its own. Gives what went wrong, as a list of texts."""
     begun = time.monotonic()
-    with harness.Postgres(restart_after_crash="on") as cluster, Service() as service:
-        database = harness.Database(cluster, "runners", SCHEMA)
+    with harness.Postgres(restart_after_crash="on") as cluster, harness.Postgres(restart_after_crash="on") as abroad, Service() as service:
+        database, far = harness.Database(cluster, "runners", SCHEMA), harness.Database(abroad, "runners_far", SCHEMA)
         site = harness.Site(database, MANIFEST.replace("SERVICE", service.url("")), workers=4, inside_workers=3, background_runners=3,
                             background={"lease_ms": LEASE_MS, "poll_ms": 100, "claims": 4, "attempts": 1000}, timeout_ms=10000,
-                            log_level="info")
+                            log_level="info", datasources={"default": database.conninfo, "far": far.conninfo})
         service.at("/program", program(lambda: site))
         with site:
-            clients, trouble = Clients(site, cluster, database, seed), Kills(cluster, site, seed)
+            clients, trouble = Clients(site, (database, far), seed), Kills((cluster, abroad), site, seed)
             for thread in clients.threads:
                 thread.start()
             try:
@@ -280,7 +303,7 @@ def run(kills, seed, say=print):
                     thread.join(PATIENCE_S + 30)
             if any(thread.is_alive() for thread in clients.threads):
                 clients.complain("a client hangs")
-            verdict = judge(clients, database)
+            verdict = judge(clients, (database, far))
             rows, log = sum(map(len, clients.wanted.values())), site.writ.log()
     say(f"{len(clients.wanted)} mutations of {STEPS} steps through {kills} kills in {time.monotonic() - begun:.0f} s (--seed {seed}): "
         f"{rows} effects, " + ", ".join(f"{n} {name}" for name, n in verdict.items()))

@@ -476,6 +476,8 @@ def test_it_is_cancelled_between_steps(site, database):
     assert ended(database, mutation) == "cancelled"
     assert ended(database, follower(database, mutation)) == "complete"
     assert texts(database) == ["1", "slow passed", "CANCELLED"]
+    state = site.inside.get(f"/mutation/{mutation}").json
+    assert [step["status"] for step in state["steps"]] == ["finished", "finished", "pending"]
 
 
 def test_only_its_owner_cancels_it(site, database):
