@@ -19,12 +19,6 @@ struct level {
 
 /* ---- what can be done so ---- */
 
-static const struct nested_value *key_value(const struct nested_data *d) {
-  for (size_t i = 0; i < d->nvalues; i++)
-    if (d->model->key->ncolumns == 1 && d->values[i].field->column == d->model->key->columns[0]) return &d->values[i];
-  return NULL;
-}
-
 /* Children need to know the key: it is drawn, or was given. */
 static bool knows_key(const struct nested_data *d) {
   const struct nested_value *key = key_value(d);
@@ -76,27 +70,8 @@ bool is_batch(const struct planner *p, const struct nested_op *op, size_t n) {
 /* manual chapter 8.15.6; NULL text: null. */
 static void put_element(struct str *s, const char *text) {
   if (s->len > 1) str_char(s, ',');
-  if (!text) {
-    str_add(s, "NULL");
-    return;
-  }
-  str_char(s, '"');
-  for (; *text; text++) {
-    if (*text == '"' || *text == '\\') str_char(s, '\\');
-    str_char(s, *text);
-  }
-  str_char(s, '"');
-}
-
-/* A value in PostgreSQL's input syntax: what a statement of its own would have as parameter. */
-static bool value_text(struct planner *p, const struct nested_data *d, const struct nested_value *v, const char **text) {
-  struct sql_build *scratch = sql_begin(p->mem);
-
-  *text = NULL;
-  if (expr_is_null(v->value)) return true;
-  if (!put_new_value(p, scratch, d, v)) return false;
-  *text = scratch->params[0];
-  return true;
+  if (text) str_sql_element(s, text);
+  else str_add(s, "NULL");
 }
 
 /* The values of all rows for one column: a text[]. */
@@ -190,7 +165,7 @@ static void put_names(struct sql_build *b, const struct nested_data *d, const st
   sql_printf(b, "insert into %s (", d->model->table_sql);
   for (size_t i = 0; i < d->nvalues; i++) {
     sql_printf(b, "%s%s", i ? ", " : "", d->values[i].field->column->sql);
-    sequence |= !d->values[i].value && d->values[i].field->source == SOURCE_SEQUENCE;
+    sequence |= is_drawn(&d->values[i]);
   }
   for (size_t i = 0; holder && i < holder->ncolumns; i++)
     sql_printf(b, "%s%s", i || d->nvalues ? ", " : "", holder->columns[i]->sql);
@@ -210,7 +185,7 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
     if (v->value || is_drawn_ahead(p, d, v))
       sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
     else if (is_drawn(v))
-      put_new_key(b, v->field, "writ_u.o");
+      put_new_key(b, v->field);
     else if (!put_new_value(p, b, d, v))
       return false;
   }
@@ -272,7 +247,7 @@ static void put_new_keys(struct planner *p, struct sql_build *b, void *data) {
 }
 
 static bool plan_rows(struct planner *p, const struct level *l) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct model *m = l->ops[0]->create->model;
   struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
   bool table = l->link.relation->storage == LINK_TABLE;
@@ -439,7 +414,7 @@ static bool put_found_some(struct planner *p, struct sql_build *b, const char *a
 }
 
 bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct relation_side *here = link_here(l), *there = link_there(l);
   const struct model *m = there->model;
   const char *alias = sql_alias(b);
@@ -461,7 +436,7 @@ bool plan_connect_newborn(struct planner *p, struct link l, const struct where_u
 
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
                    unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct model *m = link_there(l)->model;
   const struct column *column = wheres[0]->key->columns[0];
   const char *alias = sql_alias(b);
