@@ -169,7 +169,35 @@ static void put_names(struct sql_build *b, const struct nested_data *d, const st
   }
   for (size_t i = 0; holder && i < holder->ncolumns; i++)
     sql_printf(b, "%s%s", i || d->nvalues ? ", " : "", holder->columns[i]->sql);
-  sql_add(b, sequence ? ") overriding system value select " : ") select ");
+  sql_add(b, sequence ? ") overriding system value " : ") ");
+}
+
+/* Up to so many rows are cheaper as values than as arrays, and are few enough for a text, and a prepared statement, of each number. */
+enum { FEW = 4 };
+
+static bool is_few(const struct planner *p, const struct level *l) {
+  bool drawn = false;
+
+  for (size_t i = 0; i < l->ops[0]->create->nvalues; i++) drawn |= is_drawn(&l->ops[0]->create->values[i]);
+  return l->n <= FEW && !l->parents && !drawn && known_key(&p->known, l->slot);
+}
+
+static bool put_few(struct planner *p, struct sql_build *b, const struct level *l, const struct relation_side *holder) {
+  for (size_t i = 0; i < l->n; i++) {
+    const struct nested_data *d = l->ops[i]->create;
+
+    sql_add(b, i ? "), (" : "values (");
+    for (size_t j = 0; j < d->nvalues; j++) {
+      if (j) sql_add(b, ", ");
+      if (!put_new_value(p, b, d, &d->values[j])) return false;
+    }
+    for (size_t j = 0; holder && j < holder->ncolumns; j++) {
+      if (j || d->nvalues) sql_add(b, ", ");
+      put_key_part(b, l->slot, j, holder->columns[j]->cast_sql);
+    }
+  }
+  sql_add(b, ")");
+  return true;
 }
 
 static bool put_level(struct planner *p, struct sql_build *b, const struct level *l) {
@@ -178,6 +206,8 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
   size_t column = 0;
 
   put_names(b, d, holder);
+  if (is_few(p, l)) return put_few(p, b, l, holder);
+  sql_add(b, "select ");
   for (size_t i = 0; i < d->nvalues; i++) {
     const struct nested_value *v = &d->values[i];
 
@@ -413,7 +443,8 @@ static bool put_found_some(struct planner *p, struct sql_build *b, const char *a
   return true;
 }
 
-bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent) {
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
+                          bool alone) {
   struct sql_build *b = plan_begin(p);
   const struct relation_side *here = link_here(l), *there = link_there(l);
   const struct model *m = there->model;
@@ -428,9 +459,13 @@ bool plan_connect_newborn(struct planner *p, struct link l, const struct where_u
   }
   if (!(one ? put_found_one(p, b, alias, m, wheres[0]) : put_found_some(p, b, alias, m, wheres, n)))
     return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
-  sql_add(b, " where ");
-  put_filled(b, parent);
-  sql_add(b, " on conflict do nothing");
+  if (one && alone) {
+    put_if_filled(b, " where ", parent);
+  } else { /* two may have named the same row */
+    sql_add(b, " where ");
+    put_filled(b, parent);
+    sql_add(b, " on conflict do nothing");
+  }
   return plan_step(p, b, wheres[0]->at.path, places(p, m, wheres, n), arena_printf(p->mem, "link %s", m->plural));
 }
 

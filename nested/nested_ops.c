@@ -13,6 +13,7 @@ struct act {
   struct link link;
   unsigned parent;
   bool in_create; /* the parent was just made: it has no links of its own yet */
+  bool alone;     /* no other operation of the parent goes through the field */
 };
 
 static const struct model *child_model(const struct act *a) { return link_there(a->link)->model; }
@@ -373,7 +374,7 @@ static bool plan_connects(struct planner *p, const struct act *a, const struct n
   struct act all = *a;
 
   for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
-  if (a->in_create && connects_newborn(true, ops)) return plan_connect_newborn(p, a->link, wheres, n, a->parent);
+  if (a->in_create && connects_newborn(true, ops)) return plan_connect_newborn(p, a->link, wheres, n, a->parent, a->alone);
   if (n == 1) return plan_connect_all(p, a, wheres, n);
   list.path = arena_strndup(p->mem, ops->path, (size_t)(strrchr(ops->path, '/') - ops->path)); /* it is all of them */
   all.op = &list;
@@ -666,9 +667,16 @@ static bool plan_group(struct planner *p, const struct act *a, size_t n) {
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
+static bool is_alone(const struct nested_data *d, const struct nested_op *op) {
+  for (size_t i = 0; i < d->nops; i++)
+    if (&d->ops[i] != op && d->ops[i].field == op->field) return false;
+  return true;
+}
+
 bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
   for (size_t i = 0, n; i < d->nops; i += n) {
-    struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create};
+    struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create,
+                    .alone = is_alone(d, &d->ops[i])};
     unsigned top = p->last_slot;
 
     n = batch_length(p, d, i);
