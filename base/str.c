@@ -2,9 +2,9 @@
 #include "base/str.h"
 
 #include "base/arena.h"
+#include "base/format.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,12 +58,12 @@ void str_vprintf(struct str *s, const char *format, va_list args) {
   int n;
 
   va_copy(again, args);
-  n = vsnprintf(s->p + s->len, s->cap - s->len, format, args);
+  n = format_text(s->p + s->len, s->cap - s->len, format, args);
   /* Fails only for a format that is wrong or a text beyond 2 GB: ours to mend. */
   if (n < 0) abort();
   if ((size_t)n >= s->cap - s->len) {
     reserve(s, (size_t)n);
-    vsnprintf(s->p + s->len, s->cap - s->len, format, again);
+    format_text(s->p + s->len, s->cap - s->len, format, again);
   }
   va_end(again);
   s->len += (size_t)n;
