@@ -20,11 +20,15 @@ static const char json_escape[256] = {
     [28] = 'u',   [29] = 'u',   [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\',
 };
 
-struct str *str_new(const void *mem, size_t cap) {
-  struct str *s = arena_new(mem, struct str);
+/* The room to begin with lies behind the struct itself: two pieces of memory for each string were a fifth of all. */
+static char *own_room(struct str *s) { return (char *)(s + 1); }
 
-  s->cap = cap < LEAST_CAP ? LEAST_CAP : cap;
-  s->p = arena_resize(s, NULL, s->cap);
+struct str *str_new(const void *mem, size_t cap) {
+  struct str *s;
+
+  if (cap < LEAST_CAP) cap = LEAST_CAP;
+  s = arena_resize(mem, NULL, sizeof *s + cap);
+  *s = (struct str){.p = own_room(s), .cap = cap};
   s->p[0] = '\0';
   return s;
 }
@@ -33,7 +37,12 @@ struct str *str_new(const void *mem, size_t cap) {
 static void reserve(struct str *s, size_t n) {
   if (n < s->cap - s->len) return;
   while (n >= s->cap - s->len) s->cap += s->cap < DOUBLING_ENDS ? s->cap : DOUBLING_ENDS / 4;
-  s->p = arena_resize(s, s->p, s->cap);
+  if (s->p != own_room(s)) {
+    s->p = arena_resize(s, s->p, s->cap);
+    return;
+  }
+  s->p = arena_resize(s, NULL, s->cap);
+  memcpy(s->p, own_room(s), s->len + 1);
 }
 
 void str_bytes(struct str *s, const char *bytes, size_t n) {
