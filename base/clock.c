@@ -2,11 +2,12 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 int64_t clock_us(void) {
   struct timespec now;
@@ -15,15 +16,18 @@ int64_t clock_us(void) {
   return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+static const char hex[] = "0123456789abcdef";
+
 /* One per process: random bytes read ahead, so that an identifier seldom costs a system call, and the last time and
  * count given out, so that identifiers of one process sort in the order they were made (RFC 9562 section 6.2, method
  * 1). */
 static struct {
-  pid_t pid; /* whose bytes these are: a forked worker must not repeat its parent's */
+  bool ready;
   size_t used;
   unsigned char bytes[512];
   uint64_t ms;    /* of the last identifier */
   unsigned count; /* 12 bits, in rand_a */
+  uint64_t us;    /* of the last cuid */
 } uuid_state;
 
 enum { COUNT_MAX = 0xfff, COUNT_START_MASK = 0x7ff /* at least 2048 identifiers fit into a millisecond */ };
@@ -42,12 +46,16 @@ static void fill_random(void) {
   uuid_state.used = 0;
 }
 
+/* A forked worker must not repeat its parent's. */
+static void forget_random(void) { uuid_state.used = sizeof uuid_state.bytes; }
+
 static const unsigned char *take_random(size_t n) {
   const unsigned char *bytes;
 
-  if (uuid_state.pid != getpid()) {
-    uuid_state.pid = getpid();
-    uuid_state.used = sizeof uuid_state.bytes;
+  if (!uuid_state.ready) {
+    if (pthread_atfork(NULL, NULL, forget_random) != 0) abort(); /* out of memory */
+    uuid_state.ready = true;
+    forget_random();
   }
   if (sizeof uuid_state.bytes - uuid_state.used < n) fill_random();
   bytes = uuid_state.bytes + uuid_state.used;
@@ -71,7 +79,6 @@ static void tick(unsigned random) {
 }
 
 void clock_uuid7(char text[37]) {
-  static const char hex[] = "0123456789abcdef";
   const unsigned char *random = take_random(10);
   unsigned char b[16];
   int i;
@@ -88,4 +95,19 @@ void clock_uuid7(char text[37]) {
     *text++ = hex[b[i] & 15];
   }
   *text = '\0';
+}
+
+void clock_cuid(char text[26]) {
+  struct timespec now;
+  uint64_t us, random;
+  int i;
+
+  clock_gettime(CLOCK_REALTIME, &now);
+  us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+  us = uuid_state.us = us > uuid_state.us ? us : uuid_state.us + 1;
+  memcpy(&random, take_random(sizeof random), sizeof random);
+  *text = 'c';
+  for (i = 13; i > 0; i--, us >>= 4) text[i] = hex[us & 15];
+  for (i = 24; i > 13; i--, random >>= 4) text[i] = hex[random & 15];
+  text[25] = '\0';
 }

@@ -51,10 +51,13 @@ SCRIPTS = {
 }
 
 
+KEY = r"\bc[0-9a-f]{24}\b"
+
+
 def plan_script(text):
-    """What `writ explain` prints, as a script in one pipeline: (script, its variables). The name and tag are new each time."""
+    """What `writ explain` prints, as a script in one pipeline: (script, its variables). The name and keys are new each time."""
     lines, variables, statement, count = [], [], None, 0
-    replace = {}
+    replace, numbers = {}, {}
 
     def end():
         nonlocal statement
@@ -75,6 +78,8 @@ def plan_script(text):
             value = re.sub(r"^E?'(.*)'$", lambda m: m[1].replace("''", "'").replace('\\\\', '\\'), value)
             if value == "NAME":
                 replace[number] = ":name"
+            elif re.search(KEY, value):  # new ones each time, of about that length
+                replace[number] = "('" + re.sub(KEY, lambda m: f"{numbers.setdefault(m[0], len(numbers))}c00000000000' || :name || '", value) + "')"
             elif not value:  # which pgbench has no variable for
                 replace[number] = "''"
             else:

@@ -140,16 +140,6 @@ bool sql_input(struct sql_build *b, const struct expr *value, const struct colum
 
 static bool no_null(struct err *e) { return err_set(e, BAD_ARGUMENT, "takes no null in a list"); }
 
-/* manual chapter 8.15.6 */
-static void quote_element(struct str *s, const char *text) {
-  str_char(s, '"');
-  for (; *text; text++) {
-    if (*text == '"' || *text == '\\') str_char(s, '\\');
-    str_char(s, *text);
-  }
-  str_char(s, '"');
-}
-
 static bool literal_list(struct sql_build *b, const struct expr *value, const struct column *column, struct err *e) {
   struct str *s = str_new(b->mem, 128);
   bool is_list = value->literal->kind == JSON_ARRAY;
@@ -161,7 +151,7 @@ static bool literal_list(struct sql_build *b, const struct expr *value, const st
     if (!literal_text(b->mem, is_list ? expr_item(b->mem, value, i) : value, column, &text, e)) return false;
     if (!text) return no_null(e);
     if (i) str_char(s, ',');
-    quote_element(s, text);
+    str_sql_element(s, text);
   }
   str_char(s, '}');
   sql_value(b, s->p, arena_printf(b->mem, "%s[]", element_cast(b, column)));
@@ -220,7 +210,7 @@ bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step 
     return err_set(e, TOO_LARGE, "The request makes a statement of more than %d bytes; select or filter by less.",
                    SQL_TEXT_BYTES);
   if (!variants_find(k->variants, key->p, key->len, &statement))
-    statement = variants_add(k->variants, k->mem, key->p, key->len, arena_strndup(k->mem, s->p, s->len));
+    statement = variants_add(k->variants, k->mem, key->p, key->len, s->p);
   *out = (struct step){.statement = statement, .params = b->params, .nparams = b->nparams, .gives = GIVES_NOTHING,
                        .member = (unsigned)owner, .purpose = "?"};
   return true;

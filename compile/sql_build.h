@@ -9,6 +9,7 @@
 
 struct column;
 struct config;
+struct known;
 struct str;
 
 struct sql_build {
@@ -20,6 +21,7 @@ struct sql_build {
   unsigned naliases;
   bool numbers_as_text; /* BigInt and Decimal of models, in what is answered */
   unsigned nlinked;    /* conditions on linked rows: where.c */
+  const struct known *known; /* rows whose keys need not be asked for: nested/nested_sql.h */
 };
 
 struct sql_build *sql_begin(void *mem);

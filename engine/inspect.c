@@ -36,7 +36,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     /* EXPLAIN plans and checks privileges, and runs nothing; but planning computes what is constant, and the user is '' and
      * the arguments are null here: a value that does not fit (class 22) says nothing against the command. */
     str_printf(sql, "explain %s", wrap_command(mem, c, shape, engine->config, modes, false));
-    step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
+    step.statement = variants_add(engine->variants, mem, sql->p, sql->len, sql->p);
     if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
         (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
       problems_add(p, c->file, c->line, "%s, as database role %s: %s", c->name,
@@ -96,7 +96,7 @@ static void ask_roles(struct engine *engine, const struct command *c, const char
   }
 }
 
-/* nextval(...) of a key takes a right of its own. An ID may always be given by clients: then none is drawn. */
+/* nextval(...) of a key takes a right of its own. */
 static void check_sequence(struct engine *engine, const struct command *c, const struct field *f, struct problems *p, void *mem) {
   static const char draw[] = "nextval(";
   const char *sequence;
@@ -106,7 +106,7 @@ static void check_sequence(struct engine *engine, const struct command *c, const
   ask_roles(engine, c,
             arena_printf(mem, "select 'may not USE the sequence ' || s || ', from which keys are drawn' from (select %s::text as s) as s "
                          "where not has_sequence_privilege(pg_catalog.to_regclass(s), 'usage, update')", sequence),
-            NULL, 0, f->source == SOURCE_SEQUENCE ? problems_add : problems_warn, p, mem);
+            NULL, 0, problems_add, p, mem);
 }
 
 /* Links of its nodes that stand in a table of their own. */

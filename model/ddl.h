@@ -16,7 +16,4 @@ bool model_apply(const void *mem, const struct datamodel *d, const char *conninf
 /* The schemas that the model's tables and enums stand in, NULL behind the last. */
 const char *const *model_schemas(const void *mem, const struct datamodel *d);
 
-/* The sequence that a key of SOURCE_CUID has its numbers from, where writ made the table. */
-const char *model_sequence_name(const void *mem, const struct field *key);
-
 #endif

@@ -65,9 +65,9 @@ struct column {
 enum value_source {
   SOURCE_CLIENT,   /* nowhere: a required field must be given, an optional one is NULL */
   SOURCE_DEFAULT,  /* field->default_sql */
-  SOURCE_CUID,     /* key: c, 12 digits of field->next_sql, 12 random ones */
+  SOURCE_CUID,     /* key: clock_cuid() */
   SOURCE_SEQUENCE, /* key: field->next_sql; never accepted from the client */
-  SOURCE_UUID7,    /* key */
+  SOURCE_UUID7,    /* key: clock_uuid7() */
   SOURCE_CREATED,  /* @createdAt: the time; never accepted from the client, nor is @updatedAt */
   SOURCE_UPDATED,
 };
@@ -91,9 +91,9 @@ struct field {
   enum value_source source;
   const char *default_text; /* SOURCE_DEFAULT, @default(value:): in PostgreSQL's input syntax, fit for a parameter */
   const char *default_sql;  /* SOURCE_DEFAULT: an expression; 'red'::"public"."Colour", or now() of @default(sql:) */
-  const char *next_sql;     /* SOURCE_CUID, SOURCE_SEQUENCE: an expression that draws the next number */
+  const char *next_sql;     /* SOURCE_SEQUENCE: an expression that draws the next number */
   size_t max_length;        /* characters: 25 with ID columns that writ made (NESTED, 3007); 0: no limit of ours */
-  /* what DDL and check need of @sequence; NULL: an identity column or (CUID) a sequence owned by the column */
+  /* what DDL and check need of @sequence; NULL: an identity column or a sequence owned by the column */
   const char *sequence_schema, *sequence;
   long long sequence_start, sequence_step;
 };

@@ -210,7 +210,7 @@ static void read_strategy(struct model_reader *r, struct field_draft *f, const s
     field->source = SOURCE_SEQUENCE;
   else
     wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
-  if (field->source == SOURCE_CUID || field->source == SOURCE_SEQUENCE) field->next_sql = next_sql(r, field);
+  if (field->source == SOURCE_SEQUENCE) field->next_sql = next_sql(r, field);
 }
 
 static void read_key(struct model_reader *r, struct field_draft *f) {

@@ -181,12 +181,17 @@ static enum scalar scalar_of(const struct db_column *c) {
   return strcmp(c->base, "text") == 0 && strcmp(c->type_sql, "text") == 0 && c->bytewise ? SCALAR_ID : scalar;
 }
 
+/* A key that writ made: its default is that of model/ddl.c, or it owns a sequence, from which writ drew keys once. */
+static bool is_generated(const struct db_column *c) {
+  return c->fallback ? str_starts(c->fallback, "(('c'::text || lpad(to_hex(") : c->owned;
+}
+
 /* How a key of one column has its values. */
 static void add_id(struct str *out, const struct found *f, const struct found_type *t, const struct db_column *c,
                    enum scalar scalar) {
   bool number = scalar == SCALAR_INT || scalar == SCALAR_BIGINT, drawn = c->identity || (c->sequence && c->fallback);
 
-  if (scalar == SCALAR_UUID || (scalar == SCALAR_ID && c->owned && !c->fallback)) {
+  if (scalar == SCALAR_UUID || (scalar == SCALAR_ID && is_generated(c))) {
     str_add(out, " @id");
   } else if (number && drawn) {
     const char *usual = arena_printf(f->mem, "%s_%s_seq", t->table->name, c->name);

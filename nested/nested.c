@@ -10,7 +10,26 @@
 /* ---- the frame ---- */
 
 unsigned slot_take(struct planner *p) { return ++p->last_slot; }
-void slot_give_back(struct planner *p, unsigned to) { p->last_slot = to; }
+
+void slot_give_back(struct planner *p, unsigned to) {
+  p->last_slot = to;
+  if (p->known.n > to + 1) p->known.n = to + 1;
+}
+
+void slot_know(struct planner *p, unsigned slot, const char *key) {
+  while (p->known.n <= slot) {
+    arena_grow(p->mem, p->known.keys, p->known.n);
+    p->known.keys[p->known.n++] = NULL;
+  }
+  p->known.keys[slot] = key;
+}
+
+struct sql_build *plan_begin(struct planner *p) {
+  struct sql_build *b = sql_begin(p->mem);
+
+  b->known = &p->known;
+  return b;
+}
 
 static void see_keys(struct planner *p, const struct model *m) {
   for (size_t i = 0; i < m->nlinks; i++)
@@ -51,8 +70,7 @@ bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, c
 /* ---- keys ---- */
 
 bool is_drawn(const struct nested_value *v) {
-  return !v->value &&
-         (v->field->source == SOURCE_CUID || v->field->source == SOURCE_SEQUENCE || v->field->source == SOURCE_UUID7);
+  return !v->value && v->field->source == SOURCE_SEQUENCE;
 }
 
 const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
@@ -96,42 +114,23 @@ static void draw_data(struct planner *p, struct nested_data *d, unsigned group, 
 /* Depth first, in the order of the input, the parent before its children: answers sorted by key are in this order. */
 void draw_keys(struct planner *p, struct nested_data *d) { draw_data(p, d, ++p->groups, false); }
 
-/* RFC 9562, section 5.7: milliseconds, version, a counter, random bits. */
-#define UUID7                                                                                                               \
-  "overlay(replace(gen_random_uuid()::text, '-', '') placing lpad(to_hex((extract(epoch from clock_timestamp()) * "         \
-  "1000)::bigint + %s / 4096), 12, '0') || '7' || lpad(to_hex(%s %% 4096), 3, '0') from 1 for 16)"
-
-/* next: a number of its own; place: among the rows of the statement. */
-static void put_drawing(struct sql_build *b, const struct field *f, const char *next, const char *place) {
-  switch (f->source) {
-  case SOURCE_UUID7: sql_printf(b, UUID7, place, place); break;
-  /* c, the number in 12 digits, 12 random ones: the last group of a random uuid. */
-  case SOURCE_CUID: sql_printf(b, "'c' || lpad(to_hex(%s), 12, '0') || right(gen_random_uuid()::text, 12)", next); break;
-  default: sql_add(b, next);
-  }
-}
-
-void put_new_key(struct sql_build *b, const struct field *f, const char *place) {
-  sql_add(b, "(");
-  put_drawing(b, f, f->next_sql, place);
-  sql_printf(b, ")::%s", f->column->cast_sql);
+void put_new_key(struct sql_build *b, const struct field *f) {
+  sql_printf(b, "(%s)::%s", f->next_sql, f->column->cast_sql);
 }
 
 /* How many: in a SELECT of its own, so that PostgreSQL does not plan anew for each number. */
 static void put_draw(struct planner *p, struct sql_build *b, struct drawn *drawn) {
   drawn->slot = slot_take(p);
   put_set_slot(b, drawn->slot);
-  sql_add(b, "(select array_agg(");
-  put_drawing(b, drawn->field, "writ_d.n", "writ_d.o");
   sql_printf(b,
-             " order by writ_d.o)::text from (select o, %s as n from generate_series(1, (select $%u::bigint)) as o offset 0) as "
-             "writ_d), true)",
-             drawn->field->source == SOURCE_UUID7 ? "0" : drawn->field->next_sql, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
+             "(select array_agg(writ_d.n order by writ_d.o)::text from (select o, %s as n from generate_series(1, "
+             "(select $%u::bigint)) as o offset 0) as writ_d), true)",
+             drawn->field->next_sql, sql_param(b, arena_printf(p->mem, "%zu", drawn->n)));
 }
 
 /* What was drawn, in parts. */
 static bool plan_parts(struct planner *p, struct drawn *drawn) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   size_t n = (drawn->n + DRAWN_PART - 1) / DRAWN_PART;
 
   if (!drawn->ahead || !drawn->alone || n <= 1) return true;
@@ -145,7 +144,7 @@ static bool plan_parts(struct planner *p, struct drawn *drawn) {
 }
 
 bool plan_draws(struct planner *p) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   for (size_t i = 0; i < p->ndrawn; i++) {
     if (!p->drawn[i].ahead) continue;
@@ -163,13 +162,15 @@ bool plan_draws(struct planner *p) {
 struct answer_rows {
   const struct model *model;
   unsigned slot;
+  const struct known *known;
 };
 
 static bool put_answer_rows(struct sql_build *b, const char *alias, const void *data, struct err *e) {
   const struct answer_rows *a = data;
 
   (void)e;
-  put_among(b, alias, a->model->key->columns, a->model->key->ncolumns, (struct rows){.row = put_one_row(b, a->slot)});
+  b->known = a->known;
+  put_one_row(b, alias, a->model->key, a->slot);
   return true;
 }
 
@@ -177,13 +178,13 @@ static bool make_answer(struct planner *p, const struct nested_root *root, const
                         struct step *step) {
   struct input_place at = {.mem = p->mem, .path = "/select"};
   const struct selection *s = select_read(p->mem, root->model, node_argument(p->node, "select"), at, p->e);
-  struct answer_rows rows = {root->model, slot};
+  struct answer_rows rows = {root->model, slot, &p->known};
 
   return s && select_step(p->k, p->node, p->owner, s, key, put_answer_rows, &rows, step, p->e);
 }
 
 /* Clients select the same again and again: a selection without arguments is found by its own bytes, without being read. Such a
- * statement has no parameters but the settings that make_answer gives it. */
+ * statement has no parameters but those that make_answer gives it. */
 static bool find_answer(struct planner *p, const struct str *key, unsigned slot, struct step *step) {
   const char **params = arena_array(p->mem, const char *, 2);
   struct statement statement;
@@ -191,7 +192,7 @@ static bool find_answer(struct planner *p, const struct str *key, unsigned slot,
 
   if (!key || !variants_find(p->k->variants, key->p, key->len, &statement)) return false;
   if (p->node->slot) params[n++] = arena_printf(p->mem, "writ.s%u", p->node->slot);
-  params[n++] = slot_name(p->mem, slot);
+  params[n++] = known_key(&p->known, slot) ? known_key(&p->known, slot) : slot_name(p->mem, slot);
   *step = (struct step){.statement = statement, .params = params, .nparams = n, .gives = GIVES_TEXT,
                         .member = (unsigned)p->owner, .purpose = p->node->command->name};
   return true;
@@ -199,9 +200,10 @@ static bool find_answer(struct planner *p, const struct str *key, unsigned slot,
 
 /* The node in the slot, as it is now. */
 static bool plan_answer(struct planner *p, const struct nested_root *root, unsigned slot) {
-  const struct str *key = select_key(p->k, p->node, node_argument(p->node, "select"));
+  struct str *key = select_key(p->k, p->node, node_argument(p->node, "select"));
   struct step step;
 
+  if (key) str_char(key, known_key(&p->known, slot) ? 'k' : 's');
   if (!find_answer(p, key, slot, &step) && !make_answer(p, root, key, slot, &step)) return false;
   ((struct node *)p->node)->step = compile_step(p->k, p->plan, step);
   return true;
@@ -251,7 +253,7 @@ static bool root_delete(struct planner *p, const struct nested_root *root) {
 }
 
 static bool root_update_many(struct planner *p, const struct nested_root *root) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
   bool any = root->update->nvalues > 0;
 
@@ -268,7 +270,7 @@ static bool root_update_many(struct planner *p, const struct nested_root *root) 
 }
 
 static bool plan_all(struct planner *p, const struct nested_root *root, unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
 
   sql_add(b, "select ");
@@ -284,7 +286,7 @@ static bool plan_all(struct planner *p, const struct nested_root *root, unsigned
 }
 
 static bool root_delete_many(struct planner *p, const struct nested_root *root) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   unsigned slot = slot_take(p), matched = slot_take(p);
   const char *count;
 
@@ -295,7 +297,7 @@ static bool root_delete_many(struct planner *p, const struct nested_root *root) 
   sql_printf(b, "coalesce(cardinality(nullif(pg_catalog.current_setting($%u::text, true), '')::text[]), 0)::text, true)",
              sql_param(b, slot_name(b->mem, slot)));
   if (!plan_step(p, b, NULL, NULL, "count") || !plan_delete(p, root->model, slot, NULL)) return false;
-  b = sql_begin(p->mem);
+  b = plan_begin(p);
   count = arena_printf(p->mem, "pg_catalog.current_setting($%u::text, true)::bigint / %zu",
                        sql_param(b, slot_name(b->mem, matched)), root->model->key->ncolumns);
   return plan_count(p, b, count, NULL);
@@ -310,7 +312,7 @@ static bool (*const roots[])(struct planner *p, const struct nested_root *root) 
 
 /* Keys that wait to be looked at until COMMIT are looked at now, so that an error has its place. */
 static bool plan_constraints(struct planner *p, const struct nested_root *root, const char *when) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
 
   *subject = (struct nested_subject){.model = root->model, .removes = true};

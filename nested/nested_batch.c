@@ -19,12 +19,6 @@ struct level {
 
 /* ---- what can be done so ---- */
 
-static const struct nested_value *key_value(const struct nested_data *d) {
-  for (size_t i = 0; i < d->nvalues; i++)
-    if (d->model->key->ncolumns == 1 && d->values[i].field->column == d->model->key->columns[0]) return &d->values[i];
-  return NULL;
-}
-
 /* Children need to know the key: it is drawn, or was given. */
 static bool knows_key(const struct nested_data *d) {
   const struct nested_value *key = key_value(d);
@@ -76,27 +70,8 @@ bool is_batch(const struct planner *p, const struct nested_op *op, size_t n) {
 /* manual chapter 8.15.6; NULL text: null. */
 static void put_element(struct str *s, const char *text) {
   if (s->len > 1) str_char(s, ',');
-  if (!text) {
-    str_add(s, "NULL");
-    return;
-  }
-  str_char(s, '"');
-  for (; *text; text++) {
-    if (*text == '"' || *text == '\\') str_char(s, '\\');
-    str_char(s, *text);
-  }
-  str_char(s, '"');
-}
-
-/* A value in PostgreSQL's input syntax: what a statement of its own would have as parameter. */
-static bool value_text(struct planner *p, const struct nested_data *d, const struct nested_value *v, const char **text) {
-  struct sql_build *scratch = sql_begin(p->mem);
-
-  *text = NULL;
-  if (expr_is_null(v->value)) return true;
-  if (!put_new_value(p, scratch, d, v)) return false;
-  *text = scratch->params[0];
-  return true;
+  if (text) str_sql_element(s, text);
+  else str_add(s, "NULL");
 }
 
 /* The values of all rows for one column: a text[]. */
@@ -190,11 +165,39 @@ static void put_names(struct sql_build *b, const struct nested_data *d, const st
   sql_printf(b, "insert into %s (", d->model->table_sql);
   for (size_t i = 0; i < d->nvalues; i++) {
     sql_printf(b, "%s%s", i ? ", " : "", d->values[i].field->column->sql);
-    sequence |= !d->values[i].value && d->values[i].field->source == SOURCE_SEQUENCE;
+    sequence |= is_drawn(&d->values[i]);
   }
   for (size_t i = 0; holder && i < holder->ncolumns; i++)
     sql_printf(b, "%s%s", i || d->nvalues ? ", " : "", holder->columns[i]->sql);
-  sql_add(b, sequence ? ") overriding system value select " : ") select ");
+  sql_add(b, sequence ? ") overriding system value " : ") ");
+}
+
+/* Up to so many rows are cheaper as values than as arrays, and are few enough for a text, and a prepared statement, of each number. */
+enum { FEW = 4 };
+
+static bool is_few(const struct planner *p, const struct level *l) {
+  bool drawn = false;
+
+  for (size_t i = 0; i < l->ops[0]->create->nvalues; i++) drawn |= is_drawn(&l->ops[0]->create->values[i]);
+  return l->n <= FEW && !l->parents && !drawn && known_key(&p->known, l->slot);
+}
+
+static bool put_few(struct planner *p, struct sql_build *b, const struct level *l, const struct relation_side *holder) {
+  for (size_t i = 0; i < l->n; i++) {
+    const struct nested_data *d = l->ops[i]->create;
+
+    sql_add(b, i ? "), (" : "values (");
+    for (size_t j = 0; j < d->nvalues; j++) {
+      if (j) sql_add(b, ", ");
+      if (!put_new_value(p, b, d, &d->values[j])) return false;
+    }
+    for (size_t j = 0; holder && j < holder->ncolumns; j++) {
+      if (j || d->nvalues) sql_add(b, ", ");
+      put_key_part(b, l->slot, j, holder->columns[j]->cast_sql);
+    }
+  }
+  sql_add(b, ")");
+  return true;
 }
 
 static bool put_level(struct planner *p, struct sql_build *b, const struct level *l) {
@@ -203,6 +206,8 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
   size_t column = 0;
 
   put_names(b, d, holder);
+  if (is_few(p, l)) return put_few(p, b, l, holder);
+  sql_add(b, "select ");
   for (size_t i = 0; i < d->nvalues; i++) {
     const struct nested_value *v = &d->values[i];
 
@@ -210,7 +215,7 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
     if (v->value || is_drawn_ahead(p, d, v))
       sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
     else if (is_drawn(v))
-      put_new_key(b, v->field, "writ_u.o");
+      put_new_key(b, v->field);
     else if (!put_new_value(p, b, d, v))
       return false;
   }
@@ -272,7 +277,7 @@ static void put_new_keys(struct planner *p, struct sql_build *b, void *data) {
 }
 
 static bool plan_rows(struct planner *p, const struct level *l) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct model *m = l->ops[0]->create->model;
   struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
   bool table = l->link.relation->storage == LINK_TABLE;
@@ -438,8 +443,9 @@ static bool put_found_some(struct planner *p, struct sql_build *b, const char *a
   return true;
 }
 
-bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent) {
-  struct sql_build *b = sql_begin(p->mem);
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
+                          bool alone) {
+  struct sql_build *b = plan_begin(p);
   const struct relation_side *here = link_here(l), *there = link_there(l);
   const struct model *m = there->model;
   const char *alias = sql_alias(b);
@@ -453,15 +459,19 @@ bool plan_connect_newborn(struct planner *p, struct link l, const struct where_u
   }
   if (!(one ? put_found_one(p, b, alias, m, wheres[0]) : put_found_some(p, b, alias, m, wheres, n)))
     return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
-  sql_add(b, " where ");
-  put_filled(b, parent);
-  sql_add(b, " on conflict do nothing");
+  if (one && alone) {
+    put_if_filled(b, " where ", parent);
+  } else { /* two may have named the same row */
+    sql_add(b, " where ");
+    put_filled(b, parent);
+    sql_add(b, " on conflict do nothing");
+  }
   return plan_step(p, b, wheres[0]->at.path, places(p, m, wheres, n), arena_printf(p->mem, "link %s", m->plural));
 }
 
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
                    unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct model *m = link_there(l)->model;
   const struct column *column = wheres[0]->key->columns[0];
   const char *alias = sql_alias(b);

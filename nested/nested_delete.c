@@ -74,7 +74,7 @@ static void put_first_rows(struct sql_build *b, const struct doomed *first) {
 }
 
 static bool plan_collect(struct deletion *d) {
-  struct sql_build *b = sql_begin(d->p->mem);
+  struct sql_build *b = plan_begin(d->p);
 
   if (!d->ncascades) return true;
   sql_add(b, "with recursive writ_w(m, k) as (");
@@ -104,7 +104,7 @@ static bool plan_collect(struct deletion *d) {
 
 /* Does a row that stays need one that goes? */
 static bool plan_check(struct deletion *d, const struct doomed *of, struct link l) {
-  struct sql_build *b = sql_begin(d->p->mem);
+  struct sql_build *b = plan_begin(d->p);
   const struct model *other = link_there(l)->model;
   const struct doomed *too = doomed_of(d, other);
   const char *alias = sql_alias(b);
@@ -129,7 +129,7 @@ static bool acts_alone(const struct foreign_key *f) {
 
 /* Links to rows that stay; where the database does it by itself there is nothing to do. */
 static bool plan_unlink_gone(struct deletion *d, const struct doomed *of, struct link l) {
-  struct sql_build *b = sql_begin(d->p->mem);
+  struct sql_build *b = plan_begin(d->p);
   const struct relation_side *holder = link_is_there(l) ? link_there(l) : link_here(l);
 
   if (link_is_here(l) || acts_alone(&holder->foreign_key)) return true;
@@ -163,7 +163,7 @@ static struct doomed *next_to_go(struct deletion *d) {
 }
 
 static bool plan_go(struct deletion *d, struct doomed *of) {
-  struct sql_build *b = sql_begin(d->p->mem);
+  struct sql_build *b = plan_begin(d->p);
   const char *alias = sql_alias(b);
 
   of->gone = true;

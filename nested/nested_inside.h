@@ -11,7 +11,7 @@
 #include "nested/nested_sql.h"
 #include "nested/nested_tree.h"
 
-/* The keys that are drawn for one model: by the one statement that makes all of its rows, unless their children ask for them
+/* The keys that are drawn from a sequence for one model: by the one statement that makes all of its rows, unless their children ask for them
  * or other statements make some too; then ahead, into a slot. */
 struct drawn {
   const struct model *model;
@@ -27,6 +27,7 @@ struct drawn {
 enum { DRAWN_PART = 200 };
 
 struct planner {
+  struct known known;
   struct compiler *k;
   void *mem;
   struct plan *plan;
@@ -67,6 +68,9 @@ struct birth {
 /* nested.c */
 unsigned slot_take(struct planner *p);
 void slot_give_back(struct planner *p, unsigned to); /* all that were taken after it; 0: all */
+/* Nothing is written into the slot: its one row will be there, and this is its key. */
+void slot_know(struct planner *p, unsigned slot, const char *key);
+struct sql_build *plan_begin(struct planner *p);
 /* Adds the finished statement. */
 bool plan_step(struct planner *p, struct sql_build *b, const char *path, const struct nested_subject *subject,
                const char *purpose);
@@ -74,8 +78,8 @@ const struct nested_subject *subject_of(struct planner *p, const struct model *m
 /* "takes a string, not a number" becomes a sentence. False. */
 bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
 const struct drawn *drawn_for(const struct planner *p, const struct model *m);
-/* In the place of a value: a key of f; place: of the row in its statement, an expression. */
-void put_new_key(struct sql_build *b, const struct field *f, const char *place);
+/* In the place of a value: a number of f's sequence. */
+void put_new_key(struct sql_build *b, const struct field *f);
 void draw_keys(struct planner *p, struct nested_data *d); /* gives places to all of a tree */
 bool plan_draws(struct planner *p);
 bool is_drawn(const struct nested_value *v);
@@ -91,6 +95,10 @@ bool plan_update(struct planner *p, const struct nested_data *d, unsigned slot);
 /* set ...: false with nothing to set, and *e untouched, or with *e filled. */
 bool put_assignments(struct planner *p, struct sql_build *b, const char *alias, const struct nested_data *d);
 bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_data *d, const struct nested_value *v);
+/* A value in PostgreSQL's input syntax: what a statement of its own would have as parameter; NULL: null. */
+bool value_text(struct planner *p, const struct nested_data *d, const struct nested_value *v, const char **text);
+/* Of a key of one column; NULL: it is not in d, or the key has several. */
+const struct nested_value *key_value(const struct nested_data *d);
 const char *now_sql(const void *mem, const struct column *column, const char *time);
 
 /* nested_batch.c: how many operations from ops[first] on can be one statement; then that statement. */
@@ -102,8 +110,9 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
 /* A row that has just been made is linked to others, of which each may have many links: nothing can be linked already, nothing
  * else changes, and the link's foreign key locks what has to stay. So these are not locked ahead. */
 bool connects_newborn(bool in_create, const struct nested_op *op);
-/* All links of such operations on one field, in one statement. */
-bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent);
+/* All links of such operations on one field, in one statement. alone: no other operation links by the field. */
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
+                          bool alone);
 bool can_find_all(const struct where_unique *const *wheres, size_t n);
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
                    unsigned slot);

@@ -99,15 +99,6 @@ static bool changes_children(const struct nested_op *op) {
   }
 }
 
-static void quote_element(struct str *s, const char *text) {
-  str_char(s, '"');
-  for (; *text; text++) {
-    if (*text == '"' || *text == '\\') str_char(s, '\\');
-    str_char(s, *text);
-  }
-  str_char(s, '"');
-}
-
 bool where_is_carried(const struct where_unique *where, const struct nested_data *create) {
   const struct key *key = where->key;
   const struct json *value;
@@ -130,7 +121,7 @@ static void want_name(struct locks *l, const struct model *m, const struct where
   if (!where_is_carried(where, create)) return;
   str_printf(name, "%s.%s=%s", m->table_sql, where->key->columns[0]->sql, where->values[0]->literal->text);
   if (l->names->len > 1) str_char(l->names, ',');
-  quote_element(l->names, name->p);
+  str_sql_element(l->names, name->p);
 }
 
 static bool connects(const struct nested_data *d, const struct nested_op *op) {
@@ -328,7 +319,7 @@ static bool put_union(struct planner *p, struct sql_build *b, const char *alias,
 }
 
 static bool plan_rows(struct planner *p, const struct wanted *w) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
 
   sql_printf(b, "select from %s as %s where ", w->model->table_sql, alias);
@@ -348,7 +339,7 @@ static bool is_certain(const struct route *r) {
 /* What is at the ends of routes by now, when all locks are held. What came there meanwhile is locked too, but not waited for:
  * that would be out of the order. If it is somebody else's, all begins anew (nested_lost_race). */
 static bool plan_rows_again(struct planner *p, const struct wanted *w) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
   struct nested_subject *subject = arena_new(p->mem, struct nested_subject);
   struct wanted again = {.model = w->model, .routes = arena_array(p->mem, struct route, w->nroutes + 1)};
@@ -404,7 +395,7 @@ bool plan_locks(struct planner *p, const struct nested_root *root) {
 }
 
 bool plan_lock_children(struct planner *p, struct link l, unsigned parent, const char *path) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct model *m = link_there(l)->model;
   const char *alias = sql_alias(b);
 

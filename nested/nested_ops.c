@@ -13,6 +13,7 @@ struct act {
   struct link link;
   unsigned parent;
   bool in_create; /* the parent was just made: it has no links of its own yet */
+  bool alone;     /* no other operation of the parent goes through the field */
 };
 
 static const struct model *child_model(const struct act *a) { return link_there(a->link)->model; }
@@ -144,7 +145,7 @@ static void put_case_end(struct sql_build *b, unsigned guard) {
 /* The child of a where (NULL: the one child of a to-one) into the slot; where there is none, that is an error. */
 static bool plan_child(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found,
                        unsigned guard, unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   sql_add(b, "select ");
   put_set_slot(b, slot);
@@ -165,7 +166,7 @@ static bool plan_child(struct planner *p, const struct act *a, const struct wher
 /* The same where it is no error: then none is filled, with the parent's key where there is a parent. */
 static bool plan_perhaps(struct planner *p, const struct act *a, const struct where_unique *where, put_found *found,
                          unsigned guard, unsigned slot, unsigned none) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   sql_add(b, "select ");
   put_set_slot(b, slot);
@@ -173,7 +174,7 @@ static bool plan_perhaps(struct planner *p, const struct act *a, const struct wh
   put_set_slot(b, none);
   sql_add(b, "case when k = 'none' then ");
   if (a->parent)
-    sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, a->parent)));
+    put_held(b, a->parent);
   else
     sql_add(b, "'{}'");
   sql_add(b, " else '' end, true) from (select ");
@@ -187,7 +188,7 @@ static bool plan_perhaps(struct planner *p, const struct act *a, const struct wh
 }
 
 bool plan_find(struct planner *p, const struct model *m, const struct where_unique *where, unsigned slot, unsigned none) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
 
   sql_add(b, "select ");
@@ -215,7 +216,7 @@ bool plan_find(struct planner *p, const struct model *m, const struct where_uniq
 
 /* Refuses where the parent's slot is filled and the condition (NULL: always) is true. */
 static bool plan_refuse(struct planner *p, const struct act *a, bool if_child) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   sql_add(b, "select case when ");
   put_filled(b, a->parent);
@@ -233,7 +234,7 @@ static struct link reverse(struct link l) { return (struct link){l.relation, !l.
 
 /* Rows that hold a link which is about to be broken: all of the slot's, or those at the other end. */
 static bool plan_holders(struct planner *p, struct link l, unsigned at, unsigned guard, const char *path, unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const struct model *m = link_there(l)->model;
   const char *alias = sql_alias(b);
 
@@ -269,7 +270,7 @@ static bool plan_break(struct planner *p, const struct act *a, struct link l, un
 }
 
 static bool plan_unlink_parent(struct planner *p, const struct act *a, unsigned guard) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   if (guard == a->parent) guard = 0;
   return !put_unlink_parents(b, a->link, a->parent, guard) ||
@@ -277,7 +278,7 @@ static bool plan_unlink_parent(struct planner *p, const struct act *a, unsigned 
 }
 
 static bool plan_link(struct planner *p, const struct act *a, unsigned child) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   put_link(b, a->link, a->parent, child);
   return plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, "link"));
@@ -294,7 +295,7 @@ static bool plan_link_there(struct planner *p, const struct act *a, unsigned chi
 
 /* A child that goes away from another parent; a link in the child itself is overwritten. */
 static bool plan_leave(struct planner *p, const struct act *a, unsigned child) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   if (link_there(a->link)->list || link_is_there(a->link)) return true;
   return !put_unlink_children(b, a->link, child, 0) ||
@@ -373,7 +374,7 @@ static bool plan_connects(struct planner *p, const struct act *a, const struct n
   struct act all = *a;
 
   for (size_t i = 0; i < n; i++) wheres[i] = ops[i].wheres;
-  if (a->in_create && connects_newborn(true, ops)) return plan_connect_newborn(p, a->link, wheres, n, a->parent);
+  if (a->in_create && connects_newborn(true, ops)) return plan_connect_newborn(p, a->link, wheres, n, a->parent, a->alone);
   if (n == 1) return plan_connect_all(p, a, wheres, n);
   list.path = arena_strndup(p->mem, ops->path, (size_t)(strrchr(ops->path, '/') - ops->path)); /* it is all of them */
   all.op = &list;
@@ -453,7 +454,7 @@ static bool op_connect_or_create(struct planner *p, const struct act *a) {
 }
 
 static bool plan_unlink_own(struct planner *p, const struct act *a, unsigned child) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   bool theirs = link_is_there(a->link);
   struct part *part = NULL;
 
@@ -531,7 +532,7 @@ static bool put_named(struct planner *p, struct sql_build *b, const struct act *
 
 /* exists (a child of the parent's that is not named) */
 static bool plan_check_named(struct planner *p, const struct act *a) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
 
   sql_printf(b, "select case when exists (select from %s as %s where ", child_model(a)->table_sql, alias);
@@ -546,7 +547,7 @@ static bool plan_check_named(struct planner *p, const struct act *a) {
 
 /* Those that are not named, into a slot: they are unlinked by pairs. */
 static bool plan_unnamed(struct planner *p, const struct act *a, unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
 
   sql_add(b, "select ");
@@ -588,7 +589,7 @@ static void put_many(struct planner *p, struct sql_build *b, const struct act *a
 static bool counts(const struct planner *p, const struct act *a) { return a->op->part || rules_most(p, a->op) >= 0; }
 
 static bool op_update_many(struct planner *p, const struct act *a) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
   bool any = a->op->update->nvalues > 0;
 
@@ -610,7 +611,7 @@ static bool op_update_many(struct planner *p, const struct act *a) {
 }
 
 static bool plan_counted(struct planner *p, const struct act *a, unsigned children) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
 
   if (!counts(p, a)) return true;
   sql_add(b, "select ");
@@ -622,7 +623,7 @@ static bool plan_counted(struct planner *p, const struct act *a, unsigned childr
 }
 
 static bool op_delete_many(struct planner *p, const struct act *a) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
   unsigned children = slot_take(p);
 
@@ -666,9 +667,16 @@ static bool plan_group(struct planner *p, const struct act *a, size_t n) {
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
+static bool is_alone(const struct nested_data *d, const struct nested_op *op) {
+  for (size_t i = 0; i < d->nops; i++)
+    if (&d->ops[i] != op && d->ops[i].field == op->field) return false;
+  return true;
+}
+
 bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
   for (size_t i = 0, n; i < d->nops; i += n) {
-    struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create};
+    struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create,
+                    .alone = is_alone(d, &d->ops[i])};
     unsigned top = p->last_slot;
 
     n = batch_length(p, d, i);

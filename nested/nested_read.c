@@ -2,6 +2,7 @@
 #include "nested/nested_tree.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "base/str.h"
 #include "commands/caller.h"
@@ -298,6 +299,19 @@ static bool read_only(struct reader *r, const struct nested_data *d, const struc
   return true;
 }
 
+/* A new key, where writ makes them. NULL: the server gives the value. */
+static const struct expr *generated(struct reader *r, const struct field *f) {
+  char text[40];
+  struct json *key;
+
+  if (f->source == SOURCE_CUID) clock_cuid(text);
+  else if (f->source == SOURCE_UUID7) clock_uuid7(text);
+  else return NULL;
+  key = arena_new(r->mem, struct json);
+  *key = (struct json){.kind = JSON_STRING, .text = arena_strdup(r->mem, text), .len = strlen(text)};
+  return expr_literal(r->mem, key);
+}
+
 static bool read_null(struct reader *r, struct nested_data *d, const struct field *f, const struct expr *x,
                       const char *path) {
   if (!f->required) {
@@ -311,7 +325,7 @@ static bool read_null(struct reader *r, struct nested_data *d, const struct fiel
                          d->model->name);
   if (f->source == SOURCE_CLIENT)
     return nested_refuse(r->e, 0, path, "The field %s of %s needs a value.", f->name, d->model->name);
-  add_value(r, d, (struct nested_value){.field = f, .path = path}); /* a key: generated */
+  add_value(r, d, (struct nested_value){.field = f, .value = generated(r, f), .path = path});
   return true;
 }
 
@@ -341,7 +355,7 @@ static bool absent_scalar(struct reader *r, struct nested_data *d, const struct 
   }
   if (f->source == SOURCE_CLIENT)
     return !f->required || nested_refuse(r->e, 0, d->path, "The field %s of %s needs a value.", f->name, d->model->name);
-  add_value(r, d, (struct nested_value){.field = f, .path = d->path});
+  add_value(r, d, (struct nested_value){.field = f, .value = generated(r, f), .path = d->path});
   return true;
 }
 

@@ -46,11 +46,11 @@ static void put_keep(struct planner *p, struct sql_build *b, const struct part *
 
 static bool put_row_json(struct planner *p, struct sql_build *b, const struct model *m, const char *alias) {
   const struct selection *s = select_read(p->mem, m, NULL, (struct input_place){.mem = p->mem, .path = ""}, p->e);
-  return s && select_put_node(b, p->k->config, s, alias, p->e);
+  return s && select_put_node(b, p->k->config, s, alias, false, p->e);
 }
 
 static bool keep_rows(struct planner *p, struct part *part, const struct model *m, unsigned slot, const struct overlay *o) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias;
 
   if (!part || !part_is_kept(part->command)) return true;
@@ -80,7 +80,7 @@ bool rules_keep(struct planner *p, struct part *part, unsigned slot) {
 
 bool rules_keep_batch(struct planner *p, const struct nested_op *const *ops, size_t n, unsigned guard,
                       void (*put_keys)(struct planner *p, struct sql_build *b, void *data), void *data) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   struct part *first = ops[0]->create->part;
   const struct model *m = ops[0]->create->model;
   struct str *indexes = str_new(p->mem, 8 * n);
@@ -139,7 +139,7 @@ static bool end_one(struct planner *p, const struct nested_kept *kept) {
   struct parts parts = {(struct part **)kept->parts, kept->n};
 
   for (size_t i = 0; i < c->nafter; i++) {
-    struct sql_build *b = sql_begin(p->mem);
+    struct sql_build *b = plan_begin(p);
 
     if (!rules_put_condition(p, b, c->after[i])) return false;
     sql_add(b, " from ");

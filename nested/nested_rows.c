@@ -41,9 +41,25 @@ bool put_new_value(struct planner *p, struct sql_build *b, const struct nested_d
   case SOURCE_CLIENT: sql_add(b, "null"); break;
   default:
     if (drawn_for(p, d->model)->ahead) put_drawn(p, b, d, v->field->column);
-    else put_new_key(b, v->field, "1");
+    else put_new_key(b, v->field);
   }
   return true;
+}
+
+bool value_text(struct planner *p, const struct nested_data *d, const struct nested_value *v, const char **text) {
+  struct sql_build *scratch = plan_begin(p);
+
+  *text = NULL;
+  if (expr_is_null(v->value)) return true;
+  if (!put_new_value(p, scratch, d, v)) return false;
+  *text = scratch->params[0];
+  return true;
+}
+
+const struct nested_value *key_value(const struct nested_data *d) {
+  for (size_t i = 0; i < d->nvalues; i++)
+    if (d->model->key->ncolumns == 1 && d->values[i].field->column == d->model->key->columns[0]) return &d->values[i];
+  return NULL;
 }
 
 /* ---- make a row ---- */
@@ -65,7 +81,7 @@ static bool is_assigned(const struct nested_data *d, const struct holding *holdi
 
 static bool draws_sequence(const struct nested_data *d) {
   for (size_t i = 0; i < d->nvalues; i++)
-    if (!d->values[i].value && d->values[i].field->source == SOURCE_SEQUENCE) return true;
+    if (is_drawn(&d->values[i])) return true;
   return false;
 }
 
@@ -146,11 +162,26 @@ static void put_kept_key(struct sql_build *b, const struct model *m, unsigned sl
   sql_add(b, "), true)");
 }
 
+/* The row will be there, or an error: then its key, if it is given, need not go through a slot. */
+static bool is_certain(const struct planner *p, unsigned guard) { return !guard || known_key(&p->known, guard); }
+
+static bool know_key(struct planner *p, const struct nested_data *d, const struct birth *birth) {
+  const struct nested_value *key = key_value(d);
+  const char *text;
+
+  if (!birth->result || birth->also || !is_certain(p, birth->guard) || !key || !key->value) return true;
+  if (key->value->kind != EXPR_LITERAL || key->value->was_result || expr_is_null(key->value)) return true;
+  if (!value_text(p, d, key, &text)) return false;
+  slot_know(p, birth->result, text);
+  return true;
+}
+
 /* A row that nobody asks for is a plain INSERT. */
 static bool plan_insert(struct planner *p, const struct nested_data *d, const struct birth *birth,
                         const struct holding *holdings, size_t n) {
-  struct sql_build *b = sql_begin(p->mem);
-  bool asked = birth->result || birth->also;
+  struct sql_build *b = plan_begin(p);
+  unsigned result = known_key(&p->known, birth->result) ? 0 : birth->result;
+  bool asked = result || birth->also;
 
   if (asked) sql_add(b, "with writ_i as (");
   if (!put_insert(p, b, d, holdings, n, birth->guard)) return false;
@@ -159,8 +190,8 @@ static bool plan_insert(struct planner *p, const struct nested_data *d, const st
     for (size_t i = 0; i < d->model->key->ncolumns; i++)
       sql_printf(b, "%s%s", i ? ", " : "", d->model->key->columns[i]->sql);
     sql_add(b, ") select ");
-    if (birth->result) put_kept_key(b, d->model, birth->result, false);
-    if (birth->result && birth->also) sql_add(b, ", ");
+    if (result) put_kept_key(b, d->model, result, false);
+    if (result && birth->also) sql_add(b, ", ");
     if (birth->also) put_kept_key(b, d->model, birth->also, true);
   }
   return plan_step(p, b, d->path, subject_of(p, d->model, birth->unless), arena_printf(p->mem, "create %s", d->model->name));
@@ -186,7 +217,7 @@ bool plan_create(struct planner *p, const struct nested_data *d, struct birth bi
     if (!plan_op_before(p, &d->ops[i], birth.guard, holdings[n].slot)) return false;
     n++;
   }
-  if (!plan_insert(p, d, &birth, holdings, n)) return false;
+  if (!know_key(p, d, &birth) || !plan_insert(p, d, &birth, holdings, n)) return false;
   if (has_ops_behind(d) && !plan_ops(p, d, birth.result)) return false;
   if (!rules_keep(p, d->part, birth.result) || !rules_keep(p, d->also, birth.result)) return false;
   slot_give_back(p, top);
@@ -238,7 +269,7 @@ bool put_assignments(struct planner *p, struct sql_build *b, const char *alias, 
 }
 
 static bool plan_scalars(struct planner *p, const struct nested_data *d, unsigned slot) {
-  struct sql_build *b = sql_begin(p->mem);
+  struct sql_build *b = plan_begin(p);
   const char *alias = sql_alias(b);
 
   if (!d->nvalues) return true;

@@ -266,7 +266,7 @@ static bool judge_given(struct planner *p, const struct parts *parts, unsigned g
   const struct command *c = parts->list[0]->command;
 
   for (size_t i = first_permission(c); i < c->nbefore; i++) {
-    struct sql_build *b = sql_begin(p->mem);
+    struct sql_build *b = plan_begin(p);
 
     if (!rules_put_condition(p, b, c->before[i])) return false;
     sql_add(b, " from jsonb_array_elements(");
@@ -284,7 +284,7 @@ static bool judge_rows(struct planner *p, struct part *part, const struct model 
   struct parts parts = {&part, 1};
 
   for (size_t i = first_permission(c); i < c->nbefore; i++) {
-    struct sql_build *b = sql_begin(p->mem);
+    struct sql_build *b = plan_begin(p);
     struct expr given = part_object(p, part);
     const char *alias = sql_alias(b);
 

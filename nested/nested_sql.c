@@ -4,6 +4,8 @@
 #include "base/arena.h"
 #include "base/str.h"
 
+#include <string.h>
+
 struct link link_of(const struct field *f) {
   return (struct link){f->relation, f->side};
 }
@@ -20,17 +22,34 @@ void put_set_slot(struct sql_build *b, unsigned slot) {
   sql_printf(b, "pg_catalog.set_config($%u::text, ", sql_param(b, slot_name(b->mem, slot)));
 }
 
-static void put_current(struct sql_build *b, unsigned slot) {
-  sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, slot)));
+/* manual chapter 8.15.6 */
+static const char *one_element(const void *mem, const char *key) {
+  struct str *s = str_new(mem, strlen(key) + 8);
+
+  str_char(s, '{');
+  str_sql_element(s, key);
+  str_char(s, '}');
+  return s->p;
+}
+
+void put_held(struct sql_build *b, unsigned slot) {
+  const char *key = known_key(b->known, slot);
+
+  if (key) sql_printf(b, "$%u::text", sql_param(b, one_element(b->mem, key)));
+  else sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, slot)));
 }
 
 void put_filled(struct sql_build *b, unsigned slot) {
-  put_current(b, slot);
+  if (known_key(b->known, slot)) {
+    sql_add(b, "true");
+    return;
+  }
+  put_held(b, slot);
   sql_add(b, " <> ''");
 }
 
 void put_if_filled(struct sql_build *b, const char *word, unsigned slot) {
-  if (!slot) return;
+  if (!slot || known_key(b->known, slot)) return;
   sql_add(b, word);
   put_filled(b, slot);
 }
@@ -38,7 +57,7 @@ void put_if_filled(struct sql_build *b, const char *word, unsigned slot) {
 /* Empty is no array. */
 static void put_array(struct sql_build *b, unsigned slot) {
   sql_add(b, "nullif(");
-  put_current(b, slot);
+  put_held(b, slot);
   sql_add(b, ", '')::text[]");
 }
 
@@ -50,25 +69,28 @@ void put_key(struct sql_build *b, const char *alias, const struct model *m) {
 }
 
 void put_key_part(struct sql_build *b, unsigned slot, size_t i, const char *cast_sql) {
+  const char *key = known_key(b->known, slot);
+
+  if (key) {
+    sql_value(b, key, cast_sql);
+    return;
+  }
   sql_add(b, "((");
   put_array(b, slot);
   sql_printf(b, ")[%zu]::%s)", i + 1, cast_sql);
-}
-
-const char *put_one_row(struct sql_build *b, unsigned slot) {
-  return arena_printf(b->mem, "(nullif(pg_catalog.current_setting($%u::text, true), '')::text[])",
-                      sql_param(b, slot_name(b->mem, slot)));
 }
 
 static void put_among_one(struct sql_build *b, const char *alias, const struct column *column, struct rows rows) {
   sql_printf(b, "%s.%s = ", alias, column->sql);
   if (rows.row) {
     sql_printf(b, "%s[1]::%s", rows.row, column->cast_sql);
-    return;
+  } else if (known_key(b->known, rows.slot)) {
+    put_key_part(b, rows.slot, 0, column->cast_sql);
+  } else {
+    sql_add(b, "any (");
+    put_array(b, rows.slot);
+    sql_printf(b, "::%s[])", column->cast_sql);
   }
-  sql_add(b, "any (");
-  put_array(b, rows.slot);
-  sql_printf(b, "::%s[])", column->cast_sql);
 }
 
 static void put_among_several(struct sql_build *b, const char *alias, const struct column *const *columns, size_t n,
@@ -92,6 +114,15 @@ void put_among(struct sql_build *b, const char *alias, const struct column *cons
   } else {
     put_among_several(b, alias, columns, n, rows);
   }
+}
+
+void put_one_row(struct sql_build *b, const char *alias, const struct key *key, unsigned slot) {
+  struct rows rows = {.slot = slot};
+
+  if (!known_key(b->known, slot))
+    rows.row = arena_printf(b->mem, "(nullif(pg_catalog.current_setting($%u::text, true), '')::text[])",
+                            sql_param(b, slot_name(b->mem, slot)));
+  put_among(b, alias, key->columns, key->ncolumns, rows);
 }
 
 static void put_side(struct sql_build *b, const char *alias, const struct relation_side *side, struct rows rows) {
@@ -322,7 +353,8 @@ static void put_link_row(struct sql_build *b, struct link l, unsigned parent, un
     sql_add(b, ", ");
   }
   put_slices(b, child, there);
-  put_if_filled(b, " where ", parent);
+  sql_add(b, " where ");
+  put_filled(b, parent);
   if (l.relation->table_key_exists) {
     sql_printf(b, " on conflict (%s, %s) do nothing", here->columns_sql, there->columns_sql);
     return;

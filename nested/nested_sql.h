@@ -16,6 +16,17 @@ struct rows {
   const char *row; /* in place of a slot: an SQL expression of type text[], the key of one row */
 };
 
+/* Slots that are not used, as what they would hold is known ahead: the key, of one column, of a row that will surely be there. By
+ * the slot's number; NULL, or not below n: it is not known. */
+struct known {
+  const char **keys;
+  size_t n;
+};
+
+static inline const char *known_key(const struct known *known, unsigned slot) {
+  return known && slot < known->n ? known->keys[slot] : NULL;
+}
+
 /* How a parent sees its children: sides[side] is the parent's. */
 struct link {
   const struct relation *relation;
@@ -31,8 +42,10 @@ bool link_is_there(struct link l); /* in the child's table */
 const char *slot_name(const void *mem, unsigned slot);
 /* set_config(slot, ... the value follows ..., true) */
 void put_set_slot(struct sql_build *b, unsigned slot);
-/* The one row in it, or none, for struct rows: PostgreSQL then knows that it is not many. Adds nothing but a parameter. */
-const char *put_one_row(struct sql_build *b, unsigned slot);
+/* What it holds, as text. */
+void put_held(struct sql_build *b, unsigned slot);
+/* The alias's row is the one in it: PostgreSQL then knows that it is not many. One parameter. */
+void put_one_row(struct sql_build *b, const char *alias, const struct key *key, unsigned slot);
 /* Is there a row in it? */
 void put_filled(struct sql_build *b, unsigned slot);
 /* The same as " and ..." or " where ...", nothing for slot 0. */

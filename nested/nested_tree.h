@@ -32,7 +32,7 @@ enum nested_how { HOW_SET, HOW_INCREMENT, HOW_DECREMENT, HOW_MULTIPLY, HOW_DIVID
 struct nested_value {
   const struct field *field;    /* a scalar, not of the key in an update */
   enum nested_how how;
-  const struct expr *value;     /* NULL: in a create, what field->source gives */
+  const struct expr *value;     /* NULL: in a create, what the server gives by field->source */
   const char *path;             /* JSON pointer into the node's arguments; so everywhere */
 };
 

@@ -259,7 +259,7 @@ static bool put_edge(struct connection_build *k, const struct group *g, const ch
 
     if (i) sql_add(k->b, ", ");
     if (item->part->kind == KIND_NAME) put_name(k, item->part);
-    else if (item->node && !select_put_node(k->b, k->config, item->node, node, k->e)) return false;
+    else if (item->node && !select_put_node(k->b, k->config, item->node, node, true, k->e)) return false;
     else if (!item->node) put_shown_cursor(k, node);
     sql_add(k->b, " as ");
     str_sql_ident(k->b->text, item->alias);

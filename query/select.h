@@ -21,9 +21,10 @@ const struct selection *select_read(void *mem, const struct model *model, const 
 
 /* The node as a JSON object: an expression of type json over the row that the alias stands for, a row of the model's
  * table (or of a CTE with all of its columns under their names, as `returning *` gives it). What is linked is read by
- * subselects, which see what the statement's snapshot sees: rows that the same statement wrote are not there. */
+ * subselects, which see what the statement's snapshot sees: rows that the same statement wrote are not there. in_list: it is one
+ * of many, so that its lists are bounded in bytes each; else the whole is (sql_result_begin). */
 bool select_put_node(struct sql_build *b, const struct config *config, const struct selection *s, const char *alias,
-                     struct err *e) __attribute__((warn_unused_result));
+                     bool in_list, struct err *e) __attribute__((warn_unused_result));
 /* All of a list, as a JSON array. field and parent as in list_put. Refuses (TOO_MANY_ROWS) more than limits.rows. */
 bool select_put_list(struct sql_build *b, const struct config *config, const struct selection *s, const struct field *field,
                      const char *parent, const struct list *l, struct err *e) __attribute__((warn_unused_result));

@@ -28,7 +28,7 @@ static void demand_field(const struct model *m, const struct field *f, size_t at
   demand(f->column && f->column->field == f && f->column->type_sql && f->column->cast_sql && stands_in(m, f->column));
   demand((f->scalar == SCALAR_ENUM) == (f->enumeration != NULL));
   demand((f->source == SOURCE_DEFAULT) == (f->default_sql != NULL));
-  demand((f->source == SOURCE_CUID || f->source == SOURCE_SEQUENCE) == (f->next_sql != NULL));
+  demand((f->source == SOURCE_SEQUENCE) == (f->next_sql != NULL));
 }
 
 static void demand_key(const struct model *m, const struct key *key) {

@@ -71,6 +71,37 @@ static void test_uuid_order(void **state) {
   }
 }
 
+/* 25 characters, as Prisma 1's: c, 13 digits of the time, 11 random ones. */
+static void test_cuid_form(void **state) {
+  char text[26], digits[14];
+  time_t now = time(NULL);
+  long long us;
+
+  (void)state;
+  clock_cuid(text);
+  assert_int_equal(strlen(text), 25);
+  assert_int_equal(text[0], 'c');
+  assert_int_equal(strspn(text, "0123456789abcdef"), 25);
+  memcpy(digits, text + 1, 13);
+  digits[13] = '\0';
+  us = strtoll(digits, NULL, 16);
+  assert_true(us / 1000000 >= now - 1 && us / 1000000 <= now + 5);
+}
+
+/* Many more than there are microseconds meanwhile; and the random part is another each time. */
+static void test_cuid_order(void **state) {
+  char last[26], next[26];
+
+  (void)state;
+  clock_cuid(last);
+  for (int i = 0; i < 200000; i++) {
+    clock_cuid(next);
+    if (strncmp(last, next, 14) >= 0) fail_msg("%s came before %s", last, next);
+    assert_string_not_equal(last + 14, next + 14);
+    memcpy(last, next, sizeof last);
+  }
+}
+
 /* A worker must not repeat what its parent or its sister says, though it began with the same memory. */
 static void test_uuid_after_fork(void **state) {
   char texts[3][37];
@@ -102,7 +133,8 @@ static void test_uuid_after_fork(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_monotonic),  cmocka_unit_test(test_uuid_form),       cmocka_unit_test(test_uuid_time),
-      cmocka_unit_test(test_uuid_order), cmocka_unit_test(test_uuid_after_fork),
+      cmocka_unit_test(test_uuid_order), cmocka_unit_test(test_cuid_form),     cmocka_unit_test(test_cuid_order),
+      cmocka_unit_test(test_uuid_after_fork),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,9 +319,9 @@ static void test_key_sources(void **state) {
     enum value_source source;
     const char *next_sql;
   } cases[] = {
-      {"type A { id: ID! @id }", SOURCE_CUID, "nextval(pg_get_serial_sequence('\"public\".\"A\"', 'id'))"},
-      {"type A { id: ID! @unique }", SOURCE_CUID, "nextval(pg_get_serial_sequence('\"public\".\"A\"', 'id'))"},
-      {"type A @entity { id: ID! }", SOURCE_CUID, "nextval(pg_get_serial_sequence('\"public\".\"A\"', 'id'))"},
+      {"type A { id: ID! @id }", SOURCE_CUID, NULL},
+      {"type A { id: ID! @unique }", SOURCE_CUID, NULL},
+      {"type A @entity { id: ID! }", SOURCE_CUID, NULL},
       {"type A { id: ID! @id(strategy: NONE) }", SOURCE_CLIENT, NULL},
       {"type A { id: UUID! @id }", SOURCE_UUID7, NULL},
       {"type A { id: UUID! @id(strategy: NONE) }", SOURCE_CLIENT, NULL},
@@ -578,26 +578,6 @@ static void test_learning(void **state) {
   talloc_free(mem);
 }
 
-/* A name that is too long for two sequences to have the same beginning. */
-static void test_long_sequence_names(void **state) {
-  void *mem = talloc_new(NULL);
-  const struct datamodel *d = must_read(
-      mem, "type A123456789012345678901234567890123456789012345678901234567890 { id123456789012345678901: ID! @id }\n"
-           "type B @db(name: \"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
-           "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
-           "\xc3\xa4\xc3\xa4x\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\") { id: ID! @id }");
-
-  (void)state;
-  for (size_t i = 0; i < 2; i++) {
-    const char *name = model_sequence_name(mem, d->models[i].key->fields[0]);
-
-    assert_true(strlen(name) <= 63);
-    assert_true(strlen(name) > 50);
-  }
-  assert_non_null(strstr(model_sequence_name(mem, d->models[1].key->fields[0]), "\xc3\xa4_"));
-  talloc_free(mem);
-}
-
 /* What commands of the application's own take and give stands in the same file. */
 static void test_own_definitions(void **state) {
   static const struct {
@@ -641,7 +621,6 @@ int main(void) {
       cmocka_unit_test(test_links_of_a_model),   cmocka_unit_test(test_scalars),
       cmocka_unit_test(test_type_names_refused), cmocka_unit_test(test_plurals),
       cmocka_unit_test(test_names_of_the_api),   cmocka_unit_test(test_learning),
-      cmocka_unit_test(test_long_sequence_names),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
