@@ -639,6 +639,25 @@ def test_a_late_beginning_takes_in_no_end(site, database):
     assert (state["status"], state["result"], [s["status"] for s in state["steps"]]) == ("complete", 1, ["finished", "finished"])
 
 
+def test_beginnings_that_come_late_are_told_in_order(site, database):
+    """Steps so quick that all of them are committed before the first beginning arrives."""
+    mutation = new()
+    site.client.command("one", headers={"Mutation-Id": mutation})
+    database.execute("""update writ.state set status = 'running', ended = null, state = state - 'result' || '{"status": "running", "events": [],
+      "steps": [{"id": "0", "status": "pending"}, {"id": "a", "status": "pending"}, {"id": "2", "status": "pending"}]}' where mutation = %s""",
+                     [mutation])
+    steps = ["0", "a", "2"]
+    for step in steps:
+        database.execute("insert into writ.state_mark (mutation, attempt, name, payload) values (%s, 1, 'TRANSACTION_COMPLETED', %s)",
+                         [mutation, json.dumps({"step": step})])
+    for name, payload in (*(("TRANSACTION_CREATED", json.dumps({"step": step})) for step in steps), ("MUTATION_COMPLETED", "{}")):
+        database.execute("select writ.state_event(%s, 1, %s, %s, '{}')", [mutation, name, payload])
+    state = state_of(site, mutation)
+    assert [(event["name"], event["payload"]["step"]) for event in state["events"][:-1]] == [
+        (name, step) for step in steps for name in ("TRANSACTION_CREATED", "TRANSACTION_COMPLETED")]
+    assert (state["status"], [step["status"] for step in state["steps"]]) == ("complete", ["finished"] * 3)
+
+
 def test_runners_end_and_clean_states(database):
     with Site(database, manifest(), workers=1, runners=1) as site:
         old, lost = new(), new()
