@@ -1,11 +1,11 @@
 /* Memory from talloc that is never NULL: running out of it ends the process. */
 #include "base/arena.h"
 
+#include "base/format.h"
 #include "base/log.h"
 
 #include <limits.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,7 +73,7 @@ char *arena_printf(const void *mem, const char *format, ...) {
   int n;
 
   va_start(args, format);
-  n = vsnprintf(buffer, sizeof buffer, format, args);
+  n = format_text(buffer, sizeof buffer, format, args);
   va_end(args);
   if (n >= 0 && n < SHORT_TEXT) return arena_strndup(mem, buffer, (size_t)n);
   va_start(args, format);

@@ -2,11 +2,12 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 int64_t clock_us(void) {
   struct timespec now;
@@ -21,7 +22,7 @@ static const char hex[] = "0123456789abcdef";
  * count given out, so that identifiers of one process sort in the order they were made (RFC 9562 section 6.2, method
  * 1). */
 static struct {
-  pid_t pid; /* whose bytes these are: a forked worker must not repeat its parent's */
+  bool ready;
   size_t used;
   unsigned char bytes[512];
   uint64_t ms;    /* of the last identifier */
@@ -45,12 +46,16 @@ static void fill_random(void) {
   uuid_state.used = 0;
 }
 
+/* A forked worker must not repeat its parent's. */
+static void forget_random(void) { uuid_state.used = sizeof uuid_state.bytes; }
+
 static const unsigned char *take_random(size_t n) {
   const unsigned char *bytes;
 
-  if (uuid_state.pid != getpid()) {
-    uuid_state.pid = getpid();
-    uuid_state.used = sizeof uuid_state.bytes;
+  if (!uuid_state.ready) {
+    if (pthread_atfork(NULL, NULL, forget_random) != 0) abort(); /* out of memory */
+    uuid_state.ready = true;
+    forget_random();
   }
   if (sizeof uuid_state.bytes - uuid_state.used < n) fill_random();
   bytes = uuid_state.bytes + uuid_state.used;

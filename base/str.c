@@ -2,9 +2,9 @@
 #include "base/str.h"
 
 #include "base/arena.h"
+#include "base/format.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,11 +20,15 @@ static const char json_escape[256] = {
     [28] = 'u',   [29] = 'u',   [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\',
 };
 
-struct str *str_new(const void *mem, size_t cap) {
-  struct str *s = arena_new(mem, struct str);
+/* The room to begin with lies behind the struct itself: two pieces of memory for each string were a fifth of all. */
+static char *own_room(struct str *s) { return (char *)(s + 1); }
 
-  s->cap = cap < LEAST_CAP ? LEAST_CAP : cap;
-  s->p = arena_resize(s, NULL, s->cap);
+struct str *str_new(const void *mem, size_t cap) {
+  struct str *s;
+
+  if (cap < LEAST_CAP) cap = LEAST_CAP;
+  s = arena_resize(mem, NULL, sizeof *s + cap);
+  *s = (struct str){.p = own_room(s), .cap = cap};
   s->p[0] = '\0';
   return s;
 }
@@ -33,7 +37,12 @@ struct str *str_new(const void *mem, size_t cap) {
 static void reserve(struct str *s, size_t n) {
   if (n < s->cap - s->len) return;
   while (n >= s->cap - s->len) s->cap += s->cap < DOUBLING_ENDS ? s->cap : DOUBLING_ENDS / 4;
-  s->p = arena_resize(s, s->p, s->cap);
+  if (s->p != own_room(s)) {
+    s->p = arena_resize(s, s->p, s->cap);
+    return;
+  }
+  s->p = arena_resize(s, NULL, s->cap);
+  memcpy(s->p, own_room(s), s->len + 1);
 }
 
 void str_bytes(struct str *s, const char *bytes, size_t n) {
@@ -58,12 +67,12 @@ void str_vprintf(struct str *s, const char *format, va_list args) {
   int n;
 
   va_copy(again, args);
-  n = vsnprintf(s->p + s->len, s->cap - s->len, format, args);
+  n = format_text(s->p + s->len, s->cap - s->len, format, args);
   /* Fails only for a format that is wrong or a text beyond 2 GB: ours to mend. */
   if (n < 0) abort();
   if ((size_t)n >= s->cap - s->len) {
     reserve(s, (size_t)n);
-    vsnprintf(s->p + s->len, s->cap - s->len, format, again);
+    format_text(s->p + s->len, s->cap - s->len, format, again);
   }
   va_end(again);
   s->len += (size_t)n;

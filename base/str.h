@@ -11,7 +11,7 @@ struct str {
   size_t len, cap;
 };
 
-/* cap: bytes to begin with. */
+/* cap: bytes to begin with. p is no piece of memory of its own: copy it for what is to outlive the string. */
 struct str *str_new(const void *mem, size_t cap) __attribute__((returns_nonnull));
 void str_bytes(struct str *s, const char *bytes, size_t n);
 void str_add(struct str *s, const char *text);

@@ -144,11 +144,10 @@ class Front(harness.Nginx):
 {locations}
   }}
 """, border_socket)
-        conf, params = self.folder / "nginx.conf", self.folder / "writ" / "params.conf"
+        conf = self.folder / "nginx.conf"
         replace(conf, "  access_log access.log;\n", "")  # nginx wants it once
         if keepalive:
             replace(conf, f"unix:{border_socket};", f"unix:{border_socket}; keepalive 8;")
-            replace(params, "fastcgi_keep_conn off;", "fastcgi_keep_conn on;")
         self.client = harness.Client(self.port)
 
 

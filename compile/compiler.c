@@ -117,7 +117,7 @@ struct statement compile_own(struct compiler *k, uint32_t id, const char *sql) {
   struct statement s;
 
   if (variants_find(k->variants, &id, sizeof id, &s)) return s;
-  return variants_add(k->variants, k->mem, &id, sizeof id, arena_strdup(k->mem, sql));
+  return variants_add(k->variants, k->mem, &id, sizeof id, sql);
 }
 
 static char *dotted(void *mem, const struct expr *result) {

@@ -210,7 +210,7 @@ bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step 
     return err_set(e, TOO_LARGE, "The request makes a statement of more than %d bytes; select or filter by less.",
                    SQL_TEXT_BYTES);
   if (!variants_find(k->variants, key->p, key->len, &statement))
-    statement = variants_add(k->variants, k->mem, key->p, key->len, arena_strndup(k->mem, s->p, s->len));
+    statement = variants_add(k->variants, k->mem, key->p, key->len, s->p);
   *out = (struct step){.statement = statement, .params = b->params, .nparams = b->nparams, .gives = GIVES_NOTHING,
                        .member = (unsigned)owner, .purpose = "?"};
   return true;

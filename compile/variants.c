@@ -67,7 +67,7 @@ bool variants_find(struct variants *v, const void *key, size_t len, struct state
   return false;
 }
 
-struct statement variants_add(struct variants *v, void *request_mem, const void *key, size_t len, char *sql) {
+struct statement variants_add(struct variants *v, void *request_mem, const void *key, size_t len, const char *sql) {
   struct variant *set = set_of(v, key, len), *oldest = &set[0];
 
   for (size_t i = 1; i < WAYS; i++)
@@ -76,7 +76,7 @@ struct statement variants_add(struct variants *v, void *request_mem, const void 
   if (++v->last_gen == 0) v->last_gen = 1;
   *oldest = (struct variant){.key = arena_array(v, unsigned char, len), .len = len, .gen = v->last_gen, .used = ++v->clock};
   memcpy(oldest->key, key, len);
-  oldest->sql = talloc_steal(oldest->key, sql);
+  oldest->sql = arena_strdup(oldest->key, sql);
   return as_statement(v, oldest);
 }
 
@@ -85,5 +85,5 @@ struct statement variants_text(struct variants *v, void *request_mem, const char
   struct statement s;
 
   if (variants_find(v, sql, len, &s)) return s;
-  return variants_add(v, request_mem, sql, len, arena_strdup(request_mem, sql));
+  return variants_add(v, request_mem, sql, len, sql);
 }

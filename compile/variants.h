@@ -15,8 +15,8 @@ struct variants *variants_new(const void *mem);
 /* Forgets all: what PostgreSQL said of the commands has changed. Statements of a plan in hand must not be used after it. */
 void variants_clear(struct variants *v);
 bool variants_find(struct variants *v, const void *key, size_t len, struct statement *out);
-/* Takes sql over; a text that has to give way lives on in request_mem, as the plan in hand may hold it. */
-struct statement variants_add(struct variants *v, void *request_mem, const void *key, size_t len, char *sql);
+/* Copies sql; a text that has to give way lives on in request_mem, as the plan in hand may hold it. */
+struct statement variants_add(struct variants *v, void *request_mem, const void *key, size_t len, const char *sql);
 
 /* The statement of a text of writ's own, which is its own key. */
 struct statement variants_text(struct variants *v, void *request_mem, const char *sql);

@@ -36,7 +36,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     /* EXPLAIN plans and checks privileges, and runs nothing; but planning computes what is constant, and the user is '' and
      * the arguments are null here: a value that does not fit (class 22) says nothing against the command. */
     str_printf(sql, "explain %s", wrap_command(mem, c, shape, engine->config, modes, false));
-    step.statement = variants_add(engine->variants, mem, sql->p, sql->len, arena_strdup(mem, sql->p));
+    step.statement = variants_add(engine->variants, mem, sql->p, sql->len, sql->p);
     if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
         (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
       problems_add(p, c->file, c->line, "%s, as database role %s: %s", c->name,

@@ -220,11 +220,12 @@ static void say(struct writ_call *shown, int level, const char *message) {
                          : level == LOG_WARN ? LOG_WARN
                          : level <= LOG_INFO ? LOG_INFO
                                              : LOG_DEBUG;
-  char *quoted;
+  struct str *quoted;
 
   if (!log_on(known)) return;
-  quoted = log_quoted(call->mem, message);
-  log_line(known, "module", "command=%s id=%s says=%s", call->function->command->name, call->request_id, quoted);
+  quoted = str_new(call->mem, 128);
+  str_json(quoted, message);
+  log_line(known, "module", "command=%s id=%s says=%s", call->function->command->name, call->request_id, quoted->p);
   talloc_free(quoted);
 }
 

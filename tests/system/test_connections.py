@@ -29,7 +29,7 @@ KEEPS = """
   server {
     listen unix:FOLDER/http.sock;
     include writ/problems.conf;
-    location / { include writ/errors.conf; include writ/params-kept.conf; fastcgi_pass kept; }
+    location / { include writ/errors.conf; include writ/params.conf; fastcgi_pass kept; }
   }
 """
 
@@ -39,10 +39,7 @@ HANG = 8  # seconds: nginx and writ themselves give up after 10 and more
 class KeepingNginx(harness.Nginx):
     def __init__(self, border_socket):
         super().__init__(KEEPS.replace("BORDER", str(border_socket)), border_socket)
-        params = (self.folder / "writ" / "params.conf").read_text()
-        assert "fastcgi_keep_conn off;" in params
-        (self.folder / "writ" / "params-kept.conf").write_text(
-            params.replace("fastcgi_keep_conn off;", "fastcgi_keep_conn on;"))
+        assert "fastcgi_keep_conn on;" in (self.folder / "writ" / "params.conf").read_text()
 
 
 def test_256_connections_at_once_against_8_workers(database):

@@ -1,136 +1,13 @@
-"""Mutations of models: scalars, keys, answers, order, depth, self relations, cascades, errors of the input, races. What each
-operation does to links is the matrix of test_nested.py."""
+"""Mutations of models: scalars, keys, answers, order, depth, self relations, cascades, errors of the input. What each
+operation does to links is the matrix of test_nested.py; races are in test_mutations_by_chance.py."""
 
-import collections
-import concurrent.futures
-import contextlib
-import random
 import re
-import threading
 import uuid
 
 import pytest
 
 import harness
-
-MODEL = """
-enum Mood { CALM LOUD }
-type Person { id: ID! @id  name: String! @unique  nick: String @unique  age: Int  score: Float  tags: [String!]!
-  mood: Mood! @default(value: CALM)  extra: Json  createdAt: DateTime! @createdAt  updatedAt: DateTime! @updatedAt
-  boss: Person @relation(name: "Boss")  staff: [Person] @relation(name: "Boss")
-  following: [Person] @relation(name: "Follows")  followers: [Person] @relation(name: "Follows")
-  pets: [Pet]  home: Place @relation(name: "Home")  likes: [Place] @relation(name: "Likes") }
-type Place { id: Int! @id  title: String! @unique }
-type Pet { id: UUID! @id  name: String! @unique  owner: Person!  toys: [Toy] }
-type Toy { id: ID! @id  name: String! @unique  pet: Pet  parts: [Part] }
-type Part { id: ID! @id  name: String! @unique  toy: Toy }
-type Folder { id: ID! @id  name: String! @unique  parent: Folder @relation(name: "Tree")
-  children: [Folder] @relation(name: "Tree", onDelete: CASCADE)  files: [File] @relation(onDelete: CASCADE) }
-type File { id: ID! @id  name: String! @unique  folder: Folder!  pins: [Pin] }
-type Pin { id: ID! @id  file: File! }
-type Bill { id: ID! @id  lines: [Line] }
-type Line @id(fields: ["bill", "no"]) { bill: Bill!  no: Int!  text: String  marks: [Mark] }
-type Mark { id: ID! @id  name: String @unique  line: Line }
-type Count { id: Int! @id }
-type Key { id: ID! @id(strategy: NONE) }
-type Chicken { id: ID! @id  egg: Egg! @relation(link: INLINE) }
-type Egg { id: ID! @id  chicken: Chicken! }
-type Step { id: ID! @id  name: String! @unique  next: Step }
-type Cup { id: ID! @id  name: String! @unique  lid: Lid @relation(link: INLINE) }
-type Lid { id: ID! @id  name: String! @unique  cup: Cup }
-type Company { id: Int! @id(strategy: NONE)  customers: [Customer]  orders: [Order] }
-type Customer @id(fields: ["company", "no"]) { company: Company!  no: Int!  orders: [Order] }
-type Order @id(fields: ["company", "no"]) { company: Company!  no: Int!  customer: Customer @db(names: ["company", "customer_no"]) }
-type Box @id(fields: ["room", "no"]) { room: Int!  no: Int!  items: [Item] @relation(name: "In")  spare: [Item] @relation(name: "For") }
-type Item @id(fields: ["room", "no"]) { room: Int!  no: Int!  box: Box @relation(name: "In") @db(names: ["room", "box_no"])
-  other: Box @relation(name: "For") @db(names: ["hall", "other_no"])  third: Box @db(names: ["hall", "third_no"]) }
-type Sack { id: ID! @id  grains: [Grain] }
-type Grain { id: ID! @id  n: Int  name: String @unique  at: DateTime @unique  code: UUID @unique  short: String @db(type: "varchar(5)")
-  sack: Sack  specks: [Speck] }
-type Speck { id: ID! @id  n: Int  at: DateTime @unique  grain: Grain }
-"""
-
-MANIFEST = """
-specVersion: 1
-schema: { file: ./schema.graphql }
-models:
-  Person: { create: { allow: [customer] }, update: { allow: [customer] } }
-  Pet: { create: { allow: [customer] } }
-  Place: { delete: { allow: [customer] } }
-commands:
-  keeper:
-    allow: [customer]
-    args: { name: text, pets: jsonb }
-    commands:
-      - createPerson:
-          data: { name: $args.name, likes: { create: { title: $args.name } }, pets: $args.pets }
-          select: "{ name }"
-  family:
-    args: { name: text }
-    commands:
-      - createPerson: { data: { name: $args.name }, select: "{ id name }" }
-        as: boss
-      - createPerson: { data: { name: junior, boss: { connect: { id: $boss.id } } }, select: "{ name boss { name } }" }
-        as: junior
-    result: { boss: $boss, junior: $junior }
-"""
-
-TABLES = ["Person", "Place", "Pet", "Toy", "Part", "Folder", "File", "Pin", "Bill", "Line", "Mark", "Count", "Key",
-          "Chicken", "Egg", "Step", "Cup", "Lid", "Company", "Customer", "Order", "Box", "Item", "Sack", "Grain", "Speck",
-          "_Follows", "_Likes"]
-
-
-@pytest.fixture(scope="module")
-def tables(database):
-    harness.create_tables(database, MODEL)
-    database.execute("""alter table "Grain" add constraint few check (n < 9), add constraint apart exclude (n with =);
-        alter table "Speck" add constraint few_specks check (n < 9);
-        create function no_five() returns trigger language plpgsql as $$
-          begin if new.n = 5 then raise exception 'no five'; end if; return new; end $$;
-        create trigger no_five before insert on "Speck" for each row execute function no_five()""")
-
-
-@pytest.fixture(scope="module", params=["PostgreSQL", "PgBouncer"])
-def site(database, tables, request):
-    """Behind PgBouncer nothing is prepared, and each transaction may be in another session."""
-    with contextlib.ExitStack() as stack:
-        options = {}
-        if request.param == "PgBouncer":
-            bouncer = stack.enter_context(harness.PgBouncer(database.postgres, default_pool_size=6))
-            options["datasources"] = {"default": {"conninfo": bouncer.conninfo(database.name), "prepared": False}}
-        yield stack.enter_context(harness.Site(database, MANIFEST, workers=1, inside_workers=8, files={"schema.graphql": MODEL},
-                                               **options))
-
-
-@pytest.fixture(autouse=True)
-def empty(site, database):
-    database.execute("truncate " + ", ".join(f'"{table}"' for table in TABLES))
-
-
-@pytest.fixture
-def do(site):
-    """A mutation: do("createPerson", data={...}) gives the result."""
-    return lambda name, /, **args: site.inside.command(name, args).result
-
-
-@pytest.fixture
-def fail(site):
-    """(prisma_code, path, code) of a mutation that is refused."""
-    def fail(name, /, **args):
-        answer = site.inside.command(name, args)
-        assert answer.status >= 400, answer.text
-        return answer.json.get("prisma_code"), answer.json.get("path"), answer.code
-    return fail
-
-
-def rows(database, table):
-    return database.one(f'select count(*) from "{table}"')
-
-
-def strays(database):
-    """Pets whose owner is not there."""
-    return database.one("""select count(*) from "Pet" left join "Person" on owner = "Person".id where "Person".id is null""")
-
+from mutated import do, empty, fail, rows, site, tables
 
 # -------------------------------------------------------------------------- scalars and keys
 
@@ -657,8 +534,11 @@ def test_one_round_trip(site, do):
     assert "1 round trip" in text
     # begin, caller, the person, both pets, answer, commit
     assert len(re.findall(r"^ *\d+  --", text, re.M)) == 6, text
-    text = harness.writ("explain", "-c", site.writ.file, "createPerson", '{"data": {"name": "a", "staff": {"create": {"name": "x"}}}}').stdout
-    assert "-- keys" in text  # two statements make persons: the boss's key comes first
+    nested = '{"data": {"name": "a", "staff": {"create": {"name": "x"}}}}'
+    text = harness.writ("explain", "-c", site.writ.file, "createPerson", nested).stdout
+    assert len(re.findall(r"^ *\d+  --", text, re.M)) == 6 and "writ.n" not in text, text  # all keys are known
+    text = harness.writ("explain", "-c", site.writ.file, "createMember", nested).stdout
+    assert "-- keys" in text  # two statements make members: the boss's number comes first
 
 
 def test_generated_keys(do):
@@ -666,20 +546,27 @@ def test_generated_keys(do):
     made = do("createPerson", data={"name": "a", "staff": {"create": [{"name": f"s{i}"} for i in range(9)]}},
               select="{ id staff(orderBy: name_ASC) { id } }")
     keys = [made["id"], *(row["id"] for row in made["staff"])]
-    assert keys == sorted(keys) and all(re.fullmatch("c[0-9a-z]{24}", key) for key in keys)
-    assert len({key[13:] for key in keys}) == 10
+    assert keys == sorted(keys) and all(re.fullmatch("c[0-9a-f]{24}", key) for key in keys)
+    assert len({key[14:] for key in keys}) == 10
 
 
-def test_many_keys_for_rows_made_one_by_one(do, database):
-    """More than one slot has of them: drawn in the order of the input, whichever way the row is made."""
-    names = [f"n{i:03}" for i in range(650)]
+def test_keys_for_others(do, database):
+    """Who does not come through writ gets keys of the same kind, by the column's default."""
+    keys = [do("createToy", data={"name": "a"})["id"], database.one("""insert into "Toy" (name) values ('b') returning id"""),
+            do("createToy", data={"name": "c"})["id"]]
+    assert keys == sorted(keys) and all(re.fullmatch("c[0-9a-f]{24}", key) for key in keys), keys
+
+
+@pytest.mark.parametrize("model", ["Person", "Member"])
+def test_many_keys_for_rows_made_one_by_one(do, database, model):
+    """In the order of the input, whichever way the row is made; numbers are drawn, and are more than one slot has."""
+    names, key = [f"n{i:03}" for i in range(650)], "id" if model == "Person" else "no"
     pairs = [{"where": {"name": name}, "update": {}, "create": {"name": name}} for name in names]
-    do("createPerson", data={"name": "boss"})
-    do("updatePerson", where={"name": "boss"}, data={"staff": {"create": [{"name": "m1", "staff": {"create": {"name": "m2"}}}, {"name": "m3"}],
+    do(f"create{model}", data={"name": "boss"})
+    do(f"update{model}", where={"name": "boss"}, data={"staff": {"create": [{"name": "m1", "staff": {"create": {"name": "m2"}}}, {"name": "m3"}],
                                                                "upsert": pairs}})
-    made = [row[0] for row in database.execute('select name from "Person" order by id')]
+    made = [row[0] for row in database.execute(f'select name from "{model}" order by {key}')]
     assert made == ["boss", "m1", "m2", "m3"] + names
-    assert database.one("""select count(*) from "Person" where id !~ '^c[0-9a-f]{24}$'""") == 0
 
 
 def test_many_of_everything(do, database):
@@ -756,250 +643,3 @@ def test_names_are_names(site, do, database, text):
                  {"where": where, "data": {}, "select": {text: True}}, {"where": where, "data": {}, "select": {"x": {"field": text}}}):
         assert site.inside.command("updatePerson", args).status == 400, args
     assert database.execute('select * from "Person"') == before
-
-
-# -------------------------------------------------------------------------- inputs by chance
-
-
-FIELDS = {  # relation fields: model at the other end, list, the field that leads back
-    "Person": {"boss": ("Person", False, "staff"), "staff": ("Person", True, "boss"),
-               "following": ("Person", True, "followers"),
-               "followers": ("Person", True, "following"), "pets": ("Pet", True, "owner"), "home": ("Place", False, None),
-               "likes": ("Place", True, None)},
-    "Pet": {"owner": ("Person", False, "pets"), "toys": ("Toy", True, "pet")},
-    "Toy": {"pet": ("Pet", False, "toys"), "parts": ("Part", True, "toy")},
-    "Part": {"toy": ("Toy", False, "parts")},
-    "Place": {},
-    "Folder": {"parent": ("Folder", False, "children"), "children": ("Folder", True, "parent"),
-               "files": ("File", True, "folder")},
-    "File": {"folder": ("Folder", False, "files"), "pins": ("Pin", True, "file")},
-    "Pin": {"file": ("File", False, "pins")},
-}
-REQUIRED = {("Pet", "owner"), ("File", "folder"), ("Pin", "file")}
-
-
-class Chance:
-    """Inputs that the schema allows."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-        self.made = 0
-
-    def name(self, model):
-        return {"title" if model == "Place" else "name": f"{model}{self.random.randrange(6)}"}
-
-    def where(self, model):
-        return {"id": f"{model}{self.random.randrange(6)}"} if model == "Pin" else self.name(model)
-
-    def data(self, model, back, create, depth):
-        data = {}
-        if create:
-            self.made += 1
-            data = self.name(model) if self.random.random() < 0.3 else {key: f"new{self.made}" for key in self.name(model)}
-            if model == "Pin":
-                data = {}
-        elif model == "Person" and self.random.random() < 0.5:
-            data = {"age": self.random.choice([1, None, {"increment": 1}]), "tags": {"push": "x"}}
-        for field, (there, is_list, its_back) in FIELDS[model].items():
-            required = (model, field) in REQUIRED
-            if field == back or (self.random.random() > 0.35 and not (required and create)):
-                continue
-            data[field] = self.operations(there, is_list, required, its_back, create, depth)
-        return data
-
-    def operations(self, there, is_list, required, back, create, depth):
-        kinds = ["create", "connect", "connectOrCreate"] + ["upsert"] * (not required or not create)
-        if not create:
-            kinds += ["update"] + ["delete", "disconnect"] * (is_list or not required) + ["set", "updateMany",
-                "deleteMany"] * is_list
-        if depth <= 0:
-            kinds = [kind for kind in kinds if kind in ("connect", "disconnect", "delete", "set",
-                                                        "deleteMany")] or ["connect"]
-        chosen = self.random.sample(kinds, min(len(kinds), self.random.randrange(1,
-            4))) if is_list else [self.random.choice(kinds)]
-        return {kind: self.operation(kind, there, is_list, back, create, depth - 1) for kind in chosen}
-
-    def operation(self, kind, there, is_list, back, create, depth):
-        def one():
-            new = self.data(there, back, True, depth) if kind in ("create", "connectOrCreate", "upsert") else None
-            old = self.data(there, back, False, depth) if kind in ("update", "upsert") else None
-            where = self.where(there)
-            if kind == "upsert":
-                return {"where": where, "update": old, "create": new} if is_list or create else {"update": old,
-                    "create": new}
-            if kind == "update":
-                return {"where": where, "data": old} if is_list else old
-            if kind in ("delete", "disconnect") and not is_list:
-                return True
-            if kind in ("updateMany", "deleteMany"):
-                some = {} if there in ("Pin", "Place") else {"name_in": [f"{there}1", f"{there}2"]}
-                return {"where": some, "data": {}} if kind == "updateMany" else some
-            return {"create": new, "connectOrCreate": {"where": where, "create": new}}.get(kind, where)
-        return [one() for _ in range(self.random.randrange(4))] if is_list else one()
-
-
-    def request(self, kinds):
-        model = self.random.choice(sorted(FIELDS))
-        kind = self.random.choice(kinds)
-        args = {"where": self.where(model)} if kind != "create" else {}
-        if kind in ("create", "update"):
-            args["data"] = self.data(model, None, kind == "create", 3)
-        if kind == "upsert":
-            args.update(update=self.data(model, None, False, 2), create=self.data(model, None, True, 2))
-        return kind + model, args
-
-
-def some_rows(do):
-    for i in range(7):
-        do("createPerson", data={"name": f"Person{i}", "likes": {"create": {"title": f"Place{i}"}}, "pets": {"create": {
-            "name": f"Pet{i}", "toys": {"create": {"name": f"Toy{i}", "parts": {"create": {"name": f"Part{i}"}}}}}}})
-        do("createFolder", data={"name": f"Folder{i}", "files": {"create": {"name": f"File{i}",
-            "pins": {"create": {"id": f"Pin{i}"}}}}})
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_by_chance(site, do, database, seed):
-    """Whatever compiles, PostgreSQL prepares; and what is refused is refused for a reason that we know."""
-    chance = Chance(seed)
-    some_rows(do)
-    codes = collections.Counter()
-    for _ in range(25):
-        command, args = chance.request(["create", "update", "upsert", "delete"])
-        answer = site.inside.command(command, args)
-        assert answer.status == 200 or answer.json.get("prisma_code") in (3010, 3039, 3041, 3042), (command, args,
-            answer.text)
-        codes[answer.status if answer.status == 200 else answer.json["prisma_code"]] += 1
-        assert strays(database) == 0
-    assert codes[200] >= 5
-
-
-# -------------------------------------------------------------------------- two at once
-
-
-def together(site, n, requests):
-    """n clients, each with its list of commands; all answers."""
-    barrier = threading.Barrier(n)
-
-    def one(client):
-        barrier.wait()
-        return [site.inside.command(name, args) for name, args in requests(client)]
-    with concurrent.futures.ThreadPoolExecutor(n) as pool:
-        return [answer for answers in pool.map(one, range(n)) for answer in answers]
-
-
-def all_well(answers):
-    assert [answer.text for answer in answers if answer.status != 200] == []
-
-
-def test_upserts_at_once(site, do, database):
-    def requests(client):
-        return [("upsertPerson", {"where": {"name": f"p{i}"}, "create": {"name": f"p{i}", "age": 1},
-                                  "update": {"age": {"increment": 1}}}) for i in range(20)]
-    all_well(together(site, 8, requests))
-    assert database.execute('select count(*), min(age), max(age) from "Person"') == [(20, 8, 8)]
-
-
-def test_connect_or_create_at_once(site, do, database):
-    def requests(client):
-        return [("createPerson", {"data": {"name": f"p{client}.{i}", "home": {"connectOrCreate": {
-            "where": {"title": f"t{i}"}, "create": {"title": f"t{i}"}}}, "likes": {"connectOrCreate": [
-                {"where": {"title": f"t{j}"}, "create": {"title": f"t{j}"}} for j in (i, i + 1)]}}}) for i in range(10)]
-    all_well(together(site, 8, requests))
-    assert rows(database, "Place") == 11 and rows(database, "_Likes") == 160
-
-
-def test_a_stranger_makes_the_row_first(site, do, database):
-    """A writer that knows nothing of our locks: the upsert waits for it, and is tried again."""
-    with database.connect(autocommit=False) as stranger:
-        stranger.execute("""insert into "Person" (id, name, "createdAt", "updatedAt") values ('s', 'ann', now(), now())""")
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(site.inside.command, "upsertPerson",
-                                 {"where": {"name": "ann"}, "create": {"name": "ann"}, "update": {"age": 5}})
-            harness.wait_until(lambda: database.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' "
-                                                    "and datname = current_database()"), "the upsert waits")
-            stranger.commit()
-            assert (answer.result().result["id"], answer.result().result["age"]) == ("s", 5)
-
-
-def test_one_child_for_two_parents(site, do, database):
-    for i in range(4):
-        do("createPerson", data={"name": f"p{i}"})
-    do("createPerson", data={"name": "o", "pets": {"create": [{"name": f"pet{i}"} for i in range(10)]}})
-
-    def requests(client):
-        return [("updatePerson", {"where": {"name": f"p{client}"}, "data": {"pets": {"connect": {"name": f"pet{i}"}}}})
-                for i in range(10)]
-    all_well(together(site, 4, requests))
-    assert database.one('select count(*) from "Pet" join "Person" on owner = "Person".id') == 10
-
-
-def test_opposite_orders(site, do, database):
-    """No deadlock: rows are locked in one order, whatever the order of the input."""
-    for i in range(6):
-        do("createPerson", data={"name": f"p{i}", "age": 0, "pets": {"create": [{"name": f"{i}.{j}"} for j in range(3)]}})
-    mark = site.database.postgres.log_mark()
-
-    def requests(client):
-        order = range(6) if client % 2 else range(5, -1, -1)
-        follow = [{"name": f"p{i}"} for i in order]
-        return [("updatePerson", {"where": {"name": f"p{i}"}, "data": {
-            "age": {"increment": 1}, "following": {"set": follow}, "pets": {"update": [
-                {"where": {"name": f"{i}.{j}"}, "data": {"toys": {"create": {"name": f"{client}.{i}.{j}"}}}}
-                for j in (range(3) if client % 2 else (2, 1, 0))]}}}) for i in order]
-    all_well(together(site, 8, requests))
-    assert "deadlock" not in site.database.postgres.log_since(mark)
-    assert database.execute('select min(age), max(age) from "Person"') == [(8, 8)]
-    assert rows(database, "Toy") == 8 * 18
-
-
-def test_one_to_one_at_once(site, do, database):
-    """Each lid is on one cup, each cup has one lid, and nobody gets an error for it."""
-    for i in range(4):
-        do("createCup", data={"name": f"c{i}", "lid": {"create": {"name": f"l{i}"}}})
-    mark = site.database.postgres.log_mark()
-
-    def requests(client):
-        for i in range(12):
-            cup, lid = f"c{(client + i) % 4}", f"l{i * client % 4}"
-            yield ("updateCup", {"where": {"name": cup}, "data": {"lid": {"connect": {"name": lid}}}}) if client % 3 else \
-                ("updateLid", {"where": {"name": lid}, "data": {"cup": {"connect": {"name": cup}}}})
-            if client == 1:
-                yield "updateCup", {"where": {"name": cup}, "data": {"lid": {"create": {"name": f"new{i}"}}}}
-    all_well(together(site, 8, requests))  # links move while others wait for them
-    assert "deadlock" not in site.database.postgres.log_since(mark)
-    assert database.one('select count(distinct lid) = count(lid) from "Cup"')
-    assert rows(database, "Lid") == 16
-
-
-def test_opposite_ways(site, do, database):
-    """One comes from the parent to its child, the other from the child to its parent."""
-    for i in range(4):
-        do("createPerson", data={"name": f"p{i}", "age": 0, "boss": {"create": {"name": f"b{i}", "age": 0}},
-                                 "pets": {"create": {"name": f"pet{i}"}}})
-    mark = site.database.postgres.log_mark()
-
-    def requests(client):
-        for i in [0, 1, 2, 3] * 5:
-            if client % 2:
-                yield "updatePet", {"where": {"name": f"pet{i}"}, "data": {"owner": {"update": {
-                    "age": {"increment": 1}, "boss": {"update": {"age": {"increment": 1}}}}}}}
-            else:
-                yield "updatePerson", {"where": {"name": f"b{i}"}, "data": {"age": {"increment": 1}, "staff": {
-                    "update": {"where": {"name": f"p{i}"}, "data": {"age": {"increment": 1}, "pets": {
-                        "updateMany": {"where": {}, "data": {"name": f"pet{i}"}}}}}}}}
-    all_well(together(site, 8, requests))
-    assert "deadlock" not in site.database.postgres.log_since(mark)
-    assert database.execute('select min(age), max(age) from "Person"') == [(40, 40)]
-
-
-def test_by_chance_at_once(site, do, database):
-    """Anything at all from many at the same time: everybody gets an answer that has to do with the request."""
-    some_rows(do)
-    mark = site.database.postgres.log_mark()
-    answers = together(site, 8, lambda client: [Chance(1000 + client).request(["update", "upsert", "delete"])
-                                                for client in range(client * 40, client * 40 + 40)])
-    codes = collections.Counter(answer.status if answer.status == 200 else (answer.json.get("prisma_code") or answer.code)
-                                for answer in answers)
-    assert "deadlock" not in site.database.postgres.log_since(mark)
-    assert set(codes) <= {200, 3010, 3011, 3039, 3041, 3042}, [a.text for a in answers if a.status != 200]
-    assert strays(database) == 0
