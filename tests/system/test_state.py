@@ -811,6 +811,26 @@ def test_the_tool_follows_with_a_line_for_each_event(site, database):
     running.end()
 
 
+def test_the_tool_tells_of_events_that_it_missed(site, database):
+    """Twenty at once, of which five are kept."""
+    mutation, rules = new(), '{"changes": 5}'
+    event = "select writ.state_event(%s, 1, %s, %s, %s)"
+    database.execute("select writ.state_new(%s, null, '[]', %s)", [mutation, rules])
+    database.execute(event, [mutation, "FIRST", None, rules])
+    tool = Tool(site, "--follow", mutation)
+    tool.read_until("FIRST")
+    with database.connect(autocommit=False) as connection:
+        for i in range(20):
+            connection.execute(event, [mutation, f"N{i}", None, rules])
+        connection.commit()
+    tool.read_until("N19")
+    database.execute(event, [mutation, "MUTATION_COMPLETED", "{}", rules])
+    code, text = tool.end()
+    assert code == 0
+    assert [line.split(" ", 1)[1].split(" attempt")[0] for line in text.splitlines()] == [
+        "FIRST", "15 events between are not kept any more", *(f"N{i}" for i in range(15, 20)), "MUTATION_COMPLETED", ""]
+
+
 def test_the_tool_draws_on_a_terminal(site, database):
     running = Running(site, "work", {"fails": True})
     seen(site, running.mutation, "FILE_STORED")
