@@ -152,7 +152,7 @@ static bool is_lost(const struct flight *f, const struct err *e) { return err_is
 
 /* Functions of the manifest's stand in this transaction. One that fails it, or does not return, must not keep the mutation from its end:
  * then that is told without them. */
-static bool is_worth_less(const struct err *e) { return e->code != ERR_DATABASE_UNAVAILABLE && e->code != ERR_COMMIT_UNKNOWN; }
+static bool may_do_without(const struct err *e) { return e->code != ERR_DATABASE_UNAVAILABLE && e->code != ERR_COMMIT_UNKNOWN; }
 
 static enum mutation_end end_by(struct work *w, put_end *put, const void *what) {
   struct compiler k = work_compiler(w);
@@ -169,7 +169,7 @@ static enum mutation_end end_by(struct work *w, put_end *put, const void *what) 
     put(w, &k, what, &plan);
     if (mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, &e)) return MUTATION_ENDED;
     if (is_lost(&f, &e)) return MUTATION_LOST;
-    if (again || !is_worth_less(&e)) break;
+    if (again || !may_do_without(&e)) break;
     log_line(LOG_WARN, "state", "mutation=%s reason=%s detail=%s", w->m->id,
              log_quoted(w->mem, "its end is told without reducers, as it could not be with them"), log_quoted(w->mem, e.log_detail));
     k.manifest = &plain;
