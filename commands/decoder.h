@@ -19,6 +19,7 @@ struct decoder {
   const struct inner *inner;   /* the transactional set in hand that is one step of an execute set; NULL: none */
   const struct command *named; /* in there, the element in hand and its place; NULL: none */
   const char *place;
+  const struct expr *caller_value; /* what $caller stands for; NULL: nobody has asked */
 };
 
 /* A set within the set: what its references find beside the names of the set around it. */

@@ -212,11 +212,11 @@ static struct node *add_node(struct decoder *d, const struct command *c, const s
 struct scope {
   const struct command *composite;
   const struct expr **args;
-  const struct expr **results;
-  const struct expr *caller; /* one of them: what it has not is null; NULL: there is none */
+  const struct expr **results; /* NULL: $caller, which is made when somebody asks for it */
 };
 
 static bool fill_template(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out);
+static const struct expr *caller_value(struct decoder *d);
 
 static bool fill_items(struct decoder *d, const struct scope *s, const struct template *t, struct expr *out) {
   struct expr *items = arena_array(d->mem, struct expr, t->n ? t->n : 1);
@@ -239,10 +239,12 @@ static bool fill_template(struct decoder *d, const struct scope *s, const struct
     from = s->args[t->argument];
     if (!from) from = expr_literal(d->mem, s->composite->args[t->argument].fallback);
     break;
-  default: from = s->results[t->member];
+  default:
+    from = s->results[t->member];
+    if (!from && !(from = caller_value(d))) return false;
   }
   found = expr_at(d->mem, from, t->path, t->npath);
-  if (!found && from == s->caller) found = expr_literal(d->mem, &json_null);
+  if (!found && from == d->caller_value) found = expr_literal(d->mem, &json_null);
   if (!found)
     return err_set(d->e, BAD_REFERENCE, "\"%s\" looks for a value that is not there (line %d of the manifest).",
                    s->composite->name, t->line);
@@ -450,18 +452,21 @@ static bool fill_keys(struct decoder *d, struct use *use) {
   return true;
 }
 
-/* What $caller stands for. */
+/* What $caller stands for; what it has not is null. NULL: *e. */
 static const struct expr *caller_value(struct decoder *d) {
   static const char *const keys[] = {"role", "user", "claims"};
-  struct json *value = arena_new(d->mem, struct json), *items = arena_array(d->mem, struct json, 3);
-  const struct json *claims = claims_literal(d);
+  const struct json *claims;
+  struct json *value, *items;
 
-  if (!claims) return NULL;
+  if (d->caller_value) return d->caller_value;
+  if (!(claims = claims_literal(d))) return NULL;
+  value = arena_new(d->mem, struct json);
+  items = arena_array(d->mem, struct json, 3);
   items[0] = *text_literal(d->mem, d->caller->role);
   items[1] = *text_literal(d->mem, d->caller->user);
   items[2] = *claims;
   *value = (struct json){.kind = JSON_OBJECT, .len = 3, .items = items, .keys = keys};
-  return expr_literal(d->mem, value);
+  return d->caller_value = expr_literal(d->mem, value);
 }
 
 static bool fill_part(struct decoder *d, const struct scope *s, const struct template *t, const struct expr **out) {
@@ -480,7 +485,6 @@ static bool fill_events(struct decoder *d, struct use *use) {
   struct scope s = {.composite = c, .args = use->args, .results = results};
 
   if (!c->nevents) return true;
-  if (!(results[1] = s.caller = caller_value(d))) return false;
   use->event_keys = arena_array(d->mem, const struct expr *, c->nevents);
   use->event_payloads = arena_array(d->mem, const struct expr *, c->nevents);
   for (size_t i = 0; i < c->nevents; i++)

@@ -9,8 +9,12 @@
 
 /* A statement of this file has such an id in its variant's key, with the SHAPEs in its last bits. */
 enum { KEY_APPEND = 0x7ffffe00 };
-/* How the rows are given. PLAIN, nearly all there are: one row whose key is known here, or has none. */
-enum shape_bits { SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_PLACED = 4 };
+/* How the rows are given. PLAIN, nearly all there are, has none of OTHERS: one row whose key is known here, or has none. It has only what
+ * it needs: each parameter costs PostgreSQL half a microsecond, each function of an expression one. */
+enum shape_bits {
+  SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_PLACED = 4, SHAPE_OTHERS = 7,
+  SHAPE_SLOT = 8, SHAPE_USER = 16, SHAPE_TRACE = 32, /* of PLAIN: a result in its payload; the caller has a user, a traceparent */
+};
 /* A longer key is cut, by SQL (TOLD_SHORT). */
 enum { PLAIN_KEY = 200 };
 
@@ -108,11 +112,8 @@ static struct row *make_rows(void *mem, const struct item *items, size_t n, unsi
 
 /* ---- the statement ---- */
 
-#define INSERT "insert into writ.event_new (mutation, role, caller_user, traceparent, command, name, key, payload) "
-#define CALLER "$1::uuid, $2::text, $3::text, $4::text"
+#define INSERT "insert into writ.event_new (mutation, role, command, name, key, payload%s%s) "
 
-static const char plain_insert[] = INSERT "values (" CALLER ", $5::text, $6::text, nullif($7::text, ''), "
-    "($8::text || coalesce(pg_catalog.current_setting($9::text), '') || coalesce($10::text, ''))::jsonb)";
 static const char one_row[] =
     "(select $5::text as command, $6::text as name, $7::text as key, $8::text as place, $9::text as head, $10::text as slot, "
     "$11::text as tail, 1 as o)";
@@ -120,11 +121,26 @@ static const char several_rows[] =
     "(select * from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[]) "
     "with ordinality as u(command, name, key, place, head, slot, tail, o))";
 
+static char *plain_text(const void *mem, unsigned shape) {
+  bool user = shape & SHAPE_USER, trace = shape & SHAPE_TRACE, slot = shape & SHAPE_SLOT;
+  unsigned n = slot ? 8 : 6;
+  struct str *s = str_new(mem, 512);
+
+  str_printf(s, INSERT "values ($1::uuid, $2::text, $3::text, $4::text, $5::text, %s", user ? ", caller_user" : "",
+             trace ? ", traceparent" : "",
+             slot ? "($6::text || pg_catalog.current_setting($7::text) || $8::text)::jsonb" : "$6::jsonb");
+  if (user) str_printf(s, ", $%u::text", ++n);
+  if (trace) str_printf(s, ", $%u::text", ++n);
+  str_char(s, ')');
+  return s->p;
+}
+
 /* Numbers are drawn behind the sort: a set's events are in the order of its commands. */
 static char *statement_text(const void *mem, unsigned shape) {
-  if (!shape) return arena_strdup(mem, plain_insert);
-  return arena_printf(mem, INSERT "select " CALLER ", command, name, %s, p::jsonb from (select x.command, x.name, x.o, %s from %s x "
-                      "offset 0) y order by o", TOLD_SHORT("nullif(k, '')"), shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE,
+  if (!(shape & SHAPE_OTHERS)) return plain_text(mem, shape);
+  return arena_printf(mem, INSERT "select $1::uuid, $2::text, command, name, %s, p::jsonb, $3::text, $4::text from "
+                      "(select x.command, x.name, x.o, %s from %s x offset 0) y order by o", ", caller_user", ", traceparent",
+                      TOLD_SHORT("nullif(k, '')"), shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE,
                       shape & SHAPE_SEVERAL ? several_rows : one_row);
 }
 
@@ -136,21 +152,44 @@ static struct statement statement_for(struct compiler *k, unsigned shape) {
   return variants_add(k->variants, k->mem, &id, sizeof id, statement_text(k->mem, shape));
 }
 
-static unsigned put_row_params(void *mem, const struct row *rows, size_t n, unsigned shape, const char **params) {
-  const struct told *told = &rows->told;
-  const char *plain[] = {rows->command, rows->name, told->key, told->head, told->slot, told->tail};
+static unsigned put_plain(const struct row *row, const struct plan *plan, const char *traceparent, unsigned *shape, const char **params) {
+  const struct told *told = &row->told;
+  unsigned n = 0;
+
+  params[n++] = row->command;
+  params[n++] = row->name;
+  params[n++] = told->key && *told->key ? told->key : NULL;
+  params[n++] = told->head;
+  if (told->slot) {
+    *shape |= SHAPE_SLOT;
+    params[n++] = told->slot;
+    params[n++] = told->tail;
+  }
+  if (*plan->caller_user) {
+    *shape |= SHAPE_USER;
+    params[n++] = plan->caller_user;
+  }
+  if (traceparent) {
+    *shape |= SHAPE_TRACE;
+    params[n++] = traceparent;
+  }
+  return n;
+}
+
+/* Behind mutation and role. */
+static unsigned put_params(const struct compiler *k, const struct plan *plan, const struct row *rows, size_t n, unsigned *shape,
+                           const char **params) {
   unsigned count = 0;
 
-  if (!shape) {
-    memcpy(params, plain, sizeof plain);
-    return sizeof plain / sizeof *plain;
-  }
-  for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = told_field(mem, rows, n, sizeof *rows, f * sizeof(const char *));
+  if (!(*shape & SHAPE_OTHERS)) return put_plain(rows, plan, k->traceparent, shape, params);
+  params[count++] = *plan->caller_user ? plan->caller_user : NULL;
+  params[count++] = k->traceparent;
+  for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = told_field(k->mem, rows, n, sizeof *rows, f * sizeof(const char *));
   return count;
 }
 
 void append_compile(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan) {
-  const char **params = arena_array(k->mem, const char *, PARAMS);
+  const char **params;
   struct item *items;
   struct row *rows;
   unsigned shape, n = 0;
@@ -161,11 +200,10 @@ void append_compile(struct compiler *k, struct command_set *set, size_t first, s
   items = collect(k, set, first, end, &count, &shape);
   if (!count) return;
   rows = make_rows(k->mem, items, count, &shape);
+  params = arena_array(k->mem, const char *, PARAMS);
   params[n++] = k->mutation;
   params[n++] = plan->caller_role;
-  params[n++] = *plan->caller_user ? plan->caller_user : NULL;
-  params[n++] = k->traceparent;
-  n += put_row_params(k->mem, rows, count, shape, params + n);
+  n += put_params(k, plan, rows, count, &shape, params + n);
   set->events_step = plan->n;
   arena_grow(k->mem, plan->steps, plan->n);
   plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,

@@ -95,21 +95,21 @@ static struct holes holes_of(const struct expr *x) {
   return holes;
 }
 
-/* Text of an expression; where a result comes, that of head ends and *s becomes tail. */
-static void put_text(struct str **s, struct str *tail, const struct expr *x) {
-  if (x->kind == EXPR_RESULT) *s = tail;
-  else if (x->kind == EXPR_LITERAL) json_write(*s, x->literal);
+/* Text of an expression; where a result comes, a NUL. */
+static void put_text(struct str *s, const struct expr *x) {
+  if (x->kind == EXPR_RESULT) str_char(s, '\0');
+  else if (x->kind == EXPR_LITERAL) json_write(s, x->literal);
   if (x->kind != EXPR_ARRAY && x->kind != EXPR_OBJECT) return;
-  str_char(*s, x->kind == EXPR_ARRAY ? '[' : '{');
+  str_char(s, x->kind == EXPR_ARRAY ? '[' : '{');
   for (size_t i = 0; i < x->n; i++) {
-    if (i) str_char(*s, ',');
+    if (i) str_char(s, ',');
     if (x->kind == EXPR_OBJECT) {
-      str_json(*s, x->keys[i]);
-      str_char(*s, ':');
+      str_json(s, x->keys[i]);
+      str_char(s, ':');
     }
-    put_text(s, tail, &x->items[i]);
+    put_text(s, &x->items[i]);
   }
-  str_char(*s, x->kind == EXPR_ARRAY ? ']' : '}');
+  str_char(s, x->kind == EXPR_ARRAY ? ']' : '}');
 }
 
 static bool is_simple(const struct expr *payload) {
@@ -118,20 +118,20 @@ static bool is_simple(const struct expr *payload) {
 }
 
 static void put_payload(void *mem, const struct expr *payload, bool pieces, struct told *row) {
-  struct str *head, *tail, *s;
   struct holes holes;
+  struct str *s;
 
   if (pieces) {
     row->head = param_pieces(mem, payload);
     return;
   }
   holes = holes_of(payload);
-  s = head = str_new(mem, 512);
-  tail = str_new(mem, 256);
-  put_text(&s, tail, payload);
-  row->head = head->p;
-  row->tail = tail->p;
-  if (holes.n) row->slot = arena_printf(mem, "writ.s%u", holes.last->node->slot);
+  s = str_new(mem, 512);
+  put_text(s, payload);
+  row->head = s->p;
+  if (!holes.n) return;
+  row->tail = s->p + strlen(s->p) + 1;
+  row->slot = arena_printf(mem, "writ.s%u", holes.last->node->slot);
 }
 
 /* A key is text: its parts with a colon between. Of a string it takes what it says, as 42 and "42" are the same user. */
@@ -189,8 +189,14 @@ static bool is_simple_key(const struct expr *key) {
 }
 
 static void put_key(void *mem, const struct expr *key, bool pieces, struct told *row) {
-  struct key_text t = {.mem = mem, .text = str_new(mem, 64), .pieces = pieces ? str_new(mem, 64) : NULL};
+  struct key_text t = {.mem = mem};
 
+  if (!pieces && key->kind == EXPR_LITERAL && key->literal->kind == JSON_STRING) {
+    row->key = key->literal->text;
+    return;
+  }
+  t.text = str_new(mem, 64);
+  t.pieces = pieces ? str_new(mem, 64) : NULL;
   if (pieces) str_char(t.pieces, '[');
   put_key_part(&t, key);
   row->key = t.text->p;

@@ -13,7 +13,7 @@ struct told {
   const char *place; /* behind that, {slot, path...}; NULL: nothing */
   const char *head;  /* of the payload: literal text, or the pieces */
   const char *slot;  /* behind that, a whole result; NULL: nothing */
-  const char *tail;
+  const char *tail;  /* behind that; NULL: nothing */
 };
 
 /* Calls visit for each result in it that the server keeps. Those of CALL and MERGE cannot be: they are told as null. */

@@ -11,10 +11,11 @@
 #include <string.h>
 
 /* The lock is the transaction's, so it holds behind a pooler too. And plans that do not depend on what statistics say of a table
- * that is empty at one moment and long at the next. The sequencer's machine may die in the middle: nobody waits for it longer. */
+ * that is empty at one moment and long at the next: made once, as PostgreSQL would plan the move anew in each round, for more than a
+ * hundred events cost. The sequencer's machine may die in the middle: nobody waits for it longer. */
 static const char lock_sql[] =
     "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "
-    "set_config('idle_in_transaction_session_timeout', '5000', true), "
+    "set_config('plan_cache_mode', 'force_generic_plan', true), set_config('idle_in_transaction_session_timeout', '5000', true), "
     "pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('writ sequencer'))";
 
 /* Who may have drawn a seq and not committed: whoever has the lock that an INSERT takes before it draws. No other transaction
@@ -44,8 +45,8 @@ static const char move_sql[] =
     "moved as (insert into writ.event (position, seq, name, key, payload, at, command, role, caller_user, traceparent, mutation) "
     "select (select p from last) + row_number() over (order by seq), seq, name, key, payload, at, command, role, caller_user, "
     "traceparent, mutation from taken order by seq returning at, position) "
-    "select json_build_array((select n from upto), (select seq from upto), (select count(*) from moved), (select "
-    "greatest(0, extract(epoch from clock_timestamp() - min(at)) * 1000)::bigint from moved), (select began from server), (select max(position) from moved))::text";
+    "select json_build_array(upto.n, upto.seq, m.n, greatest(0, extract(epoch from clock_timestamp() - m.at) * 1000)::bigint, began, "
+    "m.position)::text from upto, server, (select count(*) as n, min(at) as at, max(position) as position from moved) m";
 
 enum place { PLACE_LOCK, PLACE_OVER, PLACE_MOVE, PLACE_OPEN };
 static const char *const texts[] = {lock_sql, over_sql, move_sql, open_sql};

@@ -20,6 +20,7 @@ create table pet (id int generated always as identity primary key, name text not
 create role events_keeper;
 grant events_keeper to writ;
 grant select, insert, update on pet to writ, events_keeper;
+create procedure feed(id int) language sql as $$ update pet set price = 0 where id = feed.id $$;
 """
 
 MANIFEST = """
@@ -56,6 +57,22 @@ commands:
         as: two
     result: { first: $one.id, second: $two }
     events: [{ name: pair, key: [$result.first, $result.second.name], payload: { pair: $result } }]
+  count_names: { allow: [anonymous], sql: "update pet set name = :name where id = :id", returns: count, events: [{ name: told }] }
+  list_names: { allow: [anonymous], sql: "select name from pet where id = :id", returns: many, events: [{ name: told }] }
+  find_name: { allow: [anonymous], sql: "select name from pet where id = :id", returns: optional, events: [{ name: told }] }
+  with_name:
+    allow: [anonymous]
+    sql: "with old as (select name from pet where id = :id) update pet p set name = 'x' from old where id = :id returning old.name"
+    returns: one
+    events: [{ name: told }]
+  no_name: { allow: [anonymous], sql: "update pet set name = 'y' where id = :id", returns: none, events: [{ name: told }] }
+  call_name: { allow: [anonymous], sql: "call feed(:id::int)", returns: none, events: [{ name: told }] }
+  judged:
+    allow: [anonymous]
+    sql: "insert into pet (name) values (:name) returning id"
+    returns: one
+    permissions: { after: { good: ":name <> 'bad'" } }
+    events: [{ name: judged, key: $args.name }]
   outside:
     allow: [anonymous]
     args: { name: text }
@@ -63,6 +80,7 @@ commands:
     events: [{ name: went, key: $args.name, payload: { got: $result.id, none: $result.nothing.here } }]
 """
 
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 FAST = {"runners": 1, "runner": {"poll_ms": 50}}
 
 
@@ -108,12 +126,11 @@ def appended(database):
 
 
 def test_an_event(site):
-    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     answer = site.client.command("add_pet", '{"name": "to\\"m\\\\", "price": 1.10}', role="events_keeper", user="kim",
-                                 headers={"traceparent": parent})
+                                 headers={"traceparent": PARENT})
     (event,) = events(site, 1)
     assert event == {**event, "position": 1, "name": "pet.added", "key": None, "command": "add_pet", "role": "events_keeper",
-                     "user": "kim", "traceparent": parent,
+                     "user": "kim", "traceparent": PARENT,
                      "payload": {"args": {"name": "to\"m\\", "price": 1.10}, "result": answer.result}}
     assert len(event["mutation"]) == 36 and event["at"].endswith("Z")
     assert set(event) == {"position", "name", "key", "payload", "at", "command", "role", "user", "mutation", "traceparent"}
@@ -132,6 +149,42 @@ def test_payload_and_key(site):
     assert site.client.command("name_pet", {"id": id, "name": "ben"}).status == 200
     named, told = events(site, 5)[3:]
     assert named["payload"]["by"] is None and told["payload"][:2] == ["anonymous", None]
+
+
+@pytest.mark.parametrize("user", [None, "kim"])
+@pytest.mark.parametrize("parent", [None, PARENT])
+def test_who_and_from_where(site, user, parent):
+    """A row alone and several, of literal text and of results: who called, and the trace, are where they belong."""
+    asks = {"role": "events_keeper", "user": user, "headers": {"traceparent": parent} if parent else {}}
+    answer = site.client.command("add_pet", {"name": "rex"}, **asks)
+    site.client.command("name_pet", {"id": answer.result["id"], "name": "max"}, **asks)
+    page = events(site, 3)
+    site.client.command("note", {"text": ""}, **{**asks, "role": None})
+    page = events(site, 4)
+    assert [(e["name"], e["command"], e["key"]) for e in page] == [
+        ("pet.added", "add_pet", None), ("pet-named", "name_pet", f'pet:{answer.result["id"]}'),
+        ("told", "name_pet", str(answer.result["id"])), ("noted", "note", None)]
+    assert {(e["user"], e["traceparent"]) for e in page} == {(user, parent)}
+    assert [e["role"] for e in page] == ["events_keeper"] * 3 + ["anonymous"]
+    assert page[0]["payload"]["result"] == answer.result and page[3]["payload"] == ""
+
+
+def test_results_of_all_kinds(site):
+    id = site.client.command("plain", {"name": "rex"}).result["id"]
+    told = [("count_names", {"id": id, "name": "max"}), ("list_names", {"id": id}), ("find_name", {"id": id}), ("find_name", {"id": 0}),
+            ("with_name", {"id": id}), ("no_name", {"id": id}), ("call_name", {"id": id})]
+    answers = [site.client.command(name, args) for name, args in told]
+    assert [answer.status for answer in answers] == [200] * len(told), answers
+    page = events(site, len(told))
+    assert [(e["command"], e["payload"]["args"]) for e in page] == told
+    assert [e["payload"]["result"] for e in page] == [1, [{"name": "max"}], {"name": "max"}, None, {"name": "max"}, None, None]
+
+
+def test_a_permission_behind_the_write_takes_the_event_back(site, database):
+    assert site.client.command("judged", {"name": "bad"}).status == 403
+    assert site.client.command("judged", {"name": "good"}).status == 200
+    assert [event["key"] for event in events(site, 1)] == ["good"]
+    assert appended(database) == 1
 
 
 def test_nothing_of_what_was_rolled_back(site, database):
