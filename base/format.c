@@ -18,8 +18,8 @@ static void put(struct output *o, const char *bytes, size_t n) {
   o->len += n;
 }
 
-static void put_number(struct output *o, unsigned value, bool negative) {
-  char digits[12];
+static void put_number(struct output *o, size_t value, bool negative) {
+  char digits[24];
   size_t n = sizeof digits;
 
   do digits[--n] = (char)('0' + value % 10);
@@ -60,6 +60,11 @@ int format_text(char *to, size_t size, const char *format, va_list args) {
     case 'd':
       number = va_arg(args, int);
       put_number(&o, number < 0 ? 0u - (unsigned)number : (unsigned)number, number < 0);
+      break;
+    case 'z':
+      if (at[2] != 'u') return end_with(&o, at, args);
+      put_number(&o, va_arg(args, size_t), false);
+      at++;
       break;
     case '%': put(&o, "%", 1); break;
     default: return end_with(&o, at, args);

@@ -33,9 +33,7 @@ struct str *str_new(const void *mem, size_t cap) {
   return s;
 }
 
-/* Room for n more bytes and the NUL. */
-static void reserve(struct str *s, size_t n) {
-  if (n < s->cap - s->len) return;
+static void grow(struct str *s, size_t n) {
   while (n >= s->cap - s->len) s->cap += s->cap < DOUBLING_ENDS ? s->cap : DOUBLING_ENDS / 4;
   if (s->p != own_room(s)) {
     s->p = arena_resize(s, s->p, s->cap);
@@ -43,6 +41,11 @@ static void reserve(struct str *s, size_t n) {
   }
   s->p = arena_resize(s, NULL, s->cap);
   memcpy(s->p, own_room(s), s->len + 1);
+}
+
+/* Room for n more bytes and the NUL. */
+static inline void reserve(struct str *s, size_t n) {
+  if (n >= s->cap - s->len) grow(s, n);
 }
 
 void str_bytes(struct str *s, const char *bytes, size_t n) {

@@ -197,6 +197,11 @@ static void print_event(const struct view *v, const struct json *event) {
   puts(line->p);
 }
 
+/* Each version is an event, and the newest changes are kept (limits.state_changes). */
+static void print_missing(long long n) {
+  if (n > 0) printf("- %lld event%s between %s not kept any more\n", n, n == 1 ? "" : "s", n == 1 ? "is" : "are");
+}
+
 /* What has come since the last look; what was there at the first is the state's own list. */
 static bool print_news(struct view *v, const struct wait *w, struct err *e) {
   const struct json *changes, *events = json_get(v->state, "events");
@@ -205,6 +210,7 @@ static bool print_news(struct view *v, const struct wait *w, struct err *e) {
     for (size_t i = 0; i < events->len; i++) print_event(v, &events->items[i]);
   } else {
     if (!state_changes(v->engine, v->mem, v->mutation, &v->row, v->seen, w, &changes, e)) return false;
+    print_missing(strtoll(v->row.version, NULL, 10) - strtoll(v->seen, NULL, 10) - (long long)changes->len);
     for (size_t i = 0; i < changes->len; i++) print_event(v, json_get(&changes->items[i], "event"));
   }
   if (v->row.ended) {

@@ -158,7 +158,9 @@ const struct expr *expr_item(void *mem, const struct expr *x, size_t i) {
 }
 
 const struct expr *expr_member(void *mem, const struct expr *object, const char *key) {
-  for (size_t i = 0; i < expr_len(object); i++)
-    if (strcmp(expr_key(object, i), key) == 0) return expr_item(mem, object, i);
+  const char *const *keys = object->kind == EXPR_LITERAL ? object->literal->keys : object->keys;
+
+  for (size_t i = 0, n = expr_len(object); i < n; i++)
+    if (*keys[i] == *key && strcmp(keys[i], key) == 0) return expr_item(mem, object, i);
   return NULL;
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define POSITION_MAX 999999999999999999LL /* digits that fit into 64 bits, whichever they are */
+
 enum { ASK_AFTER, ASK_NAME, ASK_KEY, ASK_LIMIT, ASK_DATASOURCE, ASKS };
 static const char *const asks[ASKS + 1] = {"after", "name", "key", "limit", "datasource", NULL};
 
@@ -51,7 +53,7 @@ bool events_query(const struct config *config, const struct request *r, struct e
 
   *query = (struct event_query){0};
   if (!query_string_read(r->mem, r->query, asks, values, e) ||
-      !number(values[ASK_AFTER], "after", 0, INT64_MAX, &query->after, e) ||
+      !number(values[ASK_AFTER], "after", 0, POSITION_MAX, &query->after, e) ||
       !number(values[ASK_LIMIT], "limit", 1, EVENTS_LIMIT_MAX, &limit, e) ||
       !find_datasource(config, values[ASK_DATASOURCE], datasource, e)) return false;
   query->limit = (int)limit;

@@ -145,47 +145,92 @@ struct compiler work_compiler(struct work *w) {
                            .variants = w->engine->variants, .mutation = w->m->id};
 }
 
-static enum mutation_end ended_by(struct work *w, struct plan *plan) {
+/* What the end is, put into the plan behind the lease. */
+typedef void put_end(struct work *w, struct compiler *k, const void *what, struct plan *plan);
+
+static bool is_lost(const struct flight *f, const struct err *e) { return err_is_own(e, "LEASE_LOST") && f->failed_step == 0; }
+
+/* Functions of the manifest's stand in this transaction. One that fails it, or does not return, must not keep the mutation from its end:
+ * then that is told without them. */
+static bool may_do_without(const struct err *e) { return e->code != ERR_DATABASE_UNAVAILABLE && e->code != ERR_COMMIT_UNKNOWN; }
+
+static enum mutation_end end_by(struct work *w, put_end *put, const void *what) {
+  struct compiler k = work_compiler(w);
+  struct manifest plain = *k.manifest;
   struct flight f;
   struct err e;
 
-  err_init(&e, w->mem);
-  if (mutation_trip(w->engine, w->mem, w->m->datasource, plan->steps, plan->n, &f, &e)) return MUTATION_ENDED;
-  if (err_is_own(&e, "LEASE_LOST") && f.failed_step == 0) return MUTATION_LOST;
+  plain.state.text = NULL;
+  for (bool again = false;; again = true) {
+    struct plan plan = {0};
+
+    err_init(&e, w->mem);
+    compile_step(&k, &plan, work_lock_step(w));
+    put(w, &k, what, &plan);
+    if (mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, &e)) return MUTATION_ENDED;
+    if (is_lost(&f, &e)) return MUTATION_LOST;
+    if (again || !may_do_without(&e)) break;
+    log_line(LOG_WARN, "state", "mutation=%s reason=%s detail=%s", w->m->id,
+             log_quoted(w->mem, "its end is told without reducers, as it could not be with them"), log_quoted(w->mem, e.log_detail));
+    k.manifest = &plain;
+  }
   log_line(LOG_WARN, "mutation_put_off", "mutation=%s code=%s reason=%s detail=%s", w->m->id, err_name(&e),
            log_quoted(w->mem, e.message), log_quoted(w->mem, e.log_detail));
   return MUTATION_PUT_OFF; /* the lease ends, and it is tried once more */
 }
 
-/* In an error, or cancelled: with what is to follow that. */
-enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead) {
+struct end_in_error {
+  const char *error; /* as JSON */
+  bool dead;
+};
+
+static void put_end_in_error(struct work *w, struct compiler *k, const void *what, struct plan *plan) {
+  const struct end_in_error *end = what;
   bool cancelled = w->stop == STOP_CANCELLED;
-  const char *error = error_json(w, e), **params = arena_array(w->mem, const char *, 5);
-  struct compiler k = work_compiler(w);
-  struct plan plan = {0};
+  const char **params = arena_array(w->mem, const char *, 5);
 
   params[0] = w->m->id;
   params[1] = cancelled ? "cancelled" : "error";
-  params[2] = dead ? "t" : "f";
-  params[3] = error;
-  params[4] = dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
-  compile_step(&k, &plan, work_lock_step(w));
-  compile_step(&k, &plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
-  put_follower(w, &k, &plan, false);
-  put_end_events(w, &k, &plan, error, cancelled);
-  return ended_by(w, &plan);
+  params[2] = end->dead ? "t" : "f";
+  params[3] = end->error;
+  params[4] = end->dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
+  compile_step(k, plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
+  put_follower(w, k, plan, false);
+  put_end_events(w, k, plan, end->error, cancelled);
+}
+
+/* In an error, or cancelled: with what is to follow that. */
+enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead) {
+  struct end_in_error end = {.error = error_json(w, e), .dead = dead};
+
+  return end_by(w, put_end_in_error, &end);
+}
+
+static void put_end_done(struct work *w, struct compiler *k, const void *what, struct plan *plan) {
+  work_put_complete(w, k, mutation_steps(w->set), work_one_piece(w, ((const struct str *)what)->p), plan);
 }
 
 /* The one result of what is no execute set is the answer (execute.c, close_step). */
 enum mutation_end work_end_done(struct work *w, struct str *answer) {
-  struct compiler k = work_compiler(w);
-  struct plan plan = {0};
-
   if (w->m->step && !w->set->each_alone) str_add(answer, w->results->items[0].text);
   else result_put(answer, w->set);
-  compile_step(&k, &plan, work_lock_step(w));
-  work_put_complete(w, &k, mutation_steps(w->set), work_one_piece(w, answer->p), &plan);
-  return ended_by(w, &plan);
+  return end_by(w, put_end_done, answer);
+}
+
+void work_tell_end(struct work *w) {
+  struct compiler k = work_compiler(w);
+  struct plan plan = {0};
+  struct mutation_part *parts;
+  size_t n = mutation_parts(w->mem, w->m, &parts);
+  struct flight f;
+  struct err ignored;
+
+  err_init(&ignored, w->mem);
+  state_put_settle(&k, &plan, w->m->id);
+  for (size_t i = 0; i < n; i++) state_put_settle(&k, &plan, parts[i].id);
+  if (!mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, &ignored)) return;
+  engine_tell(w->engine, w->m->id);
+  for (size_t i = 0; i < n; i++) engine_tell(w->engine, parts[i].id);
 }
 
 /* ---- what a failure means ---- */

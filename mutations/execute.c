@@ -261,6 +261,7 @@ enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation
   }
   if (m->attempts >= (unsigned)engine->config->background_attempts) return work_give_up(&w);
   how->complete = run_steps(&w, how->answer, report);
-  if (how->complete) return MUTATION_ENDED;
-  return work_judge_failure(&w);
+  if (!how->complete) return work_judge_failure(&w);
+  if (how->until_ms && !how->no_state) work_tell_end(&w);
+  return MUTATION_ENDED;
 }

@@ -18,11 +18,13 @@ enum {
   PAUSE_MAX_MS = 15000,
   TIDY_MS = 10000,
   AGAIN_MS = 100, /* the same, when there was more to clean away than one look may */
+  TELL_MS = 100,  /* ends wait for so long to be told of together, before the next mutation is begun */
 };
 
 /* What it knows of one datasource. */
 struct place {
   int64_t next_ms, tidy_ms, pause_ms; /* clock_ms; pause_ms: after a failure, 0: none */
+  int64_t told_ms;                    /* clock_ms: when ends were told last */
   void *mem;                          /* of ended: */
   const char **ended;                 /* since the last claim, which makes their states tell so */
   size_t nended;
@@ -118,18 +120,37 @@ static bool is_ours(struct runner *r, void *mem, struct mutation *m, bool first)
   return first && mutation_renew(r->engine, mem, m, lease_ms, &e);
 }
 
+/* With a claim the ends of those before it are told. */
+static bool claim_and_tell(struct runner *r, struct place *p, void *mem, struct mutation_claim *claim, struct err *e) {
+  claim->settle = p->ended;
+  claim->nsettle = p->nended;
+  if (!mutation_claim(r->engine, mem, claim, e)) return false;
+  for (size_t i = 0; i < claim->nsettle; i++) engine_tell(r->engine, claim->settle[i]);
+  forget(p);
+  p->told_ms = clock_ms();
+  return true;
+}
+
+/* Those behind may take long. If it fails, a later claim tells. */
+static void tell_late_ends(struct runner *r, struct place *p, void *mem, size_t datasource) {
+  struct mutation_claim nothing = {.datasource = datasource, .most = 0};
+  struct err ignored;
+
+  if (!p->nended || clock_ms() < p->told_ms + TELL_MS) return;
+  err_init(&ignored, mem);
+  (void)claim_and_tell(r, p, mem, &nothing, &ignored);
+  p->told_ms = clock_ms();
+}
+
 static void run_all(struct runner *r, struct place *p, void *mem, struct mutation_claim *claim) {
   for (size_t i = 0; i < claim->n; i++) {
+    tell_late_ends(r, p, mem, claim->datasource);
     if (is_to_stop(r) || !is_ours(r, mem, &claim->list[i], i == 0)) {
       give_back(r, mem, claim->list + i, claim->n - i);
       return;
     }
     run_one(r, p, &claim->list[i]);
   }
-}
-
-static void tell_ended(const struct runner *r, const struct mutation_claim *claim) {
-  for (size_t i = 0; i < claim->nsettle; i++) engine_tell(r->engine, claim->settle[i]);
 }
 
 static void failed(const struct runner *r, struct place *p, size_t datasource, const struct err *e) {
@@ -144,13 +165,10 @@ static void failed(const struct runner *r, struct place *p, size_t datasource, c
 static bool serve(struct runner *r, size_t datasource, void *mem, struct err *e) {
   struct place *p = &r->places[datasource];
   const struct config *config = r->engine->config;
-  struct mutation_claim claim = {.datasource = datasource, .most = (unsigned)config->background_claims, .settle = p->ended,
-                                 .nsettle = p->nended};
+  struct mutation_claim claim = {.datasource = datasource, .most = (unsigned)config->background_claims};
   uint64_t gone = 0, away = 0;
 
-  if (!mutation_claim(r->engine, mem, &claim, e)) return false;
-  tell_ended(r, &claim);
-  forget(p);
+  if (!claim_and_tell(r, p, mem, &claim, e)) return false;
   run_all(r, p, mem, &claim);
   p->next_ms = claim.n ? 0 : clock_ms() + config->background_poll_ms / 2 + random() % (config->background_poll_ms / 2 + 1);
   if (clock_ms() < p->tidy_ms) return true;

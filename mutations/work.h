@@ -59,6 +59,8 @@ void work_put_complete(struct work *w, struct compiler *k, size_t step, const ch
 enum mutation_end work_end_in_error(struct work *w, const struct err *e, bool dead);
 /* All of its steps are done, or it has none. */
 enum mutation_end work_end_done(struct work *w, struct str *answer);
+/* Makes its state tell so now, as its caller is answered and may look. Of others a runner makes it so with its next claim. */
+void work_tell_end(struct work *w);
 /* Whoever had it died so often. */
 enum mutation_end work_give_up(struct work *w);
 /* A step has failed, with *w->e or w->stop. */

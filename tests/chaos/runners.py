@@ -1,7 +1,8 @@
-"""Mutations of 20 steps, several side by side, half of them with steps on two clusters, while runners, workers, the supervisor and
-PostgreSQL are killed at random points, and runners and workers stopped for longer than their leases. At the end each mutation that was
-accepted has ended, the effect of each SQL step is there exactly once, on its own datasource, and so is what was to follow; what was
-answered to a waiting caller is what happened.
+"""Mutations of 20 steps, several side by side, half of them with steps on two clusters, while runners, workers, the streamer, the
+supervisor and PostgreSQL are killed at random points, and runners and workers stopped for longer than their leases. At the end each
+mutation that was accepted has ended, the effect of each SQL step is there exactly once, on its own datasource, and so is what was to
+follow; what was answered to a waiting caller is what happened. Who follows the state by a stream, and comes again when that breaks, is
+told each of its versions once and in order, and the end.
 
 It knows only what a client knows, and what the tables hold.
 """
@@ -9,6 +10,7 @@ It knows only what a client knows, and what the tables hold.
 import argparse
 import collections
 import contextlib
+import http.client
 import os
 import pathlib
 import random
@@ -20,6 +22,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import harness  # noqa: E402
+import sse  # noqa: E402
 from service import Service  # noqa: E402
 
 # No unique constraint: what is done twice is there twice.
@@ -141,7 +144,28 @@ class Clients:
         with self.lock:
             self.wanted[key] = rows + [("error" if failing else "complete") + far[:1]]
             self.counts["in the background"] += 1
+        self.follow(key, answer.json["mutation"], "error" if failing else "complete")
         self.wait_for_end(key, answer.json["mutation"])
+
+    def follow(self, key, mutation, end):
+        """Its state, through whatever happens: each version once and in order, and the end."""
+        deadline, seen, last = time.monotonic() + PATIENCE_S, 0, None
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, http.client.HTTPException, AssertionError), \
+                    sse.open(self.site.client, f"/mutation/{mutation}/events", last=last) as stream:
+                while stream.status == 200 and (event := stream.next()):
+                    version, last = int(event.id.partition("/")[0]), event.id
+                    if event.type == "end":
+                        if event.json["status"] != end:
+                            self.complain(f"{key}: mutation {mutation} is told to have ended as {event.data}")
+                        return
+                    if version <= seen or event.type == "change" and version != seen + 1:
+                        self.complain(f"{key}: version {version} of mutation {mutation} is told behind {seen}")
+                    seen = version
+            with self.lock:
+                self.counts["streams broken"] += 1
+            time.sleep(0.1)
+        self.complain(f"{key}: the end of mutation {mutation} is not told within {PATIENCE_S} s")
 
     def wait_for_end(self, key, mutation):
         deadline = time.monotonic() + PATIENCE_S
@@ -284,6 +308,7 @@ def run(kills, seed, say=print):
         database, far = harness.Database(cluster, "runners", SCHEMA), harness.Database(abroad, "runners_far", SCHEMA)
         site = harness.Site(database, MANIFEST.replace("SERVICE", service.url("")), workers=4, inside_workers=3, background_runners=3,
                             background={"lease_ms": LEASE_MS, "poll_ms": 100, "claims": 4, "attempts": 1000}, timeout_ms=10000,
+                            runners=1, streams={"most": 100, "poll_ms": 100, "heartbeat_s": 1},
                             log_level="info", datasources={"default": database.conninfo, "far": far.conninfo})
         service.at("/program", program(lambda: site))
         with site:

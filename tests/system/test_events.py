@@ -305,7 +305,7 @@ def test_without_readers_it_is_not_there(database):
 
 @pytest.mark.parametrize("query, says", [
     ("after=-1", '"after" is a whole number'), ("after=x", '"after" is a whole number'), ("after=", '"after" is a whole number'),
-    ("limit=0", "from 1 to 1000"), ("limit=1001", "from 1 to 1000"), ("after=1&after=2", "given twice"),
+    ("after=1000000000000000000", "from 0 to 999999999999999999"), ("limit=0", "from 1 to 1000"), ("limit=1001", "from 1 to 1000"), ("after=1&after=2", "given twice"),
     ("since=1", 'no parameter "since"'), ("name=%zz", "percent-encoded"), ("name=%00", "percent-encoded"),
     ("key=%ff", "percent-encoded"), ("datasource=other", 'no datasource "other"'), ("after=9999", "The log ends at position 0")])
 def test_what_is_wrong_is_said(site, query, says):

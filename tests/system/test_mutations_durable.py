@@ -787,3 +787,53 @@ def test_a_reducer_that_does_not_return_stops_no_runner(apart, service):
             harness.wait_until(lambda: apart.execute("select ended from writ.state where mutation = %s", [mutation])[0][0],
                                "the end of the state", 15 * harness.PATIENCE)
     assert texts(apart) == ["1", "1", "2", "2"]
+
+
+REDUCERS_IN_THE_WAY = {"loops": "loop perform pg_sleep(0.1); end loop", "asserts": "assert false, 'never'"}
+
+
+@pytest.mark.parametrize("body", REDUCERS_IN_THE_WAY.values(), ids=REDUCERS_IN_THE_WAY.keys())
+@pytest.mark.parametrize("event", ["MUTATION_ERROR", "MUTATION_COMPLETED"])
+def test_a_reducer_in_the_way_of_an_end(apart, service, event, body):
+    """The mutation ends, what follows it too, and their states."""
+    apart.execute("create or replace function in_the_way(state jsonb, event jsonb) returns jsonb language plpgsql stable as "
+                  f"$$ begin if event ->> 'name' = '{event}' then {body}; end if; return '{{}}'; end $$")
+    manifest = MANIFEST.replace("SERVICE", service.url("")) + "state: { catch_all: public.in_the_way }\n"
+    with harness.Site(apart, manifest, **settings()) as site:
+        mutation = accepted(execute(site, [("add", {"text": "1"}), ("check_no", {})],
+                                    on_error=[{"command": "add", "args": {"text": {"$ref": "error.code"}}}]))
+        assert ended(apart, mutation) == "error"
+        follows = follower(apart, mutation)
+        assert ended(apart, follows, 40) == "complete"
+        for each, status in ((mutation, "error"), (follows, "complete")):
+            harness.wait_until(lambda: apart.execute("select status from writ.state where mutation = %s", [each])[0][0] == status,
+                               "the end of the state", 40 * harness.PATIENCE)
+        state = site.inside.get(f"/mutation/{mutation if event == 'MUTATION_ERROR' else follows}").json
+    assert texts(apart) == ["1", "NO"]
+    if "assert" in body:
+        assert state["events"][-1]["payload"] == {"event": event, "reason": '"public"."in_the_way": never'}
+
+
+def test_the_state_has_ended_when_its_caller_is_answered(site, database):
+    for last, end in (("add", "complete"), ("check_no", "error")):
+        name = str(uuid.uuid4())
+        commands = [("add", {"text": "1"}), ("add", {"text": "2"}), (last, {"text": "3"} if last == "add" else {})]
+        answer = execute(site, commands, headers={"Idempotency-Key": name, "Mutation-Id": name})
+        state = site.client.get(f"/mutation/{name}").json
+        assert state["status"] == end and answer.status == (200 if end == "complete" else 409)
+        assert state.get("result") == answer.json.get("results")
+
+
+def test_an_end_is_told_before_the_next_is_begun(apart, service):
+    """Two that are claimed together, none of them quick, and nobody who would settle the first one's state."""
+    with site_with(apart, service, background_runners=0) as site:
+        first, second = (accepted(site.client.command("slow", {"gate": gate}, headers={"Prefer": "respond-async"})) for gate in "ab")
+    with site_with(apart, service, runners=0, background={"lease_ms": 60000}):
+        harness.wait_until(lambda: row(apart, second, "owner")[0], "the claim")
+        time.sleep(0.5)  # ends of what is quicker are told together
+        apart.execute("insert into gate values ('a')")
+        harness.wait_until(lambda: apart.execute("select status from writ.state where mutation = %s", [first])[0][0] == "complete",
+                           "the end of the first one's state", 15 * harness.PATIENCE)
+        assert row(apart, second, "outcome, attempts") == (None, 0)
+        apart.execute("insert into gate values ('b')")
+        assert ended(apart, second) == "complete"

@@ -639,6 +639,25 @@ def test_a_late_beginning_takes_in_no_end(site, database):
     assert (state["status"], state["result"], [s["status"] for s in state["steps"]]) == ("complete", 1, ["finished", "finished"])
 
 
+def test_beginnings_that_come_late_are_told_in_order(site, database):
+    """Steps so quick that all of them are committed before the first beginning arrives."""
+    mutation = new()
+    site.client.command("one", headers={"Mutation-Id": mutation})
+    database.execute("""update writ.state set status = 'running', ended = null, state = state - 'result' || '{"status": "running", "events": [],
+      "steps": [{"id": "0", "status": "pending"}, {"id": "a", "status": "pending"}, {"id": "2", "status": "pending"}]}' where mutation = %s""",
+                     [mutation])
+    steps = ["0", "a", "2"]
+    for step in steps:
+        database.execute("insert into writ.state_mark (mutation, attempt, name, payload) values (%s, 1, 'TRANSACTION_COMPLETED', %s)",
+                         [mutation, json.dumps({"step": step})])
+    for name, payload in (*(("TRANSACTION_CREATED", json.dumps({"step": step})) for step in steps), ("MUTATION_COMPLETED", "{}")):
+        database.execute("select writ.state_event(%s, 1, %s, %s, '{}')", [mutation, name, payload])
+    state = state_of(site, mutation)
+    assert [(event["name"], event["payload"]["step"]) for event in state["events"][:-1]] == [
+        (name, step) for step in steps for name in ("TRANSACTION_CREATED", "TRANSACTION_COMPLETED")]
+    assert (state["status"], [step["status"] for step in state["steps"]]) == ("complete", ["finished"] * 3)
+
+
 def test_runners_end_and_clean_states(database):
     with Site(database, manifest(), workers=1, runners=1) as site:
         old, lost = new(), new()
@@ -790,6 +809,26 @@ def test_the_tool_follows_with_a_line_for_each_event(site, database):
     assert '{"name":"a","bytes":10}' in lines[2].replace(" ", "").replace('{"bytes":10,"name":"a"}', '{"name":"a","bytes":10}')
     assert lines[-1] == 'complete {"work":"done"}'
     running.end()
+
+
+def test_the_tool_tells_of_events_that_it_missed(site, database):
+    """Twenty at once, of which five are kept."""
+    mutation, rules = new(), '{"changes": 5}'
+    event = "select writ.state_event(%s, 1, %s, %s, %s)"
+    database.execute("select writ.state_new(%s, null, '[]', %s)", [mutation, rules])
+    database.execute(event, [mutation, "FIRST", None, rules])
+    tool = Tool(site, "--follow", mutation)
+    tool.read_until("FIRST")
+    with database.connect(autocommit=False) as connection:
+        for i in range(20):
+            connection.execute(event, [mutation, f"N{i}", None, rules])
+        connection.commit()
+    tool.read_until("N19")
+    database.execute(event, [mutation, "MUTATION_COMPLETED", "{}", rules])
+    code, text = tool.end()
+    assert code == 0
+    assert [line.split(" ", 1)[1].split(" attempt")[0] for line in text.splitlines()] == [
+        "FIRST", "15 events between are not kept any more", *(f"N{i}" for i in range(15, 20)), "MUTATION_COMPLETED", ""]
 
 
 def test_the_tool_draws_on_a_terminal(site, database):

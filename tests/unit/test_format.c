@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 enum { ROOM = 80 };
 
@@ -41,12 +42,13 @@ static void test_own(void **state) {
   same("$%u::%s", 17u, "text");
   same("%d %d %d %d %d", 0, 7, -7, INT_MAX, INT_MIN);
   same("%u %u %u", 0u, 10u, UINT_MAX);
+  same("%zu and %zu%s", (size_t)123456789012, SIZE_MAX, "");
   same("100%% of %s", "it");
 }
 
 static void test_others(void **state) {
   (void)state;
-  same("%zu and %s", (size_t)123456789012, "what stands behind");
+  same("%zd, %zx and %s", (ssize_t)-5, (size_t)255, "what stands behind");
   same("%s %.*s %d %s", "before", 3, "abcdef", -1, "behind");
   same("%5d|%-5d|%05d|%x|%c|%lld|%g", 42, 42, 42, 255u, 'c', -5LL, 1.5);
   same("%s%%%5s%%%s", "a", "b", "c");
