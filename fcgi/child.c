@@ -1,6 +1,7 @@
 /* How a process of the supervisor begins. */
 #include "fcgi/child.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -12,6 +13,12 @@ bool child_follow(pid_t supervisor) {
   if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0) return false;
   if (getppid() != supervisor) raise(SIGTERM); /* it died before */
   return true;
+}
+
+void child_let_others_run(void) {
+  struct sched_param none = {0};
+
+  if (sched_getscheduler(0) == SCHED_OTHER) (void)sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
 uint32_t child_chance(void) {

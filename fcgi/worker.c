@@ -127,6 +127,9 @@ static bool prepare(struct worker *w) {
     log_line(LOG_ERROR, "worker", "reason=\"cannot set up signals: %s\"", strerror(errno));
     return false;
   }
+  /* PostgreSQL sends its answers when the COMMIT is still to be done. Where there are fewer processors than work, a worker that took
+   * its place at that moment would only find out that it has to wait for more. */
+  child_let_others_run();
   prctl(PR_SET_NAME, start->inside ? "writd inside" : "writd border");
   srandom(child_chance()); /* the pauses between tries: workers that were in each other's way must not draw the same */
   FCGX_InitRequest(&w->fcgi, -1, FCGI_FAIL_ACCEPT_ON_INTR);

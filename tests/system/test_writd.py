@@ -280,6 +280,18 @@ def test_pools(database):
         assert [answer.get().status for answer in busy] == [200] * 3
 
 
+@pytest.mark.parametrize("given, workers", [(os.SCHED_OTHER, os.SCHED_BATCH), (os.SCHED_IDLE, os.SCHED_IDLE)])
+def test_workers_let_others_run(database, given, workers):
+    """A worker that is woken does not take the processor from PostgreSQL (sched(7)); a policy that the operator has chosen stays."""
+    writ = harness.Writ(database, manifest(), workers=1, inside_workers=1)
+    command = writ.command()
+    writ.command = lambda: ["chrt", "-i" if given == os.SCHED_IDLE else "-o", "0", *command]
+    with writ:
+        policies = [os.sched_getscheduler(pid) for name in ("border", "inside") for pid in full_pool(writ, 1, name)]
+        assert policies == [workers, workers]
+        assert os.sched_getscheduler(writ.pid) == given
+
+
 def test_no_inside_listener(database):
     writ = harness.Writ(database, manifest(), inside_workers=0)
     writ.ready = lambda: harness.listening(writ.border_socket)
