@@ -99,11 +99,11 @@ def cleaning(database, events):
     print(f"  cleaning: {(events - first) / seconds:.0f} events a second, in batches of 1000 with a pause of 100 ms")
 
 
-def bench(chosen):
+def bench(chosen, synchronous_commit, last):
     with contextlib.ExitStack() as stack:
-        cluster = stack.enter_context(servers.postgres(chosen.synchronous_commit))
+        cluster = stack.enter_context(servers.postgres(synchronous_commit))
         database = servers.database(cluster, install=True)
-        print(f"synchronous_commit {chosen.synchronous_commit}; {measure.CONNECTIONS} connections, {servers.WORKERS} workers;"
+        print(f"synchronous_commit {synchronous_commit}; {measure.CONNECTIONS} connections, {servers.WORKERS} workers;"
               f" medians of {chosen.rounds} rounds of {chosen.seconds} s")
         with servers.Stack(database, 0, ["writ"], runners=1) as site:
             found = {name: [] for name in STEPS}
@@ -115,6 +115,8 @@ def bench(chosen):
                         measure_one(name, site, database, 1, "warm")  # every worker connects and prepares
                     found[name].append(measure_one(name, site, database, chosen.seconds, f"r{number}"))
             show(found)
+        if not last:
+            return
         sequencer(database, chosen.waiting)
         if chosen.clean:
             cleaning(database, chosen.waiting)
@@ -126,9 +128,15 @@ def main():
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default %(default)s)")
     parser.add_argument("--waiting", type=int, default=200000, help="events for the sequencer (default %(default)s)")
     parser.add_argument("--no-clean", dest="clean", action="store_false", help="do not measure the cleaning")
-    parser.add_argument("--synchronous-commit", choices=("off", "on"), default="on", help="of the cluster (default %(default)s)")
+    parser.add_argument("--synchronous-commit", choices=("off", "on"), nargs="*", default=["off", "on"],
+                        help="of the cluster (default: one after the other)")
     chosen = parser.parse_args()
-    return measure.program("bench/events", 700 + len(STEPS) * (chosen.rounds + 1) * (chosen.seconds + 10), lambda: bench(chosen))
+    modes = chosen.synchronous_commit or ["on"]
+
+    def all_modes():
+        for mode in modes:
+            bench(chosen, mode, mode == modes[-1])
+    return measure.program("bench/events", 700 + len(modes) * len(STEPS) * (chosen.rounds + 1) * (chosen.seconds + 10), all_modes)
 
 
 if __name__ == "__main__":
