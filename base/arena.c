@@ -26,9 +26,7 @@ static void talloc_failed(const char *reason) {
   abort();
 }
 
-void arena_init(void) {
-  talloc_set_abort_fn(talloc_failed);
-}
+void arena_init(void) { talloc_set_abort_fn(talloc_failed); }
 
 void *arena_request(const void *parent) {
   void *pool = talloc_pool(parent, REQUEST_POOL_BYTES);
@@ -53,9 +51,7 @@ void *arena_zeros(const void *mem, size_t size, size_t n, const char *name) {
   return p;
 }
 
-char *arena_strdup(const void *mem, const char *s) {
-  return s ? arena_strndup(mem, s, strlen(s)) : NULL;
-}
+char *arena_strdup(const void *mem, const char *s) { return s ? arena_strndup(mem, s, strlen(s)) : NULL; }
 
 char *arena_strndup(const void *mem, const char *s, size_t n) {
   char *copy = talloc_named_const(mem, n + 1, "char");

@@ -10,7 +10,8 @@
 
 void bell_ring(struct bell *bell) {
   __atomic_add_fetch(&bell->rings, 1, __ATOMIC_SEQ_CST);
-  if (__atomic_load_n(&bell->waiters, __ATOMIC_SEQ_CST)) syscall(SYS_futex, &bell->rings, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+  if (__atomic_load_n(&bell->waiters, __ATOMIC_SEQ_CST))
+    syscall(SYS_futex, &bell->rings, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 uint32_t bell_heard(const struct bell *bell) { return __atomic_load_n(&bell->rings, __ATOMIC_SEQ_CST); }

@@ -38,10 +38,8 @@ static void fill_random(void) {
   while (got < sizeof uuid_state.bytes) {
     ssize_t n = getrandom(uuid_state.bytes + got, sizeof uuid_state.bytes - got, 0);
 
-    if (n > 0)
-      got += (size_t)n;
-    else if (errno != EINTR)
-      abort(); /* only on a kernel without getrandom, before 3.17 */
+    if (n > 0) got += (size_t)n;
+    else if (errno != EINTR) abort(); /* only on a kernel without getrandom, before 3.17 */
   }
   uuid_state.used = 0;
 }

@@ -72,9 +72,7 @@ void digest_hex(const unsigned char digest[DIGEST_BYTES], char text[DIGEST_HEX])
   *text = '\0';
 }
 
-bool digest_equal(const void *a, const void *b, size_t len) {
-  return CRYPTO_memcmp(a, b, len) == 0;
-}
+bool digest_equal(const void *a, const void *b, size_t len) { return CRYPTO_memcmp(a, b, len) == 0; }
 
 char *digest_base64(const void *mem, const void *data, size_t len) {
   char *text;

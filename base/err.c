@@ -56,9 +56,7 @@ static const struct title {
     {511, "Network Authentication Required"},
 };
 
-void err_init(struct err *e, const void *mem) {
-  *e = (struct err){.mem = mem, .index = -1, .item = -1, .committed = -1};
-}
+void err_init(struct err *e, const void *mem) { *e = (struct err){.mem = mem, .index = -1, .item = -1, .committed = -1}; }
 
 bool err_fill(struct err *e, enum err_code code, const char *file, int line, const char *format, ...) {
   va_list args;
@@ -115,9 +113,7 @@ bool err_lookup(const char *name, enum err_code *code) {
   return false;
 }
 
-int err_status(enum err_code code) {
-  return rows[code].status;
-}
+int err_status(enum err_code code) { return rows[code].status; }
 
 /* ---- as bytes: the only place ---- */
 

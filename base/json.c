@@ -57,7 +57,7 @@ static const unsigned char byte_class[256] = {
 struct scan {
   char *copy; /* the text, ending in NUL; what is put aside gives way, and what stands behind it moves up */
   size_t len, copy_len;
-  bool exact; /* nothing moves: numbers become "0" and blanks, strings stay */
+  bool exact;     /* nothing moves: numbers become "0" and blanks, strings stay */
   char *literals; /* the texts of numbers and plain strings, each ending in NUL, in order */
   size_t literals_len;
   size_t nodes; /* not less than the number of values */
@@ -379,10 +379,8 @@ static bool read_as(const void *mem, const char *text, size_t len, unsigned max_
   return tree || !exact;
 }
 
-bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root,
-               struct err *e) {
-  return read_as(mem, text, len, max_depth, false, root, e) &&
-         (*root || read_as(mem, text, len, max_depth, true, root, e));
+bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root, struct err *e) {
+  return read_as(mem, text, len, max_depth, false, root, e) && (*root || read_as(mem, text, len, max_depth, true, root, e));
 }
 
 const struct json *json_get(const struct json *object, const char *key) {

@@ -30,8 +30,8 @@ extern const struct json json_null, json_true;
 /* One JSON text of len bytes. False: BAD_JSON with line and column in the message, which quotes nothing of the text, or
  * TOO_LARGE for more than a million values. max_depth: arrays and objects within each other, 1 for [] or {}. The input
  * need not end in NUL. */
-bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root,
-               struct err *e) __attribute__((warn_unused_result));
+bool json_read(const void *mem, const char *text, size_t len, unsigned max_depth, const struct json **root, struct err *e)
+    __attribute__((warn_unused_result));
 
 /* The member named key, or NULL. */
 const struct json *json_get(const struct json *object, const char *key);

@@ -44,9 +44,9 @@ static long double length_of(const struct json *text) {
 }
 
 static bool is_of_type(const struct json *value, const struct json *type) {
-  static const char *const names[] = {[JSON_NULL] = "null", [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean",
-                                      [JSON_NUMBER] = "number", [JSON_STRING] = "string", [JSON_ARRAY] = "array",
-                                      [JSON_OBJECT] = "object"};
+  static const char *const names[] = {
+      [JSON_NULL] = "null",     [JSON_FALSE] = "boolean", [JSON_TRUE] = "boolean", [JSON_NUMBER] = "number",
+      [JSON_STRING] = "string", [JSON_ARRAY] = "array",   [JSON_OBJECT] = "object"};
   return strcmp(type->text, names[value->kind]) == 0 || (strcmp(type->text, "integer") == 0 && is_whole(value));
 }
 
@@ -132,7 +132,8 @@ static bool read_keyword(const void *mem, const struct keyword *k, const struct 
   *why = arena_printf(mem, "%s does not take %s", k->name, json_kind_name(value->kind));
   switch (k->form) {
   case FORM_TYPE:
-    if (!is_type(value) && !all_are(value, is_type)) *why = "type takes null, boolean, number, integer, string, array, object, or a list of these";
+    if (!is_type(value) && !all_are(value, is_type))
+      *why = "type takes null, boolean, number, integer, string, array, object, or a list of these";
     return is_type(value) || all_are(value, is_type);
   case FORM_LIST: return value->kind == JSON_ARRAY;
   case FORM_NAMES: return all_are(value, is_text);
@@ -191,13 +192,18 @@ static bool holds_items(const void *mem, const struct json *schema, const struct
   return true;
 }
 
-static bool holds_bound(const void *mem, const struct keyword *k, const struct json *bound, const struct json *value, const char **why) {
-  static const enum measure of[] = {[JSON_NUMBER] = MEASURE_NUMBER, [JSON_STRING] = MEASURE_TEXT, [JSON_ARRAY] = MEASURE_ITEMS,
+static bool holds_bound(const void *mem, const struct keyword *k, const struct json *bound, const struct json *value,
+                        const char **why) {
+  static const enum measure of[] = {[JSON_NUMBER] = MEASURE_NUMBER,
+                                    [JSON_STRING] = MEASURE_TEXT,
+                                    [JSON_ARRAY] = MEASURE_ITEMS,
                                     [JSON_OBJECT] = MEASURE_MEMBERS};
   long double most = k->side ? number_of(bound) : 0, is;
 
   if (!k->side || of[value->kind] != k->measure) return true;
-  is = k->measure == MEASURE_NUMBER ? number_of(value) : k->measure == MEASURE_TEXT ? length_of(value) : (long double)value->len;
+  is = k->measure == MEASURE_NUMBER ? number_of(value)
+       : k->measure == MEASURE_TEXT ? length_of(value)
+                                    : (long double)value->len;
   if (k->beyond ? (is - most) * k->side < 0 : (is - most) * k->side <= 0) return true;
   *why = arena_printf(mem, " does not obey %s %s", k->name, bound->text);
   return false;
@@ -217,7 +223,8 @@ bool json_schema_holds(const void *mem, const struct json *schema, const struct 
   *why = " is not allowed";
   if (schema->kind != JSON_OBJECT) return schema->kind == JSON_TRUE;
   if ((part = json_get(schema, "type")) && !holds_type(mem, part, value, why)) return false;
-  if (((part = json_get(schema, "enum")) && !is_among(value, part)) || ((part = json_get(schema, "const")) && !is_equal(value, part))) {
+  if (((part = json_get(schema, "enum")) && !is_among(value, part)) ||
+      ((part = json_get(schema, "const")) && !is_equal(value, part))) {
     *why = " is none of the allowed values";
     return false;
   }

@@ -39,13 +39,9 @@ void log_init(const char *who) {
   logger.journal = stderr_is_journal();
 }
 
-void log_set_level(enum log_level level) {
-  logger.level = level;
-}
+void log_set_level(enum log_level level) { logger.level = level; }
 
-bool log_on(enum log_level level) {
-  return level <= logger.level;
-}
+bool log_on(enum log_level level) { return level <= logger.level; }
 
 static const char *level_name(enum log_level level) {
   switch (level) {
@@ -97,8 +93,8 @@ void log_line(enum log_level level, const char *event, const char *format, ...) 
 
   if (!log_on(level)) return;
   len = prefix(line, sizeof line, level);
-  len += (size_t)snprintf(line + len, sizeof line - len, "%.100s who=%.40s pid=%ld%s", event, logger.who,
-                          (long)getpid(), format[0] ? " " : "");
+  len += (size_t)snprintf(line + len, sizeof line - len, "%.100s who=%.40s pid=%ld%s", event, logger.who, (long)getpid(),
+                          format[0] ? " " : "");
   va_start(args, format);
   written = vsnprintf(line + len, sizeof line - len, format, args);
   va_end(args);

@@ -9,8 +9,8 @@
 
 enum log_level { LOG_ERROR = 3, LOG_WARN = 4, LOG_INFO = 6, LOG_DEBUG = 7 }; /* numbers of syslog(3) */
 
-void log_init(const char *who);            /* "supervisor", "border", "inside": added to each line with the pid */
-void log_set_level(enum log_level level);  /* below it nothing is written; default LOG_INFO */
+void log_init(const char *who);           /* "supervisor", "border", "inside": added to each line with the pid */
+void log_set_level(enum log_level level); /* below it nothing is written; default LOG_INFO */
 bool log_on(enum log_level level);
 /* event: one word; then key=value pairs made by the format, values quoted by log_quoted where they may hold blanks. */
 void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));

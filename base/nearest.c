@@ -4,9 +4,7 @@
 
 enum { NEAREST_BYTES_MAX = 63 }; /* names are no longer than that */
 
-static unsigned least(unsigned a, unsigned b) {
-  return a < b ? a : b;
-}
+static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
 
 /* Optimal string alignment: insertions, deletions, replacements and swapped neighbours each count one. */
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb) {

@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void problems_init(struct problems *p, const void *mem) {
-  *p = (struct problems){.mem = mem};
-}
+void problems_init(struct problems *p, const void *mem) { *p = (struct problems){.mem = mem}; }
 
 static void add(struct problems *p, const char *file, int line, bool warning, const char *format, va_list args) {
   struct problem *problem;

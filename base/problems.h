@@ -7,8 +7,8 @@
 
 struct problem {
   const char *file;
-  int line;        /* from 1; 0: the whole file */
-  bool warning;    /* tell, but go on */
+  int line;         /* from 1; 0: the whole file */
+  bool warning;     /* tell, but go on */
   const char *text; /* what is wrong and the way out */
 };
 

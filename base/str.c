@@ -13,11 +13,10 @@ enum { LEAST_CAP = 32, DOUBLING_ENDS = 64 * 1024 * 1024 };
 
 /* What stands behind the backslash for a byte that a JSON string may not hold as it is; 'u': \u00xx. */
 static const char json_escape[256] = {
-    ['\0'] = 'u', [1] = 'u',    [2] = 'u',    [3] = 'u',    [4] = 'u',   [5] = 'u',     [6] = 'u',
-    [7] = 'u',    ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [11] = 'u',  ['\f'] = 'f',  ['\r'] = 'r',
-    [14] = 'u',   [15] = 'u',   [16] = 'u',   [17] = 'u',   [18] = 'u',  [19] = 'u',    [20] = 'u',
-    [21] = 'u',   [22] = 'u',   [23] = 'u',   [24] = 'u',   [25] = 'u',  [26] = 'u',    [27] = 'u',
-    [28] = 'u',   [29] = 'u',   [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\',
+    ['\0'] = 'u', [1] = 'u',    [2] = 'u',  [3] = 'u',    [4] = 'u',    [5] = 'u',   [6] = 'u',     [7] = 'u',  ['\b'] = 'b',
+    ['\t'] = 't', ['\n'] = 'n', [11] = 'u', ['\f'] = 'f', ['\r'] = 'r', [14] = 'u',  [15] = 'u',    [16] = 'u', [17] = 'u',
+    [18] = 'u',   [19] = 'u',   [20] = 'u', [21] = 'u',   [22] = 'u',   [23] = 'u',  [24] = 'u',    [25] = 'u', [26] = 'u',
+    [27] = 'u',   [28] = 'u',   [29] = 'u', [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\',
 };
 
 /* The room to begin with lies behind the struct itself: two pieces of memory for each string were a fifth of all. */
@@ -55,9 +54,7 @@ void str_bytes(struct str *s, const char *bytes, size_t n) {
   s->p[s->len] = '\0';
 }
 
-void str_add(struct str *s, const char *text) {
-  str_bytes(s, text, strlen(text));
-}
+void str_add(struct str *s, const char *text) { str_bytes(s, text, strlen(text)); }
 
 void str_char(struct str *s, char c) {
   reserve(s, 1);
@@ -94,9 +91,7 @@ void str_clear(struct str *s) {
   s->p[0] = '\0';
 }
 
-void str_json(struct str *s, const char *text) {
-  str_json_bytes(s, text, text ? strlen(text) : 0);
-}
+void str_json(struct str *s, const char *text) { str_json_bytes(s, text, text ? strlen(text) : 0); }
 
 static void escape_json(struct str *s, unsigned char c) {
   static const char hex[] = "0123456789abcdef";
@@ -156,13 +151,9 @@ void str_sql_literal(struct str *s, const char *text) {
   str_char(s, '\'');
 }
 
-void str_sql_ident(struct str *s, const char *name) {
-  add_quoted(s, name, '"');
-}
+void str_sql_ident(struct str *s, const char *name) { add_quoted(s, name, '"'); }
 
-bool str_starts(const char *text, const char *prefix) {
-  return strncmp(text, prefix, strlen(prefix)) == 0;
-}
+bool str_starts(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
 
 void str_sql_element(struct str *s, const char *text) {
   str_char(s, '"');

@@ -31,7 +31,8 @@ static void try_modules(const struct config *config, const struct manifest *mani
 static size_t count_commands(const struct manifest *m) {
   size_t n = 0;
 
-  for (size_t i = 0; i < m->ncommands; i++) n += m->commands[i]->kind != COMMAND_PERMISSION && m->commands[i]->kind != COMMAND_VERSION;
+  for (size_t i = 0; i < m->ncommands; i++)
+    n += m->commands[i]->kind != COMMAND_PERMISSION && m->commands[i]->kind != COMMAND_VERSION;
   return n;
 }
 
@@ -40,7 +41,8 @@ static bool tell_shape(void *engine, const struct command *c, const struct descr
   return engine_described(engine, c, d, returns);
 }
 
-static void check_all(void *mem, const struct config *config, const struct manifest *manifest, bool offline, struct problems *p) {
+static void check_all(void *mem, const struct config *config, const struct manifest *manifest, bool offline,
+                      struct problems *p) {
   const struct schema *schema = schema_make(mem, manifest, p);
   struct engine *engine;
 
@@ -69,6 +71,7 @@ int cli_check(void *mem, const struct options *o) {
   check_all(mem, config, manifest, o->offline, &p);
   problems_print(&p);
   if (p.errors) return 1;
-  printf("%s: %zu commands, no errors%s\n", manifest->file, count_commands(manifest), o->offline ? " (database not asked)" : "");
+  printf("%s: %zu commands, no errors%s\n", manifest->file, count_commands(manifest),
+         o->offline ? " (database not asked)" : "");
   return 0;
 }

@@ -20,23 +20,23 @@ struct str;
 enum { SCHEMAS_MAX = 32 };
 struct options {
   const char *config_file;
-  const char *conninfo, *datasource;      /* install, schema */
-  const char *schemas[SCHEMAS_MAX + 1];   /* schema; NULL behind the last */
+  const char *conninfo, *datasource;    /* install, schema */
+  const char *schemas[SCHEMAS_MAX + 1]; /* schema; NULL behind the last */
   size_t nschemas;
-  const char *grant;                      /* install: the login role; NULL: as the datasource says */
-  const char *role;                       /* run, explain, schema print, openapi; NULL: not given */
-  const char *user, *claims, *key;        /* run, explain */
+  const char *grant;               /* install: the login role; NULL: as the datasource says */
+  const char *role;                /* run, explain, schema print, openapi; NULL: not given */
+  const char *user, *claims, *key; /* run, explain */
   bool dry_run, offline, print, keys;
-  bool only_checks;                       /* set by check: secrets of who runs writd may be missing here */
-  unsigned given;                         /* which of these were, for main.c */
-  bool dead, json;                        /* jobs; json: events, projection, schema print, state too */
-  bool follow;                            /* events, state */
-  int64_t after, snapshot;                /* events; projection: -1 is none */
-  const char *event_name, *event_key;     /* events; NULL: all */
-  const char *all_dead;                   /* jobs: of this hook; NULL: by id */
-  const char *const *operands;            /* jobs: what to do, and ids */
+  bool only_checks;                   /* set by check: secrets of who runs writd may be missing here */
+  unsigned given;                     /* which of these were, for main.c */
+  bool dead, json;                    /* jobs; json: events, projection, schema print, state too */
+  bool follow;                        /* events, state */
+  int64_t after, snapshot;            /* events; projection: -1 is none */
+  const char *event_name, *event_key; /* events; NULL: all */
+  const char *all_dead;               /* jobs: of this hook; NULL: by id */
+  const char *const *operands;        /* jobs: what to do, and ids */
   int noperands;
-  const char *name, *arguments;           /* run, explain: the command, its arguments as JSON; "-": standard input. schema: what
+  const char *name, *arguments; /* run, explain: the command, its arguments as JSON; "-": standard input. schema: what
                                            * to do, the file */
 };
 
@@ -50,7 +50,7 @@ int cli_events(void *mem, const struct options *o);
 int cli_openapi(void *mem, const struct options *o);
 int cli_projection(void *mem, const struct options *o);
 int cli_schema(void *mem, const struct options *o);
-int cli_state(void *mem, const struct options *o); /* and 3 error, 4 cancelled, 5 not ended */
+int cli_state(void *mem, const struct options *o);   /* and 3 error, 4 cancelled, 5 not ended */
 int cli_persist(void *mem, const struct options *o); /* schema persist */
 
 /* Loads configuration and manifest; problems go to stderr. False: there were errors. */

@@ -34,22 +34,22 @@ static void print_event(const void *mem, const struct options *o, const struct j
 
   if (o->json) json_write(s, event);
   else {
-    str_printf(s, "%s  %.19s  %s  %s  ", cli_text(mem, event, "position"), cli_text(mem, event, "at"), cli_text(mem, event, "name"),
-               cli_text(mem, event, "key"));
+    str_printf(s, "%s  %.19s  %s  %s  ", cli_text(mem, event, "position"), cli_text(mem, event, "at"),
+               cli_text(mem, event, "name"), cli_text(mem, event, "key"));
     cli_put_json(s, json_get(event, "payload"));
   }
   puts(s->p);
 }
 
 /* One page; false: *e. *more: it was full. */
-static bool print_page(struct engine *engine, void *mem, const struct options *o, size_t datasource, struct event_query *query, bool *more,
-                       struct err *e) {
+static bool print_page(struct engine *engine, void *mem, const struct options *o, size_t datasource,
+                       struct event_query *query, bool *more, struct err *e) {
   struct wait w = {.deadline_ms = clock_ms() + ANSWER_MS, .caller_fd = -1};
   const struct json *page, *events;
   const char *text;
 
-  if (!event_log_page(engine, mem, datasource, query, &w, &text, e) ||
-      !json_read(mem, text, strlen(text), 1000, &page, e)) return false;
+  if (!event_log_page(engine, mem, datasource, query, &w, &text, e) || !json_read(mem, text, strlen(text), 1000, &page, e))
+    return false;
   events = json_get(page, "events");
   for (size_t i = 0; i < events->len; i++) print_event(mem, o, &events->items[i]);
   fflush(stdout);

@@ -10,15 +10,15 @@ static bool missing_grant(void *mem, const char *conninfo, const char *role, cha
 
   /* Not on sequences: identity columns need no right on theirs. */
   str_add(sql, "select format('grant select, insert, update, delete on all tables in schema writ to %1$I;"
-           " grant execute on all functions in schema writ to %1$I', r.rolname)"
-           " from pg_catalog.pg_roles r where r.rolname = ");
+               " grant execute on all functions in schema writ to %1$I', r.rolname)"
+               " from pg_catalog.pg_roles r where r.rolname = ");
   str_sql_literal(sql, role);
   str_add(sql, " and (exists (select from pg_catalog.pg_proc p where p.pronamespace = 'writ'::regnamespace"
-           " and not has_function_privilege(r.oid, p.oid, 'execute'))"
-           " or exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
-           " and c.relkind in ('r', 'p') and not c.relispartition and not (has_table_privilege(r.oid, c.oid, 'select')"
-           " and has_table_privilege(r.oid, c.oid, 'insert') and has_table_privilege(r.oid, c.oid, 'update')"
-           " and has_table_privilege(r.oid, c.oid, 'delete'))))");
+               " and not has_function_privilege(r.oid, p.oid, 'execute'))"
+               " or exists (select from pg_catalog.pg_class c where c.relnamespace = 'writ'::regnamespace"
+               " and c.relkind in ('r', 'p') and not c.relispartition and not (has_table_privilege(r.oid, c.oid, 'select')"
+               " and has_table_privilege(r.oid, c.oid, 'insert') and has_table_privilege(r.oid, c.oid, 'update')"
+               " and has_table_privilege(r.oid, c.oid, 'delete'))))");
   return catalog_ask(conninfo, mem, sql->p, grant, e);
 }
 

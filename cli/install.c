@@ -22,9 +22,10 @@ static bool check_owner(void *mem, const char *conninfo, struct err *e) {
   char *owner;
 
   if (!catalog_ask(conninfo, mem, sql, &owner, e)) return false;
-  return !owner ||
-         err_set(e, FORBIDDEN, "There is a schema writ, but it belongs to \"%s\", who is neither you, nor the owner of the "
-                 "database, nor a superuser. Drop it, or give it to yourself.", owner);
+  return !owner || err_set(e, FORBIDDEN,
+                           "There is a schema writ, but it belongs to \"%s\", who is neither you, nor the owner of the "
+                           "database, nor a superuser. Drop it, or give it to yourself.",
+                           owner);
 }
 
 static bool version_of(void *mem, const char *conninfo, int *version, struct err *e) {
@@ -53,8 +54,7 @@ static bool grant(void *mem, const struct options *o, const struct datasource *d
   const char *role = o->grant ? o->grant : conn_user(mem, d->conninfo), *granted = NULL;
 
   if (role && !cli_grant(mem, conninfo, role, o->grant != NULL, &granted, e)) return false;
-  if (!granted)
-    printf("%s: who logs in is not known here: let it use writ's tables with --grant ROLE\n", d->name);
+  if (!granted) printf("%s: who logs in is not known here: let it use writ's tables with --grant ROLE\n", d->name);
   return true;
 }
 

@@ -54,7 +54,9 @@ static bool open_jobs(struct jobs *j, const struct datasource *d) {
 }
 
 /* To the second: 2026-11-20T12:00:00. */
-static void print_time(const void *mem, const struct json *row, const char *key) { printf("  %-19.19s", cli_text(mem, row, key)); }
+static void print_time(const void *mem, const struct json *row, const char *key) {
+  printf("  %-19.19s", cli_text(mem, row, key));
+}
 
 static void print_rows(const void *mem, const struct json *rows) {
   for (size_t i = 0; i < rows->len; i++) {
@@ -104,9 +106,11 @@ static bool show(struct jobs *j) {
   const struct json *row;
 
   if (is_uuid(id) ? !letters_show(j->conn, j->mem, id, &text, &row, &j->wait, &j->e)
-                  : !jobs_show(j->conn, j->mem, id, j->hooks, j->nhooks, &text, &row, &j->wait, &j->e)) return false;
+                  : !jobs_show(j->conn, j->mem, id, j->hooks, j->nhooks, &text, &row, &j->wait, &j->e))
+    return false;
   if (j->o->json) puts(text);
-  for (size_t i = 0; !j->o->json && i < row->len; i++) printf("%-12s %s\n", row->keys[i], cli_text(j->mem, row, row->keys[i]));
+  for (size_t i = 0; !j->o->json && i < row->len; i++)
+    printf("%-12s %s\n", row->keys[i], cli_text(j->mem, row, row->keys[i]));
   return true;
 }
 
@@ -121,8 +125,9 @@ static const char **ids_of(struct jobs *j, bool uuids, size_t *n) {
 }
 
 static bool left_alone(struct jobs *j) {
-  return err_set(&j->e, NOT_FOUND,
-                 "Some were left alone: they are not there (any more), are just at work, have ended well, or were retried before.");
+  return err_set(
+      &j->e, NOT_FOUND,
+      "Some were left alone: they are not there (any more), are just at work, have ended well, or were retried before.");
 }
 
 typedef bool change_items(struct conn *, void *, const struct jobs_choice *, uint64_t *, const struct wait *, struct err *);
@@ -150,7 +155,8 @@ static bool retry(struct jobs *j) {
   ids = ids_of(j, true, &n);
   if (!change(j, jobs_retry, &done, &missed)) return false;
   if (n && !letters_retry(j->conn, j->mem, ids, n, j->manifest->state.text, &rows, &j->wait, &j->e)) return false;
-  for (size_t i = 0; n && i < rows->len; i++) printf("%s: once more as %s\n", rows->items[i].items[0].text, rows->items[i].items[1].text);
+  for (size_t i = 0; n && i < rows->len; i++)
+    printf("%s: once more as %s\n", rows->items[i].items[0].text, rows->items[i].items[1].text);
   printf("retried: %llu\n", (unsigned long long)(done + (n ? rows->len : 0)));
   return (!missed && (!n || rows->len == n)) || left_alone(j);
 }

@@ -49,7 +49,8 @@ static bool check_claims(void *mem, const struct options *o, const struct config
 
   if (!o->claims) return true;
   return (json_read(mem, o->claims, strlen(o->claims), (unsigned)config->max_depth, &claims, e) &&
-          claims->kind == JSON_OBJECT) || err_set(e, BAD_REQUEST, "--claims must be a JSON object.");
+          claims->kind == JSON_OBJECT) ||
+         err_set(e, BAD_REQUEST, "--claims must be a JSON object.");
 }
 
 static bool read_key(void *mem, const struct options *o, const struct command *command, const struct json *args,
@@ -74,8 +75,11 @@ bool cli_prepare(void *mem, const struct options *o, struct call *call, struct e
   *caller = (struct caller){.role = o->role ? o->role : "anonymous", .user = o->user, .claims = o->claims, .inside = true};
   clock_uuid7(id);
   call->invocation = arena_new(mem, struct invocation);
-  *call->invocation = (struct invocation){.caller = caller, .request_id = id, .dry_run = o->dry_run,
-                                          .deadline_ms = clock_ms() + config->timeout_ms, .caller_fd = -1};
+  *call->invocation = (struct invocation){.caller = caller,
+                                          .request_id = id,
+                                          .dry_run = o->dry_run,
+                                          .deadline_ms = clock_ms() + config->timeout_ms,
+                                          .caller_fd = -1};
   call->engine = engine_new(mem, config, manifest, NULL);
   command = set_admit(manifest, o->name, caller, e);
   if (!command || !check_claims(mem, o, config, e) || !read_arguments(mem, o, config, &args, e)) return false;

@@ -9,10 +9,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_CONNINFO = 256, OPT_DATASOURCE, OPT_ROLE, OPT_USER, OPT_CLAIMS, OPT_DRY_RUN, OPT_OFFLINE, OPT_PRINT, OPT_KEYS,
-  OPT_GRANT, OPT_KEY, OPT_DEAD, OPT_ALL_DEAD, OPT_JSON, OPT_SCHEMA,
-  OPT_AFTER, OPT_NAME, OPT_EVENT_KEY, OPT_FOLLOW, OPT_SNAPSHOT };
-#define BIT(option) (1u << ((option) - OPT_CONNINFO))
+enum {
+  OPT_CONNINFO = 256,
+  OPT_DATASOURCE,
+  OPT_ROLE,
+  OPT_USER,
+  OPT_CLAIMS,
+  OPT_DRY_RUN,
+  OPT_OFFLINE,
+  OPT_PRINT,
+  OPT_KEYS,
+  OPT_GRANT,
+  OPT_KEY,
+  OPT_DEAD,
+  OPT_ALL_DEAD,
+  OPT_JSON,
+  OPT_SCHEMA,
+  OPT_AFTER,
+  OPT_NAME,
+  OPT_EVENT_KEY,
+  OPT_FOLLOW,
+  OPT_SNAPSHOT
+};
+#define BIT(option) (1u << ((option)-OPT_CONNINFO))
 enum { OF_CALLER = BIT(OPT_ROLE) | BIT(OPT_USER) | BIT(OPT_CLAIMS) | BIT(OPT_DRY_RUN) | BIT(OPT_KEY) };
 
 struct subcommand {
@@ -48,59 +67,70 @@ static const struct subcommand subcommands[] = {
      "see how far projections and readers of the event log are, build one anew, forget one"},
     {"openapi", cli_openapi, 0, 0, BIT(OPT_ROLE), "openapi [--role R]",
      "print what a role may call, or with none the inside, as an OpenAPI document"},
-    {"schema", cli_schema, 1, 10001, BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE) |
-       BIT(OPT_JSON),
+    {"schema", cli_schema, 1, 10001,
+     BIT(OPT_CONNINFO) | BIT(OPT_DATASOURCE) | BIT(OPT_SCHEMA) | BIT(OPT_ROLE) | BIT(OPT_JSON),
      "schema ddl|apply|introspect|check|print [--schema NAME]... [--datasource NAME] [--conninfo CONNINFO] [--role R] [--json] [FILE]\n"
      "  schema persist FILE...",
      "print or create the tables of a data model, write one from tables, hold one against them, print what GraphQL has of it;\n"
      "      store GraphQL documents"},
 };
 
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},         {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},              {"conninfo", required_argument, NULL, OPT_CONNINFO},
-    {"datasource", required_argument, NULL, OPT_DATASOURCE}, {"role", required_argument, NULL, OPT_ROLE},
-    {"user", required_argument, NULL, OPT_USER},      {"claims", required_argument, NULL, OPT_CLAIMS},
-    {"dry-run", no_argument, NULL, OPT_DRY_RUN},      {"offline", no_argument, NULL, OPT_OFFLINE},
-    {"print", no_argument, NULL, OPT_PRINT},          {"keys", no_argument, NULL, OPT_KEYS},
-    {"grant", required_argument, NULL, OPT_GRANT},    {"dead", no_argument, NULL, OPT_DEAD},
-    {"all-dead", required_argument, NULL, OPT_ALL_DEAD}, {"json", no_argument, NULL, OPT_JSON},
-    {"idempotency-key", required_argument, NULL, OPT_KEY},
-    {"schema", required_argument, NULL, OPT_SCHEMA},
-    {"after", required_argument, NULL, OPT_AFTER},    {"name", required_argument, NULL, OPT_NAME},
-    {"key", required_argument, NULL, OPT_EVENT_KEY},  {"follow", no_argument, NULL, OPT_FOLLOW},
-    {"from-snapshot", required_argument, NULL, OPT_SNAPSHOT},
-    {0}};
+static const struct option long_options[] = {{"config", required_argument, NULL, 'c'},
+                                             {"help", no_argument, NULL, 'h'},
+                                             {"version", no_argument, NULL, 'V'},
+                                             {"conninfo", required_argument, NULL, OPT_CONNINFO},
+                                             {"datasource", required_argument, NULL, OPT_DATASOURCE},
+                                             {"role", required_argument, NULL, OPT_ROLE},
+                                             {"user", required_argument, NULL, OPT_USER},
+                                             {"claims", required_argument, NULL, OPT_CLAIMS},
+                                             {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+                                             {"offline", no_argument, NULL, OPT_OFFLINE},
+                                             {"print", no_argument, NULL, OPT_PRINT},
+                                             {"keys", no_argument, NULL, OPT_KEYS},
+                                             {"grant", required_argument, NULL, OPT_GRANT},
+                                             {"dead", no_argument, NULL, OPT_DEAD},
+                                             {"all-dead", required_argument, NULL, OPT_ALL_DEAD},
+                                             {"json", no_argument, NULL, OPT_JSON},
+                                             {"idempotency-key", required_argument, NULL, OPT_KEY},
+                                             {"schema", required_argument, NULL, OPT_SCHEMA},
+                                             {"after", required_argument, NULL, OPT_AFTER},
+                                             {"name", required_argument, NULL, OPT_NAME},
+                                             {"key", required_argument, NULL, OPT_EVENT_KEY},
+                                             {"follow", no_argument, NULL, OPT_FOLLOW},
+                                             {"from-snapshot", required_argument, NULL, OPT_SNAPSHOT},
+                                             {0}};
 
 static void print_help(FILE *out) {
   fprintf(out, "usage: writ [-c FILE] COMMAND ...\n\ncommands:\n");
   for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++)
     fprintf(out, "  %s\n      %s\n", subcommands[i].usage, subcommands[i].help);
-  fprintf(out, "\noptions:\n"
-               "  -c, --config FILE        configuration (" WRIT_CONFIG_FILE ")\n"
-               "      --offline            check: do not ask the database\n"
-               "      --print              check: print all settings that are in effect, with their meaning\n"
-               "      --keys               check: print the names of all settings\n"
-               "      --conninfo CONNINFO  install, schema: connect as the owner of the database\n"
-               "      --datasource NAME    install: only this one (the first, with --conninfo); jobs, schema: this one (the first)\n"
-               "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
-               "      --dead               jobs list: only what failed for good\n"
-               "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
-               "      --json               jobs list, jobs show, state, events, projection list, schema print: as JSON\n"
-               "      --after POSITION     events: behind this one (0: from the beginning)\n"
-               "      --name NAME          events: only of this name\n"
-               "      --key KEY            events: only of this key\n"
-               "      --follow             events: go on with those to come; state: until it has ended\n"
-               "      --from-snapshot POSITION  projection rebuild: its tables are those of this position\n"
-               "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
-               "      --role ROLE          run, explain: the caller's role (anonymous); schema print, openapi: what it sees (all)\n"
-               "      --user USER          run, explain: the caller's user\n"
-               "      --claims JSON        run, explain: the caller's claims\n"
-               "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
-               "      --dry-run            run, explain: roll back in the end\n"
-               "  -h, --help               this text\n"
-               "  -V, --version            the version\n\n"
-               "JSON is an object of arguments ({} when left out); - reads it from standard input.\n");
+  fprintf(
+      out,
+      "\noptions:\n"
+      "  -c, --config FILE        configuration (" WRIT_CONFIG_FILE ")\n"
+      "      --offline            check: do not ask the database\n"
+      "      --print              check: print all settings that are in effect, with their meaning\n"
+      "      --keys               check: print the names of all settings\n"
+      "      --conninfo CONNINFO  install, schema: connect as the owner of the database\n"
+      "      --datasource NAME    install: only this one (the first, with --conninfo); jobs, schema: this one (the first)\n"
+      "      --grant ROLE         install: who writd logs in as (what the datasource says)\n"
+      "      --dead               jobs list: only what failed for good\n"
+      "      --all-dead HOOK      jobs retry, jobs drop: all of this hook that failed for good\n"
+      "      --json               jobs list, jobs show, state, events, projection list, schema print: as JSON\n"
+      "      --after POSITION     events: behind this one (0: from the beginning)\n"
+      "      --name NAME          events: only of this name\n"
+      "      --key KEY            events: only of this key\n"
+      "      --follow             events: go on with those to come; state: until it has ended\n"
+      "      --from-snapshot POSITION  projection rebuild: its tables are those of this position\n"
+      "      --schema NAME        schema: of the database, as often as there are any (public, or what the file says)\n"
+      "      --role ROLE          run, explain: the caller's role (anonymous); schema print, openapi: what it sees (all)\n"
+      "      --user USER          run, explain: the caller's user\n"
+      "      --claims JSON        run, explain: the caller's claims\n"
+      "      --idempotency-key KEY  run, explain: a repeat gets the same answer\n"
+      "      --dry-run            run, explain: roll back in the end\n"
+      "  -h, --help               this text\n"
+      "  -V, --version            the version\n\n"
+      "JSON is an object of arguments ({} when left out); - reads it from standard input.\n");
 }
 
 static int usage_error(void) {

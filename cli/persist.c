@@ -124,7 +124,8 @@ static bool check(struct persist *p, const struct persisted *d) {
   struct err e;
 
   err_init(&e, p->mem);
-  if (!graphql_parse(p->mem, d->text, d->len, &graphql_limits_default, &document, &e)) return wrong(d->name ? d->name : d->file, e.message);
+  if (!graphql_parse(p->mem, d->text, d->len, &graphql_limits_default, &document, &e))
+    return wrong(d->name ? d->name : d->file, e.message);
   if (document_validate(p->mem, NULL, p->schema, document, NULL, &errors)) return true;
   for (size_t i = 0; i < errors.n; i++) {
     const struct gql_error *error = &errors.list[i];
@@ -153,8 +154,10 @@ static bool load(struct persist *p, const struct options *o) {
 
 static bool store(struct persist *p, struct err *e) {
   const struct caller caller = {.role = "anonymous", .inside = true};
-  const struct invocation invocation = {.caller = &caller, .request_id = "writ schema persist",
-                                        .deadline_ms = clock_ms() + p->config->timeout_ms, .caller_fd = -1};
+  const struct invocation invocation = {.caller = &caller,
+                                        .request_id = "writ schema persist",
+                                        .deadline_ms = clock_ms() + p->config->timeout_ms,
+                                        .caller_fd = -1};
   struct engine *engine = engine_new(p->mem, p->config, p->manifest, NULL);
   char hex[DIGEST_HEX];
 

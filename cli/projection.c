@@ -25,8 +25,8 @@ struct projections {
 
 static bool open_source(struct projections *p, size_t datasource) {
   const struct datasource *d = &p->config->datasources[datasource];
-  struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
-                                 .statement_timeout_ms = PROJECTION_MS};
+  struct conn_options options = {
+      .name = d->name, .conninfo = d->conninfo, .prepared = d->prepared, .statement_timeout_ms = PROJECTION_MS};
   bool fresh;
 
   p->conn = conn_new(p->mem, &options, NULL);
@@ -55,8 +55,8 @@ static const char *state_of(const struct projections *p, const struct json *row)
 }
 
 static void print_row(const struct projections *p, const struct json *row) {
-  printf("%-24s  %-8s  %12s  %10s  %-19.19s", cli_text(p->mem, row, "name"), state_of(p, row), cli_text(p->mem, row, "position"),
-         cli_text(p->mem, row, "behind"), cli_text(p->mem, row, "updated"));
+  printf("%-24s  %-8s  %12s  %10s  %-19.19s", cli_text(p->mem, row, "name"), state_of(p, row),
+         cli_text(p->mem, row, "position"), cli_text(p->mem, row, "behind"), cli_text(p->mem, row, "updated"));
   if (json_get(row, "failed_at")->kind != JSON_NULL)
     printf("  at %s since %.19s: %s", cli_text(p->mem, row, "failed_at"), cli_text(p->mem, row, "failed_since"),
            cli_text(p->mem, row, "error"));

@@ -13,8 +13,7 @@ int cli_run(void *mem, const struct options *o) {
   struct err e;
 
   err_init(&e, mem);
-  if (!cli_prepare(mem, o, &call, &e) ||
-      !engine_run(call.engine, mem, call.set, call.invocation, answer, &report, &e))
+  if (!cli_prepare(mem, o, &call, &e) || !engine_run(call.engine, mem, call.set, call.invocation, answer, &report, &e))
     return cli_fail(&e);
   puts(answer->p);
   return 0;

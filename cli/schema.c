@@ -75,7 +75,8 @@ static bool take_model(void *mem, const struct options *o, const struct manifest
 
 /* Configuration and manifest are read only where something of them is needed. */
 static bool prepare(void *mem, const struct options *o, const struct action *action, struct schema_call *call) {
-  bool needs_manifest = action->manifest || (action->model && !o->arguments), needs_config = needs_manifest || (action->database && !o->conninfo);
+  bool needs_manifest = action->manifest || (action->model && !o->arguments),
+       needs_config = needs_manifest || (action->database && !o->conninfo);
   struct config *config = NULL;
   struct manifest *manifest = NULL;
   struct problems p;
@@ -191,7 +192,8 @@ static bool takes_options(const struct action *action, const struct options *o) 
 }
 
 int cli_schema(void *mem, const struct options *o) {
-  if (strcmp(o->name, "persist") == 0) return takes_options(&(struct action){.name = "persist"}, o) ? cli_persist(mem, o) : 2;
+  if (strcmp(o->name, "persist") == 0)
+    return takes_options(&(struct action){.name = "persist"}, o) ? cli_persist(mem, o) : 2;
   if (o->noperands > 2) {
     fprintf(stderr, "writ: schema %s takes one file\n", o->name);
     return 2;

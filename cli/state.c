@@ -22,22 +22,22 @@
 enum {
   READ_MS = 10000,
   POLL_MS = 250,
-  AWAY_MAX = 120,   /* looks at a database that is away, before that is told */
+  AWAY_MAX = 120, /* looks at a database that is away, before that is told */
   BAR_WIDTH = 30,
-  AROUND = 6,       /* lines of a terminal that are not for steps */
+  AROUND = 6, /* lines of a terminal that are not for steps */
   STATE_DEPTH = 600,
 };
 enum exit_status { EXIT_COMPLETE, EXIT_UNREAD, EXIT_USAGE, EXIT_ERROR, EXIT_CANCELLED, EXIT_NOT_ENDED };
 
 struct view {
-  void *mem;           /* of one look */
+  void *mem; /* of one look */
   const struct options *o;
   struct engine *engine;
   const char *mutation;
   struct state_row row;
   const struct json *state;
-  char *seen;          /* the version that was shown; NULL: none */
-  size_t drawn;        /* lines that stand on the terminal */
+  char *seen;   /* the version that was shown; NULL: none */
+  size_t drawn; /* lines that stand on the terminal */
   unsigned width, height;
 };
 
@@ -99,7 +99,9 @@ static void put_bar(struct str *out, const struct json *state) {
 static size_t step_at_work(const struct json *steps) {
   size_t i = 0;
 
-  while (i < steps->len && text_of(&steps->items[i], "status") && strcmp(text_of(&steps->items[i], "status"), "finished") == 0) i++;
+  while (i < steps->len && text_of(&steps->items[i], "status") &&
+         strcmp(text_of(&steps->items[i], "status"), "finished") == 0)
+    i++;
   return i;
 }
 

@@ -14,10 +14,10 @@ struct decoder {
   size_t references_left; /* bytes that references may still bring */
   bool again;             /* the set is there: its parts stay where they are, arguments and results are bound anew */
   size_t nodes_before, uses_before; /* again: how many there were; */
-  bool moved;             /* they are no longer the same */
+  bool moved;                       /* they are no longer the same */
   const struct command_set *behind; /* on_complete, on_error: the set whose end they follow; NULL: none */
-  const struct inner *inner;   /* the transactional set in hand that is one step of an execute set; NULL: none */
-  const struct command *named; /* in there, the element in hand and its place; NULL: none */
+  const struct inner *inner;        /* the transactional set in hand that is one step of an execute set; NULL: none */
+  const struct command *named;      /* in there, the element in hand and its place; NULL: none */
   const char *place;
   const struct expr *caller_value; /* what $caller stands for; NULL: nobody has asked */
 };
@@ -34,7 +34,8 @@ const struct entry *decoder_entry(const struct command_set *set, const char *as)
 /* The caller's arguments object against the command's: by index into command->args; NULL where the default counts. NULL: *e. */
 const struct expr **decoder_arguments(struct decoder *d, const struct command *c, const struct json *args, bool in_set);
 /* Adds what a command stands for, its guards too; gives what its result is. NULL: *e. */
-const struct expr *decoder_unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry, bool direct);
+const struct expr *decoder_unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
+                                  bool direct);
 /* An array or object in which every reference has become a literal is a literal. */
 void decoder_settle(struct decoder *d, struct expr *x);
 /* The entry that begins at first_node, whose nodes are there. */

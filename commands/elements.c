@@ -26,7 +26,8 @@ static bool place(struct decoder *d, size_t index) {
   const char *within = d->place ? d->place : "";
 
   e->index = (int)index;
-  e->path = e->argument ? arena_printf(d->mem, "/%s/%zu%s/args/%s", d->set->member, index, within, decoder_pointer(d->mem, e->argument))
+  e->path = e->argument ? arena_printf(d->mem, "/%s/%zu%s/args/%s", d->set->member, index, within,
+                                       decoder_pointer(d->mem, e->argument))
                         : arena_printf(d->mem, "/%s/%zu%s", d->set->member, index, within);
   return false;
 }
@@ -168,7 +169,9 @@ static bool add_inner_element(struct decoder *d, const struct json *element, str
 /* Its result is the array of its commands' results. */
 static bool add_inner(struct decoder *d, const struct json *element, const struct command *c) {
   const struct json *args = json_get(element, "args"), *commands = json_get(args, "commands"), *as = json_get(element, "as");
-  struct entry entry = {.command = c, .as = as ? as->text : NULL, .args = arena_array(d->mem, const struct expr *, 1),
+  struct entry entry = {.command = c,
+                        .as = as ? as->text : NULL,
+                        .args = arena_array(d->mem, const struct expr *, 1),
                         .first_node = d->set->nnodes};
   struct inner inner = {.as = arena_array(d->mem, const char *, commands->len + 1),
                         .results = arena_array(d->mem, const struct expr *, commands->len + 1)};
@@ -256,8 +259,12 @@ static struct decoder decoder_behind(struct decoder *d, const char *member, cons
   *request = (struct json){.kind = JSON_OBJECT, .len = 1, .items = commands, .keys = keys};
   out.behind = d->set;
   out.set = arena_new(d->mem, struct command_set);
-  *out.set = (struct command_set){.command = manifest_command(d->manifest, "execute_command_set"), .request = request,
-                                  .is_set = true, .each_alone = true, .member = member, .known = d->set->known};
+  *out.set = (struct command_set){.command = manifest_command(d->manifest, "execute_command_set"),
+                                  .request = request,
+                                  .is_set = true,
+                                  .each_alone = true,
+                                  .member = member,
+                                  .known = d->set->known};
   return out;
 }
 

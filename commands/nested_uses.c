@@ -75,15 +75,14 @@ static bool walk_op(struct walk *w, const struct field *f, const char *kind, con
 
   if (object)
     g = (struct operands){expr_member(w->mem, x, "where"), expr_member(w->mem, x, "data"), expr_member(w->mem, x, "create"),
-                       expr_member(w->mem, x, "update")};
+                          expr_member(w->mem, x, "update")};
   if (strcmp(kind, "create") == 0) return walk_create(w, m, x, path);
   if (strcmp(kind, "update") == 0 && f->list)
     return walk_update(w, m, g.where, g.data, arena_printf(w->mem, "%s/data", path));
   if (strcmp(kind, "update") == 0) return walk_update(w, m, NULL, x, path);
   if (strcmp(kind, "upsert") == 0) return tell(w, m->mutation.upsert, g, path) && walk_branches(w, m, g, path);
   if (strcmp(kind, "connectOrCreate") == 0) return walk_create(w, m, g.create, arena_printf(w->mem, "%s/create", path));
-  if (strcmp(kind, "delete") == 0)
-    return tell(w, m->mutation.delete, (struct operands){.where = object ? x : NULL}, path);
+  if (strcmp(kind, "delete") == 0) return tell(w, m->mutation.delete, (struct operands){.where = object ? x : NULL}, path);
   if (strcmp(kind, "updateMany") == 0)
     return tell(w, m->mutation.update_many, (struct operands){.where = g.where, .data = g.data}, path);
   if (strcmp(kind, "deleteMany") == 0) return tell(w, m->mutation.delete_many, (struct operands){.where = x}, path);
@@ -118,7 +117,8 @@ static bool walk_data(struct walk *w, const struct model *m, const struct expr *
 }
 
 bool nested_uses(void *mem, const struct manifest *m, const struct command *c, const struct expr **args,
-                 bool (*visit)(void *data, const struct command *c, const struct expr **args, const char *path), void *data) {
+                 bool (*visit)(void *data, const struct command *c, const struct expr **args, const char *path),
+                 void *data) {
   struct walk w = {.mem = mem, .manifest = m, .visit = visit, .data = data};
   struct operands g = {0};
 

@@ -24,10 +24,8 @@ const struct command *set_admit(const struct manifest *manifest, const char *nam
   }
   for (size_t i = 0; i < command->nallow; i++)
     if (strcmp(command->allow[i], caller->role) == 0) return command;
-  if (strcmp(caller->role, "anonymous") == 0)
-    err_set(e, UNAUTHENTICATED, "Sign in to call \"%s\".", name);
-  else
-    err_set(e, FORBIDDEN, "The role \"%s\" may not call \"%s\".", caller->role, name);
+  if (strcmp(caller->role, "anonymous") == 0) err_set(e, UNAUTHENTICATED, "Sign in to call \"%s\".", name);
+  else err_set(e, FORBIDDEN, "The role \"%s\" may not call \"%s\".", caller->role, name);
   return NULL;
 }
 
@@ -87,15 +85,16 @@ static bool bind_reference(struct decoder *d, const struct json *value, struct e
   const char **path;
   size_t npath;
 
-  if (text->kind != JSON_STRING)
-    return err_set(d->e, BAD_REFERENCE, "\"$ref\" takes a string like \"name.column\".");
+  if (text->kind != JSON_STRING) return err_set(d->e, BAD_REFERENCE, "\"$ref\" takes a string like \"name.column\".");
   path = split_path(d->mem, text->text, &npath);
   for (size_t i = 0; i < npath; i++)
     if (!*path[i]) return err_set(d->e, BAD_REFERENCE, "\"%.100s\" is no reference: write \"name.column\".", text->text);
   from = find_name(d, path[0]);
   if (!from)
-    return err_set(d->e, BAD_REFERENCE, "\"%.100s\" refers to \"%.100s\", but no earlier command of this set has that name "
-                   "in \"as\".", text->text, path[0]);
+    return err_set(d->e, BAD_REFERENCE,
+                   "\"%.100s\" refers to \"%.100s\", but no earlier command of this set has that name "
+                   "in \"as\".",
+                   text->text, path[0]);
   found = expr_at(d->mem, from, path + 1, npath - 1);
   if (!found)
     return err_set(d->e, BAD_REFERENCE, "\"%.100s\": the result \"%.100s\" has no such value.", text->text, path[0]);
@@ -114,8 +113,8 @@ static bool bind_items(struct decoder *d, const struct json *value, struct expr 
 
   for (size_t i = 0; i < value->len; i++)
     if (!bind_value(d, &value->items[i], true, &items[i])) return false;
-  *out = (struct expr){.kind = value->kind == JSON_ARRAY ? EXPR_ARRAY : EXPR_OBJECT,
-                       .items = items, .keys = value->keys, .n = value->len};
+  *out = (struct expr){
+      .kind = value->kind == JSON_ARRAY ? EXPR_ARRAY : EXPR_OBJECT, .items = items, .keys = value->keys, .n = value->len};
   return true;
 }
 
@@ -144,8 +143,7 @@ static bool name_argument(struct decoder *d, const char *name) {
 }
 
 /* The caller's arguments object against the command's: by index into command->args; NULL where the default counts. */
-const struct expr **decoder_arguments(struct decoder *d, const struct command *c, const struct json *args,
-                                          bool in_set) {
+const struct expr **decoder_arguments(struct decoder *d, const struct command *c, const struct json *args, bool in_set) {
   const struct expr **bound = arena_array(d->mem, const struct expr *, c->nargs + 1);
 
   if (args && args->kind != JSON_OBJECT) {
@@ -193,15 +191,15 @@ static struct node *same_node(struct decoder *d, const struct command *c, const 
   return node;
 }
 
-static struct node *add_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
-                             bool direct, enum phase phase) {
+static struct node *add_node(struct decoder *d, const struct command *c, const struct expr **args, size_t entry, bool direct,
+                             enum phase phase) {
   struct command_set *set = d->set;
   struct node *node;
 
   if (d->again) return same_node(d, c, args, entry);
   node = arena_new(d->mem, struct node);
-  *node = (struct node){.command = c, .phase = phase, .args = args, .entry = entry, .direct = direct, .named = d->named,
-                        .place = d->place};
+  *node = (struct node){
+      .command = c, .phase = phase, .args = args, .entry = entry, .direct = direct, .named = d->named, .place = d->place};
   set->nstatements += phase == PHASE_WRITE;
   arena_grow(d->mem, set->nodes, set->nnodes);
   set->nodes[set->nnodes++] = node;
@@ -223,8 +221,8 @@ static bool fill_items(struct decoder *d, const struct scope *s, const struct te
 
   for (size_t i = 0; i < t->n; i++)
     if (!fill_template(d, s, &t->items[i], &items[i])) return false;
-  *out = (struct expr){.kind = t->kind == TEMPLATE_ARRAY ? EXPR_ARRAY : EXPR_OBJECT,
-                       .items = items, .keys = t->keys, .n = t->n};
+  *out = (struct expr){
+      .kind = t->kind == TEMPLATE_ARRAY ? EXPR_ARRAY : EXPR_OBJECT, .items = items, .keys = t->keys, .n = t->n};
   return true;
 }
 
@@ -269,8 +267,8 @@ void decoder_settle(struct decoder *d, struct expr *x) {
     items[i] = *x->items[i].literal;
     if (!argument) argument = x->items[i].argument; /* a part of it is the caller's */
   }
-  *value = (struct json){.kind = x->kind == EXPR_ARRAY ? JSON_ARRAY : JSON_OBJECT, .len = x->n, .items = items,
-                         .keys = x->keys};
+  *value =
+      (struct json){.kind = x->kind == EXPR_ARRAY ? JSON_ARRAY : JSON_OBJECT, .len = x->n, .items = items, .keys = x->keys};
   *x = (struct expr){.kind = EXPR_LITERAL, .literal = value, .argument = argument};
 }
 
@@ -323,7 +321,8 @@ static bool has_room_for_hooks(struct decoder *d) {
   size_t n = 0, most = (size_t)d->manifest->config->max_commands;
 
   for (size_t i = 0; i < d->set->nuses; i++) n += d->set->uses[i].nested && d->set->uses[i].command->nbefore_hooks;
-  return n <= most || err_set(d->e, TOO_MANY_COMMANDS, "A request takes at most %zu nested operations that have hooks.", most);
+  return n <= most ||
+         err_set(d->e, TOO_MANY_COMMANDS, "A request takes at most %zu nested operations that have hooks.", most);
 }
 
 /* A hook of the whole may have changed what is nested; but that was judged by its own hooks as it was. */
@@ -342,8 +341,13 @@ static bool add_nested_use(void *data, const struct command *c, const struct exp
   struct nested_visit *v = data;
   struct decoder *d = v->d;
   struct command_set *set = d->set;
-  struct use use = {.command = c, .args = args, .entry = v->entry, .nested = path, .result = expr_literal(d->mem, &json_null),
-                    .keys = arena_array(d->mem, const struct expr *, c->nafter_hooks + 1), .first_node = set->nnodes,
+  struct use use = {.command = c,
+                    .args = args,
+                    .entry = v->entry,
+                    .nested = path,
+                    .result = expr_literal(d->mem, &json_null),
+                    .keys = arena_array(d->mem, const struct expr *, c->nafter_hooks + 1),
+                    .first_node = set->nnodes,
                     .end_node = set->nnodes};
 
   if (d->again && (set->nuses >= d->uses_before || !same_nested(&set->uses[set->nuses], &use))) {
@@ -397,9 +401,7 @@ static const struct expr *given_value(struct decoder *d, const struct use *use, 
   case GIVEN_RESULT: return use->result;
   case GIVEN_ROLE: return expr_literal(d->mem, text_literal(d->mem, d->caller->role));
   case GIVEN_USER: return expr_literal(d->mem, text_literal(d->mem, d->caller->user));
-  case GIVEN_CLAIMS:
-    claims = claims_literal(d);
-    return claims ? expr_literal(d->mem, claims) : NULL;
+  case GIVEN_CLAIMS: claims = claims_literal(d); return claims ? expr_literal(d->mem, claims) : NULL;
   default: break;
   }
   if (use->args[from]) return use->args[from];
@@ -416,7 +418,8 @@ static bool add_guard(struct decoder *d, const struct command *guard, const stru
     if (!(args[i] = given_value(d, use, p->from[i]))) return false;
   if (guard->kind == COMMAND_VERSION && is_null(args[p->version])) { /* no version was given */
     if (!use->command->version_required) return true;
-    err_set(d->e, BAD_ARGUMENT, "\"%s\" needs the version that is to be changed: the argument \"version\", or the header If-Match.",
+    err_set(d->e, BAD_ARGUMENT,
+            "\"%s\" needs the version that is to be changed: the argument \"version\", or the header If-Match.",
             use->command->name);
     return name_argument(d, "version");
   }
@@ -424,7 +427,8 @@ static bool add_guard(struct decoder *d, const struct command *guard, const stru
   return true;
 }
 
-static bool add_guards(struct decoder *d, const struct command *const *guards, size_t n, const struct use *use, enum phase phase) {
+static bool add_guards(struct decoder *d, const struct command *const *guards, size_t n, const struct use *use,
+                       enum phase phase) {
   for (size_t i = 0; i < n; i++)
     if (!add_guard(d, guards[i], use, phase)) return false;
   return true;
@@ -489,7 +493,8 @@ static bool fill_events(struct decoder *d, struct use *use) {
   use->event_payloads = arena_array(d->mem, const struct expr *, c->nevents);
   for (size_t i = 0; i < c->nevents; i++)
     if (!fill_part(d, &s, c->events[i].key, &use->event_keys[i]) ||
-        !fill_part(d, &s, c->events[i].payload, &use->event_payloads[i])) return false;
+        !fill_part(d, &s, c->events[i].payload, &use->event_payloads[i]))
+      return false;
   return true;
 }
 
@@ -500,8 +505,8 @@ static void put_changes(struct decoder *d, const struct use *use) {
 
     if (!use->changed[i]) continue;
     x = arena_new(d->mem, struct expr);
-    *x = (struct expr){.kind = EXPR_LITERAL, .by_hook = true, .literal = use->changed[i],
-                       .argument = use->command->args[i].name};
+    *x = (struct expr){
+        .kind = EXPR_LITERAL, .by_hook = true, .literal = use->changed[i], .argument = use->command->args[i].name};
     if (!use->direct) x->argument = use->args[i] ? use->args[i]->argument : NULL;
     use->args[i] = x;
   }
@@ -520,7 +525,7 @@ static struct use add_use(struct decoder *d, const struct command *c, const stru
 }
 
 const struct expr *decoder_unfold(struct decoder *d, const struct command *c, const struct expr **args, size_t entry,
-                                 bool direct) {
+                                  bool direct) {
   struct command_set *set = d->set;
   size_t index = set->nuses; /* a composite comes before its members */
   struct use use;
@@ -560,8 +565,13 @@ bool decoder_add_entry(struct decoder *d, const struct command *c, const char *a
   const struct expr *result;
 
   if (!bound || !(result = decoder_unfold(d, c, bound, d->set->nentries, true))) return false;
-  return decoder_put_entry(d, (struct entry){.command = c, .as = as, .isolation = c->isolation, .datasource = c->datasource,
-                                     .args = bound, .result = result, .first_node = first});
+  return decoder_put_entry(d, (struct entry){.command = c,
+                                             .as = as,
+                                             .isolation = c->isolation,
+                                             .datasource = c->datasource,
+                                             .args = bound,
+                                             .result = result,
+                                             .first_node = first});
 }
 
 static bool decode_single(struct decoder *d, const struct command *command, const struct json *args) {
@@ -576,8 +586,8 @@ struct command_set *set_decode_with(void *mem, const struct manifest *manifest, 
                                     const struct json *args, const struct caller *caller, const struct json *known,
                                     size_t done, struct err *e) {
   struct command_set *set = arena_new(mem, struct command_set);
-  struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
-                      .references_left = REFERENCE_BYTES};
+  struct decoder d = {
+      .mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e, .references_left = REFERENCE_BYTES};
   bool ok;
 
   set->command = command;
@@ -599,8 +609,14 @@ struct command_set *set_decode(void *mem, const struct manifest *manifest, const
 
 bool set_decode_again(void *mem, const struct manifest *manifest, struct command_set *set, const struct caller *caller,
                       struct err *e) {
-  struct decoder d = {.mem = mem, .manifest = manifest, .caller = caller, .set = set, .e = e,
-                      .references_left = REFERENCE_BYTES, .again = true, .nodes_before = set->nnodes,
+  struct decoder d = {.mem = mem,
+                      .manifest = manifest,
+                      .caller = caller,
+                      .set = set,
+                      .e = e,
+                      .references_left = REFERENCE_BYTES,
+                      .again = true,
+                      .nodes_before = set->nnodes,
                       .uses_before = set->nuses};
 
   set->nentries = set->nnodes = set->nstatements = set->nuses = 0;

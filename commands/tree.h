@@ -27,10 +27,10 @@ struct expr {
   struct node *node;          /* RESULT: whose; */
   const char *const *path;    /* names and indexes into it */
   size_t npath;
-  const struct expr *items;   /* ARRAY, OBJECT */
-  const char *const *keys;    /* OBJECT */
+  const struct expr *items; /* ARRAY, OBJECT */
+  const char *const *keys;  /* OBJECT */
   size_t n;
-  const char *argument;       /* of the entry's command, where the value is the whole of it or a part; NULL: from elsewhere */
+  const char *argument; /* of the entry's command, where the value is the whole of it or a part; NULL: from elsewhere */
 };
 
 /* When a node runs: guards ahead of the first write, as far as their arguments are known by then. */
@@ -39,49 +39,50 @@ enum phase { PHASE_WRITE, PHASE_BEFORE, PHASE_AFTER };
 struct node {
   const struct command *command; /* an SQL command, a check, or a guard of one */
   enum phase phase;
-  const struct expr **args;      /* by index into command->args; NULL: the default */
-  size_t entry;                  /* index into the set's entries */
-  bool direct;                   /* the entry's own command, not a composite's member: its arguments are the caller's */
-  const struct command *named;   /* of a set within the set: what its element names, and where that stands below the entry: */
-  const char *place;             /* "/args/commands/0"; NULL: it is no such set */
-  unsigned slot;                 /* the setting that keeps its result for others: writ.s<slot>; 0: nobody asks */
-  size_t step;                   /* its step in the plan */
-  const char *text;              /* its result as JSON, when it has run */
+  const struct expr **args;    /* by index into command->args; NULL: the default */
+  size_t entry;                /* index into the set's entries */
+  bool direct;                 /* the entry's own command, not a composite's member: its arguments are the caller's */
+  const struct command *named; /* of a set within the set: what its element names, and where that stands below the entry: */
+  const char *place;           /* "/args/commands/0"; NULL: it is no such set */
+  unsigned slot;               /* the setting that keeps its result for others: writ.s<slot>; 0: nobody asks */
+  size_t step;                 /* its step in the plan */
+  const char *text;            /* its result as JSON, when it has run */
   size_t len;
-  const struct json *value;      /* the same, parsed, when a later transaction has asked for it */
-  struct nested_ends *ends;      /* of a mutation: what its nested operations leave to the end of the plan; NULL: nothing */
+  const struct json *value; /* the same, parsed, when a later transaction has asked for it */
+  struct nested_ends *ends; /* of a mutation: what its nested operations leave to the end of the plan; NULL: nothing */
 };
 
 /* One command that the set stands for, at any depth, which is more than its statement: it has permissions, hooks, mutexes. In the
  * order in which they run; a composite before its members. */
 struct use {
   const struct command *command;
-  const struct expr **args;     /* by index into command->args; NULL: the default */
+  const struct expr **args; /* by index into command->args; NULL: the default */
   const struct expr *result;
-  const struct expr **keys;     /* of its after-hooks; NULL: no order */
+  const struct expr **keys;                         /* of its after-hooks; NULL: no order */
   const struct expr **event_keys, **event_payloads; /* of its events; NULL: no key; {args, result} */
-  size_t entry;                 /* index into the set's entries */
-  bool direct;                  /* the entry's own command */
-  const char *nested;           /* it is nested in a mutation's input, at that place: it is asked ahead and holds mutexes, and the
+  size_t entry;                                     /* index into the set's entries */
+  bool direct;                                      /* the entry's own command */
+  const char *nested; /* it is nested in a mutation's input, at that place: it is asked ahead and holds mutexes, and the
                                    rest of its rules are nested/'s; NULL: it is not */
-  size_t first_node, end_node;  /* [first, end) of the set's nodes */
-  const struct json **changed;  /* by index into command->args: what a hook put in their place; NULL: nothing, of all or of one */
+  size_t first_node, end_node; /* [first, end) of the set's nodes */
+  const struct json *
+      *changed; /* by index into command->args: what a hook put in their place; NULL: nothing, of all or of one */
 };
 
 struct entry {
   const struct command *command;
-  const char *as;               /* NULL: none */
-  const char *mutation;         /* the UUID of a state of its own, in a transactional set; NULL: it has none */
-  enum isolation isolation;     /* of its own transaction, in an execute set; */
-  size_t datasource;            /* on that */
-  const struct expr **args;     /* by index into command->args; NULL: the default */
+  const char *as;           /* NULL: none */
+  const char *mutation;     /* the UUID of a state of its own, in a transactional set; NULL: it has none */
+  enum isolation isolation; /* of its own transaction, in an execute set; */
+  size_t datasource;        /* on that */
+  const struct expr **args; /* by index into command->args; NULL: the default */
   const struct expr *result;
-  size_t first_node, end_node;  /* [first, end) of the set's nodes */
-  size_t result_step;           /* of a result made on the server; SIZE_MAX: not so */
-  unsigned slot;                /* the setting that keeps that; 0: nobody asks */
-  const char *text;             /* that result, when it has run */
+  size_t first_node, end_node; /* [first, end) of the set's nodes */
+  size_t result_step;          /* of a result made on the server; SIZE_MAX: not so */
+  unsigned slot;               /* the setting that keeps that; 0: nobody asks */
+  const char *text;            /* that result, when it has run */
   size_t len;
-  bool settled;                 /* text is the result whatever it is made of: it was given by a transaction before */
+  bool settled; /* text is the result whatever it is made of: it was given by a transaction before */
 };
 
 struct command_set {
@@ -99,12 +100,12 @@ struct command_set {
   size_t nnodes, nstatements; /* those of PHASE_WRITE: what limits.commands bounds */
   struct use *uses;
   size_t nuses;
-  size_t outbox_step;           /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
-  size_t events_step;           /* the same of its events */
-  const char *outbox_owner;     /* of the lease on those that are tried before the answer; NULL: none */
-  size_t outbox_sync;           /* so many of those */
-  const struct json *known;     /* values that references find by name: an object; NULL: none. Ahead of the first entries, */
-  size_t done;                  /* which have been run, so many of them */
+  size_t outbox_step;       /* of the transaction in hand, which writes its after-hooks; SIZE_MAX: none */
+  size_t events_step;       /* the same of its events */
+  const char *outbox_owner; /* of the lease on those that are tried before the answer; NULL: none */
+  size_t outbox_sync;       /* so many of those */
+  const struct json *known; /* values that references find by name: an object; NULL: none. Ahead of the first entries, */
+  size_t done;              /* which have been run, so many of them */
   struct command_set *on_complete, *on_error; /* what is to follow, as execute sets; NULL: not asked for */
 };
 

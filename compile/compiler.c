@@ -35,7 +35,8 @@ static const char *callers_argument(const struct node *node, const char *argumen
 }
 
 /* argument: by the name that the caller knows. */
-static void place_node(void *mem, const struct command_set *set, const struct node *node, const char *argument, struct err *e) {
+static void place_node(void *mem, const struct command_set *set, const struct node *node, const char *argument,
+                       struct err *e) {
   compile_place_entry(mem, set, node->entry, argument, e);
   if (!node->place) return;
   e->command = node->named->name;
@@ -162,9 +163,13 @@ static void check_reference(const struct expr *result, void *data) {
   params = arena_array(r->k->mem, const char *, 2);
   params[0] = param_place(r->k->mem, result);
   params[1] = arena_printf(r->k->mem, "There is no value at %s.", dotted(r->k->mem, result));
-  compile_step(r->k, r->plan, (struct step){.statement = reference_statement(r->k, result), .params = params,
-                                        .nparams = 2, .gives = GIVES_NOTHING, .member = (unsigned)r->owner,
-                                        .purpose = arena_printf(r->k->mem, "%s is there", dotted(r->k->mem, result))});
+  compile_step(r->k, r->plan,
+               (struct step){.statement = reference_statement(r->k, result),
+                             .params = params,
+                             .nparams = 2,
+                             .gives = GIVES_NOTHING,
+                             .member = (unsigned)r->owner,
+                             .purpose = arena_printf(r->k->mem, "%s is there", dotted(r->k->mem, result))});
 }
 
 bool compile_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner,

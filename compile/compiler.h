@@ -12,7 +12,7 @@ struct caller;
 struct config;
 
 struct compiler {
-  void *mem;                  /* the request's */
+  void *mem; /* the request's */
   const struct config *config;
   const struct manifest *manifest;
   const struct caller *caller;
@@ -46,8 +46,8 @@ void compile_place_use(void *mem, const struct command_set *set, const struct us
 /* The same, of a place inside the node's arguments: a JSON pointer, /data/cities/create/0. */
 void compile_place_at(void *mem, const struct command_set *set, const struct node *node, const char *path, struct err *e);
 /* Adds the steps that refuse unless what an argument refers to is there. owner: the node's index. */
-bool compile_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner, const struct command **fault,
-                        struct err *e) __attribute__((warn_unused_result));
+bool compile_references(struct compiler *k, const struct expr *x, struct plan *plan, size_t owner,
+                        const struct command **fault, struct err *e) __attribute__((warn_unused_result));
 /* Adds a step; gives its index. */
 size_t compile_step(struct compiler *k, struct plan *plan, struct step step);
 

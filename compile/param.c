@@ -20,7 +20,7 @@ struct decimal {
   bool negative;
   const char *digits; /* with the dot taken out, leading zeros kept */
   size_t ndigits;
-  long point;         /* digits ahead of the decimal point; may lie outside of the digits */
+  long point; /* digits ahead of the decimal point; may lie outside of the digits */
 };
 
 static struct decimal parse_decimal(void *mem, const char *text) {
@@ -73,11 +73,13 @@ static bool whole_number(void *mem, const char *text, const char **out, struct e
 /* Literals. */
 
 static bool wrong(const struct json *value, const struct type *type, struct err *e) {
-  static const char *const wants[] = {
-      [TYPE_OTHER] = "a string",           [TYPE_INTEGER] = "a whole number or a string",
-      [TYPE_NUMBER] = "a number or a string", [TYPE_BOOLEAN] = "true, false or a string",
-      [TYPE_JSON] = "any JSON",            [TYPE_ARRAY] = "an array or a string",
-      [TYPE_COMPOSITE] = "an object or a string"};
+  static const char *const wants[] = {[TYPE_OTHER] = "a string",
+                                      [TYPE_INTEGER] = "a whole number or a string",
+                                      [TYPE_NUMBER] = "a number or a string",
+                                      [TYPE_BOOLEAN] = "true, false or a string",
+                                      [TYPE_JSON] = "any JSON",
+                                      [TYPE_ARRAY] = "an array or a string",
+                                      [TYPE_COMPOSITE] = "an object or a string"};
 
   return err_set(e, BAD_ARGUMENT, "the type %s takes %s, not %s", type->name, wants[type->kind],
                  json_kind_name(value->kind));
@@ -164,8 +166,7 @@ static bool text_of(void *mem, const struct json *value, const struct type *type
     if (!put_array(mem, s, value, type, e)) return false;
   } else if (type->kind == TYPE_COMPOSITE && value->kind == JSON_OBJECT) {
     if (!put_row(mem, s, value, type, e)) return false;
-  } else
-    return wrong(value, type, e);
+  } else return wrong(value, type, e);
   *text = s->p;
   return true;
 }
@@ -284,8 +285,8 @@ static const char *text_of_result(void *mem, const struct json *value, const str
   return s->p;
 }
 
-bool param_encode(void *mem, const struct expr *value, const struct type *type, enum param_mode *mode,
-                  const char **text, struct err *e) {
+bool param_encode(void *mem, const struct expr *value, const struct type *type, enum param_mode *mode, const char **text,
+                  struct err *e) {
   *mode = PARAM_TEXT;
   if (value->kind == EXPR_LITERAL && value->was_result && (is_scalar(type) || type->kind == TYPE_JSON)) {
     *text = text_of_result(mem, value->literal, type);

@@ -17,8 +17,8 @@ enum param_mode {
 };
 
 /* *text: NULL for SQL NULL; in mem. False: BAD_ARGUMENT, with the reason only: the caller names the argument. */
-bool param_encode(void *mem, const struct expr *value, const struct type *type, enum param_mode *mode,
-                  const char **text, struct err *e) __attribute__((warn_unused_result));
+bool param_encode(void *mem, const struct expr *value, const struct type *type, enum param_mode *mode, const char **text,
+                  struct err *e) __attribute__((warn_unused_result));
 /* {slot, path...} of a RESULT, as a text[] literal. */
 const char *param_place(void *mem, const struct expr *result);
 /* The pieces of any expression, for PARAM_BUILD without a type (results of composites). */

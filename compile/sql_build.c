@@ -211,7 +211,11 @@ bool sql_end(struct sql_build *b, struct compiler *k, size_t owner, struct step 
                    SQL_TEXT_BYTES);
   if (!variants_find(k->variants, key->p, key->len, &statement))
     statement = variants_add(k->variants, k->mem, key->p, key->len, s->p);
-  *out = (struct step){.statement = statement, .params = b->params, .nparams = b->nparams, .gives = GIVES_NOTHING,
-                       .member = (unsigned)owner, .purpose = "?"};
+  *out = (struct step){.statement = statement,
+                       .params = b->params,
+                       .nparams = b->nparams,
+                       .gives = GIVES_NOTHING,
+                       .member = (unsigned)owner,
+                       .purpose = "?"};
   return true;
 }

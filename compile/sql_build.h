@@ -13,14 +13,14 @@ struct known;
 struct str;
 
 struct sql_build {
-  void *mem;           /* the request's */
+  void *mem; /* the request's */
   struct str *text;
   const struct str *key; /* what the statement is known by; NULL: its text */
-  const char **params; /* text format; NULL is SQL NULL */
+  const char **params;   /* text format; NULL is SQL NULL */
   unsigned nparams;
   unsigned naliases;
-  bool numbers_as_text; /* BigInt and Decimal of models, in what is answered */
-  unsigned nlinked;    /* conditions on linked rows: where.c */
+  bool numbers_as_text;      /* BigInt and Decimal of models, in what is answered */
+  unsigned nlinked;          /* conditions on linked rows: where.c */
   const struct known *known; /* rows whose keys need not be asked for: nested/nested_sql.h */
 };
 

@@ -24,7 +24,9 @@ struct variants {
   uint64_t clock;
 };
 
-struct variants *variants_new(const void *mem) { return arena_new(mem, struct variants); }
+struct variants *variants_new(const void *mem) {
+  return arena_new(mem, struct variants);
+}
 
 void variants_clear(struct variants *v) {
   for (size_t i = 0; i < SETS; i++)
@@ -51,8 +53,8 @@ static struct variant *set_of(struct variants *v, const unsigned char *key, size
 }
 
 static struct statement as_statement(const struct variants *v, const struct variant *item) {
-  return (struct statement){.sql = item->sql, .gen = item->gen,
-                            .slot = (uint16_t)(STATEMENT_FIXED + (item - &v->items[0][0]))};
+  return (struct statement){
+      .sql = item->sql, .gen = item->gen, .slot = (uint16_t)(STATEMENT_FIXED + (item - &v->items[0][0]))};
 }
 
 bool variants_find(struct variants *v, const void *key, size_t len, struct statement *out) {

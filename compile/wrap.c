@@ -76,8 +76,8 @@ static void put_param(struct str *s, const struct command *c, const struct how *
 }
 
 /* The command's own text from (piece, offset) up to (end_piece, end_offset). */
-static void put_text(struct str *s, const struct command *c, const struct how *how,
-                     size_t piece, size_t offset, size_t end_piece, size_t end_offset) {
+static void put_text(struct str *s, const struct command *c, const struct how *how, size_t piece, size_t offset,
+                     size_t end_piece, size_t end_offset) {
   for (size_t i = piece; i <= end_piece && i <= c->sql.nuses; i++) {
     const char *text = c->sql.pieces[i] + (i == piece ? offset : 0);
     size_t len = i == end_piece ? end_offset - (i == piece ? offset : 0) : strlen(text);
@@ -124,8 +124,7 @@ static void put_lock(struct str *s, const struct command *c, bool unlocked) {
 }
 
 /* Rows of a SELECT must all be true, and there must be one. */
-static void put_condition(struct str *s, const struct command *c, const struct how *how,
-                          bool unlocked) {
+static void put_condition(struct str *s, const struct command *c, const struct how *how, bool unlocked) {
   const struct sql_scan *q = &c->sql;
 
   if (q->verb != SQL_EXPRESSION) {
@@ -150,8 +149,7 @@ void wrap_put_condition(struct str *s, const struct command *c, bool unlocked, w
   put_condition(s, c, &(struct how){.put = put, .data = data}, unlocked);
 }
 
-static void put_permission(struct str *s, const struct command *c, const struct how *how,
-                           bool unlocked) {
+static void put_permission(struct str *s, const struct command *c, const struct how *how, bool unlocked) {
   str_add(s, "select case when (");
   put_condition(s, c, how, unlocked);
   str_add(s, "\n) then 'true' else writ.fail(");
@@ -261,8 +259,10 @@ static void put_rows(struct str *s, const struct command *c, const struct shape 
   str_add(cases, ", 422) ");
   str_add(s, " select ");
   put_kept(s, c, config, captured, cases->p);
-  str_printf(s, ", n from (select '[' || coalesce(string_agg(row_to_json(writ_q)::text, ','), '') || ']' as r, count(*) as n "
-             "from (select * from writ_q%s limit %d) writ_q) writ_r", mention(s, shape, captured), config->max_rows + 1);
+  str_printf(s,
+             ", n from (select '[' || coalesce(string_agg(row_to_json(writ_q)::text, ','), '') || ']' as r, count(*) as n "
+             "from (select * from writ_q%s limit %d) writ_q) writ_r",
+             mention(s, shape, captured), config->max_rows + 1);
 }
 
 static void put_count(struct str *s, const struct command *c, bool captured) {

@@ -14,9 +14,9 @@ struct str;
 /* What PostgreSQL and the manifest together say of a command. */
 struct shape {
   struct description d;
-  enum returns returns;  /* never RETURNS_DEFAULT once described */
-  int64_t described_ms;  /* clock_ms; 0: not yet */
-  bool unlocked;         /* a permission that PostgreSQL does not take with a row lock */
+  enum returns returns; /* never RETURNS_DEFAULT once described */
+  int64_t described_ms; /* clock_ms; 0: not yet */
+  bool unlocked;        /* a permission that PostgreSQL does not take with a row lock */
 };
 
 /* The statement as written with $1, $2 ...: to be described. For a check, the statement that runs it. For a composite or a
@@ -43,12 +43,12 @@ void wrap_put_build(struct str *s, unsigned n);
 /* The JSON text made of the pieces in $n (compile/param.c). A short request can refer to a long result many times: what
  * they bring has a bound (16 MB, REFERENCE_BYTES of tree.h), looked at while they come; a window in their order would first
  * have them all. */
-#define WRAP_BUILD(n)                                                                                                  \
-  "(select string_agg(case when brought > 16777216 then writ.fail('TOO_LARGE', "                                      \
-  "'References bring more than 16 MB into one value.', 422) else t end, '' order by o) from (select o, t, "           \
-  "sum(case when h then octet_length(t) else 0 end) over (rows unbounded preceding) as brought from (select o, "      \
-  "json_typeof(p) <> 'string' as h, case json_typeof(p) when 'string' then p #>> '{}' else "                          \
-  "coalesce((pg_catalog.current_setting(p ->> 0)::json #> array(select json_array_elements_text(p -> 1)))::text, "    \
+#define WRAP_BUILD(n)                                                                                                       \
+  "(select string_agg(case when brought > 16777216 then writ.fail('TOO_LARGE', "                                            \
+  "'References bring more than 16 MB into one value.', 422) else t end, '' order by o) from (select o, t, "                 \
+  "sum(case when h then octet_length(t) else 0 end) over (rows unbounded preceding) as brought from (select o, "            \
+  "json_typeof(p) <> 'string' as h, case json_typeof(p) when 'string' then p #>> '{}' else "                                \
+  "coalesce((pg_catalog.current_setting(p ->> 0)::json #> array(select json_array_elements_text(p -> 1)))::text, "          \
   "'null') end as t from json_array_elements(" n "::json) with ordinality as x(p, o) offset 0) y) z)"
 
 /* Refuses (BAD_REFERENCE) unless there is a value at $1 = {slot, path...}; $2 is the message. */

@@ -12,9 +12,9 @@ struct async {
   struct conn_options options;
   struct counters *counters;
   enum async_state state;
-  PGconn *pg;         /* NULL: CLOSED */
-  bool writing;       /* libpq waits for room, not for bytes */
-  PGresult *result;   /* of the question: the first */
+  PGconn *pg;       /* NULL: CLOSED */
+  bool writing;     /* libpq waits for room, not for bytes */
+  PGresult *result; /* of the question: the first */
 };
 
 static int disconnect(struct async *a) {

@@ -36,16 +36,13 @@ static void take_description(const void *mem, const PGresult *r, struct descript
   for (size_t i = 0; i < d->ncolumns; i++) d->columns[i] = arena_strdup(mem, PQfname(r, (int)i));
 }
 
-static bool read_description(struct conn *c, const void *mem, const struct wait *w, struct description *d,
-                             unsigned **oids) {
+static bool read_description(struct conn *c, const void *mem, const struct wait *w, struct description *d, unsigned **oids) {
   PGresult *prepared = NULL, *described = NULL;
   bool ok = conn_read_query(c, w, &prepared) && conn_read_query(c, w, &described) && conn_read_sync(c, w);
 
   err_init(&d->error, mem);
-  if (ok && described && PQresultStatus(described) == PGRES_COMMAND_OK)
-    take_description(mem, described, d, oids);
-  else if (ok)
-    sqlstate_error(&d->error, prepared && PQresultStatus(prepared) != PGRES_COMMAND_OK ? prepared : described);
+  if (ok && described && PQresultStatus(described) == PGRES_COMMAND_OK) take_description(mem, described, d, oids);
+  else if (ok) sqlstate_error(&d->error, prepared && PQresultStatus(prepared) != PGRES_COMMAND_OK ? prepared : described);
   PQclear(prepared);
   PQclear(described);
   return ok;
@@ -106,15 +103,14 @@ static enum type_kind kind_of(unsigned oid, char type, char category) {
   return category == 'N' ? TYPE_NUMBER : TYPE_OTHER;
 }
 
-static void take_fields(const void *mem, const struct types *t, struct type *type, const char *names,
-                        const char *oids) {
+static void take_fields(const void *mem, const struct types *t, struct type *type, const char *names, const char *oids) {
   while (*names) {
     struct type_field *fields = (struct type_field *)type->fields;
     size_t len = strcspn(names, "\x01");
 
     arena_grow(mem, fields, type->nfields);
-    fields[type->nfields++] = (struct type_field){arena_strndup(mem, names, len),
-                                                  find_type(t, (unsigned)strtoul(oids, NULL, 10))};
+    fields[type->nfields++] =
+        (struct type_field){arena_strndup(mem, names, len), find_type(t, (unsigned)strtoul(oids, NULL, 10))};
     type->fields = fields;
     names += len + (names[len] != '\0');
     oids += strcspn(oids, "\x01");
@@ -226,7 +222,8 @@ bool catalog_version(struct conn *c, int *version, const struct wait *w, struct 
 
   *version = 0;
   if (!conn_ask(c, "select writ.version()", 0, NULL, &r, w, e)) {
-    bool missing = strcmp(e->sqlstate, "3F000") == 0 || strcmp(e->sqlstate, "42883") == 0 || strcmp(e->sqlstate, "42501") == 0;
+    bool missing =
+        strcmp(e->sqlstate, "3F000") == 0 || strcmp(e->sqlstate, "42883") == 0 || strcmp(e->sqlstate, "42501") == 0;
     return missing;
   }
   *version = atoi(PQgetvalue(r, 0, 0));

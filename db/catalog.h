@@ -8,8 +8,8 @@
 
 /* By what JSON a type may be given (docs/protocol.md, section 2). Domains are as their base type. */
 enum type_kind {
-  TYPE_OTHER,     /* strings only, in PostgreSQL's input syntax: text, dates, uuid, enums, bytea, ranges ... */
-  TYPE_INTEGER,   /* numbers with no fraction */
+  TYPE_OTHER,   /* strings only, in PostgreSQL's input syntax: text, dates, uuid, enums, bytea, ranges ... */
+  TYPE_INTEGER, /* numbers with no fraction */
   TYPE_NUMBER,
   TYPE_BOOLEAN,
   TYPE_JSON,
@@ -27,17 +27,17 @@ struct type {
   const char *name; /* as PostgreSQL writes it, schema-qualified where needed: fit for a cast */
   const char *base; /* of a domain: the name of what it stands on; else its own */
   enum type_kind kind;
-  const struct type *element; /* ARRAY */
-  char delimiter;             /* ARRAY: ',' but for box */
+  const struct type *element;      /* ARRAY */
+  char delimiter;                  /* ARRAY: ',' but for box */
   const struct type_field *fields; /* COMPOSITE */
   size_t nfields;
-  const char *const *labels;  /* of an enum, in its order */
+  const char *const *labels; /* of an enum, in its order */
   size_t nlabels;
 };
 
 /* One statement as PostgreSQL sees it. */
 struct description {
-  bool ok;              /* false: it does not prepare; error tells why */
+  bool ok; /* false: it does not prepare; error tells why */
   struct err error;
   const struct type **params;
   size_t nparams;
@@ -51,8 +51,7 @@ struct description {
 bool catalog_describe(struct conn *c, const void *mem, const char *const *sql, size_t n, struct description *out,
                       const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 /* writ.version() of the database; 0: schema writ is not there, or out of this login's reach. */
-bool catalog_version(struct conn *c, int *version, const struct wait *w, struct err *e)
-    __attribute__((warn_unused_result));
+bool catalog_version(struct conn *c, int *version, const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 /* One text value by one query with parameters (text format), on an open connection; *value NULL: no row, or NULL. */
 bool catalog_value(struct conn *c, const void *mem, const char *sql, int nparams, const char *const *params, char **value,
                    const struct wait *w, struct err *e) __attribute__((warn_unused_result));

@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 enum {
-  CANCEL_GRACE_MS = 5000,          /* how long a cancelled flight may take to end before the connection is given up */
-  BEAT_MS = 250,                   /* between calls of wait.beat */
-  CANCEL_AGAIN_MS = 250,           /* a cancel request that comes before the backend has begun with the flight does nothing */
+  CANCEL_GRACE_MS = 5000, /* how long a cancelled flight may take to end before the connection is given up */
+  BEAT_MS = 250,          /* between calls of wait.beat */
+  CANCEL_AGAIN_MS = 250,  /* a cancel request that comes before the backend has begun with the flight does nothing */
   RECYCLE_BYTES = 4 * 1024 * 1024, /* libpq never shrinks its buffers: a flight of this size costs a new connection */
 };
 
@@ -132,8 +132,13 @@ static bool refused(struct conn *c, struct err *e) {
 /* libpq's defaults ahead of the user's conninfo, which may override them; what must hold behind it. No startup `options`:
  * PgBouncer refuses them. */
 PGconn *conn_start(const struct conn_options *options) {
-  const char *keywords[] = {"keepalives_idle", "keepalives_interval", "tcp_user_timeout", "fallback_application_name",
-                            "dbname",          "client_encoding",     NULL};
+  const char *keywords[] = {"keepalives_idle",
+                            "keepalives_interval",
+                            "tcp_user_timeout",
+                            "fallback_application_name",
+                            "dbname",
+                            "client_encoding",
+                            NULL};
   const char *values[] = {"30", "10", "30000", "writ", options->conninfo, "UTF8", NULL};
 
   return PQconnectStartParams(keywords, values, 1);

@@ -19,7 +19,7 @@ struct pg_result; /* libpq's */
 struct conn_listener {
   /* Called within libpq: must not use this connection. */
   void (*notice)(void *data, const char *mutation, const char *name, const char *payload, bool whole);
-  int (*fd)(void *data);    /* of that other connection; -1: none */
+  int (*fd)(void *data);      /* of that other connection; -1: none */
   int (*wait_ms)(void *data); /* until it wants to go on anyhow; -1: never */
   void (*ready)(void *data);  /* it can be read, or that time is over */
   void *data;

@@ -11,19 +11,19 @@ enum cancelled { NOT_CANCELLED, CANCELLED_DEADLINE, CANCELLED_CALLER };
 struct conn {
   struct conn_options options;
   struct counters *counters;
-  PGconn *pg;             /* NULL: not connected */
+  PGconn *pg; /* NULL: not connected */
   PGcancel *cancel;
   const struct conn_listener *listener; /* NULL: none */
-  unsigned posted;        /* statements of db/post.h whose answers are still to be read */
-  bool direct;            /* a unix socket of the server's own, no pooler or tunnel between: then end of file tells the truth, as
+  unsigned posted;                      /* statements of db/post.h whose answers are still to be read */
+  bool direct;  /* a unix socket of the server's own, no pooler or tunnel between: then end of file tells the truth, as
                            * all that the server had sent has been read */
-  bool durable;           /* synchronous_commit is not off, for as long as the session lasts */
-  bool doomed;            /* close instead of using it again */
-  enum cancelled cancelled; /* a cancel request was sent in this flight */
-  int64_t give_up_ms;     /* with cancelled: stop waiting for the end of the flight */
-  int64_t cancel_again_ms; /* with cancelled: send the request once more */
-  int64_t used_ms;        /* clock_ms of the last flight's end */
-  size_t flight_bytes;    /* sent and received in this flight: what libpq's buffers may have grown to */
+  bool durable; /* synchronous_commit is not off, for as long as the session lasts */
+  bool doomed;  /* close instead of using it again */
+  enum cancelled cancelled;           /* a cancel request was sent in this flight */
+  int64_t give_up_ms;                 /* with cancelled: stop waiting for the end of the flight */
+  int64_t cancel_again_ms;            /* with cancelled: send the request once more */
+  int64_t used_ms;                    /* clock_ms of the last flight's end */
+  size_t flight_bytes;                /* sent and received in this flight: what libpq's buffers may have grown to */
   uint32_t prepared[STATEMENT_SLOTS]; /* generation that the server has, as far as its answers were read; 0: none */
   uint32_t sent[STATEMENT_SLOTS];     /* the same when all that was sent has succeeded */
 };

@@ -49,15 +49,16 @@ enum fixed {
 static const char *const begins[][2] = {
     [ISOLATION_DEFAULT] = {"begin", "begin read only"},
     [ISOLATION_READ_COMMITTED] = {"begin isolation level read committed", "begin isolation level read committed read only"},
-    [ISOLATION_REPEATABLE_READ] = {"begin isolation level repeatable read", "begin isolation level repeatable read read only"},
+    [ISOLATION_REPEATABLE_READ] = {"begin isolation level repeatable read",
+                                   "begin isolation level repeatable read read only"},
     [ISOLATION_SERIALIZABLE] = {"begin isolation level serializable", "begin isolation level serializable read only"},
 };
 
 /* The caller is known to SQL by settings local to the transaction. The role comes last: what stands before it runs as the
  * login role. A session of our own has its timeouts since it was opened (conn.c): set here, each costs PostgreSQL some 3 us
  * a transaction. */
-#define CALLER                                                                                                         \
-  "select set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                         \
+#define CALLER                                                                                                              \
+  "select set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                               \
   "set_config('request.user', $3, true), set_config('request.id', $4, true)"
 /* And no just-in-time compilation, which a session of ours has switched off for good: it takes longer than the statements. */
 #define TIMEOUT ", set_config('statement_timeout', $5, true), set_config('jit', 'off', true)"
@@ -137,8 +138,8 @@ static void put_prepare(struct pipe *p, const struct statement *s, size_t step, 
   *sent = s->gen;
 }
 
-static void put(struct pipe *p, enum item_kind kind, const struct statement *s, const char *const *params,
-                unsigned nparams, size_t step) {
+static void put(struct pipe *p, enum item_kind kind, const struct statement *s, const char *const *params, unsigned nparams,
+                size_t step) {
   if (p->broken) return;
   p->commit_put |= kind == ITEM_END;
   for (unsigned i = 0; i < nparams; i++)
@@ -208,10 +209,8 @@ static void put_plan(struct pipe *p, const struct wait *w) {
   if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
   put_sync(p);
   FAULT("before-commit");
-  if (plan->dry_run)
-    put_fixed(p, ITEM_END, FIXED_ROLLBACK, "rollback", NULL, 0);
-  else
-    put_fixed(p, ITEM_END, FIXED_COMMIT, "commit", NULL, 0);
+  if (plan->dry_run) put_fixed(p, ITEM_END, FIXED_ROLLBACK, "rollback", NULL, 0);
+  else put_fixed(p, ITEM_END, FIXED_COMMIT, "commit", NULL, 0);
   put_sync(p);
 }
 
@@ -222,9 +221,9 @@ struct reading {
   const struct wait *w;
   struct flight *f;
   struct err *e;
-  bool fatal;       /* the first error ended the session */
-  bool lost;        /* some error ended the session: nothing follows it */
-  bool synced;      /* the first Sync was answered: the server has begun on the COMMIT, or will */
+  bool fatal;  /* the first error ended the session */
+  bool lost;   /* some error ended the session: nothing follows it */
+  bool synced; /* the first Sync was answered: the server has begun on the COMMIT, or will */
 };
 
 static int clear_result(PGresult **holder) {
@@ -284,8 +283,7 @@ static void first_error(struct reading *r, const struct item *item, const PGresu
   own_role_error(r, item);
   own_write_error(r);
   /* A server that has become a standby, or a session that someone else has changed: a new connection is wanted. */
-  if (strcmp(r->e->sqlstate, "25006") == 0 || strcmp(r->e->sqlstate, "26000") == 0 ||
-      strcmp(r->e->sqlstate, "42P05") == 0)
+  if (strcmp(r->e->sqlstate, "25006") == 0 || strcmp(r->e->sqlstate, "26000") == 0 || strcmp(r->e->sqlstate, "42P05") == 0)
     c->doomed = true;
 }
 
@@ -364,12 +362,12 @@ static bool judge_loss(struct reading *r) {
   r->f->was_lost = true;
   if (c->counters) c->counters->lost_connections++;
   words[strcspn(words, "\n")] = '\0';
-  if (r->f->state == TXN_COMMITTED) return true; /* COMMIT was answered: only the end of the flight is missing */
+  if (r->f->state == TXN_COMMITTED) return true;            /* COMMIT was answered: only the end of the flight is missing */
   if (r->f->state == TXN_FAILED && !r->fatal) return false; /* an error before COMMIT: certain, and already told */
-  r->f->failed_step = r->p->plan->n; /* no command is to blame */
+  r->f->failed_step = r->p->plan->n;                        /* no command is to blame */
   if (r->p->plan->dry_run || !r->p->commit_put ||
-      (!r->synced && !given_up && (direct || (r->f->state == TXN_FAILED && c->options.prepared && is_of_server(r->e)) ||
-                                   refused_by_pooler(r->e)))) {
+      (!r->synced && !given_up &&
+       (direct || (r->f->state == TXN_FAILED && c->options.prepared && is_of_server(r->e)) || refused_by_pooler(r->e)))) {
     r->f->state = TXN_ROLLED_BACK;
     err_set(r->e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");
     r->e->retry_after_s = 1;
@@ -385,10 +383,8 @@ static bool judge_loss(struct reading *r) {
 /* We asked the server to cancel, and it did: whose wish was it? */
 static void explain_cancel(struct reading *r) {
   if (r->p->c->cancelled == NOT_CANCELLED || strcmp(r->e->sqlstate, "57014") != 0) return;
-  if (r->p->c->cancelled == CANCELLED_CALLER)
-    err_set(r->e, CALLER_GONE, "The caller hung up; nothing was changed.");
-  else
-    err_set(r->e, TIMEOUT, "The request took too long and was stopped; nothing was changed.");
+  if (r->p->c->cancelled == CANCELLED_CALLER) err_set(r->e, CALLER_GONE, "The caller hung up; nothing was changed.");
+  else err_set(r->e, TIMEOUT, "The request took too long and was stopped; nothing was changed.");
 }
 
 static bool read_answers(struct reading *r) {
@@ -410,8 +406,7 @@ static bool read_answers(struct reading *r) {
          err_set(r->e, INTERNAL, "The transaction did not end as it should; nothing was changed.");
 }
 
-bool flight_run(struct conn *c, void *mem, const struct plan *plan, const struct wait *w, struct flight *f,
-                struct err *e) {
+bool flight_run(struct conn *c, void *mem, const struct plan *plan, const struct wait *w, struct flight *f, struct err *e) {
   struct pipe p = {.c = c, .mem = mem, .plan = plan};
   struct reading r = {.p = &p, .w = w, .f = f, .e = e};
   bool ok;

@@ -15,7 +15,7 @@ enum txn_state { TXN_NONE, TXN_OPEN, TXN_FAILED, TXN_COMMITTED, TXN_ROLLED_BACK,
 struct step_result {
   const char *text; /* JSON, or NULL: SQL NULL, or the step gives nothing */
   size_t len;
-  uint64_t rows;    /* that it stands for */
+  uint64_t rows; /* that it stands for */
 };
 
 struct flight {
@@ -29,7 +29,7 @@ struct flight {
 
 /* Runs the plan on an open connection. True: committed (dry run: rolled back as asked). False: *e; the state says whether
  * that is for certain: TXN_UNKNOWN goes with COMMIT_UNKNOWN. Results live in mem. */
-bool flight_run(struct conn *c, void *mem, const struct plan *plan, const struct wait *w, struct flight *f,
-                struct err *e) __attribute__((warn_unused_result));
+bool flight_run(struct conn *c, void *mem, const struct plan *plan, const struct wait *w, struct flight *f, struct err *e)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -33,9 +33,7 @@ static bool read_one(struct conn *c, const void *mem, const struct wait *w, cons
       break;
     case PGRES_COMMAND_OK:
     case PGRES_PIPELINE_ABORTED: break;
-    default:
-      *refused = true;
-      sqlstate_error(e, r);
+    default: *refused = true; sqlstate_error(e, r);
     }
     PQclear(r);
   }

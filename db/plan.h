@@ -26,22 +26,23 @@ struct step {
   const char *const *params; /* text format; NULL is SQL NULL */
   unsigned nparams;
   enum gives gives;
-  bool as_login;       /* run as the login role, not the mapped one: writ's own tables */
-  unsigned member;     /* whose fault an error would be: index of the member in the command set's flat list; MEMBER_NONE: nobody's */
+  bool as_login; /* run as the login role, not the mapped one: writ's own tables */
+  unsigned
+      member; /* whose fault an error would be: index of the member in the command set's flat list; MEMBER_NONE: nobody's */
   const char *argument; /* of the member's command, which this step is about; NULL: none */
-  const char *path;    /* the same as a place within the arguments: JSON pointer, /data/cities/create/0; NULL: none */
+  const char *path;     /* the same as a place within the arguments: JSON pointer, /data/cities/create/0; NULL: none */
   const struct nested_subject *subject; /* of a mutation of a model: what an error is about (nested/nested.h); NULL: none */
-  const char *purpose; /* for people: "add_user", "reference user.id is there" */
+  const char *purpose;                  /* for people: "add_user", "reference user.id is there" */
 };
 
 struct plan {
   enum isolation isolation;
-  bool read_only;      /* BEGIN ... READ ONLY */
-  bool dry_run;        /* SET CONSTRAINTS ALL IMMEDIATE, then ROLLBACK */
-  bool durable;        /* COMMIT waits for the disk, also where the database's default is not to */
-  const char *role;    /* SET LOCAL ROLE; NULL: the login role */
+  bool read_only;   /* BEGIN ... READ ONLY */
+  bool dry_run;     /* SET CONSTRAINTS ALL IMMEDIATE, then ROLLBACK */
+  bool durable;     /* COMMIT waits for the disk, also where the database's default is not to */
+  const char *role; /* SET LOCAL ROLE; NULL: the login role */
   const char *claims, *caller_role, *caller_user, *request_id; /* request.jwt.claims, request.role, .user, .id */
-  int lock_timeout_ms; /* 0: the server's own setting stands */
+  int lock_timeout_ms;                                         /* 0: the server's own setting stands */
   bool shared_session; /* behind a pooler: statement_timeout is set in the transaction, not with the session */
   struct step *steps;
   size_t n;

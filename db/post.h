@@ -6,7 +6,8 @@
 #include "db/conn.h"
 
 /* False: the connection is lost, or takes no more; it is closed then, and what was posted may be or not. */
-bool post_send(struct conn *c, const char *sql, unsigned nparams, const char *const *params) __attribute__((warn_unused_result));
+bool post_send(struct conn *c, const char *sql, unsigned nparams, const char *const *params)
+    __attribute__((warn_unused_result));
 /* Reads the answers that have come, without waiting; how many are still to come. refused counts those that were errors; why: the last
  * of them, in mem (may both be NULL). */
 unsigned post_take(struct conn *c, const void *mem, unsigned *refused, const char **why);

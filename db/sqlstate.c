@@ -26,7 +26,8 @@ static const char *plain_words(enum err_code code) {
   case ERR_DATABASE_UNAVAILABLE: return "The database is not available at the moment; nothing was changed.";
   case ERR_TOO_MANY_ROWS: return "The command found more than one row where one was expected.";
   case ERR_SERIALIZATION_FAILURE: return "Another transaction was in the way; nothing was changed. Send the request again.";
-  case ERR_DEADLOCK: return "This and another transaction waited for each other; nothing was changed. Send the request again.";
+  case ERR_DEADLOCK:
+    return "This and another transaction waited for each other; nothing was changed. Send the request again.";
   case ERR_FORBIDDEN: return "The database does not permit this to the caller.";
   case ERR_LOCK_TIMEOUT: return "A row or table stayed locked for too long; nothing was changed. Send the request again.";
   case ERR_TIMEOUT: return "The request took too long and was stopped; nothing was changed.";
@@ -90,7 +91,8 @@ static void http_error(struct err *e, const PGresult *r, const char *sqlstate) {
 
 /* "Key (a, b)=(1, 2) already exists.": what is said around it may be in any language. Not sent to those who may not read it. */
 static void copy_key(struct err *e, const PGresult *r) {
-  const char *detail = field(r, PG_DIAG_MESSAGE_DETAIL), *begin = strchr(detail, '('), *end = begin ? strstr(begin, ")=(") : NULL;
+  const char *detail = field(r, PG_DIAG_MESSAGE_DETAIL), *begin = strchr(detail, '('),
+             *end = begin ? strstr(begin, ")=(") : NULL;
 
   e->table = keep(e, r, PG_DIAG_TABLE_NAME);
   if (!end) return;
@@ -114,13 +116,10 @@ bool sqlstate_error(struct err *e, const PGresult *r) {
     fail_error(e, r);
     return false;
   }
-  if (strncmp(sqlstate, "PT", 2) == 0 && strspn(sqlstate + 2, "0123456789") == 3)
-    http_error(e, r, sqlstate);
-  else if (!row)
-    err_fill(e, ERR_INTERNAL, __FILE__, __LINE__, "%s", plain_words(ERR_INTERNAL));
+  if (strncmp(sqlstate, "PT", 2) == 0 && strspn(sqlstate + 2, "0123456789") == 3) http_error(e, r, sqlstate);
+  else if (!row) err_fill(e, ERR_INTERNAL, __FILE__, __LINE__, "%s", plain_words(ERR_INTERNAL));
   else
-    err_fill(e, row->code, __FILE__, __LINE__, "%s",
-             row->show ? field(r, PG_DIAG_MESSAGE_PRIMARY) : plain_words(row->code));
+    err_fill(e, row->code, __FILE__, __LINE__, "%s", row->show ? field(r, PG_DIAG_MESSAGE_PRIMARY) : plain_words(row->code));
 
   if (raised) {
     e->details = keep(e, r, PG_DIAG_MESSAGE_DETAIL);
@@ -131,8 +130,8 @@ bool sqlstate_error(struct err *e, const PGresult *r) {
   if (strncmp(sqlstate, "23", 2) == 0) copy_key(e, r);
   if (e->code == ERR_DATABASE_UNAVAILABLE) e->retry_after_s = 1;
   if (!row || !row->show)
-    e->log_detail = arena_printf(e->mem, "%s: %s%s%s", sqlstate, field(r, PG_DIAG_MESSAGE_PRIMARY),
-                                 *context(r) ? " | " : "", context(r));
+    e->log_detail = arena_printf(e->mem, "%s: %s%s%s", sqlstate, field(r, PG_DIAG_MESSAGE_PRIMARY), *context(r) ? " | " : "",
+                                 context(r));
   return false;
 }
 

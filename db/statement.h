@@ -13,9 +13,9 @@ struct statement {
 };
 
 enum {
-  STATEMENT_QUEUE = 24,   /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
-  STATEMENT_CLEAN = 39,   /* of a runner, as are those from QUEUE on; downwards, for what is cleaned */
-  STATEMENT_FIXED = 40,   /* and below these, those of the outbox (jobs/queue.c) */
+  STATEMENT_QUEUE = 24, /* slots below are flight.c's own: BEGIN, settings, COMMIT ... */
+  STATEMENT_CLEAN = 39, /* of a runner, as are those from QUEUE on; downwards, for what is cleaned */
+  STATEMENT_FIXED = 40, /* and below these, those of the outbox (jobs/queue.c) */
   STATEMENT_SLOTS = 1024,
 };
 

@@ -34,7 +34,7 @@ struct putter {
   struct str *out;
   struct field_errors *errors;
   bool foreign;
-  bool by_key;              /* members have their names of the answer already: a model's result */
+  bool by_key; /* members have their names of the answer already: a model's result */
   struct collector collector;
   struct memo *memos;
   size_t nmemos;
@@ -62,8 +62,8 @@ static bool wrong(struct putter *p, const struct place *at, const struct wanted 
   str_char(path, ']');
   arena_grow(p->mem, p->errors->list, p->errors->n);
   va_start(args, format);
-  p->errors->list[p->errors->n++] = (struct field_error){
-      .message = talloc_vasprintf(p->mem, format, args), .path = path->p, .place = w->first->pos};
+  p->errors->list[p->errors->n++] =
+      (struct field_error){.message = talloc_vasprintf(p->mem, format, args), .path = path->p, .place = w->first->pos};
   va_end(args);
   return false;
 }
@@ -95,15 +95,15 @@ static bool leaf_fits(const struct gql_type *t, const struct json *v) {
   if (strcmp(t->name, "Int") == 0) return is_int(v);
   if (strcmp(t->name, "Float") == 0) return v->kind == JSON_NUMBER;
   if (strcmp(t->name, "Boolean") == 0) return boolean;
-  return !is_text_type(t->name) || v->kind == JSON_STRING || v->kind == JSON_NUMBER || (boolean && strcmp(t->name, "String") == 0);
+  return !is_text_type(t->name) || v->kind == JSON_STRING || v->kind == JSON_NUMBER ||
+         (boolean && strcmp(t->name, "String") == 0);
 }
 
 static bool put_leaf(struct putter *p, const struct gql_type *t, const struct wanted *w, const struct json *v,
                      const struct place *at) {
   bool as_text = v->kind == JSON_NUMBER && t->kind == GQL_SCALAR && is_text_type(t->name);
 
-  if (!p->by_key && !leaf_fits(t, v))
-    return wrong(p, at, w, "The result is no value of the type %s.", t->name);
+  if (!p->by_key && !leaf_fits(t, v)) return wrong(p, at, w, "The result is no value of the type %s.", t->name);
   if (as_text) str_json_bytes(p->out, v->text, v->len);
   else json_write(p->out, v);
   return true;
@@ -311,11 +311,18 @@ static bool put_root(struct putter *p, size_t i, result_text *result, void *data
   return put_result(p, root, text, len, &at, ok, e);
 }
 
-bool answer_data(void *mem, const struct operation_call *call, result_text *result, void *data, bool foreign, struct str *out,
-                 struct field_errors *errors, struct err *e) {
-  struct putter p = {.mem = mem, .call = call, .out = out, .errors = errors, .foreign = foreign,
-                     .collector = {.mem = mem, .schema = call->document->schema, .fragments = &call->document->fragments,
-                                   .variables = call->variables, .left = (size_t)-1}};
+bool answer_data(void *mem, const struct operation_call *call, result_text *result, void *data, bool foreign,
+                 struct str *out, struct field_errors *errors, struct err *e) {
+  struct putter p = {.mem = mem,
+                     .call = call,
+                     .out = out,
+                     .errors = errors,
+                     .foreign = foreign,
+                     .collector = {.mem = mem,
+                                   .schema = call->document->schema,
+                                   .fragments = &call->document->fragments,
+                                   .variables = call->variables,
+                                   .left = (size_t)-1}};
   size_t mark = out->len;
   bool ok = true;
 

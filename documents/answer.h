@@ -27,7 +27,7 @@ typedef void result_text(void *data, size_t index, const char **text, size_t *le
 
 /* Appends the value of "data". foreign: the results were made for another front end, which has other forms of numbers. False: *e, a
  * result that is no JSON that could be read. */
-bool answer_data(void *mem, const struct operation_call *call, result_text *result, void *data, bool foreign, struct str *out,
-                 struct field_errors *errors, struct err *e) __attribute__((warn_unused_result));
+bool answer_data(void *mem, const struct operation_call *call, result_text *result, void *data, bool foreign,
+                 struct str *out, struct field_errors *errors, struct err *e) __attribute__((warn_unused_result));
 
 #endif

@@ -72,7 +72,8 @@ static void put_change(struct unfolding *u, struct json *items, const char **key
 static bool is_alone(struct unfolding *u, const struct gql_input *input, const struct json *value) {
   if (!json_get(value, input->field->name)) return true;
   u->failed = true;
-  return gql_error_add(u->errors, u->at, "\"%s\" is given and changed by \"%s\": one of them only.", input->field->name, input->name);
+  return gql_error_add(u->errors, u->at, "\"%s\" is given and changed by \"%s\": one of them only.", input->field->name,
+                       input->name);
 }
 
 static const struct json *unfold_changes(struct unfolding *u, const struct gql_type *type, const struct json *value) {

@@ -294,8 +294,9 @@ static const struct json *of_variable(struct coercion *c, const struct gql_type 
   const struct json *given = coerced(c->variables, value->text);
 
   if (given && given->kind == JSON_NULL && type->kind == GQL_NON_NULL)
-    return literal_wrong(c, value, arena_printf(c->mem, "Variable \"$%s\" must not be null here, where \"%s\" is expected.",
-                                                gql_error_cut(c->mem, value->text), gql_type_text(c->mem, type)));
+    return literal_wrong(c, value,
+                         arena_printf(c->mem, "Variable \"$%s\" must not be null here, where \"%s\" is expected.",
+                                      gql_error_cut(c->mem, value->text), gql_type_text(c->mem, type)));
   return given; /* of the right type: VariablesInAllowedPosition has seen to that */
 }
 
@@ -312,8 +313,9 @@ static const struct json *list_of_literal(struct coercion *c, const struct gql_t
     const struct json *made = missing && item->kind != GQL_NON_NULL ? &json_null : of_literal(c, item, v);
     if (made) items[n++] = *made;
     else if (missing)
-      ok = literal_wrong(c, v, arena_printf(c->mem, "Variable \"$%s\" has no value, and the list takes no null here.",
-                                            gql_error_cut(c->mem, v->text)));
+      ok = literal_wrong(c, v,
+                         arena_printf(c->mem, "Variable \"$%s\" has no value, and the list takes no null here.",
+                                      gql_error_cut(c->mem, v->text)));
     else ok = false;
   }
   return ok ? list_json(c, items, n) : NULL;
@@ -347,8 +349,9 @@ static const struct json *object_of_literal(struct coercion *c, const struct gql
     if (literal) made = of_literal(c, input->type, literal);
     else if (input->default_value) made = default_of(c, input);
     else
-      made = literal_wrong(c, value, arena_printf(c->mem, "Field \"%s\" of required type \"%s\" was not provided.",
-                                                  input->name, gql_type_text(c->mem, input->type)));
+      made = literal_wrong(c, value,
+                           arena_printf(c->mem, "Field \"%s\" of required type \"%s\" was not provided.", input->name,
+                                        gql_type_text(c->mem, input->type)));
     if (made) object_put(c, &object, input->name, made);
     else ok = false;
   }
@@ -415,8 +418,7 @@ const struct json *coerce_argument(void *mem, const struct schema *schema, const
   bool absent = !literal || (literal->kind == GRAPHQL_VALUE_VARIABLE && !coerced(variables, literal->text));
 
   if (!absent) return coerce_literal(mem, schema, argument->type, literal, variables, errors);
-  if (argument->default_value)
-    return coerce_literal(mem, schema, argument->type, argument->default_value, NULL, errors);
+  if (argument->default_value) return coerce_literal(mem, schema, argument->type, argument->default_value, NULL, errors);
   if (argument->type->kind == GQL_NON_NULL)
     gql_error_add(errors, at, "Argument \"%s\" of required type \"%s\" was not provided.", argument->name,
                   gql_type_text(mem, argument->type));

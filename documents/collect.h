@@ -22,11 +22,11 @@ struct selection_sets {
 
 /* One member of the answer. */
 struct wanted {
-  const char *key;                       /* its name in the answer: the alias, or the field's name */
-  const struct gql_field *field;         /* NULL: __typename, __schema, __type */
-  const struct graphql_selection *first; /* its name and arguments; a valid document gives the others the same */
-  struct selection_sets below;           /* n 0: a leaf */
-  const struct graphql_directive *state; /* @state, where a selection of that key has it; NULL: none; */
+  const char *key;                             /* its name in the answer: the alias, or the field's name */
+  const struct gql_field *field;               /* NULL: __typename, __schema, __type */
+  const struct graphql_selection *first;       /* its name and arguments; a valid document gives the others the same */
+  struct selection_sets below;                 /* n 0: a leaf */
+  const struct graphql_directive *state;       /* @state, where a selection of that key has it; NULL: none; */
   const struct graphql_directive *state_again; /* where another has it, too */
 };
 

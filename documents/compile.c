@@ -21,7 +21,7 @@ struct maker {
   struct collector collector;
   const struct json *variables; /* NULL: not known yet */
   struct gql_errors *errors;
-  bool wants_variables;         /* what was made is void: a variable is in it */
+  bool wants_variables; /* what was made is void: a variable is in it */
   bool bare;
 };
 
@@ -35,8 +35,8 @@ struct object {
 };
 
 static struct object object_new(void *mem, size_t most) {
-  return (struct object){.mem = mem, .items = arena_array(mem, struct json, most + 1),
-                         .keys = arena_array(mem, const char *, most + 1)};
+  return (struct object){
+      .mem = mem, .items = arena_array(mem, struct json, most + 1), .keys = arena_array(mem, const char *, most + 1)};
 }
 
 static void put(struct object *o, const char *key, const struct json *value) {
@@ -82,7 +82,8 @@ static bool argument_value(struct maker *m, const struct gql_input *arg, const s
     m->wants_variables = true;
     return true;
   }
-  *out = coerce_argument(m->mem, m->collector.schema, arg, given, s->pos, m->variables ? m->variables : &no_variables, m->errors);
+  *out = coerce_argument(m->mem, m->collector.schema, arg, given, s->pos, m->variables ? m->variables : &no_variables,
+                         m->errors);
   if (*out && w->field->command && w->field->command->kind == COMMAND_MUTATION)
     *out = changes_unfold(m->mem, arg->type, *out, s->pos, m->errors);
   return m->errors->n == before;
@@ -207,9 +208,14 @@ static bool make_roots(struct maker *m, const struct prepared *operation, struct
 
 static struct maker maker_of(void *mem, const struct document *document, const struct json *variables,
                              struct gql_errors *errors) {
-  return (struct maker){.mem = mem, .variables = variables, .errors = errors,
-                        .collector = {.mem = mem, .schema = document->schema, .fragments = &document->fragments,
-                                      .variables = variables, .left = FIELDS_MAX}};
+  return (struct maker){.mem = mem,
+                        .variables = variables,
+                        .errors = errors,
+                        .collector = {.mem = mem,
+                                      .schema = document->schema,
+                                      .fragments = &document->fragments,
+                                      .variables = variables,
+                                      .left = FIELDS_MAX}};
 }
 
 bool operation_prepare(void *mem, const struct document *document, struct prepared *operation) {

@@ -13,8 +13,8 @@ struct manifest;
 struct operation_call {
   const struct document *document;
   const struct prepared *operation;
-  const struct json *variables;  /* coerced */
-  const struct root *roots;      /* in the order of the answer */
+  const struct json *variables; /* coerced */
+  const struct root *roots;     /* in the order of the answer */
   size_t nroots;
   size_t *entries;               /* by root: index of its command in the set; of others: none */
   const struct root **commands;  /* by index in the set */

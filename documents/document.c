@@ -27,8 +27,8 @@ struct kept {
   const struct view *view;
   const struct document *document;
   size_t bytes;
-  struct kept *next;           /* of the bucket */
-  struct kept *newer, *older;  /* in the order of their last use */
+  struct kept *next;          /* of the bucket */
+  struct kept *newer, *older; /* in the order of their last use */
 };
 
 struct documents {
@@ -103,7 +103,8 @@ static void forget(struct documents *d, struct kept *k) {
   talloc_free(k);
 }
 
-const struct document *documents_find(struct documents *d, const struct caller *caller, const unsigned char hash[DIGEST_BYTES]) {
+const struct document *documents_find(struct documents *d, const struct caller *caller,
+                                      const unsigned char hash[DIGEST_BYTES]) {
   const struct view *view = view_of(d, caller);
 
   for (struct kept *k = *bucket_of(d, hash); k; k = k->next) {

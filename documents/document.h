@@ -50,7 +50,8 @@ struct documents_limits {
 struct documents *documents_new(const void *mem, const struct schema *schema, const struct documents_limits *limits);
 
 /* One that is kept; NULL: none. Good until the next documents_add. */
-const struct document *documents_find(struct documents *d, const struct caller *caller, const unsigned char hash[DIGEST_BYTES]);
+const struct document *documents_find(struct documents *d, const struct caller *caller,
+                                      const unsigned char hash[DIGEST_BYTES]);
 /* Reads a text. NULL: *errors has what is wrong with it; nothing is kept then. mem: for those errors, and for a document that is
  * too large to be kept. */
 const struct document *documents_add(struct documents *d, void *mem, const struct caller *caller,

@@ -52,6 +52,7 @@ const char *gql_error_cut(void *mem, const char *text) {
   size_t len = strnlen(text, CUT_BYTES + 1);
 
   if (len <= CUT_BYTES) return text;
-  for (len = CUT_BYTES; len && ((unsigned char)text[len] & 0xc0) == 0x80; len--) {}
+  for (len = CUT_BYTES; len && ((unsigned char)text[len] & 0xc0) == 0x80; len--) {
+  }
   return arena_printf(mem, "%.*s...", (int)len, text);
 }

@@ -118,8 +118,8 @@ struct model_scalar {
 };
 
 static const struct model_scalar model_scalars[] = {
-    {"BigInt", SCALAR_BIGINT}, {"DateTime", SCALAR_DATETIME}, {"Decimal", SCALAR_DECIMAL}, {"Json", SCALAR_JSON},
-    {"UUID", SCALAR_UUID},
+    {"BigInt", SCALAR_BIGINT}, {"DateTime", SCALAR_DATETIME}, {"Decimal", SCALAR_DECIMAL},
+    {"Json", SCALAR_JSON},     {"UUID", SCALAR_UUID},
 };
 
 static const struct model_scalar *model_scalar(const struct gql_type *type) {
@@ -194,8 +194,7 @@ const char *scalar_of_json(void *mem, const struct gql_type *type, const struct 
   if (named(type, "String")) return string_of_json(mem, value, out);
   if (named(type, "Boolean")) return boolean_of_json(mem, value, out);
   if (named(type, "ID")) return id_of_json(mem, value, out);
-  if (named(type, "Int"))
-    return int_of(mem, number ? whole_digits(mem, number) : NULL, shown_json(mem, value), out);
+  if (named(type, "Int")) return int_of(mem, number ? whole_digits(mem, number) : NULL, shown_json(mem, value), out);
   if (named(type, "Float")) return float_of(mem, number, shown_json(mem, value), out);
   if ((scalar = model_scalar(type)) != NULL) return model_of(mem, scalar, value, out);
   *out = value;

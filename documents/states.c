@@ -15,7 +15,8 @@ static bool read_id(void *mem, const struct operation_call *call, const struct g
   const struct gql_directive *def = schema_directive(call->document->schema, d->name);
   const struct graphql_value *given = d->arguments ? d->arguments->value : NULL;
   size_t before = errors->n;
-  const struct json *id = coerce_argument(mem, call->document->schema, &def->args[0], given, d->pos, call->variables, errors);
+  const struct json *id =
+      coerce_argument(mem, call->document->schema, &def->args[0], given, d->pos, call->variables, errors);
   unsigned char bytes[UUID_BYTES];
   char *text;
 

@@ -8,10 +8,10 @@ struct operation_call;
 
 /* Of one command of an operation. */
 struct root_state {
-  bool asked;              /* by the document; */
-  struct graphql_pos pos;  /* there */
-  bool wanted;             /* it is to have one, also because its definition says so */
-  const char *mutation;    /* a UUID in lower case, the client's; NULL: the client gave none */
+  bool asked;             /* by the document; */
+  struct graphql_pos pos; /* there */
+  bool wanted;            /* it is to have one, also because its definition says so */
+  const char *mutation;   /* a UUID in lower case, the client's; NULL: the client gave none */
 };
 
 /* Fills call->states by what stands in the document, the commands being there. False: *errors. */

@@ -64,8 +64,7 @@ static void not_executable(struct validator *v, const struct graphql_definition 
   struct graphql_pos at = def->description ? def->description->pos : def->pos;
 
   if (def->kind == GRAPHQL_DEF_SCHEMA) BROKEN(v, "ExecutableDefinitions", at, "The schema definition is not executable.");
-  else
-    BROKEN(v, "ExecutableDefinitions", at, "The \"%s\" definition is not executable.", gql_error_cut(v->mem, def->name));
+  else BROKEN(v, "ExecutableDefinitions", at, "The \"%s\" definition is not executable.", gql_error_cut(v->mem, def->name));
 }
 
 static void take_definitions(struct validator *v, const struct graphql_document *doc) {
@@ -151,8 +150,7 @@ static void sort_errors(struct gql_errors *errors) {
 }
 
 bool document_validate(void *mem, const struct schema_view *view, const struct schema *schema,
-                       const struct graphql_document *doc, const struct document_limits *limits,
-                       struct gql_errors *errors) {
+                       const struct graphql_document *doc, const struct document_limits *limits, struct gql_errors *errors) {
   struct validator v = {.mem = mem, .view = view, .schema = schema, .limits = limits, .errors = errors};
 
   take_definitions(&v, doc);

@@ -91,7 +91,8 @@ static void check_state(struct validator *v, const struct graphql_selection *nod
     const struct gql_directive *def = strcmp(d->name, "state") == 0 ? schema_directive(v->schema, d->name) : NULL;
 
     if (!def || !def->own || (parent == v->schema->mutation && strcmp(node->name, "__typename") != 0)) continue;
-    BROKEN(v, "StateOnRootField", d->pos, "Directive \"@state\" is for the root fields of a mutation, and \"%s\" of type \"%s\" is none.",
+    BROKEN(v, "StateOnRootField", d->pos,
+           "Directive \"@state\" is for the root fields of a mutation, and \"%s\" of type \"%s\" is none.",
            gql_error_cut(v->mem, node->name), parent->name);
   }
 }

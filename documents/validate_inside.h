@@ -14,17 +14,17 @@
 /* A field of a selection set. */
 struct entry {
   const struct graphql_selection *node;
-  const struct gql_type *parent;  /* NULL: not known */
-  const struct gql_field *def;    /* NULL: not known */
-  struct scope *sub;              /* NULL: no braces */
-  const char *arguments;          /* in one form, for comparison; NULL: not made yet */
-  size_t order;                   /* in the document */
+  const struct gql_type *parent; /* NULL: not known */
+  const struct gql_field *def;   /* NULL: not known */
+  struct scope *sub;             /* NULL: no braces */
+  const char *arguments;         /* in one form, for comparison; NULL: not made yet */
+  size_t order;                  /* in the document */
   const struct entry *next;
 };
 
 struct spread {
   const struct graphql_selection *node;
-  struct part *fragment;          /* NULL: there is none of that name */
+  struct part *fragment; /* NULL: there is none of that name */
   const struct spread *next;
 };
 
@@ -33,22 +33,22 @@ struct scope {
   const struct entry *entries, *last_entry;
   const struct spread *spreads, *last_spread;
   size_t id;
-  size_t stamp;                   /* of the walk that has seen it last */
+  size_t stamp; /* of the walk that has seen it last */
 };
 
 /* A variable where it is used. */
 struct usage {
   const char *name;
   struct graphql_pos pos;
-  const struct gql_type *type;    /* what is expected there; NULL: not known */
-  bool has_default;               /* the place has a default value */
+  const struct gql_type *type; /* what is expected there; NULL: not known */
+  bool has_default;            /* the place has a default value */
   const struct usage *next;
 };
 
 /* What a selection set asks for, fragments included; see limits.h. */
 struct measure {
   unsigned depth, nodes, aliases, complexity; /* UINT_MAX: that or more */
-  unsigned type_lists; /* lists of introspection within each other */
+  unsigned type_lists;                        /* lists of introspection within each other */
 };
 
 /* An operation or a fragment. */
@@ -56,12 +56,12 @@ struct part {
   const struct graphql_definition *def;
   struct scope *scope;
   const struct usage *usages;
-  struct spread *spreads;         /* all of them, at any depth; next is not used */
+  struct spread *spreads; /* all of them, at any depth; next is not used */
   size_t nspreads;
-  const struct gql_type *type;    /* the root type; the fragment's; NULL: not known */
+  const struct gql_type *type; /* the root type; the fragment's; NULL: not known */
   size_t stamp;
-  bool visited, on_path, used;    /* fragments: in the search for cycles; by an operation */
-  size_t path_place;              /* on_path: where */
+  bool visited, on_path, used; /* fragments: in the search for cycles; by an operation */
+  size_t path_place;           /* on_path: where */
   struct measure measure;
 };
 
@@ -71,14 +71,14 @@ struct validator {
   const struct schema *schema;
   const struct document_limits *limits; /* NULL: none */
   struct gql_errors *errors;
-  struct part *parts;             /* all operations and fragments, in the document's order */
+  struct part *parts; /* all operations and fragments, in the document's order */
   size_t nparts;
-  struct names fragments;         /* to struct part */
-  struct part **ordered;          /* fragments, each behind those that it spreads, if there is no cycle */
+  struct names fragments; /* to struct part */
+  struct part **ordered;  /* fragments, each behind those that it spreads, if there is no cycle */
   size_t nordered;
   bool cyclic;
   size_t nscopes, nentries, stamp;
-  size_t work;                    /* steps of what is not plainly linear */
+  size_t work; /* steps of what is not plainly linear */
   bool exhausted;
 };
 
@@ -101,11 +101,11 @@ void valid_walk(struct validator *v, struct part *part);
 
 /* validate_arguments.c: of a field or a directive. what: for messages. */
 struct argued {
-  const struct gql_input *defs;   /* NULL with known false */
+  const struct gql_input *defs; /* NULL with known false */
   size_t ndefs;
-  bool known;                     /* the field or directive is */
-  const char *where;              /* "field \"User.name\"", "directive \"@skip\"" */
-  const char *missing;            /* "Field \"name\"", "Directive \"@skip\"" */
+  bool known;          /* the field or directive is */
+  const char *where;   /* "field \"User.name\"", "directive \"@skip\"" */
+  const char *missing; /* "Field \"name\"", "Directive \"@skip\"" */
   struct graphql_pos pos;
 };
 void valid_arguments(struct validator *v, struct part *part, const struct graphql_argument *given, const struct argued *of);
@@ -117,14 +117,14 @@ void valid_value(struct validator *v, struct part *part, const struct graphql_va
 
 /* validate_fragments.c */
 void valid_fragment_spreads(struct validator *v, struct part *part); /* makes part->spreads */
-void valid_fragment_names(struct validator *v);   /* UniqueFragmentNames; before any walk */
-void valid_fragment_cycles(struct validator *v);  /* NoFragmentCycles; makes v->ordered */
-void valid_fragment_uses(struct validator *v);  /* NoUnusedFragments */
+void valid_fragment_names(struct validator *v);                      /* UniqueFragmentNames; before any walk */
+void valid_fragment_cycles(struct validator *v);                     /* NoFragmentCycles; makes v->ordered */
+void valid_fragment_uses(struct validator *v);                       /* NoUnusedFragments */
 bool valid_fit(struct validator *v, const struct gql_type *fragment, const struct gql_type *parent);
 
 /* validate_variables.c */
-void valid_variables(struct validator *v, struct part *operation); /* rules of their definitions */
-void valid_variable_uses(struct validator *v, struct part *operation);    /* rules of their uses */
+void valid_variables(struct validator *v, struct part *operation);     /* rules of their definitions */
+void valid_variable_uses(struct validator *v, struct part *operation); /* rules of their uses */
 
 /* validate_merge.c: OverlappingFieldsCanBeMerged */
 void valid_merge(struct validator *v);

@@ -168,8 +168,7 @@ static void put_value(struct validator *v, struct str *s, const struct graphql_v
     str_char(s, '{');
     put_arguments(v, s, value->fields);
     str_char(s, '}');
-  } else
-    graphql_print_value(s, value);
+  } else graphql_print_value(s, value);
 }
 
 static const char *arguments_of(struct validator *v, const struct entry *entry) {
@@ -238,7 +237,8 @@ static int by_parent(const void *a, const void *b) {
 static bool judge_groups(struct merge *m, const struct entry *const *sorted, size_t n, size_t nabstract) {
   for (size_t i = nabstract, end; i < n; i = end) {
     const struct entry **group;
-    for (end = i; end < n && object_of(sorted[end]) == object_of(sorted[i]); end++) {}
+    for (end = i; end < n && object_of(sorted[end]) == object_of(sorted[i]); end++) {
+    }
     if (!valid_works(m->v, nabstract + end - i)) return false;
     group = arena_array(m->v->mem, const struct entry *, nabstract + end - i);
     memcpy(group, sorted, nabstract * sizeof *group);
@@ -305,7 +305,8 @@ static bool judge_set(struct merge *m, const struct set *set) {
 
   if (n > 1) qsort(list, n, sizeof *list, by_answer);
   for (size_t i = 0, run; ok && i < n; i += run) {
-    for (run = 1; i + run < n && strcmp(list[i]->node->alias, list[i + run]->node->alias) == 0; run++) {}
+    for (run = 1; i + run < n && strcmp(list[i]->node->alias, list[i + run]->node->alias) == 0; run++) {
+    }
     if (run > 1 || list[i]->sub) ok = judge_run(m, list + i, run, set->judge);
   }
   talloc_free(list);

@@ -52,8 +52,7 @@ void valid_variables(struct validator *v, struct part *operation) {
 
 /* AreTypesCompatible() of the specification, section 5.8.5. */
 static bool compatible(const struct gql_type *variable, const struct gql_type *place) {
-  if (place->kind == GQL_NON_NULL)
-    return variable->kind == GQL_NON_NULL && compatible(variable->of, place->of);
+  if (place->kind == GQL_NON_NULL) return variable->kind == GQL_NON_NULL && compatible(variable->of, place->of);
   if (variable->kind == GQL_NON_NULL) return compatible(variable->of, place);
   if (place->kind == GQL_LIST) return variable->kind == GQL_LIST && compatible(variable->of, place->of);
   return variable == place;

@@ -30,8 +30,8 @@ static struct delivery *prepare(struct run *r, const struct json *items) {
 
   for (size_t i = 0; i < items->len; i++) {
     const struct json *v = items->items[i].items;
-    struct queue_item item = {.id = v[0].text, .owner = r->set->outbox_owner, .hook = v[1].text, .payload = v[2].text,
-                              .mutation = r->mutation};
+    struct queue_item item = {
+        .id = v[0].text, .owner = r->set->outbox_owner, .hook = v[1].text, .payload = v[2].text, .mutation = r->mutation};
     delivery_prepare(r->mem, &item, find_hook(r->set, item.hook), &out[i]);
   }
   return out;
@@ -61,7 +61,7 @@ static void try_now(struct run *r, size_t datasource, const struct json *items) 
   struct queue_mark *marks = arena_array(r->mem, struct queue_mark, items->len);
   struct wait w = r->wait;
 
-  w.caller_fd = -1; /* a caller that has gone changes nothing */
+  w.caller_fd = -1;                     /* a caller that has gone changes nothing */
   if (!w.beat_in_flight) w.beat = NULL; /* of the lease the commit has told; elsewhere (struct frame) it has not yet */
 
   for (size_t i = 0; i < items->len; i++) exchanges[i] = deliveries[i].exchange;
@@ -137,7 +137,8 @@ bool outbox_write(struct run *r, size_t entry) {
   }
   if (r->call->frame) return false; /* it is run again */
   why = r->e->log_detail ? r->e->log_detail : r->e->message;
-  err_set(r->e, COMMIT_UNKNOWN, "\"%s\" has run, but its events, or what its after-hooks are to be told, could not be stored.", c->name);
+  err_set(r->e, COMMIT_UNKNOWN,
+          "\"%s\" has run, but its events, or what its after-hooks are to be told, could not be stored.", c->name);
   r->e->log_detail = why;
   return false;
 }

@@ -12,8 +12,13 @@ enum { KEY_APPEND = 0x7ffffe00 };
 /* How the rows are given. PLAIN, nearly all there are, has none of OTHERS: one row whose key is known here, or has none. It has
  * only what it needs: each parameter costs PostgreSQL some 1,300 instructions, each function some 3,000. */
 enum shape_bits {
-  SHAPE_SEVERAL = 1, SHAPE_PIECES = 2, SHAPE_PLACED = 4, SHAPE_OTHERS = 7,
-  SHAPE_SLOT = 8, SHAPE_USER = 16, SHAPE_TRACE = 32, /* of PLAIN: a result in its payload; the caller has a user, a trace */
+  SHAPE_SEVERAL = 1,
+  SHAPE_PIECES = 2,
+  SHAPE_PLACED = 4,
+  SHAPE_OTHERS = 7,
+  SHAPE_SLOT = 8,
+  SHAPE_USER = 16,
+  SHAPE_TRACE = 32, /* of PLAIN: a result in its payload; the caller has a user, a trace */
 };
 /* A longer key is cut, by SQL (TOLD_SHORT). */
 enum { PLAIN_KEY = 200 };
@@ -72,8 +77,10 @@ struct item {
 static void add_item(struct compiler *k, const struct use *use, size_t event, struct item *out) {
   const struct expr *key = use->event_keys[event];
 
-  *out = (struct item){.command = use->command->name, .name = use->command->events[event].name,
-                       .payload = payload_of(k->mem, use, event), .has_key = key != NULL};
+  *out = (struct item){.command = use->command->name,
+                       .name = use->command->events[event].name,
+                       .payload = payload_of(k->mem, use, event),
+                       .has_key = key != NULL};
   if (key) out->key = told_value(k->mem, key);
 }
 
@@ -138,10 +145,11 @@ static char *plain_text(const void *mem, unsigned shape) {
 /* Numbers are drawn behind the sort: a set's events are in the order of its commands. */
 static char *statement_text(const void *mem, unsigned shape) {
   if (!(shape & SHAPE_OTHERS)) return plain_text(mem, shape);
-  return arena_printf(mem, INSERT "select $1::uuid, $2::text, command, name, %s, p::jsonb, $3::text, $4::text from "
-                      "(select x.command, x.name, x.o, %s from %s x offset 0) y order by o", ", caller_user", ", traceparent",
-                      TOLD_SHORT("nullif(k, '')"), shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE,
-                      shape & SHAPE_SEVERAL ? several_rows : one_row);
+  return arena_printf(mem,
+                      INSERT "select $1::uuid, $2::text, command, name, %s, p::jsonb, $3::text, $4::text from "
+                             "(select x.command, x.name, x.o, %s from %s x offset 0) y order by o",
+                      ", caller_user", ", traceparent", TOLD_SHORT("nullif(k, '')"),
+                      shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE, shape & SHAPE_SEVERAL ? several_rows : one_row);
 }
 
 static struct statement statement_for(struct compiler *k, unsigned shape) {
@@ -178,14 +186,15 @@ static unsigned put_plain(const struct row *row, const struct plan *plan, const 
 }
 
 /* Behind mutation and role. */
-static unsigned put_params(const struct compiler *k, const struct plan *plan, const struct row *rows, size_t n, unsigned *shape,
-                           const char **params) {
+static unsigned put_params(const struct compiler *k, const struct plan *plan, const struct row *rows, size_t n,
+                           unsigned *shape, const char **params) {
   unsigned count = 0;
 
   if (!(*shape & SHAPE_OTHERS)) return put_plain(rows, plan, k->traceparent, shape, params);
   params[count++] = *plan->caller_user ? plan->caller_user : NULL;
   params[count++] = k->traceparent;
-  for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = told_field(k->mem, rows, n, sizeof *rows, f * sizeof(const char *));
+  for (size_t f = 0; f < ROW_FIELDS; f++)
+    params[count++] = told_field(k->mem, rows, n, sizeof *rows, f * sizeof(const char *));
   return count;
 }
 
@@ -207,8 +216,13 @@ void append_compile(struct compiler *k, struct command_set *set, size_t first, s
   n += put_params(k, plan, rows, count, &shape, params + n);
   set->events_step = plan->n;
   arena_grow(k->mem, plan->steps, plan->n);
-  plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,
-                                         .gives = GIVES_NOTHING, .as_login = true, .member = MEMBER_NONE, .purpose = "events"};
+  plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape),
+                                         .params = params,
+                                         .nparams = n,
+                                         .gives = GIVES_NOTHING,
+                                         .as_login = true,
+                                         .member = MEMBER_NONE,
+                                         .purpose = "events"};
 }
 
 void append_explain(struct err *e) {

@@ -44,8 +44,7 @@ static bool run_once(struct run *r, size_t datasource, struct step *steps, size_
 static bool is_stale(const struct err *e) { return strcmp(e->sqlstate, "26000") == 0 || strcmp(e->sqlstate, "42P05") == 0; }
 
 bool aside_run(struct run *r, size_t datasource, struct step *steps, size_t n, bool writes, struct flight *f) {
-  return run_once(r, datasource, steps, n, writes, f) ||
-         (is_stale(r->e) && run_once(r, datasource, steps, n, writes, f));
+  return run_once(r, datasource, steps, n, writes, f) || (is_stale(r->e) && run_once(r, datasource, steps, n, writes, f));
 }
 
 /* ---- who may wait ---- */

@@ -99,7 +99,9 @@ bool call_token_read(const void *mem, const unsigned char secret[CALL_SECRET_BYT
   err_init(&e, mem);
   if (!payload || !json_read(mem, payload, len, DEPTH_MAX, &root, &e) || !text_of(root, "role")) return false;
   *out = (struct call_token){
-      .caller = {.role = text_of(root, "role"), .user = text_of(root, "user"), .claims = text_of(root, "claims"),
+      .caller = {.role = text_of(root, "role"),
+                 .user = text_of(root, "user"),
+                 .claims = text_of(root, "claims"),
                  .inside = true},
       .mutation = text_of(root, "mutation"),
       .deadline_ms = number_of(root, "deadline"),

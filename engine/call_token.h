@@ -14,15 +14,15 @@
 enum { CALL_SECRET_BYTES = 32, CALL_KEY_BYTES = 255 };
 
 struct call_token {
-  struct caller caller;        /* inside is always true when read */
-  const char *mutation;        /* UUID */
-  int64_t deadline_ms;         /* clock_ms: of this machine, since its start */
-  unsigned depth;              /* handlers within each other: 1 for what a border's handler calls */
+  struct caller caller;          /* inside is always true when read */
+  const char *mutation;          /* UUID */
+  int64_t deadline_ms;           /* clock_ms: of this machine, since its start */
+  unsigned depth;                /* handlers within each other: 1 for what a border's handler calls */
   const struct mutex_held *held; /* mutexes that the call holds already */
   size_t nheld;
-  unsigned state;              /* the state of the mutation is on this datasource, from 1; 0: none is kept */
-  unsigned attempt;            /* of the mutation, from 1 */
-  const char *key;             /* Idempotency-Key of the call; NULL: none */
+  unsigned state;   /* the state of the mutation is on this datasource, from 1; 0: none is kept */
+  unsigned attempt; /* of the mutation, from 1 */
+  const char *key;  /* Idempotency-Key of the call; NULL: none */
 };
 
 /* Text for a header field. */

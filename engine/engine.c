@@ -16,14 +16,17 @@
 enum {
   VERSION_WANTED = 10, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
-  EVENT_MS = 2000,    /* for the reducers of one event of a state, which has the state's row locked meanwhile */
+  EVENT_MS = 2000, /* for the reducers of one event of a state, which has the state's row locked meanwhile */
 };
 
 static struct conn *new_connection(struct engine *engine, size_t datasource, int statement_timeout_ms) {
   const struct config *config = engine->config;
   const struct datasource *d = &config->datasources[datasource];
-  struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
-                                 .statement_timeout_ms = statement_timeout_ms, .lock_timeout_ms = config->lock_timeout_ms};
+  struct conn_options options = {.name = d->name,
+                                 .conninfo = d->conninfo,
+                                 .prepared = d->prepared,
+                                 .statement_timeout_ms = statement_timeout_ms,
+                                 .lock_timeout_ms = config->lock_timeout_ms};
 
   return conn_new(engine, &options, engine->counters);
 }
@@ -49,8 +52,8 @@ struct engine *engine_new(const void *mem, const struct config *config, const st
                           struct counters *counters) {
   struct engine *engine = arena_new(mem, struct engine);
 
-  *engine = (struct engine){.config = config, .manifest = manifest, .counters = counters, .wake_fd = -1, .background_fd = -1,
-                            .tell_fd = -1};
+  *engine = (struct engine){
+      .config = config, .manifest = manifest, .counters = counters, .wake_fd = -1, .background_fd = -1, .tell_fd = -1};
   engine->sources = arena_array(engine, struct source, config->ndatasources);
   engine->shapes = arena_array(engine, struct shape, manifest->ncommands);
   engine->shape_mem = arena_array(engine, void *, manifest->ncommands);

@@ -33,7 +33,7 @@ struct watch;
 struct invocation {
   const struct caller *caller;
   const char *request_id;
-  const char *traceparent;       /* a valid one; NULL: none */
+  const char *traceparent;        /* a valid one; NULL: none */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   bool dry_run;
   const struct idempotency *key; /* NULL: none */
@@ -44,11 +44,12 @@ struct invocation {
   size_t first;                  /* with a frame: the entries before are done, and have their text */
   const struct mutex_held *held; /* by the calls that this one is part of: not taken again */
   size_t nheld;
-  bool results_apart;  /* the caller takes them with engine_result; *answer stays empty, but for a stored answer and for a watch */
+  bool
+      results_apart; /* the caller takes them with engine_result; *answer stays empty, but for a stored answer and for a watch */
   bool numbers_as_text; /* BigInt and Decimal of models, as GraphQL has them */
   bool reads;           /* nothing may be changed, one snapshot for all: GraphQL's query */
-  int64_t deadline_ms; /* clock_ms */
-  int caller_fd;       /* watched while waiting: hang-up cancels; -1: nobody to watch */
+  int64_t deadline_ms;  /* clock_ms */
+  int caller_fd;        /* watched while waiting: hang-up cancels; -1: nobody to watch */
 };
 
 /* What happened, for the log line and the counters. */
@@ -57,8 +58,8 @@ struct report {
   int64_t hook_us, handler_us; /* of hooks asked together: the longest */
   uint64_t rows;
   unsigned flights, retries, hooks, handlers;
-  bool after_pending; /* an after-hook that is tried before the answer has not been delivered yet */
-  bool replayed; /* the answer is a stored one */
+  bool after_pending;   /* an after-hook that is tried before the answer has not been delivered yet */
+  bool replayed;        /* the answer is a stored one */
   const char *accepted; /* the key belongs to this durable mutation, which has the answer (mutations/); NULL: to none */
 };
 
@@ -85,7 +86,8 @@ void engine_check(struct engine *engine, struct problems *p);
 /* What PostgreSQL says of a command's statement, once engine_ready or engine_check has been through, and what its results are; of a
  * composite or handler what it says of the types of its arguments, one for each (text where none is declared). False: nothing, as
  * there is nothing to ask, or it does not prepare. */
-bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns);
+bool engine_described(const struct engine *engine, const struct command *c, const struct description **d,
+                      enum returns *returns);
 /* Datagram sockets on which a byte wakes the runners: those that deliver after-hooks, and those that run mutations; borrowed. */
 void engine_wakes(struct engine *engine, int after_fd, int background_fd);
 /* Behind an answer: wakes the runners when there is something to deliver, and the sequencer when there are events. */
@@ -99,8 +101,8 @@ void engine_tidy(struct engine *engine);
 
 /* Runs a set; its answer as JSON text ({"result": ...} or {"results": [...]}) is appended to *answer. False: *e, and nothing
  * changed, except e->committed. mem: the request's arena. */
-bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
-                struct str *answer, struct report *report, struct err *e) __attribute__((warn_unused_result));
+bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call, struct str *answer,
+                struct report *report, struct err *e) __attribute__((warn_unused_result));
 /* Behind engine_run: the result of an entry as JSON text, for as long as the set is there. */
 void engine_result(const struct command_set *set, size_t entry, const char **text, size_t *len);
 /* What engine_run would send, for people: BEGIN, settings, each statement with its parameters, COMMIT, round trips. */

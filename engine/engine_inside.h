@@ -20,7 +20,7 @@ struct source {
   struct conn *conn;
   struct conn **seconds; /* to hold handlers' mutexes, made when needed: several where a module runs another */
   size_t nseconds, held; /* those that hold some are the first */
-  struct conn *teller;    /* for events of states (db/post.h), made when needed */
+  struct conn *teller;   /* for events of states (db/post.h), made when needed */
   bool described;
   void *mem; /* of the shapes that were described together */
 };
@@ -29,18 +29,18 @@ struct engine {
   const struct config *config;
   const struct manifest *manifest;
   struct counters *counters;
-  struct source *sources;  /* config->ndatasources */
-  struct shape *shapes;    /* manifest->ncommands */
-  void **shape_mem;        /* of those described alone since */
+  struct source *sources; /* config->ndatasources */
+  struct shape *shapes;   /* manifest->ncommands */
+  void **shape_mem;       /* of those described alone since */
   struct variants *variants;
-  struct modules *modules;            /* NULL: not loaded yet */
-  struct http_client *http;           /* NULL: not needed yet */
-  struct counters_page *page;         /* of all workers; NULL: there are no others */
-  const unsigned char *call_secret;   /* of call tokens; NULL: nobody would take one */
-  int wake_fd, background_fd; /* of the runners: of after-hooks, of mutations; -1: none */
-  int tell_fd;             /* of the streamer; -1: none */
-  bool appended;           /* events, since their sequencer was told last */
-  bool wake, wake_background; /* there is work for them since they were woken last */
+  struct modules *modules;          /* NULL: not loaded yet */
+  struct http_client *http;         /* NULL: not needed yet */
+  struct counters_page *page;       /* of all workers; NULL: there are no others */
+  const unsigned char *call_secret; /* of call tokens; NULL: nobody would take one */
+  int wake_fd, background_fd;       /* of the runners: of after-hooks, of mutations; -1: none */
+  int tell_fd;                      /* of the streamer; -1: none */
+  bool appended;                    /* events, since their sequencer was told last */
+  bool wake, wake_background;       /* there is work for them since they were woken last */
 };
 
 /* What to do after a flight that failed. */
@@ -66,7 +66,8 @@ struct frame {
   enum next (*judge)(struct frame *frame, struct run *r, const struct flight *f);
   /* Entries [first, end) are committed, and have their results. False: *r->e, and nothing is run behind them. */
   bool (*done)(struct frame *frame, struct run *r, size_t first, size_t end);
-  const char *(*inside_key)(struct frame *frame, struct run *r, size_t entry); /* what the keys of a handler's own calls are made of */
+  const char *(*inside_key)(struct frame *frame, struct run *r,
+                            size_t entry); /* what the keys of a handler's own calls are made of */
 };
 
 /* keyed.c: where its steps are in the plan; how long it has tried. */
@@ -80,7 +81,7 @@ struct keyed {
 struct mutexes {
   bool there, waits;
   size_t first, lock;
-  int64_t until_ms; /* clock_ms; 0: not begun */
+  int64_t until_ms;       /* clock_ms; 0: not begun */
   struct source *held_by; /* whose last second connection has the open transaction of mutex_hold; NULL: none */
 };
 
@@ -101,13 +102,13 @@ struct run {
   size_t references_left; /* bytes that references may still bring */
   struct keyed keyed;
   struct mutexes mutexes;
-  const char *stored;     /* a stored answer to give; NULL: none */
+  const char *stored; /* a stored answer to give; NULL: none */
   size_t stored_len;
-  bool kept;              /* the answer is stored, or was */
-  bool accepting;         /* the transaction stores that the key belongs to the mutation, in place of an answer */
-  const char *accepted;   /* what is stored is that: its UUID; NULL: no */
+  bool kept;                  /* the answer is stored, or was */
+  bool accepting;             /* the transaction stores that the key belongs to the mutation, in place of an answer */
+  const char *accepted;       /* what is stored is that: its UUID; NULL: no */
   struct source *key_held_by; /* whose last second connection holds the key (keyed_hold); NULL: none */
-  struct step_result items; /* what the step of the after-hooks gave */
+  struct step_result items;   /* what the step of the after-hooks gave */
 };
 
 /* engine.c: made when first needed. */

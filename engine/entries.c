@@ -150,7 +150,8 @@ static bool compile_model(struct compiler *k, struct command_set *set, size_t ow
     compile_place(k->mem, set, node, c->args[i].name, e);
     return false;
   }
-  if (c->kind == COMMAND_MUTATION ? nested_compile(k, set, owner, plan, e) : query_compile(k, set, owner, plan, e)) return true;
+  if (c->kind == COMMAND_MUTATION ? nested_compile(k, set, owner, plan, e) : query_compile(k, set, owner, plan, e))
+    return true;
   if (e->path) compile_place_at(k->mem, set, node, e->path, e);
   else compile_place(k->mem, set, node, NULL, e);
   return false;
@@ -163,8 +164,13 @@ static void tell_of(struct compiler *k, const char *mutation, struct plan *plan)
   if (!k->states_apart || strcmp(k->told, mutation) == 0) return;
   params = arena_array(k->mem, const char *, 1);
   params[0] = k->told = mutation;
-  compile_step(k, plan, (struct step){.statement = compile_own(k, KEY_TELL_OF, tell_of_sql), .params = params, .nparams = 1,
-                                  .gives = GIVES_NOTHING, .member = MEMBER_NONE, .purpose = "whose events are told"});
+  compile_step(k, plan,
+               (struct step){.statement = compile_own(k, KEY_TELL_OF, tell_of_sql),
+                             .params = params,
+                             .nparams = 1,
+                             .gives = GIVES_NOTHING,
+                             .member = MEMBER_NONE,
+                             .purpose = "whose events are told"});
 }
 
 static void tell_of_entry(struct compiler *k, const struct command_set *set, size_t entry, struct plan *plan) {
@@ -193,9 +199,14 @@ static bool compile_node(struct compiler *k, struct command_set *set, size_t own
   if (!bind_params(k, set, node, owner, plan, key, params, fault, e)) return false;
   if (node->slot) params[nparams++] = arena_printf(k->mem, "writ.s%u", node->slot);
   node->step = plan->n;
-  compile_step(k, plan, (struct step){.statement = statement_for(k, c, key), .params = params, .nparams = nparams,
-                                  .gives = wrap_gives(c, shape, node->slot != 0), .as_login = c->permission.as_login, .member = (unsigned)owner,
-                                  .purpose = c->name});
+  compile_step(k, plan,
+               (struct step){.statement = statement_for(k, c, key),
+                             .params = params,
+                             .nparams = nparams,
+                             .gives = wrap_gives(c, shape, node->slot != 0),
+                             .as_login = c->permission.as_login,
+                             .member = (unsigned)owner,
+                             .purpose = c->name});
   return true;
 }
 
@@ -218,11 +229,14 @@ static bool compile_result(struct compiler *k, struct command_set *set, struct e
                            k->config->max_result_bytes);
   if (entry->slot) params[3] = arena_printf(k->mem, "writ.s%u", entry->slot);
   entry->result_step = plan->n;
-  compile_step(k, plan, (struct step){.statement = entry->slot ? compile_own(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
-                                                           : compile_own(k, KEY_BUILD, wrap_build_sql),
-                                  .params = params, .nparams = entry->slot ? 4 : 3, .gives = GIVES_TEXT,
-                                  .member = (unsigned)owner,
-                                  .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
+  compile_step(k, plan,
+               (struct step){.statement = entry->slot ? compile_own(k, KEY_BUILD_KEPT, wrap_build_kept_sql)
+                                                      : compile_own(k, KEY_BUILD, wrap_build_sql),
+                             .params = params,
+                             .nparams = entry->slot ? 4 : 3,
+                             .gives = GIVES_TEXT,
+                             .member = (unsigned)owner,
+                             .purpose = arena_printf(k->mem, "result of %s", entry->command->name)});
   return true;
 }
 
@@ -249,18 +263,20 @@ static bool comes_first(const struct node *node) { return node->phase == PHASE_B
 static bool comes_last(const struct node *node) { return node->phase == PHASE_AFTER; }
 static bool comes_between(const struct node *node) { return !comes_first(node) && !comes_last(node); }
 
-static bool compile_nodes(struct compiler *k, struct command_set *set, size_t first, size_t end, bool (*which)(const struct node *),
-                          struct plan *plan, const struct command **fault, struct err *e) {
+static bool compile_nodes(struct compiler *k, struct command_set *set, size_t first, size_t end,
+                          bool (*which)(const struct node *), struct plan *plan, const struct command **fault,
+                          struct err *e) {
   for (size_t i = first; i < end; i++)
-    if (set->nodes[i]->command->kind != COMMAND_HANDLER && which(set->nodes[i]) &&
-        !compile_node(k, set, i, plan, fault, e)) return false;
+    if (set->nodes[i]->command->kind != COMMAND_HANDLER && which(set->nodes[i]) && !compile_node(k, set, i, plan, fault, e))
+      return false;
   return true;
 }
 
 /* Queries alone: one snapshot for all of them, as for all that was asked for as a query. A permission may lock rows, or call a function that writes: with one it is no
  * transaction that only reads. What is in the plan already belongs to a key or a mutex: they write, and must see what was
  * committed while they waited. */
-static void read_only(const struct compiler *k, const struct command_set *set, size_t first_node, size_t end_node, struct plan *plan) {
+static void read_only(const struct compiler *k, const struct command_set *set, size_t first_node, size_t end_node,
+                      struct plan *plan) {
   size_t queries = 0;
 
   for (size_t i = first_node; i < end_node; i++) {
@@ -276,7 +292,8 @@ static void read_only(const struct compiler *k, const struct command_set *set, s
 }
 
 /* What is nested in mutations is judged by its results when everything is written, as all else is. */
-static bool end_nested(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan, struct err *e) {
+static bool end_nested(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
+                       struct err *e) {
   for (size_t i = first; i < end; i++) {
     if (set->nodes[i]->command->kind != COMMAND_MUTATION) continue;
     tell_of_entry(k, set, set->nodes[i]->entry, plan);
@@ -289,7 +306,8 @@ static bool end_nested(struct compiler *k, struct command_set *set, size_t first
 
 bool compile_entries(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan,
                      const struct command **fault, struct err *e) {
-  size_t first_node = first < end ? set->entries[first].first_node : 0, end_node = first < end ? set->entries[end - 1].end_node : 0;
+  size_t first_node = first < end ? set->entries[first].first_node : 0,
+         end_node = first < end ? set->entries[end - 1].end_node : 0;
 
   give_slots(set, first, end, k->keep);
   read_only(k, set, first_node, end_node, plan);

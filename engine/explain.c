@@ -153,7 +153,12 @@ static bool explain_entries(struct run *r, size_t first, size_t end, struct str 
 bool engine_explain(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
                     struct str *text, struct err *e) {
   struct report report = {0};
-  struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = &report, .e = e,
+  struct run r = {.engine = engine,
+                  .mem = mem,
+                  .set = set,
+                  .call = call,
+                  .report = &report,
+                  .e = e,
                   .mutation = "00000000-0000-0000-0000-000000000000", /* of each call another */
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = -1}};
   size_t step = set->each_alone ? 1 : set->nentries;

@@ -24,9 +24,13 @@ struct held {
 /* As what the handler's own calls are made. */
 static struct call_token token_for(struct run *r, const struct node *node, const struct held *held) {
   struct frame *frame = r->call->frame;
-  struct call_token token = {.caller = *r->call->caller, .mutation = r->mutation, .deadline_ms = r->wait.deadline_ms,
+  struct call_token token = {.caller = *r->call->caller,
+                             .mutation = r->mutation,
+                             .deadline_ms = r->wait.deadline_ms,
                              .depth = (r->call->token ? r->call->token->depth : 0) + 1,
-                             .key = r->call->key ? r->call->key->key : NULL, .held = held->list, .nheld = held->n};
+                             .key = r->call->key ? r->call->key->key : NULL,
+                             .held = held->list,
+                             .nheld = held->n};
 
   if (frame) token.key = frame->inside_key(frame, r, node->entry);
   token.caller.inside = true;

@@ -131,8 +131,7 @@ static bool take_change(struct round *round, size_t i, const char *who, const ch
   if (has_reference(use->args[index]))
     return service_failed(e, who, arena_printf(e->mem, "changed \"%s\", which refers to another result", name));
   if (json_is_marker(value, "$literal")) value = &value->items[0];
-  else if (json_has_marker(value))
-    return service_failed(e, who, arena_printf(e->mem, "put a reference into \"%s\"", name));
+  else if (json_has_marker(value)) return service_failed(e, who, arena_printf(e->mem, "put a reference into \"%s\"", name));
   if (!use->changed) use->changed = arena_array(round->r->mem, const struct json *, c->nargs);
   use->changed[index] = value;
   return true;

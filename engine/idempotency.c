@@ -132,8 +132,8 @@ const struct idempotency *idempotency_new(const void *mem, const struct caller *
   return out;
 }
 
-const struct idempotency *idempotency_within(const void *mem, const struct call_token *token, const char *own, unsigned times,
-                                             const struct command *command, const struct json *args) {
+const struct idempotency *idempotency_within(const void *mem, const struct call_token *token, const char *own,
+                                             unsigned times, const struct command *command, const struct json *args) {
   const char *fingerprint, *key;
 
   if (!own && command->kind == COMMAND_EXECUTE_SET) return NULL;

@@ -37,7 +37,7 @@ const struct idempotency *idempotency_new(const void *mem, const struct caller *
 /* The same for what a handler's call (token) asks for: its key is one within that call. own: a key that came with it; NULL: what is
  * asked for tells, times (0: the first) how often the same was asked for before in this call. NULL: none; so it is without own for
  * an execute_command_set, which takes several transactions. */
-const struct idempotency *idempotency_within(const void *mem, const struct call_token *token, const char *own, unsigned times,
-                                             const struct command *command, const struct json *args);
+const struct idempotency *idempotency_within(const void *mem, const struct call_token *token, const char *own,
+                                             unsigned times, const struct command *command, const struct json *args);
 
 #endif

@@ -21,14 +21,20 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : 1;
 
-  if (c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER || c->sql.verb == SQL_CALL) return; /* EXPLAIN does not take CALL */
+  if (c->kind == COMMAND_COMPOSITE || c->kind == COMMAND_HANDLER || c->sql.verb == SQL_CALL)
+    return; /* EXPLAIN does not take CALL */
   for (size_t i = 0; i < nroles; i++) {
     struct str *sql = str_new(mem, 1024);
     struct err e;
     struct flight f;
     struct step step = {.params = params, .nparams = (unsigned)c->sql.nnames, .gives = GIVES_NOTHING};
-    struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
-                        .steps = &step, .n = 1};
+    struct plan plan = {.dry_run = true,
+                        .claims = "{}",
+                        .caller_role = "anonymous",
+                        .caller_user = "",
+                        .request_id = "check",
+                        .steps = &step,
+                        .n = 1};
     bool fresh;
 
     err_init(&e, mem);
@@ -39,18 +45,22 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     step.statement = variants_add(engine->variants, mem, sql->p, sql->len, sql->p);
     if (!conn_open(engine->sources[c->datasource].conn, &w, &fresh, &e) ||
         (!flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e) && !str_starts(e.sqlstate, "22")))
-      problems_add(p, c->file, c->line, "%s, as database role %s: %s", c->name,
-                   plan.role ? plan.role : "of the login", e.log_detail ? e.log_detail : e.message);
+      problems_add(p, c->file, c->line, "%s, as database role %s: %s", c->name, plan.role ? plan.role : "of the login",
+                   e.log_detail ? e.log_detail : e.message);
   }
 }
 
 /* What a model's command needs of the table of its own model; of others only those that the input names. Rights on some
  * columns may be enough. */
 static const char *const model_rights[][4] = {
-    [OPERATION_CREATE] = {"SELECT", "INSERT"},           [OPERATION_UPDATE] = {"SELECT", "UPDATE"},
-    [OPERATION_UPSERT] = {"SELECT", "INSERT", "UPDATE"}, [OPERATION_DELETE] = {"SELECT", "UPDATE", "DELETE"},
-    [OPERATION_UPDATE_MANY] = {"SELECT", "UPDATE"},      [OPERATION_DELETE_MANY] = {"SELECT", "UPDATE", "DELETE"},
-    [OPERATION_ONE] = {"SELECT"},                        [OPERATION_MANY] = {"SELECT"},
+    [OPERATION_CREATE] = {"SELECT", "INSERT"},
+    [OPERATION_UPDATE] = {"SELECT", "UPDATE"},
+    [OPERATION_UPSERT] = {"SELECT", "INSERT", "UPDATE"},
+    [OPERATION_DELETE] = {"SELECT", "UPDATE", "DELETE"},
+    [OPERATION_UPDATE_MANY] = {"SELECT", "UPDATE"},
+    [OPERATION_DELETE_MANY] = {"SELECT", "UPDATE", "DELETE"},
+    [OPERATION_ONE] = {"SELECT"},
+    [OPERATION_MANY] = {"SELECT"},
     [OPERATION_CONNECTION] = {"SELECT"},
 };
 
@@ -72,16 +82,24 @@ static const char *rights_list(const void *mem, enum operation o) {
 
 /* What a role has not got, or NULL, is what the statement gives: asked as each role that may call the command. tell: an error,
  * or a warning. */
-static void ask_roles(struct engine *engine, const struct command *c, const char *sql, const char *const *params, unsigned nparams,
-                      __typeof__(problems_add) *tell, struct problems *p, void *mem) {
+static void ask_roles(struct engine *engine, const struct command *c, const char *sql, const char *const *params,
+                      unsigned nparams, __typeof__(problems_add) *tell, struct problems *p, void *mem) {
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   size_t nroles = engine->manifest->nroles ? c->nallow : c->nallow > 0;
 
   for (size_t i = 0; i < nroles; i++) {
-    struct step step = {.statement = variants_text(engine->variants, mem, sql), .params = params, .nparams = nparams,
-                        .gives = GIVES_TEXT, .member = MEMBER_NONE};
-    struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
-                        .steps = &step, .n = 1};
+    struct step step = {.statement = variants_text(engine->variants, mem, sql),
+                        .params = params,
+                        .nparams = nparams,
+                        .gives = GIVES_TEXT,
+                        .member = MEMBER_NONE};
+    struct plan plan = {.dry_run = true,
+                        .claims = "{}",
+                        .caller_role = "anonymous",
+                        .caller_user = "",
+                        .request_id = "check",
+                        .steps = &step,
+                        .n = 1};
     struct flight f;
     struct err e;
     bool fresh, ok;
@@ -92,26 +110,34 @@ static void ask_roles(struct engine *engine, const struct command *c, const char
          flight_run(engine->sources[c->datasource].conn, mem, &plan, &w, &f, &e);
     if (ok && !f.results[0].text) continue;
     tell(p, engine->manifest->file, c->line, "%s, as database role %s: %s", c->name, plan.role ? plan.role : "of the login",
-         ok ? f.results[0].text : e.log_detail ? e.log_detail : e.message);
+         ok             ? f.results[0].text
+         : e.log_detail ? e.log_detail
+                        : e.message);
   }
 }
 
 /* nextval(...) of a key takes a right of its own. */
-static void check_sequence(struct engine *engine, const struct command *c, const struct field *f, struct problems *p, void *mem) {
+static void check_sequence(struct engine *engine, const struct command *c, const struct field *f, struct problems *p,
+                           void *mem) {
   static const char draw[] = "nextval(";
   const char *sequence;
 
   if (!f->next_sql || !str_starts(f->next_sql, draw)) return;
   sequence = arena_strndup(mem, f->next_sql + strlen(draw), strlen(f->next_sql) - strlen(draw) - 1);
   ask_roles(engine, c,
-            arena_printf(mem, "select 'may not USE the sequence ' || s || ', from which keys are drawn' from (select %s::text as s) as s "
-                         "where not has_sequence_privilege(pg_catalog.to_regclass(s), 'usage, update')", sequence),
+            arena_printf(
+                mem,
+                "select 'may not USE the sequence ' || s || ', from which keys are drawn' from (select %s::text as s) as s "
+                "where not has_sequence_privilege(pg_catalog.to_regclass(s), 'usage, update')",
+                sequence),
             NULL, 0, problems_add, p, mem);
 }
 
 /* Links of its nodes that stand in a table of their own. */
-static void check_link_table(struct engine *engine, const struct command *c, const struct field *f, struct problems *p, void *mem) {
-  const char *params[] = {f->relation->table_sql, c->operation == OPERATION_CREATE ? "{SELECT,INSERT}" : "{SELECT,INSERT,DELETE}"};
+static void check_link_table(struct engine *engine, const struct command *c, const struct field *f, struct problems *p,
+                             void *mem) {
+  const char *params[] = {f->relation->table_sql,
+                          c->operation == OPERATION_CREATE ? "{SELECT,INSERT}" : "{SELECT,INSERT,DELETE}"};
   ask_roles(engine, c, rights_sql, params, 2, problems_warn, p, mem);
 }
 
@@ -141,8 +167,13 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
       " and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))";
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   struct step step = {.statement = variants_text(engine->variants, mem, sql), .gives = GIVES_TEXT, .member = MEMBER_NONE};
-  struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "anonymous", .caller_user = "", .request_id = "check",
-                      .steps = &step, .n = 1};
+  struct plan plan = {.dry_run = true,
+                      .claims = "{}",
+                      .caller_role = "anonymous",
+                      .caller_user = "",
+                      .request_id = "check",
+                      .steps = &step,
+                      .n = 1};
   struct flight f;
   struct err e;
   bool needed = false;
@@ -159,7 +190,8 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
 }
 
 /* What is wrong with a function of state:, as PostgreSQL sees it; NULL: nothing. */
-static const char *state_fault(struct engine *engine, size_t datasource, const char *function, const char *types, void *mem) {
+static const char *state_fault(struct engine *engine, size_t datasource, const char *function, const char *types,
+                               void *mem) {
   static const char sql[] =
       "select case when p.oid is null then 'there is no function ' || f.shown"
       " when p.prorettype <> 'jsonb'::regtype or p.proretset then f.shown || ' gives ' || format_type(p.prorettype, null) || ', not jsonb'"
@@ -187,7 +219,8 @@ static void check_state_function(struct engine *engine, const char *where, const
 
     for (size_t c = 0; c < m->ncommands; c++) used = used || m->commands[c]->datasource == i;
     fault = used ? state_fault(engine, i, function, types, mem) : NULL;
-    if (fault) problems_add(p, m->file, line, "state: %s: %s, on datasource %s", where, fault, engine->config->datasources[i].name);
+    if (fault)
+      problems_add(p, m->file, line, "state: %s: %s, on datasource %s", where, fault, engine->config->datasources[i].name);
   }
 }
 
@@ -197,8 +230,8 @@ static void check_state(struct engine *engine, struct problems *p, void *mem) {
   check_state_function(engine, "initial: function", state->initial_function, "uuid", state->line, p, mem);
   check_state_function(engine, "catch_all", state->catch_all, "jsonb, jsonb", state->line, p, mem);
   for (size_t i = 0; i < state->nevents; i++)
-    check_state_function(engine, arena_printf(mem, "reducers: %s", state->events[i].name), state->events[i].reducer, "jsonb, jsonb",
-                         state->events[i].line, p, mem);
+    check_state_function(engine, arena_printf(mem, "reducers: %s", state->events[i].name), state->events[i].reducer,
+                         "jsonb, jsonb", state->events[i].line, p, mem);
 }
 
 static void check_model(struct engine *engine, struct problems *p, void *mem) {
@@ -235,11 +268,12 @@ void engine_check(struct engine *engine, struct problems *p) {
     if (c->model) check_model_roles(engine, c, p, mem);
     if (!shapes_apply(c)) continue;
     if (shape->unlocked && shape->d.ok)
-      problems_warn(p, c->file, c->line, "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
-                    "make it one plain SELECT or EXISTS, take a mutex:, or write lock: none", c->name);
+      problems_warn(p, c->file, c->line,
+                    "%s: PostgreSQL takes it without a row lock only, so what it looks at can change before the writes; "
+                    "make it one plain SELECT or EXISTS, take a mutex:, or write lock: none",
+                    c->name);
     if (shape->d.ok) check_roles(engine, c, p, mem);
-    else
-      problems_add(p, c->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
+    else problems_add(p, c->file, c->line, "%s: %s", c->name, shapes_reason(c, shape));
   }
   check_state(engine, p, mem);
   if (m->model) check_model(engine, p, mem);
@@ -247,7 +281,8 @@ void engine_check(struct engine *engine, struct problems *p) {
   talloc_free(mem);
 }
 
-bool engine_described(const struct engine *engine, const struct command *c, const struct description **d, enum returns *returns) {
+bool engine_described(const struct engine *engine, const struct command *c, const struct description **d,
+                      enum returns *returns) {
   const struct shape *shape = &engine->shapes[c->id];
 
   if (c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION || !shape->d.ok) return false;

@@ -16,10 +16,10 @@
 #include <time.h>
 
 enum {
-  RESOLVE_MS = 5000,      /* how long the outcome of a lost COMMIT is looked for */
-  RESOLVE_PAUSE_MS = 50,  /* between attempts to reach PostgreSQL meanwhile */
+  RESOLVE_MS = 5000,     /* how long the outcome of a lost COMMIT is looked for */
+  RESOLVE_PAUSE_MS = 50, /* between attempts to reach PostgreSQL meanwhile */
   RELEASE_MS = 5000,
-  ROUNDS = 20,            /* a key that is never free and never there: something else holds it */
+  ROUNDS = 20, /* a key that is never free and never there: something else holds it */
 };
 
 /* Under another isolation than read committed the look-up sees the state before the lock: the flight must know. */
@@ -29,18 +29,17 @@ static const char lock_sql[] =
 static const char find_sql[] =
     "select writ.fail('IDEMPOTENCY_FOUND', 'found', 409) from writ.idempotency where id = $1::bytea";
 /* Texts and names of settings take turns in $4. */
-#define STORE                                                                                                          \
-  "insert into writ.idempotency (id, key, fingerprint, answer) "                                                      \
-  "select $1::bytea, $2::text, pg_catalog.decode($3, 'hex'), "                                                        \
-  "pg_catalog.string_agg(case when o % 2 = 1 then p else pg_catalog.current_setting(p) end, '' order by o) "          \
+#define STORE                                                                                                               \
+  "insert into writ.idempotency (id, key, fingerprint, answer) "                                                            \
+  "select $1::bytea, $2::text, pg_catalog.decode($3, 'hex'), "                                                              \
+  "pg_catalog.string_agg(case when o % 2 = 1 then p else pg_catalog.current_setting(p) end, '' order by o) "                \
   "from pg_catalog.json_array_elements_text($4::json) with ordinality as x (p, o)"
 static const char store_sql[] = STORE;
 static const char store_once_sql[] = STORE " on conflict (id) do nothing";
 static const char wait_sql[] = "select pg_catalog.pg_advisory_xact_lock(" LOCK_KEYS ", $1::integer)";
 /* A key of a durable mutation in place of one of an answer, which begins with a brace. */
-static const char accept_sql[] =
-    "insert into writ.idempotency (id, key, fingerprint, mutation) "
-    "values ($1::bytea, $2::text, pg_catalog.decode($3, 'hex'), $4::uuid)";
+static const char accept_sql[] = "insert into writ.idempotency (id, key, fingerprint, mutation) "
+                                 "values ($1::bytea, $2::text, pg_catalog.decode($3, 'hex'), $4::uuid)";
 static const char read_sql[] =
     "select pg_catalog.encode(fingerprint, 'hex') || coalesce(answer, mutation::text) from writ.idempotency where id = $1::bytea";
 
@@ -48,8 +47,13 @@ static const struct idempotency *key_of(const struct run *r) { return r->call->d
 
 static struct step own_step(struct run *r, const char *sql, const char *const *params, unsigned nparams,
                             const char *purpose) {
-  return (struct step){.statement = variants_text(r->engine->variants, r->mem, sql), .params = params, .nparams = nparams,
-                       .gives = GIVES_NOTHING, .as_login = true, .member = MEMBER_NONE, .purpose = purpose};
+  return (struct step){.statement = variants_text(r->engine->variants, r->mem, sql),
+                       .params = params,
+                       .nparams = nparams,
+                       .gives = GIVES_NOTHING,
+                       .as_login = true,
+                       .member = MEMBER_NONE,
+                       .purpose = purpose};
 }
 
 static size_t add(struct run *r, struct plan *plan, struct step step) {
@@ -85,8 +89,9 @@ static struct step store_step(struct run *r, const char *sql, const char *what) 
 
 void keyed_close(struct run *r, struct plan *plan) {
   if (!key_of(r)) return;
-  r->keyed.store = add(r, plan, r->accepting ? store_step(r, accept_sql, r->mutation)
-                                             : store_step(r, store_sql, result_pieces(r->mem, r->set)));
+  r->keyed.store =
+      add(r, plan,
+          r->accepting ? store_step(r, accept_sql, r->mutation) : store_step(r, store_sql, result_pieces(r->mem, r->set)));
 }
 
 /* ---- what was found ---- */

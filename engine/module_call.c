@@ -216,7 +216,7 @@ static int dispatch_event(struct writ_call *shown, const char *name, const char 
 
 static void say(struct writ_call *shown, int level, const char *message) {
   struct module_call *call = inside_of(shown);
-  enum log_level known = level <= LOG_ERROR ? LOG_ERROR
+  enum log_level known = level <= LOG_ERROR  ? LOG_ERROR
                          : level == LOG_WARN ? LOG_WARN
                          : level <= LOG_INFO ? LOG_INFO
                                              : LOG_DEBUG;
@@ -323,8 +323,15 @@ static const struct caller nobody = {.role = "anonymous", .inside = true};
 void module_call_open(struct module_call *call, void *mem, const struct module_function *f) {
   int64_t end_ms = clock_ms() + MODULE_OPEN_MS;
 
-  *call = (struct module_call){.shown = {&api}, .mem = mem, .function = f, .caller = &nobody,
-                               .request_id = "-", .args = "{}", .args_len = 2, .deadline_ms = end_ms, .kill_ms = end_ms};
+  *call = (struct module_call){.shown = {&api},
+                               .mem = mem,
+                               .function = f,
+                               .caller = &nobody,
+                               .request_id = "-",
+                               .args = "{}",
+                               .args_len = 2,
+                               .deadline_ms = end_ms,
+                               .kill_ms = end_ms};
   err_init(&call->error, mem);
 }
 
@@ -357,9 +364,18 @@ static bool is_ready(struct engine *engine, const struct command *c, const struc
 bool module_run(struct engine *engine, void *mem, const struct command *c, const char *args, size_t args_len,
                 const struct invocation *inside, struct report *report, const char **result, size_t *result_len,
                 struct err *e) {
-  struct module_call call = {.shown = {&api}, .mem = mem, .engine = engine, .inside = inside, .report = report,
-                             .caller = inside->caller, .request_id = inside->request_id, .args = args,
-                             .args_len = args_len, .deadline_ms = inside->deadline_ms, .result = "null", .result_len = 4};
+  struct module_call call = {.shown = {&api},
+                             .mem = mem,
+                             .engine = engine,
+                             .inside = inside,
+                             .report = report,
+                             .caller = inside->caller,
+                             .request_id = inside->request_id,
+                             .args = args,
+                             .args_len = args_len,
+                             .deadline_ms = inside->deadline_ms,
+                             .result = "null",
+                             .result_len = 4};
   int done;
 
   if (!is_ready(engine, c, inside, e)) return false;

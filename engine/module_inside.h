@@ -16,9 +16,9 @@ struct module_function {
   struct writ_function function; /* what the module does not know of it is NULL */
   void *state;
   bool is_open;
-  const char *config;            /* JSON text */
+  const char *config; /* JSON text */
   size_t config_len;
-  const char *fault;             /* why it cannot be run; NULL: it can */
+  const char *fault; /* why it cannot be run; NULL: it can */
 };
 
 struct modules {
@@ -35,20 +35,20 @@ struct module_call {
   struct writ_call shown; /* the first member */
   void *mem;
   const struct module_function *function;
-  struct engine *engine;  /* NULL: open, there is no request */
+  struct engine *engine;           /* NULL: open, there is no request */
   const struct invocation *inside; /* as is this: of the calls that it makes */
-  struct report *report;  /* as is this */
+  struct report *report;           /* as is this */
   const struct caller *caller;
   const char *request_id;
   const char *args;
   size_t args_len;
-  int64_t deadline_ms;    /* clock_ms */
-  int64_t kill_ms;        /* clock_ms: then the process ends */
-  const char **asked;     /* fingerprints of the calls that it has made, when they have keys */
+  int64_t deadline_ms; /* clock_ms */
+  int64_t kill_ms;     /* clock_ms: then the process ends */
+  const char **asked;  /* fingerprints of the calls that it has made, when they have keys */
   size_t nasked;
   const char *result;
   size_t result_len;
-  struct err error;       /* code ERR_NONE: none yet */
+  struct err error; /* code ERR_NONE: none yet */
 };
 
 /* module_call.c: a call without a request, for open. */

@@ -88,8 +88,7 @@ static void take(const struct manifest *m, const struct str *told, int status, s
     if (at >= end) /* told no more: it ended there */
       problems_add(p, c->file, c->line, "%s: module: file: %s: while it was loaded %s", c->name, c->module->file,
                    end_of(p->mem, status));
-    else if (*at)
-      problems_add(p, c->file, c->line, "%s: module: file: %s: %s", c->name, c->module->file, at);
+    else if (*at) problems_add(p, c->file, c->line, "%s: module: file: %s: %s", c->name, c->module->file, at);
     if (at < end) at += strlen(at) + 1;
   }
 }
@@ -120,14 +119,12 @@ static void try_in_child(const struct manifest *m, const char *user, uid_t uid, 
   close(ends[0]);
   status = wait_for(child);
   take(m, told, status, p);
-  if (status != 0 && p->errors == before)
-    problems_add(p, m->file, 0, "modules cannot be tried: %s", end_of(p->mem, status));
+  if (status != 0 && p->errors == before) problems_add(p, m->file, 0, "modules cannot be tried: %s", end_of(p->mem, status));
 }
 
 void modules_try(const struct manifest *manifest, const char *user, uid_t uid, gid_t gid, struct problems *p) {
   if (!has_modules(manifest)) return;
   if (geteuid() == 0 && !user)
     problems_warn(p, manifest->file, 0, "modules are not tried: root loads none; set user: in writ.yaml");
-  else
-    try_in_child(manifest, user, uid, gid, p);
+  else try_in_child(manifest, user, uid, gid, p);
 }

@@ -18,9 +18,9 @@ enum { RELEASE_MS = 5000 };
 
 /* The locks x (h) of the names $1, each an array in which texts and names of settings take turns, but for those in $2.
  * offset 0 keeps the order, and the functions that lock, apart from what is below. */
-#define LOCKS                                                                                                          \
-  " from (select h from (select distinct hashtext((select string_agg(case when o % 2 = 1 then p else "               \
-  "pg_catalog.current_setting(p) end, '' order by o) from json_array_elements_text(name) with ordinality as y (p, o))) "\
+#define LOCKS                                                                                                               \
+  " from (select h from (select distinct hashtext((select string_agg(case when o % 2 = 1 then p else "                      \
+  "pg_catalog.current_setting(p) end, '' order by o) from json_array_elements_text(name) with ordinality as y (p, o))) "    \
   "from json_array_elements($1::json) as z (name)) as n (h) where h <> all ($2::integer[]) order by h offset 0) x"
 
 /* Where nobody waits it makes no difference when the snapshot was taken; where somebody does, the flight must know. */
@@ -39,8 +39,12 @@ static const char restore_sql[] =
 
 static size_t add(struct run *r, struct plan *plan, const char *sql, const char **params, unsigned n, const char *purpose) {
   arena_grow(r->mem, plan->steps, plan->n);
-  plan->steps[plan->n] = (struct step){.statement = variants_text(r->engine->variants, r->mem, sql), .params = params,
-                                       .nparams = n, .gives = GIVES_NOTHING, .member = MEMBER_NONE, .purpose = purpose};
+  plan->steps[plan->n] = (struct step){.statement = variants_text(r->engine->variants, r->mem, sql),
+                                       .params = params,
+                                       .nparams = n,
+                                       .gives = GIVES_NOTHING,
+                                       .member = MEMBER_NONE,
+                                       .purpose = purpose};
   return plan->n++;
 }
 
@@ -174,8 +178,8 @@ static const char *held_locks(const struct run *r, size_t datasource) {
 
 /* The names of entries [first, end), and ahead of them the steps that they need. *names NULL: there are none. */
 static bool name_all(struct run *r, size_t first, size_t end, struct plan *plan, const char **names, const char **people) {
-  struct naming n = {.r = r, .plan = plan, .names = str_new(r->mem, 128), .text = str_new(r->mem, 64),
-                     .people = str_new(r->mem, 64)};
+  struct naming n = {
+      .r = r, .plan = plan, .names = str_new(r->mem, 128), .text = str_new(r->mem, 64), .people = str_new(r->mem, 64)};
 
   *names = NULL;
   str_char(n.names, '[');

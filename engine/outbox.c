@@ -85,22 +85,26 @@ const char outbox_purpose[] = "after-hooks";
 
 const char *outbox_tail(const struct compiler *k, const struct plan *plan) {
   static const char *const keys[] = {"caller", "mutation", "request_id", "at"};
-  const struct expr items[] = {told_caller(k->mem, plan), told_text(k->mem, k->mutation), told_text(k->mem, plan->request_id),
-                               told_text(k->mem, wall_clock(k->mem))};
+  const struct expr items[] = {told_caller(k->mem, plan), told_text(k->mem, k->mutation),
+                               told_text(k->mem, plan->request_id), told_text(k->mem, wall_clock(k->mem))};
   const struct expr tail = told_object(k->mem, keys, items, sizeof items / sizeof *items);
   struct told out;
 
-  told_put(k->mem, &tail, NULL, false, &out); /* all literals */
+  told_put(k->mem, &tail, NULL, false, &out);       /* all literals */
   return arena_printf(k->mem, ",%s", out.head + 1); /* behind other members */
 }
 
 /* The body of a delivery. */
 static struct expr told(const struct compiler *k, const struct plan *plan, const struct use *use, const struct hook *hook) {
   static const char *const keys[] = {"hook", "command", "args", "result", "caller", "mutation", "request_id", "at"};
-  const struct expr items[] = {told_text(k->mem, hook->name),    told_text(k->mem, use->command->name),
-                               told_args(k->mem, use),              told_value(k->mem, use->result),
-                               told_caller(k->mem, plan),           told_text(k->mem, k->mutation),
-                               told_text(k->mem, plan->request_id), told_text(k->mem, wall_clock(k->mem))};
+  const struct expr items[] = {told_text(k->mem, hook->name),
+                               told_text(k->mem, use->command->name),
+                               told_args(k->mem, use),
+                               told_value(k->mem, use->result),
+                               told_caller(k->mem, plan),
+                               told_text(k->mem, k->mutation),
+                               told_text(k->mem, plan->request_id),
+                               told_text(k->mem, wall_clock(k->mem))};
 
   return told_object(k->mem, keys, items, sizeof items / sizeof *items);
 }
@@ -189,8 +193,9 @@ static char *statement_text(const void *mem, unsigned shape) {
   struct str *s = str_new(mem, 1024);
 
   str_add(s, shape & SHAPE_SYNC ? sync_insert : insert);
-  str_printf(s, "select hook, %s as k, p, lease, o from (select x.hook, x.lease, x.o, %s from %s x offset 0) y", TOLD_SHORT("k"),
-             shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE, shape & SHAPE_SEVERAL ? several_rows : one_row);
+  str_printf(s, "select hook, %s as k, p, lease, o from (select x.hook, x.lease, x.o, %s from %s x offset 0) y",
+             TOLD_SHORT("k"), shape & SHAPE_PIECES ? TOLD_BUILT : TOLD_SIMPLE,
+             shape & SHAPE_SEVERAL ? several_rows : one_row);
   str_add(s, shape & SHAPE_SYNC ? sync_end : insert_end);
   return s->p;
 }
@@ -200,7 +205,8 @@ static unsigned put_params(void *mem, const struct row *rows, size_t n, unsigned
   unsigned count = 0;
 
   if (shape) {
-    for (size_t f = 0; f < ROW_FIELDS; f++) params[count++] = told_field(mem, rows, n, sizeof *rows, f * sizeof(const char *));
+    for (size_t f = 0; f < ROW_FIELDS; f++)
+      params[count++] = told_field(mem, rows, n, sizeof *rows, f * sizeof(const char *));
     return count;
   }
   params[count++] = rows->hook;
@@ -216,7 +222,7 @@ static struct statement statement_for(struct compiler *k, unsigned shape) {
 
   if (variants_find(k->variants, &id, sizeof id, &s)) return s;
   return variants_add(k->variants, k->mem, &id, sizeof id,
-                                          shape ? statement_text(k->mem, shape) : arena_strdup(k->mem, plain_insert));
+                      shape ? statement_text(k->mem, shape) : arena_strdup(k->mem, plain_insert));
 }
 
 void outbox_compile(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan) {
@@ -241,9 +247,13 @@ void outbox_compile(struct compiler *k, struct command_set *set, size_t first, s
   set->outbox_step = plan->n;
   plan->durable = true;
   arena_grow(k->mem, plan->steps, plan->n);
-  plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape), .params = params, .nparams = n,
-                                         .gives = shape & SHAPE_SYNC ? GIVES_TEXT : GIVES_NOTHING, .as_login = true,
-                                         .member = MEMBER_NONE, .purpose = outbox_purpose};
+  plan->steps[plan->n++] = (struct step){.statement = statement_for(k, shape),
+                                         .params = params,
+                                         .nparams = n,
+                                         .gives = shape & SHAPE_SYNC ? GIVES_TEXT : GIVES_NOTHING,
+                                         .as_login = true,
+                                         .member = MEMBER_NONE,
+                                         .purpose = outbox_purpose};
 }
 
 void outbox_explain(struct err *e) {

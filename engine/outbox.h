@@ -15,8 +15,8 @@ void outbox_each_result(const struct command_set *set, size_t first, size_t end,
 void outbox_compile(struct compiler *k, struct command_set *set, size_t first, size_t end, struct plan *plan);
 /* outbox_nested.c: the same for what is nested in the mutations among nodes [first_node, end_node), one statement for each hook;
  * behind outbox_compile. Runners deliver it, also what is sync. False: *e. */
-bool outbox_compile_nested(struct compiler *k, struct command_set *set, size_t first_node, size_t end_node, struct plan *plan,
-                           struct err *e) __attribute__((warn_unused_result));
+bool outbox_compile_nested(struct compiler *k, struct command_set *set, size_t first_node, size_t end_node,
+                           struct plan *plan, struct err *e) __attribute__((warn_unused_result));
 /* For that: a payload behind its result; the purpose of all these steps. */
 const char *outbox_tail(const struct compiler *k, const struct plan *plan);
 extern const char outbox_purpose[];

@@ -43,8 +43,8 @@ static void put_key(struct sql_build *b, const struct command *c, const struct h
   if (!*colon) sql_add(b, "''");
 }
 
-static bool put_hook(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan, const struct nested_kept *kept,
-                     const struct hook *hook, struct err *e) {
+static bool put_hook(struct compiler *k, struct command_set *set, size_t owner, struct plan *plan,
+                     const struct nested_kept *kept, const struct hook *hook, struct err *e) {
   struct sql_build *b = sql_begin(k->mem);
   struct str *head = str_new(k->mem, 128);
   unsigned mutation = sql_param(b, k->mutation), name = sql_param(b, hook->name);
@@ -55,7 +55,9 @@ static bool put_hook(struct compiler *k, struct command_set *set, size_t owner, 
   str_add(head, ",\"command\":");
   str_json(head, kept->command->name);
   str_add(head, ",\"args\":");
-  sql_printf(b, "insert into writ.outbox (mutation, hook, key, payload) select $%u::uuid, $%u::text, " TOLD_SHORT("k") ", p from (select ",
+  sql_printf(b,
+             "insert into writ.outbox (mutation, hook, key, payload) select $%u::uuid, $%u::text, " TOLD_SHORT(
+                 "k") ", p from (select ",
              mutation, name);
   put_key(b, kept->command, hook);
   sql_printf(b, " as k, $%u::text || writ_n.v::text || ',\"result\":' || writ_n.told::text || $%u::text as p, o from ",
@@ -72,8 +74,8 @@ static bool put_hook(struct compiler *k, struct command_set *set, size_t owner, 
   return true;
 }
 
-bool outbox_compile_nested(struct compiler *k, struct command_set *set, size_t first_node, size_t end_node, struct plan *plan,
-                           struct err *e) {
+bool outbox_compile_nested(struct compiler *k, struct command_set *set, size_t first_node, size_t end_node,
+                           struct plan *plan, struct err *e) {
   if (plan->dry_run || k->guarding) return true;
   for (size_t i = first_node; i < end_node; i++) {
     const struct nested_ends *ends = set->nodes[i]->command->kind == COMMAND_MUTATION ? set->nodes[i]->ends : NULL;

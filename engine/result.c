@@ -32,7 +32,8 @@ void result_keep(struct run *r, size_t first, size_t end, const struct flight *f
 static void put_result(struct str *out, const struct entry *entry) {
   const struct expr *x = entry->result;
 
-  if (entry->settled || entry->result_step != SIZE_MAX) str_bytes(out, entry->text ? entry->text : "null", entry->text ? entry->len : 4);
+  if (entry->settled || entry->result_step != SIZE_MAX)
+    str_bytes(out, entry->text ? entry->text : "null", entry->text ? entry->len : 4);
   else if (x->kind == EXPR_LITERAL) json_write(out, x->literal);
   else if (x->node->text) str_bytes(out, x->node->text, x->node->len);
   else str_add(out, "null");
@@ -108,9 +109,7 @@ static void put_all(struct answer *a, const struct command_set *set) {
   str_add(out, "]}");
 }
 
-void result_put(struct str *out, const struct command_set *set) {
-  put_all(&(struct answer){.text = out}, set);
-}
+void result_put(struct str *out, const struct command_set *set) { put_all(&(struct answer){.text = out}, set); }
 
 static const char *pieces_of(void *mem, const struct command_set *set, const struct entry *alone) {
   struct answer a = {.text = str_new(mem, 256), .pieces = str_new(mem, 256)};

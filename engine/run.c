@@ -40,8 +40,7 @@ static bool resolve(struct run *r, struct expr *x, size_t first_node_of_entry) {
     if (r->set->nodes[i] == x->node) return true; /* of this transaction: read on the server */
   if (!parse_result(r, x->node)) return false;
   value = json_at(x->node->value, x->path, x->npath);
-  if (!value)
-    return err_set(r->e, BAD_REFERENCE, "The result of \"%s\" has no such value.", x->node->command->name);
+  if (!value) return err_set(r->e, BAD_REFERENCE, "The result of \"%s\" has no such value.", x->node->command->name);
   if (!json_spend(value, &r->references_left)) return too_much(r);
   *x = (struct expr){.kind = EXPR_LITERAL, .literal = value, .was_result = true, .argument = x->argument};
   return true;
@@ -70,7 +69,8 @@ static bool resolve_uses(struct run *r, size_t index) {
       if (use->keys[h] && !resolve(r, (struct expr *)use->keys[h], first)) return false;
     for (size_t n = 0; n < use->command->nevents; n++)
       if ((use->event_keys[n] && !resolve(r, (struct expr *)use->event_keys[n], first)) ||
-          (use->event_payloads[n] && !resolve(r, (struct expr *)use->event_payloads[n], first))) return false;
+          (use->event_payloads[n] && !resolve(r, (struct expr *)use->event_payloads[n], first)))
+        return false;
     if (!resolve(r, (struct expr *)use->result, first)) return false;
   }
   return true;
@@ -178,7 +178,8 @@ static bool run_entry(struct run *r, size_t i) {
 
   r->looked_again = r->session_renewed = false;
   r->retries = 0;
-  if (!may_begin(r, i) || !resolve_entry(r, i) || !watch_begin(r, i, i + 1) || !ask_hooks(r, i, i + 1, entry->isolation)) return false;
+  if (!may_begin(r, i) || !resolve_entry(r, i) || !watch_begin(r, i, i + 1) || !ask_hooks(r, i, i + 1, entry->isolation))
+    return false;
   if (entry->command->kind == COMMAND_HANDLER) return run_handler(r, i);
   if (!transaction_run(r, entry->datasource, entry->isolation, i, i + 1)) return false;
   if (r->call->frame) result_settle(r->set, i, i + 1);
@@ -260,10 +261,8 @@ static bool is_handled(const struct command_set *set) {
 /* Ahead of what is called outside of the transaction: a repeat calls nobody. A program is not run by two at once either. */
 static bool look_up_key(struct run *r, bool *found) {
   *found = false;
-  if (r->call->key && !r->call->dry_run && is_handled(r->set))
-    return keyed_hold(r, r->set->entries[0].datasource, found);
-  return !r->call->key || !hooks_there(r, 0, r->set->nentries) ||
-         idempotency_find(r, r->set->entries[0].datasource, found);
+  if (r->call->key && !r->call->dry_run && is_handled(r->set)) return keyed_hold(r, r->set->entries[0].datasource, found);
+  return !r->call->key || !hooks_there(r, 0, r->set->nentries) || idempotency_find(r, r->set->entries[0].datasource, found);
 }
 
 /* What came about outside of a transaction is kept behind it, unless it was with its after-hooks. */
@@ -284,7 +283,8 @@ static bool check_end(struct run *r) {
   bool several = r->call->key && set->each_alone && set->nentries > 1;
 
   return r->call->dry_run || r->call->frame || (!set->on_complete && !set->on_error && !several) ||
-         err_set(r->e, NOT_IMPLEMENTED, "\"on_complete\", \"on_error\", and an execute_command_set with a key can be asked for "
+         err_set(r->e, NOT_IMPLEMENTED,
+                 "\"on_complete\", \"on_error\", and an execute_command_set with a key can be asked for "
                  "over HTTP only.");
 }
 
@@ -293,7 +293,8 @@ static bool check_states(struct run *r) {
   const struct watch *w = r->call->watch;
 
   if (!r->set->has_states || r->accepting || r->call->frame || (w && w->apart)) return true;
-  if (r->call->dry_run) return err_set(r->e, BAD_REQUEST, "A dry run leaves nothing behind, so no command of it has a \"mutation\".");
+  if (r->call->dry_run)
+    return err_set(r->e, BAD_REQUEST, "A dry run leaves nothing behind, so no command of it has a \"mutation\".");
   return err_set(r->e, NOT_IMPLEMENTED, "A \"mutation\" for single commands can be asked for over HTTP only.");
 }
 
@@ -304,9 +305,14 @@ bool run_judge(struct run *r) {
   return !set->nentries || (set->each_alone ? judge_each(r) : judge(r, 0, set->nentries, set->isolation));
 }
 
-bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call,
-                struct str *answer, struct report *report, struct err *e) {
-  struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e,
+bool engine_run(struct engine *engine, void *mem, struct command_set *set, const struct invocation *call, struct str *answer,
+                struct report *report, struct err *e) {
+  struct run r = {.engine = engine,
+                  .mem = mem,
+                  .set = set,
+                  .call = call,
+                  .report = report,
+                  .e = e,
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd},
                   .references_left = REFERENCE_BYTES};
   /* A dry run of an execute set is one transaction where it can be, so that later commands see what earlier ones did. */

@@ -59,9 +59,12 @@ static void sign(struct run *r, const struct service *service, const struct str 
 
 void service_prepare(struct run *r, const struct service *service, const struct str *body, struct service_call *call) {
   *call = (struct service_call){.service = service};
-  call->exchange = (struct http_exchange){.endpoint = &service->endpoint, .timeout_ms = service->timeout_ms,
-                                          .max_answer_bytes = SERVICE_ANSWER_BYTES, .headers = call->headers,
-                                          .body = body->p, .len = body->len};
+  call->exchange = (struct http_exchange){.endpoint = &service->endpoint,
+                                          .timeout_ms = service->timeout_ms,
+                                          .max_answer_bytes = SERVICE_ANSWER_BYTES,
+                                          .headers = call->headers,
+                                          .body = body->p,
+                                          .len = body->len};
   service_header(call, "X-Request-Id", r->call->request_id);
   if (service->nsecrets) sign(r, service, body, call);
 }

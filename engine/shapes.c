@@ -34,7 +34,8 @@ static bool columns_are_names(const void *mem, struct shape *shape) {
       return out_of_order(shape, arena_printf(mem, "column %zu has no name: write `expression as name`", i + 1));
     for (size_t j = 0; j < i; j++)
       if (strcmp(d->columns[i], d->columns[j]) == 0)
-        return out_of_order(shape, arena_printf(mem, "two columns are named \"%s\": write `as` with another name", d->columns[i]));
+        return out_of_order(shape,
+                            arena_printf(mem, "two columns are named \"%s\": write `as` with another name", d->columns[i]));
   }
   return true;
 }
@@ -137,7 +138,8 @@ bool shapes_describe(struct engine *engine, size_t source_index, const struct wa
   struct batch b = batch_new(mem, m->ncommands);
 
   for (size_t i = 0; i < m->ncommands; i++)
-    if (shapes_apply(m->commands[i]) && m->commands[i]->datasource == source_index) batch_add(&b, mem, m->commands[i], false);
+    if (shapes_apply(m->commands[i]) && m->commands[i]->datasource == source_index)
+      batch_add(&b, mem, m->commands[i], false);
   if (!describe_batch(engine, source, mem, &b, w, e) || !describe_unlocked(engine, source, mem, &b, w, e) ||
       !learn_model(engine, source_index, w, e)) {
     talloc_free(mem);
@@ -160,7 +162,8 @@ static bool same_columns(const struct description *a, const struct description *
 }
 
 static bool same_shape(const struct shape *a, const struct shape *b) {
-  if (a->d.ok != b->d.ok || a->unlocked != b->unlocked || a->d.nparams != b->d.nparams || !same_columns(&a->d, &b->d)) return false;
+  if (a->d.ok != b->d.ok || a->unlocked != b->unlocked || a->d.nparams != b->d.nparams || !same_columns(&a->d, &b->d))
+    return false;
   for (size_t i = 0; a->d.ok && i < a->d.nparams; i++)
     if (a->d.params[i]->oid != b->d.params[i]->oid || strcmp(a->d.params[i]->name, b->d.params[i]->name) != 0) return false;
   return true;

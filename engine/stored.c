@@ -27,10 +27,20 @@ static const char persist_sql[] =
 static bool run_step(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n, bool gives,
                      const struct invocation *call, struct report *report, struct step_result *out, struct err *e) {
   const struct command_set set = {0};
-  struct run r = {.engine = engine, .mem = mem, .set = (struct command_set *)&set, .call = call, .report = report, .e = e,
+  struct run r = {.engine = engine,
+                  .mem = mem,
+                  .set = (struct command_set *)&set,
+                  .call = call,
+                  .report = report,
+                  .e = e,
                   .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd}};
-  struct step step = {.statement = variants_text(engine->variants, mem, sql), .params = params, .nparams = n, .as_login = true,
-                      .gives = gives ? GIVES_TEXT : GIVES_NOTHING, .member = MEMBER_NONE, .purpose = "documents"};
+  struct step step = {.statement = variants_text(engine->variants, mem, sql),
+                      .params = params,
+                      .nparams = n,
+                      .as_login = true,
+                      .gives = gives ? GIVES_TEXT : GIVES_NOTHING,
+                      .member = MEMBER_NONE,
+                      .purpose = "documents"};
   struct flight f;
 
   if (!aside_run(&r, HOME, &step, 1, true, &f)) return false;

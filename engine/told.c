@@ -63,8 +63,8 @@ struct expr told_args(void *mem, const struct use *use) {
 
   for (size_t i = 0; i < c->nargs; i++) {
     keys[i] = c->args[i].name;
-    items[i] = use->args[i] ? told_value(mem, use->args[i])
-                            : (struct expr){.kind = EXPR_LITERAL, .literal = c->args[i].fallback};
+    items[i] =
+        use->args[i] ? told_value(mem, use->args[i]) : (struct expr){.kind = EXPR_LITERAL, .literal = c->args[i].fallback};
   }
   return (struct expr){.kind = EXPR_OBJECT, .items = items, .keys = keys, .n = c->nargs};
 }

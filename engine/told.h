@@ -35,12 +35,15 @@ const char *told_field(void *mem, const void *rows, size_t n, size_t size, size_
 
 /* The SQL that puts together key and payload of a row x, as k and p; pieces or not. */
 #define TOLD_AT(place) "coalesce(pg_catalog.current_setting((" place "::text[])[1])::json #>> (" place "::text[])[2:], '')"
-#define TOLD_SIMPLE                                                              \
-  "x.key || case when x.place is null then '' else " TOLD_AT("x.place") " end as k, " \
-  "x.head || coalesce(pg_catalog.current_setting(x.slot), '') || coalesce(x.tail, '') as p"
+#define TOLD_SIMPLE                                                                                                         \
+  "x.key || case when x.place is null then '' else " TOLD_AT(                                                               \
+      "x.place") " end as k, "                                                                                              \
+                 "x.head || coalesce(pg_catalog.current_setting(x.slot), '') || coalesce(x.tail, '') as p"
 #define TOLD_BUILT                                                                                                          \
-  "(select string_agg(case json_typeof(e) when 'string' then e #>> '{}' when 'array' then " TOLD_AT("(e ->> 0)") " end, "   \
-  "'' order by n) from json_array_elements(x.key::json) with ordinality as t(e, n)) as k, " WRAP_BUILD("x.head") " as p"
+  "(select string_agg(case json_typeof(e) when 'string' then e #>> '{}' when 'array' then " TOLD_AT(                        \
+      "(e ->> 0)") " end, "                                                                                                 \
+                   "'' order by n) from json_array_elements(x.key::json) with ordinality as t(e, n)) as k, " WRAP_BUILD(    \
+                       "x.head") " as p"
 /* An index row has room for some 2700 bytes. */
 #define TOLD_SHORT(key) "case when octet_length(" key ") > 200 then left(" key ", 40) || md5(" key ") else " key " end"
 

@@ -15,7 +15,7 @@
 #include <time.h>
 
 enum { PRISMA_TOO_MANY_NODES = 2041 };
-enum { RACES = 50 }; /* lost ones, which are tried again: their winners have come through */
+enum { RACES = 50 };         /* lost ones, which are tried again: their winners have come through */
 enum { RETRY_PAUSE_MS = 5 }; /* before the first retry; doubles; jittered by half */
 
 struct compiler transaction_compiler(struct run *r) {
@@ -23,20 +23,34 @@ struct compiler transaction_compiler(struct run *r) {
   const struct watch *w = r->call->watch;
   bool kept = r->call->key || r->call->frame || r->accepting;
 
-  return (struct compiler){.mem = r->mem, .config = engine->config, .manifest = engine->manifest,
-                           .caller = r->call->caller, .shapes = engine->shapes, .variants = engine->variants,
-                           .mutation = r->mutation, .traceparent = r->call->traceparent, .keep = kept && !r->call->dry_run,
-                           .guarding = r->guarding, .reads = r->call->reads, .numbers_as_text = r->call->numbers_as_text,
-                           .states_apart = w && w->apart && !r->guarding, .told = w ? w->mutation : "", .listens = w ? w->mutation : ""};
+  return (struct compiler){.mem = r->mem,
+                           .config = engine->config,
+                           .manifest = engine->manifest,
+                           .caller = r->call->caller,
+                           .shapes = engine->shapes,
+                           .variants = engine->variants,
+                           .mutation = r->mutation,
+                           .traceparent = r->call->traceparent,
+                           .keep = kept && !r->call->dry_run,
+                           .guarding = r->guarding,
+                           .reads = r->call->reads,
+                           .numbers_as_text = r->call->numbers_as_text,
+                           .states_apart = w && w->apart && !r->guarding,
+                           .told = w ? w->mutation : "",
+                           .listens = w ? w->mutation : ""};
 }
 
 bool transaction_begin(struct run *r, size_t datasource, enum isolation isolation, struct plan *plan) {
   const struct caller *caller = r->call->caller;
   const struct config *config = r->engine->config;
 
-  *plan = (struct plan){.isolation = isolation, .dry_run = r->call->dry_run, .claims = caller_claims(r->mem, caller),
-                        .caller_role = caller->role, .caller_user = caller->user ? caller->user : "",
-                        .request_id = r->call->request_id, .lock_timeout_ms = config->lock_timeout_ms,
+  *plan = (struct plan){.isolation = isolation,
+                        .dry_run = r->call->dry_run,
+                        .claims = caller_claims(r->mem, caller),
+                        .caller_role = caller->role,
+                        .caller_user = caller->user ? caller->user : "",
+                        .request_id = r->call->request_id,
+                        .lock_timeout_ms = config->lock_timeout_ms,
                         .shared_session = !config->datasources[datasource].prepared};
   return manifest_role(r->engine->manifest, caller->role, &plan->role) ||
          err_set(r->e, FORBIDDEN, "The role \"%s\" has no role in the database.", caller->role);
@@ -45,8 +59,8 @@ bool transaction_begin(struct run *r, size_t datasource, enum isolation isolatio
 /* Errors that a changed table gives: what is named is not there, a value no longer fits the type it was described with. */
 static bool smells_of_ddl(const struct err *e) {
   const char *s = e->sqlstate;
-  return (str_starts(s, "42") && strcmp(s, "42501") != 0) || str_starts(s, "0A000") || str_starts(s, "3F000") || str_starts(s, "22P02") ||
-         str_starts(s, "22003") || str_starts(s, "22007") || str_starts(s, "22008");
+  return (str_starts(s, "42") && strcmp(s, "42501") != 0) || str_starts(s, "0A000") || str_starts(s, "3F000") ||
+         str_starts(s, "22P02") || str_starts(s, "22003") || str_starts(s, "22007") || str_starts(s, "22008");
 }
 
 static void own_constraint_error(struct run *r) {
@@ -90,7 +104,8 @@ static bool is_by_hook(const struct node *node, const char *argument) {
 
 static void finish_error(struct run *r, const struct plan *plan, const struct flight *f) {
   const struct node *node = failed_node(r, plan, f);
-  const char *argument = failed_argument(node, plan, f), *path = node ? nested_error_path(&plan->steps[f->failed_step], r->e) : NULL;
+  const char *argument = failed_argument(node, plan, f),
+             *path = node ? nested_error_path(&plan->steps[f->failed_step], r->e) : NULL;
 
   own_argument_error(r, argument);
   if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
@@ -211,7 +226,8 @@ enum { PLACING_STEPS = 5000 }; /* of which none is in vain but the last */
 
 /* Where in the input of a mutation it was, when one statement made many rows: the same is done once more, row by row, and
  * rolled back. What is said of it then is the error; false: nothing, and *r->e is as it was. */
-static bool place_error(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end, const char *sqlstate) {
+static bool place_error(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end,
+                        const char *sqlstate) {
   struct compiler k = transaction_compiler(r);
   const struct command *fault;
   struct err *given = r->e, found;

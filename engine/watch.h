@@ -12,12 +12,12 @@ struct run;
 struct str;
 
 struct watch {
-  size_t datasource;       /* where the state is */
-  unsigned attempts_before; /* of a mutation that is run again as a whole */
-  unsigned attempt;        /* the one at hand, from 1; the engine counts */
-  bool part;               /* what runs is part of a handler's call: it has events, and no steps of its own */
-  bool apart;              /* entries have states of their own (struct entry, mutation) */
-  const char *mutation;    /* whose the events of all others are; "": nobody's */
+  size_t datasource;                    /* where the state is */
+  unsigned attempts_before;             /* of a mutation that is run again as a whole */
+  unsigned attempt;                     /* the one at hand, from 1; the engine counts */
+  bool part;                            /* what runs is part of a handler's call: it has events, and no steps of its own */
+  bool apart;                           /* entries have states of their own (struct entry, mutation) */
+  const char *mutation;                 /* whose the events of all others are; "": nobody's */
   const struct conn_listener *listener; /* of the connection in use, during a flight */
 
   /* Ahead of entries [first, end), which are one transaction or a handler. False: *r->e, or r->stored, and nothing is run. */

@@ -23,8 +23,8 @@ struct check {
 };
 
 static void wrong(const struct check *c, const struct projection *p, const struct err *e) {
-  problems_add(c->problems, c->manifest->file, p->line, "projections.%s, as database role %s: %s", p->name, p->role ? p->role : "of the login",
-               e->log_detail ? e->log_detail : e->message);
+  problems_add(c->problems, c->manifest->file, p->line, "projections.%s, as database role %s: %s", p->name,
+               p->role ? p->role : "of the login", e->log_detail ? e->log_detail : e->message);
 }
 
 /* EXPLAIN plans and checks rights, and runs nothing. */
@@ -32,8 +32,14 @@ static void check_call(const struct check *c, const struct projection *p, const 
   struct conn *conn = c->engine->sources[p->datasource].conn;
   struct str *sql = str_new(c->mem, 128);
   struct step step = {.gives = GIVES_NOTHING, .member = MEMBER_NONE};
-  struct plan plan = {.dry_run = true, .claims = "{}", .caller_role = "", .caller_user = "", .request_id = "check", .role = p->role,
-                      .steps = &step, .n = 1};
+  struct plan plan = {.dry_run = true,
+                      .claims = "{}",
+                      .caller_role = "",
+                      .caller_user = "",
+                      .request_id = "check",
+                      .role = p->role,
+                      .steps = &step,
+                      .n = 1};
   struct flight f;
   struct err e;
   bool fresh;
@@ -55,7 +61,8 @@ static void check_table(const struct check *c, const struct projection *p, const
   bool fresh;
 
   err_init(&e, c->mem);
-  if (conn_open(conn, &c->wait, &fresh, &e) && catalog_value(conn, c->mem, sql, 2, params, &text, &c->wait, &e) && !text) return;
+  if (conn_open(conn, &c->wait, &fresh, &e) && catalog_value(conn, c->mem, sql, 2, params, &text, &c->wait, &e) && !text)
+    return;
   if (text) e.message = text;
   wrong(c, p, &e);
 }
@@ -71,7 +78,8 @@ static bool is_appended(const struct manifest *m, const struct projection *p, co
 static void check_names(const struct check *c, const struct projection *p) {
   for (size_t i = 0; i < p->nevents; i++)
     if (!is_appended(c->manifest, p, p->events[i]))
-      problems_warn(c->problems, c->manifest->file, p->line, "projections.%s: no command appends events named %s", p->name, p->events[i]);
+      problems_warn(c->problems, c->manifest->file, p->line, "projections.%s: no command appends events named %s", p->name,
+                    p->events[i]);
 }
 
 static void check_projection(const struct check *c, const struct projection *p) {
@@ -98,8 +106,8 @@ static void check_template(const struct check *c, const struct command *command,
   for (size_t i = 0; i < t->n; i++) check_template(c, command, event, &t->items[i]);
   if (t->kind != TEMPLATE_RESULT || t->member != 0 || !t->npath) return;
   if (command->kind == COMMAND_SQL && one_row && shape->d.ok && !has_column(&shape->d, t->path[0]))
-    problems_add(c->problems, c->manifest->file, t->line, "%s: events: %s: the result has no column %s", command->name, event->name,
-                 t->path[0]);
+    problems_add(c->problems, c->manifest->file, t->line, "%s: events: %s: the result has no column %s", command->name,
+                 event->name, t->path[0]);
 }
 
 static void check_events(const struct check *c, const struct command *command) {
@@ -119,16 +127,22 @@ static bool check_version(const struct check *c, size_t datasource) {
 
   err_init(&e, c->mem);
   if (!conn_open(c->engine->sources[datasource].conn, &c->wait, &fresh, &e) ||
-      !catalog_version(c->engine->sources[datasource].conn, &version, &c->wait, &e)) return false;
+      !catalog_version(c->engine->sources[datasource].conn, &version, &c->wait, &e))
+    return false;
   if (version < EVENTS_VERSION)
-    problems_add(c->problems, c->engine->config->file, d->line, "datasource %s: schema writ is of version %d, which has no event log: run "
-                 "`writ install`", d->name, version);
+    problems_add(c->problems, c->engine->config->file, d->line,
+                 "datasource %s: schema writ is of version %d, which has no event log: run "
+                 "`writ install`",
+                 d->name, version);
   return version >= EVENTS_VERSION;
 }
 
 void events_check(struct engine *engine, struct problems *p) {
   const struct manifest *m = engine->manifest;
-  struct check c = {.engine = engine, .manifest = m, .problems = p, .mem = talloc_new(engine),
+  struct check c = {.engine = engine,
+                    .manifest = m,
+                    .problems = p,
+                    .mem = talloc_new(engine),
                     .wait = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1}};
 
   for (size_t d = 0; d < engine->config->ndatasources; d++) {

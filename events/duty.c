@@ -52,15 +52,18 @@ struct duty {
   const struct duty_start *start;
   const struct datasource *datasource;
   struct conn *conn;
-  bool fresh; /* the connection is a new one */
+  bool fresh;                /* the connection is a new one */
   int64_t pause_ms, room_ms; /* room_ms: clock_ms, no sooner are partitions to be made */
   void *mem;
 };
 
 static void begin(struct duty *d, void *mem, const struct duty_start *start, size_t datasource, int timeout_ms) {
   const struct datasource *source = &start->config->datasources[datasource];
-  struct conn_options options = {.name = source->name, .conninfo = source->conninfo, .prepared = source->prepared,
-                                 .statement_timeout_ms = timeout_ms, .lock_timeout_ms = ROUND_MS};
+  struct conn_options options = {.name = source->name,
+                                 .conninfo = source->conninfo,
+                                 .prepared = source->prepared,
+                                 .statement_timeout_ms = timeout_ms,
+                                 .lock_timeout_ms = ROUND_MS};
 
   *d = (struct duty){.start = start, .datasource = source, .mem = mem, .conn = conn_new(mem, &options, start->own)};
 }
@@ -119,7 +122,8 @@ static bool run_round(struct duty *d, struct sequencer *s, void *mem, unsigned *
   if (sequencer_round(s, d->conn, mem, &w, n, oldest_ms, e)) return true;
   if (strcmp(e->sqlstate, "23514") != 0) return false;
   err_init(e, mem);
-  return sequencer_make_room(s, d->conn, mem, partition_size(d), &w, e) && sequencer_round(s, d->conn, mem, &w, n, oldest_ms, e);
+  return sequencer_make_room(s, d->conn, mem, partition_size(d), &w, e) &&
+         sequencer_round(s, d->conn, mem, &w, n, oldest_ms, e);
 }
 
 static bool number_events(struct duty *d, struct sequencer *s, void *mem, unsigned *n, struct err *e) {
@@ -154,7 +158,8 @@ static void sequence(struct duty *d) {
     err_init(&e, mem);
     ok = number_events(d, &s, mem, &n, &e);
     if (!ok)
-      log_line(LOG_WARN, "sequencer_failed", "datasource=%s code=%s reason=%s", d->datasource->name, err_name(&e), reason(&e));
+      log_line(LOG_WARN, "sequencer_failed", "datasource=%s code=%s reason=%s", d->datasource->name, err_name(&e),
+               reason(&e));
     talloc_free(mem);
     if (!ok) pause_after_failure(d, PAUSE_MAX_MS);
     else if (!n) bell_wait(bell, heard, d->start->config->runner_poll_ms);

@@ -18,20 +18,20 @@ enum { EVENTS_PARTITION = 10000000 };
 enum { EVENTS_LIMIT = 100, EVENTS_LIMIT_MAX = 1000 };
 
 /* One row e of writ.event as JSON. */
-#define EVENT_JSON                                                                                                     \
-  "json_build_object('position', e.position, 'name', e.name, 'key', e.key, 'payload', e.payload, 'at', "               \
-  "to_char(e.at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'command', e.command, 'role', e.role, "      \
+#define EVENT_JSON                                                                                                          \
+  "json_build_object('position', e.position, 'name', e.name, 'key', e.key, 'payload', e.payload, 'at', "                    \
+  "to_char(e.at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'command', e.command, 'role', e.role, "           \
   "'user', e.caller_user, 'mutation', e.mutation, 'traceparent', e.traceparent)"
 
 struct event_query {
-  int64_t after;         /* a position; 0: from the beginning */
+  int64_t after;          /* a position; 0: from the beginning */
   const char *name, *key; /* only such events; NULL: all */
-  int limit;             /* 1 to EVENTS_LIMIT_MAX */
+  int limit;              /* 1 to EVENTS_LIMIT_MAX */
 };
 
 /* {"events": [...], "last": POSITION} of a datasource. last: where to go on; with a name or key that is behind what was passed
  * over too. False: EVENTS_GONE or EVENTS_AHEAD (400), DATABASE_UNAVAILABLE. */
-bool event_log_page(struct engine *engine, void *mem, size_t datasource, const struct event_query *query, const struct wait *w,
-                    const char **text, struct err *e) __attribute__((warn_unused_result));
+bool event_log_page(struct engine *engine, void *mem, size_t datasource, const struct event_query *query,
+                    const struct wait *w, const char **text, struct err *e) __attribute__((warn_unused_result));
 
 #endif

@@ -17,16 +17,27 @@ enum place { PLACE_LOCK, PLACE_READ, PLACE_MOVE, PLACE_CALL, PLACE_BEGIN, PLACE_
 
 static struct step step_of(enum place place, const char *sql, const char *const *params, unsigned n, bool gives) {
   return (struct step){.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = (uint16_t)(STATEMENT_QUEUE + place)},
-                       .params = params, .nparams = n, .gives = gives ? GIVES_TEXT : GIVES_NOTHING, .as_login = true,
-                       .member = MEMBER_NONE, .purpose = "projection"};
+                       .params = params,
+                       .nparams = n,
+                       .gives = gives ? GIVES_TEXT : GIVES_NOTHING,
+                       .as_login = true,
+                       .member = MEMBER_NONE,
+                       .purpose = "projection"};
 }
 
 static struct plan plan_of(struct step *steps, size_t n) {
-  return (struct plan){.isolation = ISOLATION_READ_COMMITTED, .claims = "{}", .caller_role = "", .caller_user = "",
-                       .request_id = "projection", .shared_session = true, .steps = steps, .n = n};
+  return (struct plan){.isolation = ISOLATION_READ_COMMITTED,
+                       .claims = "{}",
+                       .caller_role = "",
+                       .caller_user = "",
+                       .request_id = "projection",
+                       .shared_session = true,
+                       .steps = steps,
+                       .n = n};
 }
 
-static bool run_one(struct conn *c, void *mem, struct step step, const struct wait *w, struct step_result *result, struct err *e) {
+static bool run_one(struct conn *c, void *mem, struct step step, const struct wait *w, struct step_result *result,
+                    struct err *e) {
   struct plan plan = plan_of(&step, 1);
   struct flight f;
 
@@ -49,7 +60,8 @@ bool projection_begin(struct conn *c, void *mem, const struct projection *p, con
 static const char lock_sql[] =
     "with mine as (select position from writ.projection where name = $1::text for update skip locked) "
     "select set_config('writ.s1', coalesce((select position::text from mine), (select '' from writ.projection where name = $1), "
-    "writ.fail('" PROJECTION_LOST "', 'Its row in writ.projection is gone, and with it how far it has come: `writ projection rebuild ' || $1 "
+    "writ.fail('" PROJECTION_LOST
+    "', 'Its row in writ.projection is gone, and with it how far it has come: `writ projection rebuild ' || $1 "
     "|| '` builds it anew, with --from-snapshot POSITION it goes on behind a position.', 500)), true)";
 
 /* In another statement, so that it sees what was committed until the row was locked. writ.s2: the events; empty: none.
@@ -65,7 +77,8 @@ static const char read_head[] =
     "batch as (select e.* from guarded g cross join lateral (select * from writ.event where position > g.here and position <= g.last";
 static const char read_tail[] =
     " order by position limit $1::integer) e), "
-    "sum as (select count(*) as n, max(e.position) as position, json_agg(" EVENT_JSON " order by e.position)::text as events from batch e) "
+    "sum as (select count(*) as n, max(e.position) as position, json_agg(" EVENT_JSON
+    " order by e.position)::text as events from batch e) "
     "select json_build_array(set_config('writ.s2', coalesce(sum.events, ''), true) = '', set_config('writ.s3', "
     "coalesce(case when sum.n = $1 then sum.position when g.here is not null then g.last end::text, ''), true) = '', sum.n, g.last, "
     "(select position from writ.projection where name = $2::text))::text from sum, guarded g";
@@ -90,7 +103,9 @@ static const char *names_of(void *mem, const struct projection *p) {
   return s->p;
 }
 
-static int64_t number_of(const struct json *value) { return value->kind == JSON_NUMBER ? strtoll(value->text, NULL, 10) : 0; }
+static int64_t number_of(const struct json *value) {
+  return value->kind == JSON_NUMBER ? strtoll(value->text, NULL, 10) : 0;
+}
 
 static bool read_round(void *mem, const struct step_result *result, struct projection_round *out, struct err *e) {
   const struct json *row;
@@ -108,8 +123,8 @@ bool projection_round(struct conn *c, void *mem, const struct projection *p, int
                       struct projection_round *round, struct err *e) {
   const char *name[] = {p->name};
   const char *params[] = {arena_printf(mem, "%d", batch), p->name, p->nevents ? names_of(mem, p) : NULL};
-  const char *call = arena_printf(mem, "select %s(current_setting('writ.s2')::jsonb) where current_setting('writ.s2') <> ''",
-                                  p->function);
+  const char *call =
+      arena_printf(mem, "select %s(current_setting('writ.s2')::jsonb) where current_setting('writ.s2') <> ''", p->function);
   struct step steps[] = {step_of(PLACE_LOCK, lock_sql, name, 1, false),
                          step_of(PLACE_READ, read_sql(mem, p), params, p->nevents ? 3 : 2, true),
                          step_of(PLACE_MOVE, move_sql, name, 1, false), step_of(PLACE_CALL, call, NULL, 0, false)};
@@ -130,10 +145,12 @@ bool projection_round(struct conn *c, void *mem, const struct projection *p, int
 
 bool projection_stands(struct conn *c, void *mem, const struct projection *p, const struct err *why, int64_t *position,
                        const struct wait *w, struct err *e) {
-  const char *sql = arena_printf(mem,
+  const char *sql = arena_printf(
+      mem,
       "update writ.projection p set failed_since = coalesce(failed_since, now()), error = $2::text, failed_at = coalesce((select "
       "min(e.position) from writ.event e where e.position > p.position%s), p.position + 1) where name = $1::text "
-      "returning failed_at::text", p->nevents ? " and e.name = any ($3::text[])" : "");
+      "returning failed_at::text",
+      p->nevents ? " and e.name = any ($3::text[])" : "");
   const char *params[] = {p->name, why->log_detail ? why->log_detail : why->message, p->nevents ? names_of(mem, p) : NULL};
   struct step_result result;
 
@@ -145,7 +162,8 @@ bool projection_stands(struct conn *c, void *mem, const struct projection *p, co
 
 /* ---- for people ---- */
 
-bool projection_list(struct conn *c, void *mem, const struct json **rows, const char **text, const struct wait *w, struct err *e) {
+bool projection_list(struct conn *c, void *mem, const struct json **rows, const char **text, const struct wait *w,
+                     struct err *e) {
   static const char sql[] =
       "with ends as (select greatest(t.position, (select max(position) from writ.event)) as last from writ.event_tail t) "
       "select coalesce(json_agg(to_json(r) order by kind, name), '[]')::text from ("
@@ -185,14 +203,17 @@ bool projection_rebuild(struct conn *c, void *mem, const struct projection *p, i
       "when $2 > last then writ.fail('EVENTS_AHEAD', 'The log ends at position ' || last || '.', 409)::bigint else $2 end, "
       "updated = now(), failed_at = null, failed_since = null, error = null from ends where name = $1::text";
   const char *params[] = {p->name, arena_printf(mem, "%lld", (long long)(position < 0 ? 0 : position))};
-  struct step steps[4] = {step_of(PLACE_OTHER, tail_sql, NULL, 0, false), step_of(PLACE_OTHER + 1, row_sql, params, 1, false),
-                          step_of(PLACE_OTHER + 2, set_sql, params, 2, false), step_of(PLACE_OTHER + 3, NULL, NULL, 0, false)};
+  struct step steps[4] = {
+      step_of(PLACE_OTHER, tail_sql, NULL, 0, false), step_of(PLACE_OTHER + 1, row_sql, params, 1, false),
+      step_of(PLACE_OTHER + 2, set_sql, params, 2, false), step_of(PLACE_OTHER + 3, NULL, NULL, 0, false)};
   struct plan plan = plan_of(steps, position < 0 ? 4 : 3);
   struct flight f;
 
   if (position < 0 && !p->reset && !p->ntruncate)
-    return err_set(e, BAD_REQUEST, "Nothing says how %s is emptied: give it reset: or truncate: in the manifest, or rebuild it "
-                   "from a snapshot.", p->name);
+    return err_set(e, BAD_REQUEST,
+                   "Nothing says how %s is emptied: give it reset: or truncate: in the manifest, or rebuild it "
+                   "from a snapshot.",
+                   p->name);
   steps[3].statement.sql = reset_sql(mem, p);
   steps[3].as_login = false;
   plan.role = p->role;
@@ -200,13 +221,13 @@ bool projection_rebuild(struct conn *c, void *mem, const struct projection *p, i
 }
 
 bool projection_drop(struct conn *c, void *mem, const char *name, const struct wait *w, struct err *e) {
-  static const char sql[] =
-      "with p as (delete from writ.projection where name = $1::text returning 1), "
-      "r as (delete from writ.event_reader where name = $1 returning 1) "
-      "select ((select count(*) from p) + (select count(*) from r))::text";
+  static const char sql[] = "with p as (delete from writ.projection where name = $1::text returning 1), "
+                            "r as (delete from writ.event_reader where name = $1 returning 1) "
+                            "select ((select count(*) from p) + (select count(*) from r))::text";
   const char *params[] = {name};
   struct step_result result;
 
   if (!run_one(c, mem, step_of(PLACE_OTHER, sql, params, 1, true), w, &result, e)) return false;
-  return strcmp(result.text, "0") != 0 || err_set(e, NOT_FOUND, "There is no projection and no reader %s in the database.", name);
+  return strcmp(result.text, "0") != 0 ||
+         err_set(e, NOT_FOUND, "There is no projection and no reader %s in the database.", name);
 }

@@ -21,11 +21,11 @@ enum { PROJECTION_MS = 300 * 1000 };
 
 /* What came of a round. */
 struct projection_round {
-  bool busy;         /* another process is at it */
-  unsigned n;        /* events that it was fed with */
-  int64_t position;  /* where it is now */
-  int64_t last;      /* of the log */
-  bool at_fault;     /* of a round that failed: it was the function itself */
+  bool busy;        /* another process is at it */
+  unsigned n;       /* events that it was fed with */
+  int64_t position; /* where it is now */
+  int64_t last;     /* of the log */
+  bool at_fault;    /* of a round that failed: it was the function itself */
 };
 
 /* Makes its row, where there is none: a new projection begins at the beginning. */
@@ -39,8 +39,8 @@ bool projection_stands(struct conn *c, void *mem, const struct projection *p, co
                        const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 
 /* For people. An array of objects: those that have a row, readers too ("kind"). */
-bool projection_list(struct conn *c, void *mem, const struct json **rows, const char **text, const struct wait *w, struct err *e)
-    __attribute__((warn_unused_result));
+bool projection_list(struct conn *c, void *mem, const struct json **rows, const char **text, const struct wait *w,
+                     struct err *e) __attribute__((warn_unused_result));
 /* Empties it, by what the manifest says, and sets it to the beginning; or, with a position of 0 or more, sets it to that alone:
  * its tables are those of a snapshot. In one transaction; whoever is at it is waited for. */
 bool projection_rebuild(struct conn *c, void *mem, const struct projection *p, int64_t position, const struct wait *w,

@@ -20,14 +20,14 @@ static const char lock_sql[] =
 
 /* Who may have drawn a seq and not committed: whoever has the lock that an INSERT takes before it draws. No other transaction
  * matters, however long it is open, here or in other databases. One that was prepared goes by another name then. */
-#define APPENDING                                                                                               \
-  "from pg_catalog.pg_locks where locktype = 'relation' and relation = 'writ.event_new'::pg_catalog.regclass "  \
-  "and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) "      \
+#define APPENDING                                                                                                           \
+  "from pg_catalog.pg_locks where locktype = 'relation' and relation = 'writ.event_new'::pg_catalog.regclass "              \
+  "and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) "                  \
   "and mode = 'RowExclusiveLock' and pid is distinct from pg_catalog.pg_backend_pid()"
 /* Ahead of the move, which then sees all that they have committed. */
-static const char over_sql[] =
-    "select case when exists (select " APPENDING " and (virtualtransaction = any ($1::text[]) or virtualtransaction like '-1/%')) "
-    "then 'false' else 'true' end";
+static const char over_sql[] = "select case when exists (select " APPENDING
+                               " and (virtualtransaction = any ($1::text[]) or virtualtransaction like '-1/%')) "
+                               "then 'false' else 'true' end";
 /* Behind it: each seq below the highest that was seen was drawn before that, by one that is over, or has the lock now. */
 static const char open_sql[] = "select coalesce(array_agg(virtualtransaction), '{}')::text " APPENDING;
 
@@ -55,11 +55,16 @@ static void add(struct step *steps, size_t *n, enum place place, const char *con
   /* No other user of these slots on this connection: a generation that nobody counts up to. */
   steps[(*n)++] = (struct step){
       .statement = {.sql = texts[place], .gen = UINT32_MAX - place, .slot = (uint16_t)(STATEMENT_QUEUE + place)},
-      .params = params, .nparams = nparams, .gives = gives ? GIVES_TEXT : GIVES_NOTHING, .member = MEMBER_NONE,
+      .params = params,
+      .nparams = nparams,
+      .gives = gives ? GIVES_TEXT : GIVES_NOTHING,
+      .member = MEMBER_NONE,
       .purpose = "sequencer"};
 }
 
-static int64_t number_of(const struct json *value) { return value->kind == JSON_NUMBER ? strtoll(value->text, NULL, 10) : 0; }
+static int64_t number_of(const struct json *value) {
+  return value->kind == JSON_NUMBER ? strtoll(value->text, NULL, 10) : 0;
+}
 
 /* A batch that was full may have left some below the mark. */
 static void raise_low(struct sequencer *s, int64_t highest, bool full) {
@@ -98,7 +103,8 @@ static int64_t ahead_of(int64_t size) { return size / 2 > 4 * SEQUENCER_BATCH ? 
 
 bool sequencer_has_room(const struct sequencer *s, int64_t size) { return s->last + ahead_of(size) / 2 < s->room; }
 
-bool sequencer_make_room(struct sequencer *s, struct conn *conn, void *mem, int64_t size, const struct wait *w, struct err *e) {
+bool sequencer_make_room(struct sequencer *s, struct conn *conn, void *mem, int64_t size, const struct wait *w,
+                         struct err *e) {
   static const char sql[] = "select writ.event_extend($1::bigint, $2::bigint)::text";
   const char *params[] = {arena_printf(mem, "%lld", (long long)size), arena_printf(mem, "%lld", (long long)ahead_of(size))};
   char *text;
@@ -110,14 +116,20 @@ bool sequencer_make_room(struct sequencer *s, struct conn *conn, void *mem, int6
 
 /* ---- a round ---- */
 
-bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
-                     struct err *e) {
+bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n,
+                     uint64_t *oldest_ms, struct err *e) {
   const char *params[] = {arena_printf(mem, "%lld", (long long)s->low), arena_printf(mem, "%d", SEQUENCER_BATCH),
                           s->server ? s->server : "", arena_printf(mem, "%lld", (long long)s->last)};
   bool look = s->since >= SEQUENCER_LOOK_AFTER, waits = look && s->mark;
   struct step steps[4];
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = !conn_is_durable(conn), .claims = "{}", .caller_role = "",
-                      .caller_user = "", .request_id = "sequencer", .shared_session = true, .steps = steps};
+  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
+                      .durable = !conn_is_durable(conn),
+                      .claims = "{}",
+                      .caller_role = "",
+                      .caller_user = "",
+                      .request_id = "sequencer",
+                      .shared_session = true,
+                      .steps = steps};
   const struct json *moved;
   struct flight f;
   size_t move;
@@ -138,8 +150,7 @@ bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const st
     return true;
   }
   s->since += *n;
-  if (waits && strcmp(f.results[1].text, "true") == 0)
-    raise_low(s, number_of(&moved->items[1]), *n == SEQUENCER_BATCH);
+  if (waits && strcmp(f.results[1].text, "true") == 0) raise_low(s, number_of(&moved->items[1]), *n == SEQUENCER_BATCH);
   if (look && !waits && *n) take_mark(s, number_of(&moved->items[1]), f.results[move + 1].text);
   return true;
 }

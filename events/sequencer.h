@@ -35,10 +35,10 @@ void sequencer_forget(struct sequencer *s);
 /* The log is in partitions of `size` positions. Is there room ahead, for long enough? */
 bool sequencer_has_room(const struct sequencer *s, int64_t size);
 /* Makes some, in a transaction of its own, which nobody waits for. */
-bool sequencer_make_room(struct sequencer *s, struct conn *conn, void *mem, int64_t size, const struct wait *w, struct err *e)
-    __attribute__((warn_unused_result));
+bool sequencer_make_room(struct sequencer *s, struct conn *conn, void *mem, int64_t size, const struct wait *w,
+                         struct err *e) __attribute__((warn_unused_result));
 /* One round; SQLSTATE 23514 when there is no partition for what is to be moved. *n: so many events got positions, SEQUENCER_BATCH at most; *oldest_ms: how long the oldest of them had waited. */
-bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n, uint64_t *oldest_ms,
-                     struct err *e) __attribute__((warn_unused_result));
+bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const struct wait *w, unsigned *n,
+                     uint64_t *oldest_ms, struct err *e) __attribute__((warn_unused_result));
 
 #endif

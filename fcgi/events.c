@@ -27,8 +27,11 @@ static bool set_signals(void) {
 }
 
 int events_run(const struct events_start *start) {
-  struct duty_start duty = {.config = start->setup->config, .manifest = start->setup->manifest, .page = start->page,
-                            .own = start->own, .tell_fd = start->tell_fd};
+  struct duty_start duty = {.config = start->setup->config,
+                            .manifest = start->setup->manifest,
+                            .page = start->page,
+                            .own = start->own,
+                            .tell_fd = start->tell_fd};
 
   log_init("events");
   if (!user_become(start->setup->user, start->setup->uid, start->setup->gid)) {

@@ -17,17 +17,16 @@ struct options {
   bool check_only;
 };
 
-static const char usage[] =
-    "usage: writd [-c FILE] [-t]\n"
-    "\n"
-    "Serves the commands of a manifest over FastCGI. Stays in the foreground and logs to stderr.\n"
-    "\n"
-    "  -c, --config FILE  configuration [" WRIT_CONFIG_FILE "]\n"
-    "  -t, --test         check configuration and manifest, then exit: 0 fine, 1 not\n"
-    "  -V, --version      print the version\n"
-    "  -h, --help         print this\n"
-    "\n"
-    "SIGHUP reloads, SIGTERM finishes the requests in work and ends, SIGQUIT ends at once.\n";
+static const char usage[] = "usage: writd [-c FILE] [-t]\n"
+                            "\n"
+                            "Serves the commands of a manifest over FastCGI. Stays in the foreground and logs to stderr.\n"
+                            "\n"
+                            "  -c, --config FILE  configuration [" WRIT_CONFIG_FILE "]\n"
+                            "  -t, --test         check configuration and manifest, then exit: 0 fine, 1 not\n"
+                            "  -V, --version      print the version\n"
+                            "  -h, --help         print this\n"
+                            "\n"
+                            "SIGHUP reloads, SIGTERM finishes the requests in work and ends, SIGQUIT ends at once.\n";
 
 /* -1: go on; otherwise the exit status. */
 static int read_options(int argc, char **argv, struct options *o) {

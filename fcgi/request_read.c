@@ -46,9 +46,7 @@ static void limit_read(const struct request_input *input, int64_t ms) {
   setsockopt(input->fcgi->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
 }
 
-static bool too_slow(struct err *e) {
-  return err_set(e, TIMEOUT, "The body did not arrive in time.");
-}
+static bool too_slow(struct err *e) { return err_set(e, TIMEOUT, "The body did not arrive in time."); }
 
 /* Up to n bytes, fewer at the end of the stream. FCGX_GetStr would wait for all of them however long it takes; this
  * waits for those of one read at a time, and looks at the clock in between. False: the deadline has passed. */
@@ -71,10 +69,8 @@ static bool read_bytes(struct request_input *input, char *to, size_t n, size_t *
       input->limit_set_ms = now;
     }
     c = FCGX_GetChar(in);
-    if (c != EOF)
-      to[(*got)++] = (char)c;
-    else if (FCGX_GetError(in) == EAGAIN)
-      return too_slow(e);
+    if (c != EOF) to[(*got)++] = (char)c;
+    else if (FCGX_GetError(in) == EAGAIN) return too_slow(e);
   }
   return true;
 }
@@ -106,8 +102,7 @@ static bool read_with_length(struct request *request, const char **body, size_t 
   char *buffer;
   size_t got;
 
-  if (!parse_length(request->content_length, &length))
-    return err_set(e, BAD_REQUEST, "Content-Length is not a length.");
+  if (!parse_length(request->content_length, &length)) return err_set(e, BAD_REQUEST, "Content-Length is not a length.");
   if (length > input->max_body_bytes)
     return err_set(e, TOO_LARGE, "The body has %lld bytes, the limit is %d (limits.body_bytes).", (long long)length,
                    input->max_body_bytes);

@@ -11,11 +11,11 @@ struct setup;
 
 struct runner_start {
   const struct setup *setup;
-  bool background; /* of mutations */
-  int wake_fd;     /* its own; -1: none */
+  bool background;                  /* of mutations */
+  int wake_fd;                      /* its own; -1: none */
   int after_fd, background_fd;      /* of mutations: of the other runners, and of its own kind; -1: none */
   const unsigned char *call_secret; /* of mutations: CALL_SECRET_BYTES */
-  int tell_fd; /* of the streamer; -1: none */
+  int tell_fd;                      /* of the streamer; -1: none */
   pid_t supervisor;
   struct counters_page *page;
   struct counters *own;

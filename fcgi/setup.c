@@ -38,10 +38,8 @@ static void find_user(struct setup *s, struct problems *p) {
   s->gid = pw->pw_gid;
   if (c->group) {
     gr = getgrnam(c->group);
-    if (!gr)
-      problems_add(p, c->file, 0, "group: there is no group %s", c->group);
-    else
-      s->gid = gr->gr_gid;
+    if (!gr) problems_add(p, c->file, 0, "group: there is no group %s", c->group);
+    else s->gid = gr->gr_gid;
   }
   if (s->uid == 0) problems_add(p, c->file, 0, "user: workers never run as root");
   if (s->gid == 0) problems_add(p, c->file, 0, "group: workers never run in root's group");

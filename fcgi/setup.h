@@ -14,7 +14,7 @@ struct setup {
   struct config *config;
   struct manifest *manifest;
   const struct schema *schema; /* of GraphQL; NULL: the manifest has none */
-  const char *user; /* workers become that user; NULL: they stay what they are */
+  const char *user;            /* workers become that user; NULL: they stay what they are */
   uid_t uid;
   gid_t gid;
 };

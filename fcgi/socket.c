@@ -99,8 +99,7 @@ bool socket_open(struct bound_socket *s, const struct listener *l, const void *m
   gid_t gid;
 
   *s = (struct bound_socket){.path = arena_strdup(mem, l->socket), .fd = -1};
-  if (!address(&un, l->socket, mem, why) || !find_owner(l, &uid, &gid, mem, why) || !clear_path(&un, mem, why))
-    return false;
+  if (!address(&un, l->socket, mem, why) || !find_owner(l, &uid, &gid, mem, why) || !clear_path(&un, mem, why)) return false;
   s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (s->fd < 0) goto failed;
   what = "bind";

@@ -64,7 +64,7 @@ struct supervisor {
   struct setup *setup;
   struct bound_socket sockets[POOLS];
   int wake[2], background[2]; /* runners read [0], workers write [1]; datagrams, so that none is in two pieces */
-  int tell[2]; /* the streamer reads [0], workers and runners write [1] */
+  int tell[2];                /* the streamer reads [0], workers and runners write [1] */
   struct counters_page *page;
   struct slot *slots;
   unsigned nslots;
@@ -160,9 +160,7 @@ static void be_streamer(struct supervisor *s, unsigned index) {
   leave(s, streaming_run(&start));
 }
 
-static uint64_t requests_of(const struct counters *c) {
-  return c->requests_border + c->requests_inside;
-}
+static uint64_t requests_of(const struct counters *c) { return c->requests_border + c->requests_inside; }
 
 static void pause_slot(struct slot *slot, int64_t now, bool failed) {
   int64_t pause = 0;
@@ -222,8 +220,8 @@ static void tell_end(const struct slot *slot, const struct counters *c, int stat
   } else {
     snprintf(how, sizeof how, "exit=%d", WEXITSTATUS(status));
   }
-  log_line(level, "worker-end", "pool=%s worker=%ld %s requests=%llu lived_ms=%lld in_request=%d",
-           pool_names[slot->pool], (long)slot->pid, how, (unsigned long long)(requests_of(c) - slot->requests_before),
+  log_line(level, "worker-end", "pool=%s worker=%ld %s requests=%llu lived_ms=%lld in_request=%d", pool_names[slot->pool],
+           (long)slot->pid, how, (unsigned long long)(requests_of(c) - slot->requests_before),
            (long long)(clock_ms() - slot->started_ms), c->busy_since_ms != 0);
 }
 
@@ -329,8 +327,8 @@ static void kill_due(struct supervisor *s) {
   for (unsigned i = 0; i < s->nslots; i++) {
     struct slot *slot = &s->slots[i];
     if (slot->state != SLOT_LEAVING || slot->kill_ms > now) continue;
-    log_line(LOG_WARN, "worker-kill", "pool=%s worker=%ld reason=\"still at work after drain_ms\"",
-             pool_names[slot->pool], (long)slot->pid);
+    log_line(LOG_WARN, "worker-kill", "pool=%s worker=%ld reason=\"still at work after drain_ms\"", pool_names[slot->pool],
+             (long)slot->pid);
     kill(slot->pid, SIGKILL);
     slot->kill_ms = INT64_MAX;
   }
@@ -391,9 +389,7 @@ static void begin_reload(struct supervisor *s) {
   s->checker_kill_ms = clock_ms() + CHECKER_MS;
 }
 
-static bool same(const char *a, const char *b) {
-  return a == b || (a && b && strcmp(a, b) == 0);
-}
+static bool same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
 
 static void warn_of_restart(const struct listener *old, const struct listener *new, enum pool pool) {
   if (same(old->socket, new->socket) && same(old->owner, new->owner) && same(old->group, new->group) &&
@@ -412,7 +408,9 @@ static void warn_of_changes(const struct supervisor *s, const struct config *new
     log_line(LOG_WARN, "reload", "listener=inside reason=\"it was off at start: a restart opens it\"");
   if (new->streams > 0 && s->sockets[POOL_STREAMER].fd < 0)
     log_line(LOG_WARN, "reload", "listener=streamer reason=\"it was off at start: a restart opens it\"");
-  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners + 1) * 2 + 2 * duties(new, manifest) > s->nslots)
+  if ((unsigned)(new->workers + new->inside_workers + new->runners + new->background_runners + 1) * 2 +
+          2 * duties(new, manifest) >
+      s->nslots)
     log_line(LOG_WARN, "reload", "reason=\"so many more workers need a restart, there is room for %u\"", s->nslots);
 }
 
@@ -452,11 +450,9 @@ static void finish_reload(struct supervisor *s) {
 static void checker_ended(struct supervisor *s, int status) {
   s->checker = 0;
   if (s->stopping) return;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-    finish_reload(s);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) finish_reload(s);
   else
-    reload_failed(s,
-                  WIFSIGNALED(status) ? "the checker died" : "errors in configuration or manifest: nothing is changed");
+    reload_failed(s, WIFSIGNALED(status) ? "the checker died" : "errors in configuration or manifest: nothing is changed");
   if (s->reload_again) {
     s->reload_again = false;
     begin_reload(s);
@@ -607,7 +603,8 @@ static void open_wake(struct supervisor *s) {
 static bool make_slots(struct supervisor *s) {
   const struct config *c = s->setup->config;
 
-  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + 1 + (int)duties(c, s->setup->manifest));
+  s->nslots = 4 * (unsigned)(c->workers + c->inside_workers + c->runners + c->background_runners + 1 +
+                             (int)duties(c, s->setup->manifest));
   if (s->nslots < 64) s->nslots = 64;
   s->slots = arena_array(s->mem, struct slot, s->nslots);
   s->page = counters_create(s->nslots);

@@ -107,8 +107,10 @@ static void make_ready(struct worker *w) {
 
 static struct documents *documents_of(const void *mem, const struct config *c, const struct schema *schema) {
   const struct documents_limits limits = {
-      .document = {.depth = (unsigned)c->graphql_depth, .nodes = (unsigned)c->graphql_fields,
-                   .aliases = (unsigned)c->graphql_aliases, .complexity = (unsigned)c->graphql_complexity},
+      .document = {.depth = (unsigned)c->graphql_depth,
+                   .nodes = (unsigned)c->graphql_fields,
+                   .aliases = (unsigned)c->graphql_aliases,
+                   .complexity = (unsigned)c->graphql_complexity},
       .documents = (size_t)c->graphql_cache_documents,
       .bytes = (size_t)c->graphql_cache_bytes,
   };

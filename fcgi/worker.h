@@ -18,8 +18,8 @@ struct worker_start {
   sigset_t signals; /* the mask to run with */
   struct counters_page *page;
   const unsigned char *call_secret; /* CALL_SECRET_BYTES */
-  int wake_fd, background_fd; /* of the runners: of after-hooks, of mutations; -1: none */
-  int tell_fd; /* of the streamer; -1: none */
+  int wake_fd, background_fd;       /* of the runners: of after-hooks, of mutations; -1: none */
+  int tell_fd;                      /* of the streamer; -1: none */
   struct counters *own;
 };
 

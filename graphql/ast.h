@@ -89,14 +89,14 @@ enum graphql_selection_kind {
 
 struct graphql_selection {
   enum graphql_selection_kind kind;
-  struct graphql_pos pos;                    /* FIELD: of the alias or, without one, of the name; else of the dots */
-  const char *alias;                         /* FIELD: the name in the answer; without an alias the same pointer as name */
-  const char *name;                          /* the field's, the fragment's, or INLINE: the type's, NULL without "on" */
-  struct graphql_pos name_pos;               /* not of INLINE without "on" */
-  const struct graphql_argument *arguments;  /* FIELD */
+  struct graphql_pos pos;                   /* FIELD: of the alias or, without one, of the name; else of the dots */
+  const char *alias;                        /* FIELD: the name in the answer; without an alias the same pointer as name */
+  const char *name;                         /* the field's, the fragment's, or INLINE: the type's, NULL without "on" */
+  struct graphql_pos name_pos;              /* not of INLINE without "on" */
+  const struct graphql_argument *arguments; /* FIELD */
   const struct graphql_directive *directives;
   const struct graphql_selection *selections; /* FIELD: NULL without braces; INLINE: never empty */
-  struct graphql_pos selections_pos;         /* of the brace */
+  struct graphql_pos selections_pos;          /* of the brace */
   const struct graphql_selection *next;
 };
 
@@ -106,8 +106,8 @@ struct graphql_selection {
 struct graphql_field {
   const struct graphql_value *description; /* a STRING; NULL: none; so everywhere below */
   const char *name;
-  struct graphql_pos pos;                    /* of the name */
-  const struct graphql_field *arguments;     /* field of a type or interface */
+  struct graphql_pos pos;                /* of the name */
+  const struct graphql_field *arguments; /* field of a type or interface */
   const struct graphql_type *type;
   const struct graphql_value *default_value; /* argument or field of an input; NULL: none */
   const struct graphql_directive *directives;
@@ -146,23 +146,23 @@ enum graphql_definition_kind {
 /* One struct for all kinds, as they have much in common; a member that says for whom it is is NULL or false with others. */
 struct graphql_definition {
   enum graphql_definition_kind kind;
-  bool extend;                               /* extend type ...: SCHEMA, SCALAR to INPUT */
-  struct graphql_pos pos;                    /* of its first word (extend, type, query) or brace, not of the description */
-  const struct graphql_value *description;   /* SCHEMA to INPUT, never of an extension */
-  const char *name;                          /* SCHEMA: NULL; OPERATION: NULL when it has none; DIRECTIVE: without @ */
-  struct graphql_pos name_pos;               /* without a name: as pos */
+  bool extend;                                /* extend type ...: SCHEMA, SCALAR to INPUT */
+  struct graphql_pos pos;                     /* of its first word (extend, type, query) or brace, not of the description */
+  const struct graphql_value *description;    /* SCHEMA to INPUT, never of an extension */
+  const char *name;                           /* SCHEMA: NULL; OPERATION: NULL when it has none; DIRECTIVE: without @ */
+  struct graphql_pos name_pos;                /* without a name: as pos */
   const struct graphql_directive *directives; /* all but DIRECTIVE */
-  enum graphql_operation operation;          /* OPERATION */
-  const struct graphql_variable *variables;  /* OPERATION */
-  const char *on;                            /* FRAGMENT: the type */
-  struct graphql_pos on_pos;                 /* FRAGMENT */
+  enum graphql_operation operation;           /* OPERATION */
+  const struct graphql_variable *variables;   /* OPERATION */
+  const char *on;                             /* FRAGMENT: the type */
+  struct graphql_pos on_pos;                  /* FRAGMENT */
   const struct graphql_selection *selections; /* OPERATION, FRAGMENT: never empty */
-  const struct graphql_root *roots;          /* SCHEMA */
-  const struct graphql_name *interfaces;     /* TYPE, INTERFACE */
-  const struct graphql_field *fields;        /* TYPE, INTERFACE, INPUT; DIRECTIVE: its arguments */
-  const struct graphql_name *members;        /* UNION: types; DIRECTIVE: locations, which are of the specification's list */
-  const struct graphql_enum_value *values;   /* ENUM */
-  bool repeatable;                           /* DIRECTIVE */
+  const struct graphql_root *roots;           /* SCHEMA */
+  const struct graphql_name *interfaces;      /* TYPE, INTERFACE */
+  const struct graphql_field *fields;         /* TYPE, INTERFACE, INPUT; DIRECTIVE: its arguments */
+  const struct graphql_name *members;         /* UNION: types; DIRECTIVE: locations, which are of the specification's list */
+  const struct graphql_enum_value *values;    /* ENUM */
+  bool repeatable;                            /* DIRECTIVE */
   const struct graphql_definition *next;
 };
 

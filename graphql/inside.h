@@ -19,19 +19,18 @@ struct parser {
   bool wide;              /* the text has characters of several bytes */
   const char *line_start; /* first byte of the present line */
   unsigned line;
-  unsigned beyond;        /* bytes of this line, so far, that begin no character */
-  char *word_end;         /* where the NUL of the last name or number belongs, when the next token has begun; or NULL */
-  const char *token;      /* the last token, if a name or number, for messages */
+  unsigned beyond;   /* bytes of this line, so far, that begin no character */
+  char *word_end;    /* where the NUL of the last name or number belongs, when the next token has begun; or NULL */
+  const char *token; /* the last token, if a name or number, for messages */
   unsigned tokens, depth;
-  int start;              /* a token that says what is to be read, given ahead of the text; 0: it has been given */
-  bool refused;           /* *e is filled */
+  int start;    /* a token that says what is to be read, given ahead of the text; 0: it has been given */
+  bool refused; /* *e is filled */
   const struct graphql_definition *definitions; /* what came of it */
   const struct graphql_selection *selections;
 };
 
 /* Fills *p->e, the first time, and gives false. */
-bool graphql_refuse(struct parser *p, struct graphql_pos pos, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+bool graphql_refuse(struct parser *p, struct graphql_pos pos, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool graphql_refuse_size(struct parser *p, struct graphql_pos pos, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -39,11 +38,11 @@ bool graphql_refuse_size(struct parser *p, struct graphql_pos pos, const char *f
 void *graphql_room(struct parser *p, size_t size) __attribute__((returns_nonnull, warn_unused_result));
 
 /* A node of type T with these members, the others zero. */
-#define GRAPHQL_NODE(p, T, ...)                                                                                           \
-  ({                                                                                                                   \
-    T *node_ = graphql_room((p), sizeof(T));                                                                            \
-    *node_ = (T){__VA_ARGS__};                                                                                         \
-    node_;                                                                                                             \
+#define GRAPHQL_NODE(p, T, ...)                                                                                             \
+  ({                                                                                                                        \
+    T *node_ = graphql_room((p), sizeof(T));                                                                                \
+    *node_ = (T){__VA_ARGS__};                                                                                              \
+    node_;                                                                                                                  \
   })
 
 /* Bytes among these n that begin no character: what a column does not count. */
@@ -57,8 +56,7 @@ void graphql_scan_close(struct parser *p);
 bool graphql_text_valid(const char *text, size_t len, bool *wide, size_t *bad);
 
 /* The value of a string with escapes; text: between its quotes, decoded in place, len bytes that become *len. */
-bool graphql_decode(struct parser *p, struct graphql_pos pos, char *text, size_t *len)
-    __attribute__((warn_unused_result));
+bool graphql_decode(struct parser *p, struct graphql_pos pos, char *text, size_t *len) __attribute__((warn_unused_result));
 
 /* BlockStringValue() of the specification, section 2.9.4; text: between the triple quotes, in place as above. */
 void graphql_decode_block(char *text, size_t *len);

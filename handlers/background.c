@@ -53,7 +53,8 @@ static bool replay(struct call *call, const struct accepted *accepted) {
 bool background_accept(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
   struct accepted accepted;
 
-  if (!mutation_accept(call->site->engine, call->request->mem, set, invocation, false, &accepted, &call->report, e)) return false;
+  if (!mutation_accept(call->site->engine, call->request->mem, set, invocation, false, &accepted, &call->report, e))
+    return false;
   if (accepted.answer) return replay(call, &accepted);
   background_answer(call, accepted.mutation.id);
   if (prefers_async(call)) answer_header(call->answer, "Preference-Applied", "respond-async");
@@ -117,8 +118,11 @@ static bool resolve(struct call *call, const struct mutation *m, struct err *e) 
 bool background_run(struct call *call, struct command_set *set, const struct invocation *invocation, struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
-  struct mutation_run how = {.until_ms = invocation->deadline_ms, .forget = !invocation->mutation || invocation->drawn,
-                             .no_state = !invocation->mutation, .set = set, .answer = call->answer->body};
+  struct mutation_run how = {.until_ms = invocation->deadline_ms,
+                             .forget = !invocation->mutation || invocation->drawn,
+                             .no_state = !invocation->mutation,
+                             .set = set,
+                             .answer = call->answer->body};
   struct accepted accepted;
   struct report before;
 

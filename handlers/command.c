@@ -43,9 +43,7 @@ bool command_find(struct call *call, struct err *e) {
   return true;
 }
 
-static bool is_given(const char *s) {
-  return s && s[0];
-}
+static bool is_given(const char *s) { return s && s[0]; }
 
 /* ---- the border ---- */
 
@@ -113,12 +111,10 @@ static bool read_arguments(struct call *call, const struct json **args, struct e
     *args = &nothing;
     return true;
   }
-  if (!is_given(r->content_type))
-    return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
+  if (!is_given(r->content_type)) return err_set(e, UNSUPPORTED_MEDIA_TYPE, "The body must be application/json, in UTF-8.");
   if (!json_read(r->mem, body, len, (unsigned)engine_config(call->site->engine)->max_depth, args, e)) return false;
   if ((*args)->kind != JSON_OBJECT)
-    return err_set(e, BAD_REQUEST, "The body must be a JSON object of arguments, not %s.",
-                   json_kind_name((*args)->kind));
+    return err_set(e, BAD_REQUEST, "The body must be a JSON object of arguments, not %s.", json_kind_name((*args)->kind));
   return true;
 }
 
@@ -145,7 +141,8 @@ static bool take_if_match(struct call *call, const struct json **args, struct er
     return err_set(e, BAD_REQUEST, "\"%s\" has no version that If-Match could be compared with.", call->name);
   version = version_of_tag(mem, tag);
   if (!version) return err_set(e, BAD_REQUEST, "If-Match takes one version in quotes, such as \"5\".");
-  if (json_get(given, "version")) return err_set(e, BAD_REQUEST, "The version is given twice, in If-Match and in the arguments.");
+  if (json_get(given, "version"))
+    return err_set(e, BAD_REQUEST, "The version is given twice, in If-Match and in the arguments.");
   more = arena_new(mem, struct json);
   items = arena_array(mem, struct json, given->len + 1);
   keys = arena_array(mem, const char *, given->len + 1);
@@ -219,7 +216,8 @@ static bool decode(struct call *call, struct invocation *invocation, struct comm
 
   call->command = set_admit(engine_manifest(engine), call->name, &call->caller, e);
   if (!call->command || !command_check_headers(call->request, invocation, e) || !check_media(call->request, e)) return false;
-  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !command_read_key(call, invocation, args, e)) return false;
+  if (!read_arguments(call, &args, e) || !take_if_match(call, &args, e) || !command_read_key(call, invocation, args, e))
+    return false;
   *set = set_decode(call->request->mem, engine_manifest(engine), call->command, args, &call->caller, e);
   return *set != NULL;
 }

@@ -97,10 +97,8 @@ static void count(struct call *call, int64_t total_us) {
   int hundreds = call->answer->status / 100;
 
   if (!own) return;
-  if (call->request->inside)
-    own->requests_inside++;
-  else
-    own->requests_border++;
+  if (call->request->inside) own->requests_inside++;
+  else own->requests_border++;
   if (hundreds >= 0 && hundreds < (int)(sizeof own->status / sizeof *own->status)) own->status[hundreds]++;
   own->replays += call->report.replayed;
   own->request_us += (uint64_t)total_us;

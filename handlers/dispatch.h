@@ -14,9 +14,9 @@ struct call {
   struct request *request;
   struct answer *answer;
   const char *request_id;
-  const char *name;     /* what stood in the path for the route's NAME; NULL: the route has none */
-  const char *label;    /* for the log line: the command or set; NULL: the path did not lead to a command */
-  struct caller caller; /* whom the log line names; role is "-" until it is known */
+  const char *name;               /* what stood in the path for the route's NAME; NULL: the route has none */
+  const char *label;              /* for the log line: the command or set; NULL: the path did not lead to a command */
+  struct caller caller;           /* whom the log line names; role is "-" until it is known */
   const struct call_token *token; /* of the handler's call that this is part of; NULL: none */
   const struct command *command;
   struct graphql_call *graphql; /* NULL: it is none, or nothing is known of it yet */

@@ -32,8 +32,8 @@ static bool number(const char *text, const char *what, int64_t min, int64_t max,
 
   if (!text) return true;
   *out = n && n < 19 && strspn(text, "0123456789") == n ? strtoll(text, NULL, 10) : -1;
-  return (*out >= min && *out <= max) ||
-         err_set(e, BAD_REQUEST, "The parameter \"%s\" is a whole number from %lld to %lld.", what, (long long)min, (long long)max);
+  return (*out >= min && *out <= max) || err_set(e, BAD_REQUEST, "The parameter \"%s\" is a whole number from %lld to %lld.",
+                                                 what, (long long)min, (long long)max);
 }
 
 static bool find_datasource(const struct config *config, const char *name, size_t *index, struct err *e) {
@@ -55,7 +55,8 @@ bool events_query(const struct config *config, const struct request *r, struct e
   if (!query_string_read(r->mem, r->query, asks, values, e) ||
       !number(values[ASK_AFTER], "after", 0, POSITION_MAX, &query->after, e) ||
       !number(values[ASK_LIMIT], "limit", 1, EVENTS_LIMIT_MAX, &limit, e) ||
-      !find_datasource(config, values[ASK_DATASOURCE], datasource, e)) return false;
+      !find_datasource(config, values[ASK_DATASOURCE], datasource, e))
+    return false;
   query->limit = (int)limit;
   query->name = values[ASK_NAME];
   query->key = values[ASK_KEY];
@@ -73,10 +74,11 @@ bool events_show(struct call *call, struct err *e) {
 
   call->label = "events";
   if (!identity_read(r, call->request_id, (unsigned)config->max_depth, &call->caller, e) ||
-      !events_may_read(engine_manifest(engine), &call->caller, e)) return false;
+      !events_may_read(engine_manifest(engine), &call->caller, e))
+    return false;
   if (!headers_accept_json(r->accept)) return err_set(e, NOT_ACCEPTABLE, "Answers are application/json.");
-  if (!events_query(config, r, &query, &datasource, e) ||
-      !event_log_page(engine, r->mem, datasource, &query, &w, &text, e)) return false;
+  if (!events_query(config, r, &query, &datasource, e) || !event_log_page(engine, r->mem, datasource, &query, &w, &text, e))
+    return false;
   str_add(call->answer->body, text);
   return true;
 }

@@ -40,7 +40,8 @@ static bool check_programs(struct call *call, const struct operation_call *opera
   for (size_t i = 0; i < operation->ncommands; i++) {
     if (operation->commands[i]->wanted.field->command->kind != COMMAND_HANDLER) continue;
     answer_header(call->answer, "Allow", "POST");
-    return err_set(e, METHOD_NOT_ALLOWED, "\"%s\" runs a program: send it by POST.", operation->commands[i]->wanted.field->name);
+    return err_set(e, METHOD_NOT_ALLOWED, "\"%s\" runs a program: send it by POST.",
+                   operation->commands[i]->wanted.field->name);
   }
   return true;
 }
@@ -92,7 +93,8 @@ static const struct json *fingerprint_of(void *mem, const struct graphql_request
   keys[0] = "document";
   items[0] = (struct json){.kind = JSON_STRING, .text = hex, .len = DIGEST_HEX - 1};
   keys[1] = "operationName";
-  items[1] = r->operation ? (struct json){.kind = JSON_STRING, .text = r->operation, .len = strlen(r->operation)} : json_null;
+  items[1] =
+      r->operation ? (struct json){.kind = JSON_STRING, .text = r->operation, .len = strlen(r->operation)} : json_null;
   keys[2] = "variables";
   items[2] = r->variables ? *r->variables : json_null;
   *out = (struct json){.kind = JSON_OBJECT, .len = 3, .items = items, .keys = keys};
@@ -123,16 +125,18 @@ static void result_of_replay(void *data, size_t index, const char **text, size_t
 }
 
 /* made: what was put together already: a stored answer; empty: the set has the results. */
-static bool put_data(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *made, struct err *e) {
+static bool put_data(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *made,
+                     struct err *e) {
   struct replay replay = {.mem = call->request->mem};
   bool foreign = made && made->len;
 
   if (foreign && !json_read(replay.mem, made->p, made->len, RESULT_DEPTH, &replay.answer, e)) return false;
-  return answer_data(replay.mem, &g->operation, foreign ? result_of_replay : result_of_set, foreign ? (void *)&replay : (void *)set,
-                     foreign, call->answer->body, &g->fields, e);
+  return answer_data(replay.mem, &g->operation, foreign ? result_of_replay : result_of_set,
+                     foreign ? (void *)&replay : (void *)set, foreign, call->answer->body, &g->fields, e);
 }
 
-static bool put_answer(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *made, struct err *e) {
+static bool put_answer(struct call *call, struct graphql_call *g, struct command_set *set, const struct str *made,
+                       struct err *e) {
   struct str *body = call->answer->body;
 
   str_add(body, "{\"data\":");
@@ -177,12 +181,11 @@ static bool refuse_again(struct call *call, const struct str *made, struct err *
   return json_read(call->request->mem, made->p, made->len, RESULT_DEPTH, &problem, e) && err_read(e, problem);
 }
 
-static bool is_query(const struct graphql_call *g) {
-  return g->operation.operation->definition->operation == GRAPHQL_QUERY;
-}
+static bool is_query(const struct graphql_call *g) { return g->operation.operation->definition->operation == GRAPHQL_QUERY; }
 
 /* A query leaves nothing behind that could be done twice or followed: neither a key nor a preference for later means anything. */
-static bool run(struct call *call, struct graphql_call *g, struct command_set *set, struct invocation *invocation, struct err *e) {
+static bool run(struct call *call, struct graphql_call *g, struct command_set *set, struct invocation *invocation,
+                struct err *e) {
   struct engine *engine = call->site->engine;
   void *mem = call->request->mem;
 
@@ -214,7 +217,8 @@ static bool execute(struct call *call, struct graphql_call *g, struct invocation
   if (!graphql_states(call, g, invocation, e)) return false;
   operation_set(mem, manifest, &g->operation);
   call->command = g->operation.command;
-  if (is_query(g) && invocation->mutation) return err_set(e, BAD_REQUEST, "A query takes no Mutation-Id: there is no state to follow.");
+  if (is_query(g) && invocation->mutation)
+    return err_set(e, BAD_REQUEST, "A query takes no Mutation-Id: there is no state to follow.");
   if (!is_query(g) && !command_read_key(call, invocation, fingerprint_of(mem, &g->request), e)) return false;
   g->executing = true;
   set = set_decode(mem, manifest, call->command, g->operation.args, &call->caller, e);
@@ -237,7 +241,8 @@ bool graphql_run(struct call *call, struct err *e) {
   if (r->if_match) return err_set(e, BAD_REQUEST, "If-Match is not for GraphQL: give the version as an argument.");
   if (g->media == MEDIA_NONE)
     return err_set(e, NOT_ACCEPTABLE, "Answers are application/json or application/graphql-response+json.");
-  if (!graphql_request_read(call->request, (unsigned)engine_config(call->site->engine)->max_depth, &g->request, e)) return false;
+  if (!graphql_request_read(call->request, (unsigned)engine_config(call->site->engine)->max_depth, &g->request, e))
+    return false;
   if (!compile(call, g, e)) return false;
   return g->operation.ncommands ? execute(call, g, &invocation, e) : put_answer(call, g, NULL, NULL, e);
 }

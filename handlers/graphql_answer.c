@@ -67,7 +67,9 @@ static void put_step(struct str *s, const char *step, size_t len) {
   str_json(s, name->p);
 }
 
-static bool step_is(const char *step, size_t len, const char *word) { return len == strlen(word) && memcmp(step, word, len) == 0; }
+static bool step_is(const char *step, size_t len, const char *word) {
+  return len == strlen(word) && memcmp(step, word, len) == 0;
+}
 
 /* Where in the arguments of the field: the command's, without what names the command in a set. Of a model's command (selects) the
  * argument "select" and each "select" right behind a field in it are ours: the client wrote fields there. */
@@ -128,7 +130,8 @@ static void put_error(struct str *s, const struct graphql_call *g, const struct 
   end_error(s, request_id);
 }
 
-static void put_document_errors(struct str *s, const struct gql_errors *errors, const struct err *e, const char *request_id) {
+static void put_document_errors(struct str *s, const struct gql_errors *errors, const struct err *e,
+                                const char *request_id) {
   for (size_t i = 0; i < errors->n; i++) {
     const struct gql_error *error = &errors->list[i];
 
@@ -147,7 +150,8 @@ void graphql_put_field_errors(struct str *s, const struct field_errors *errors, 
   for (size_t i = 0; i < errors->n; i++) {
     begin_error(s, i == 0, errors->list[i].message);
     put_locations(s, &errors->list[i].place, 1);
-    str_printf(s, ",\"path\":%s,\"extensions\":{\"code\":\"INTERNAL\",\"status\":500,\"retryable\":false}", errors->list[i].path);
+    str_printf(s, ",\"path\":%s,\"extensions\":{\"code\":\"INTERNAL\",\"status\":500,\"retryable\":false}",
+               errors->list[i].path);
     end_error(s, request_id);
   }
   str_char(s, ']');
@@ -160,7 +164,8 @@ static int status_of(const struct graphql_call *g, const struct err *e) {
   if (!g || e->status >= 500) return e->status;
   if (g->executing) return 200;
   if (g->media != MEDIA_JSON) return e->status;
-  return g->errors.n || e->code == ERR_PERSISTED_QUERY_NOT_FOUND || e->code == ERR_PERSISTED_QUERY_NOT_SUPPORTED ? 200 : e->status;
+  return g->errors.n || e->code == ERR_PERSISTED_QUERY_NOT_FOUND || e->code == ERR_PERSISTED_QUERY_NOT_SUPPORTED ? 200
+                                                                                                                 : e->status;
 }
 
 void graphql_answer_error(struct call *call, const struct err *e) {

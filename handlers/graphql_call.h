@@ -13,8 +13,8 @@ struct str;
 struct graphql_call {
   enum media media;
   struct graphql_request request;
-  struct gql_errors errors;   /* of the document, and of variables: nothing has run */
-  bool executing;             /* errors from now on are the operation's */
+  struct gql_errors errors; /* of the document, and of variables: nothing has run */
+  bool executing;           /* errors from now on are the operation's */
   struct operation_call operation;
   const char **drawn;         /* by index in the set: the UUID of its state, where writ made it; NULL: not so */
   struct field_errors fields; /* of the data */

@@ -113,7 +113,8 @@ static bool read_url(struct request *r, unsigned max_depth, struct graphql_reque
 
   if (!parameter(r, "query", &query, e) || !parameter(r, "operationName", &operation, e) ||
       !json_parameter(r, "variables", max_depth, &variables, e) ||
-      !json_parameter(r, "extensions", max_depth, &extensions, e)) return false;
+      !json_parameter(r, "extensions", max_depth, &extensions, e))
+    return false;
   if (query) {
     out->query = query->p;
     out->query_len = query->len;
@@ -128,7 +129,8 @@ static bool read_json(const struct json *body, struct graphql_request *out, stru
   size_t ignored;
 
   if (body->kind == JSON_ARRAY)
-    return err_set(e, BAD_REQUEST, "Several operations in one request (batching) are not supported: send one object. Fields of one "
+    return err_set(e, BAD_REQUEST,
+                   "Several operations in one request (batching) are not supported: send one object. Fields of one "
                    "mutation are one transaction.");
   if (body->kind != JSON_OBJECT)
     return err_set(e, BAD_REQUEST, "The body must be an object with \"query\", not %s.", json_kind_name(body->kind));
@@ -142,8 +144,9 @@ static bool read_json(const struct json *body, struct graphql_request *out, stru
 static bool refuse_type(const struct request *r, struct err *e) {
   bool upload = r->content_type && strncasecmp(r->content_type, "multipart/", 10) == 0;
 
-  return err_set(e, UNSUPPORTED_MEDIA_TYPE, "%s", upload ? "Files cannot be uploaded (multipart); the body must be application/json."
-                                                         : "The body must be application/json, in UTF-8.");
+  return err_set(e, UNSUPPORTED_MEDIA_TYPE, "%s",
+                 upload ? "Files cannot be uploaded (multipart); the body must be application/json."
+                        : "The body must be application/json, in UTF-8.");
 }
 
 bool graphql_request_read(struct request *r, unsigned max_depth, struct graphql_request *out, struct err *e) {

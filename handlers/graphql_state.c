@@ -15,7 +15,9 @@ static bool is_mutation(const struct graphql_call *g) {
   return g->operation.operation->definition->operation == GRAPHQL_MUTATION;
 }
 
-static bool refuse(struct graphql_call *g, struct err *e) { return err_set(e, BAD_REQUEST, "%s", g->errors.list[0].message); }
+static bool refuse(struct graphql_call *g, struct err *e) {
+  return err_set(e, BAD_REQUEST, "%s", g->errors.list[0].message);
+}
 
 /* What is rolled back has nothing to follow: asked for it is refused, and the schema's wish is not heeded. */
 static bool leave_out(struct graphql_call *g, struct err *e) {

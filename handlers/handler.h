@@ -16,26 +16,27 @@ struct str;
 
 struct request {
   void *mem;
-  bool inside;              /* by which listener it came */
-  const char *method;       /* "POST" */
-  const char *uri;          /* DOCUMENT_URI, decoded by nginx */
-  const char *prefix;       /* WRIT_PREFIX, "" when absent */
-  const char *query;        /* QUERY_STRING */
-  const char *content_type; /* NULL: none */
+  bool inside;                /* by which listener it came */
+  const char *method;         /* "POST" */
+  const char *uri;            /* DOCUMENT_URI, decoded by nginx */
+  const char *prefix;         /* WRIT_PREFIX, "" when absent */
+  const char *query;          /* QUERY_STRING */
+  const char *content_type;   /* NULL: none */
   const char *content_length; /* as sent; NULL: none */
-  const char *accept, *prefer, *idempotency_key, *mutation_id, *traceparent, *x_request_id, *if_match, *if_none_match; /* NULL: none */
-  const char *came_inside;  /* WRIT_INSIDE: for the streamer, which has one listener, the same as inside */
+  const char *accept, *prefer, *idempotency_key, *mutation_id, *traceparent, *x_request_id, *if_match,
+      *if_none_match;        /* NULL: none */
+  const char *came_inside;   /* WRIT_INSIDE: for the streamer, which has one listener, the same as inside */
   const char *last_event_id; /* of a stream that is resumed; NULL: none */
   bool idempotency_key_repeated;
   const char *role, *user, *claims; /* WRIT_ROLE, WRIT_USER, WRIT_CLAIMS as nginx passed them; NULL: none */
-  const char *call_token;   /* WRIT_CALL; NULL: none, and on the border never heeded */
-  bool identity_repeated;   /* one of WRIT_* came twice: a mistake in nginx's configuration, refused */
+  const char *call_token;           /* WRIT_CALL; NULL: none, and on the border never heeded */
+  bool identity_repeated;           /* one of WRIT_* came twice: a mistake in nginx's configuration, refused */
   /* Reads the body, at most once and only when asked: a request refused before costs no reading. False: BAD_REQUEST (cut
    * short), TOO_LARGE, LENGTH_REQUIRED. *body belongs to mem. */
   bool (*read_body)(struct request *request, const char **body, size_t *len, struct err *e);
-  void *io;                 /* read_body's own */
-  int caller_fd;            /* the FastCGI connection, for engine_run; -1: none */
-  int64_t received_us;      /* clock_us at accept */
+  void *io;            /* read_body's own */
+  int caller_fd;       /* the FastCGI connection, for engine_run; -1: none */
+  int64_t received_us; /* clock_us at accept */
 };
 
 struct answer_header {

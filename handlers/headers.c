@@ -12,9 +12,7 @@ struct span {
   size_t len;
 };
 
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 static struct span trim(struct span s) {
   while (s.len > 0 && is_blank(s.p[0])) s.p++, s.len--;
@@ -22,9 +20,7 @@ static struct span trim(struct span s) {
   return s;
 }
 
-static bool span_is(struct span s, const char *word) {
-  return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
-}
+static bool span_is(struct span s, const char *word) { return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0; }
 
 /* Cuts the next piece off *rest, up to a separator outside of quotes. False: nothing is left. */
 static bool next_piece(struct span *rest, char separator, struct span *piece) {
@@ -34,12 +30,9 @@ static bool next_piece(struct span *rest, char separator, struct span *piece) {
   if (!rest->p) return false;
   for (i = 0; i < rest->len; i++) {
     char c = rest->p[i];
-    if (c == '"')
-      quoted = !quoted;
-    else if (quoted && c == '\\')
-      i++;
-    else if (!quoted && c == separator)
-      break;
+    if (c == '"') quoted = !quoted;
+    else if (quoted && c == '\\') i++;
+    else if (!quoted && c == separator) break;
   }
   if (i > rest->len) i = rest->len; /* a backslash was last */
   *piece = trim((struct span){rest->p, i});
@@ -93,12 +86,9 @@ static bool accepts(const char *accept, const char *const ranges[3]) {
       split_pair(part, &name, &value);
       if (span_is(name, "q")) zero = is_zero(value);
     }
-    if (rank > best)
-      acceptable = !zero;
-    else if (rank == best)
-      acceptable = acceptable || !zero;
-    else
-      continue;
+    if (rank > best) acceptable = !zero;
+    else if (rank == best) acceptable = acceptable || !zero;
+    else continue;
     best = rank;
   }
   return acceptable || !any;
@@ -119,7 +109,8 @@ static int weight_of(struct span q) {
   int weight = 0, part = 100;
 
   if (q.len == 0 || q.p[0] != '0') return 1000;
-  for (size_t i = 2; i < q.len && part > 0 && isdigit((unsigned char)q.p[i]); i++, part /= 10) weight += (q.p[i] - '0') * part;
+  for (size_t i = 2; i < q.len && part > 0 && isdigit((unsigned char)q.p[i]); i++, part /= 10)
+    weight += (q.p[i] - '0') * part;
   return weight;
 }
 
@@ -197,7 +188,8 @@ bool headers_tag_matches(const char *if_none_match, const char *tag) {
   rest = (struct span){if_none_match, strlen(if_none_match)};
   while (next_piece(&rest, ',', &element)) {
     if (element.len >= 2 && memcmp(element.p, "W/", 2) == 0) element.p += 2, element.len -= 2;
-    if ((element.len == 1 && *element.p == '*') || (element.len == strlen(tag) && memcmp(element.p, tag, element.len) == 0)) return true;
+    if ((element.len == 1 && *element.p == '*') || (element.len == strlen(tag) && memcmp(element.p, tag, element.len) == 0))
+      return true;
   }
   return false;
 }
@@ -224,8 +216,7 @@ bool headers_trace_id(const char *traceparent, char id[33]) {
   if (!t || strlen(t) < 55 || !hex_digits(t, 2) || t[2] != '-' || !hex_digits(t + 3, 32) || t[35] != '-' ||
       !hex_digits(t + 36, 16) || t[52] != '-' || !hex_digits(t + 53, 2))
     return false;
-  if (memcmp(t, "ff", 2) == 0 || (memcmp(t, "00", 2) == 0 ? t[55] != '\0' : t[55] != '\0' && t[55] != '-'))
-    return false;
+  if (memcmp(t, "ff", 2) == 0 || (memcmp(t, "00", 2) == 0 ? t[55] != '\0' : t[55] != '\0' && t[55] != '-')) return false;
   if (strspn(t + 3, "0") >= 32 || strspn(t + 36, "0") >= 16) return false;
   memcpy(id, t + 3, 32);
   id[32] = '\0';

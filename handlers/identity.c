@@ -26,9 +26,7 @@ static bool check_claims(const struct request *r, const char *request_id, unsign
   return true;
 }
 
-static bool is_given(const char *s) {
-  return s && s[0];
-}
+static bool is_given(const char *s) { return s && s[0]; }
 
 bool identity_read(const struct request *r, const char *request_id, unsigned max_depth, struct caller *caller,
                    struct err *e) {

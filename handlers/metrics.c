@@ -12,8 +12,7 @@
 static uint64_t sum(const struct counters_page *page, size_t offset) {
   uint64_t total = 0;
 
-  for (uint32_t i = 0; i < page->slots; i++)
-    total += *(const uint64_t *)((const char *)&page->slot[i] + offset);
+  for (uint32_t i = 0; i < page->slots; i++) total += *(const uint64_t *)((const char *)&page->slot[i] + offset);
   return total;
 }
 
@@ -38,17 +37,16 @@ static const struct row {
      "Answers that the web server did not take; what they tell of was done."},
     {"writ_commits_total", "", AT(commits), "Transactions committed."},
     {"writ_rollbacks_total", "", AT(rollbacks), "Transactions rolled back, dry runs among them."},
-    {"writ_retries_total", "", AT(retries),
-     "Transactions run again after a serialization failure or a deadlock."},
+    {"writ_retries_total", "", AT(retries), "Transactions run again after a serialization failure or a deadlock."},
     {"writ_replays_total", "", AT(replays), "Answers to an Idempotency-Key that were given again."},
     {"writ_state_events_total", "", AT(state_events), "Events written to states of mutations."},
-    {"writ_state_events_lost_total", "", AT(state_events_lost), "Events of states that came too fast, or could not be written."},
+    {"writ_state_events_lost_total", "", AT(state_events_lost),
+     "Events of states that came too fast, or could not be written."},
     {"writ_flights_total", "", AT(flights), "Network round trips that carried a transaction."},
     {"writ_cancels_total", "", AT(cancels), "Transactions cancelled: deadline passed or caller gone."},
     {"writ_unknown_outcomes_total", "", AT(unknown_outcomes), "Connections lost while committing."},
     {"writ_database_connects_total", "", AT(connects), "Connections opened to PostgreSQL."},
-    {"writ_database_lost_connections_total", "", AT(lost_connections),
-     "Connections to PostgreSQL that broke."},
+    {"writ_database_lost_connections_total", "", AT(lost_connections), "Connections to PostgreSQL that broke."},
     {"writ_hooks_total", "{outcome=\"passed\"}", AT(hooks_passed), "Before-hooks asked, by what came of it."},
     {"writ_hooks_total", "{outcome=\"refused\"}", AT(hooks_refused), NULL},
     {"writ_hooks_total", "{outcome=\"failed\"}", AT(hooks_failed), NULL},
@@ -79,7 +77,8 @@ static const struct row {
     {"writ_stream_events_total", "", AT(stream_events), "Events sent on streams."},
     {"writ_streams_dropped_total", "", AT(streams_dropped), "Streams ended as their reader was too slow."},
     {"writ_streams_later_total", "", AT(streams_later), "Streams not opened: the client was told to come again."},
-    {"writ_mutations_total", "{end=\"complete\"}", AT(mutations_complete), "Runs of mutations in the background, by what came of them."},
+    {"writ_mutations_total", "{end=\"complete\"}", AT(mutations_complete),
+     "Runs of mutations in the background, by what came of them."},
     {"writ_mutations_total", "{end=\"error\"}", AT(mutations_failed), NULL},
     {"writ_mutations_total", "{end=\"put_off\"}", AT(mutations_put_off), NULL},
     {"writ_mutations_total", "{end=\"lost\"}", AT(mutations_lost), NULL},
@@ -128,8 +127,7 @@ static void show_histogram(struct str *s, const struct counters_page *page) {
     if (i < COUNTERS_BUCKETS)
       str_printf(s, "writ_request_duration_seconds_bucket{le=\"%.4f\"} %llu\n", 0.0005 * (double)(1u << i),
                  (unsigned long long)below);
-    else
-      str_printf(s, "writ_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)below);
+    else str_printf(s, "writ_request_duration_seconds_bucket{le=\"+Inf\"} %llu\n", (unsigned long long)below);
   }
   show_seconds(s, "writ_request_duration_seconds_sum", sum(page, offsetof(struct counters, request_us)));
   /* Not a counter of its own: a scrape between two counts must not contradict itself. */
@@ -178,7 +176,8 @@ static void show_outbox(struct str *s, const struct counters_page *page) {
 static void show_backlog(struct str *s, const struct counters_page *page) {
   show_gauge(s, "writ_mutations_waiting", page->mutations_waiting,
              "Mutations in the background that are due and that no runner has claimed; 10000 of a datasource: or more.");
-  show_gauge(s, "writ_mutations_dead", page->mutations_dead, "Those of them that are dead letters; 10000 of a datasource is that or more.");
+  show_gauge(s, "writ_mutations_dead", page->mutations_dead,
+             "Those of them that are dead letters; 10000 of a datasource is that or more.");
   head(s, "writ_mutations_oldest_seconds", "gauge", "How long the first of those that wait has been due.");
   show_seconds(s, "writ_mutations_oldest_seconds", page->mutations_oldest_ms * 1000);
 }
@@ -195,7 +194,8 @@ bool metrics_show(struct call *call, struct err *e) {
   show_outbox(s, page);
   show_backlog(s, page);
   show_gauge(s, "writ_streams_open", sum(page, offsetof(struct counters, streams_open)), "Streams of events that are open.");
-  head(s, "writ_event_wait_seconds_total", "counter", "How long the oldest event of each round had waited for its position.");
+  head(s, "writ_event_wait_seconds_total", "counter",
+       "How long the oldest event of each round had waited for its position.");
   show_seconds(s, "writ_event_wait_seconds_total", sum(page, offsetof(struct counters, events_waited_ms)) * 1000);
   show_projections(s, page, engine_manifest(call->site->engine));
   show_histogram(s, page);

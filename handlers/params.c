@@ -21,7 +21,8 @@ static const struct row {
   enum repeated repeated;
   size_t offset;
 } rows[] = {
-#define ROW(name, repeated, member) {name, sizeof name - 1, repeated, offsetof(struct request, member)}
+#define ROW(name, repeated, member)                                                                                         \
+  { name, sizeof name - 1, repeated, offsetof(struct request, member) }
     ROW("CONTENT_LENGTH", FIRST, content_length),
     ROW("CONTENT_TYPE", FIRST, content_type),
     ROW("DOCUMENT_URI", FIRST, uri),

@@ -11,7 +11,9 @@ static const char look_sql[] =
     " (select count(*) from (select from writ.mutation where dead limit 10000) d))::text"
     " from (select due from writ.mutation where ended is null and due <= now() and owner is null order by due limit 10000) w";
 
-static uint64_t number_of(const struct json *value) { return value->kind == JSON_NUMBER ? strtoull(value->text, NULL, 10) : 0; }
+static uint64_t number_of(const struct json *value) {
+  return value->kind == JSON_NUMBER ? strtoull(value->text, NULL, 10) : 0;
+}
 
 bool backlog_look(struct conn *c, void *mem, struct backlog *out, const struct wait *w, struct err *e) {
   const struct json *row;

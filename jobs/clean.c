@@ -10,14 +10,25 @@
 enum place { PLACE_KEYS, PLACE_STATES, PLACE_TAIL, PLACE_EVENTS, PLACE_EVENTS_WHOLE, PLACE_PARTITION };
 
 static struct step step_of(enum place place, const char *sql, const char *const *params, unsigned n) {
-  return (struct step){.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN}, .params = params, .nparams = n,
-                       .gives = GIVES_TAG, .member = MEMBER_NONE, .purpose = "cleaning"};
+  return (struct step){.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN},
+                       .params = params,
+                       .nparams = n,
+                       .gives = GIVES_TAG,
+                       .member = MEMBER_NONE,
+                       .purpose = "cleaning"};
 }
 
 /* As a transaction of its own. *rows: of the last. */
-static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, const struct wait *w, uint64_t *rows, struct err *e) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .claims = "{}", .caller_role = "anonymous", .caller_user = "",
-                      .request_id = "clean", .shared_session = true, .steps = steps, .n = n};
+static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, const struct wait *w, uint64_t *rows,
+                      struct err *e) {
+  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
+                      .claims = "{}",
+                      .caller_role = "anonymous",
+                      .caller_user = "",
+                      .request_id = "clean",
+                      .shared_session = true,
+                      .steps = steps,
+                      .n = n};
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
@@ -48,13 +59,13 @@ static const char tail_sql[] =
     "with tail as (select from writ.event_tail for update skip locked)"
     " select set_config('writ.s1', case when exists (select from tail) then 'mine' else '' end, true)";
 #define TAIL "tail as (select position from writ.event_tail where current_setting('writ.s1') = 'mine')"
-#define NEEDED                                                                                                        \
-  "needed as (select min(position) as p from (select min(position) as position from writ.projection"                  \
+#define NEEDED                                                                                                              \
+  "needed as (select min(position) as p from (select min(position) as position from writ.projection"                        \
   " union all select min(position) from writ.event_reader) n)"
 
 /* tells: sql gives the number of what has gone, not the rows. */
-static bool run_behind_tail(struct conn *c, void *mem, enum place place, const char *sql, bool tells, int hours, const struct wait *w,
-                            uint64_t *gone, struct err *e) {
+static bool run_behind_tail(struct conn *c, void *mem, enum place place, const char *sql, bool tells, int hours,
+                            const struct wait *w, uint64_t *gone, struct err *e) {
   const char *param = arena_printf(mem, "%d", hours);
   struct step steps[] = {step_of(PLACE_TAIL, tail_sql, NULL, 0), step_of(place, sql, &param, 1)};
 
@@ -68,7 +79,8 @@ static bool run_behind_tail(struct conn *c, void *mem, enum place place, const c
  * does not walk over those that are no more. */
 bool clean_events(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
   static const char sql[] =
-      "with " TAIL ", " NEEDED ", batch as (select e.position, e.at from tail t cross join lateral (select position, at from writ.event"
+      "with " TAIL ", " NEEDED
+      ", batch as (select e.position, e.at from tail t cross join lateral (select position, at from writ.event"
       " where position > t.position order by position limit 1000) e),"
       " upto as (select least((select p from needed), coalesce((select min(position) - 1 from batch"
       " where at >= now() - make_interval(hours => $1::integer)), (select max(position) from batch))) as p),"

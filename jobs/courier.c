@@ -20,14 +20,14 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 4,       /* of schema writ: outbox and states are there */
-  CONNECT_MS = 2000,        /* one datasource that does not answer must not let the leases of another end */
+  VERSION_WANTED = 4, /* of schema writ: outbox and states are there */
+  CONNECT_MS = 2000,  /* one datasource that does not answer must not let the leases of another end */
   ROUND_MS = 5000,
-  PAUSE_MIN_MS = 250,       /* before a datasource that failed is tried again; doubles */
+  PAUSE_MIN_MS = 250, /* before a datasource that failed is tried again; doubles */
   PAUSE_MAX_MS = 15000,
-  TIDY_MS = 10000,          /* between looks at the whole of an outbox */
-  AGAIN_MS = 100,           /* the same, when there was more to clean away than one look may */
-  LEASE_PARTS = 3,          /* a lease is renewed when a third of it is over */
+  TIDY_MS = 10000, /* between looks at the whole of an outbox */
+  AGAIN_MS = 100,  /* the same, when there was more to clean away than one look may */
+  LEASE_PARTS = 3, /* a lease is renewed when a third of it is over */
 };
 
 /* One item that is claimed. Its memory is its own: it stays for as long as the service takes. */
@@ -40,18 +40,18 @@ struct parcel {
 struct source {
   const struct datasource *datasource;
   struct conn *conn;
-  bool checked;            /* of the right version, since it was connected */
+  bool checked; /* of the right version, since it was connected */
   int version;
-  bool more;               /* the last round brought as much as it could: there may be more */
+  bool more;                /* the last round brought as much as it could: there may be more */
   struct queue_want *wants; /* of the hooks of this datasource */
   size_t nwants;
   struct parcel **parcels;
   size_t nparcels;
   int64_t next_ms, renew_ms, tidy_ms; /* clock_ms: a round, of all leases, a look */
-  int64_t pause_ms;        /* after a failure; 0: none */
+  int64_t pause_ms;                   /* after a failure; 0: none */
   struct queue_state state;
   struct backlog backlog;
-  const char **told;       /* hooks that the manifest does not have, and that were told of */
+  const char **told; /* hooks that the manifest does not have, and that were told of */
   size_t ntold;
 };
 
@@ -63,7 +63,7 @@ struct courier {
   struct http_client *http;
   struct source *sources; /* config->ndatasources */
   bool stopping;
-  unsigned turn;          /* which hook is first */
+  unsigned turn; /* which hook is first */
 };
 
 /* ---- what there is ---- */
@@ -94,8 +94,8 @@ struct courier *courier_new(const void *mem, const struct config *config, const 
   c->sources = arena_array(c, struct source, config->ndatasources);
   for (size_t i = 0; i < config->ndatasources; i++) {
     const struct datasource *d = &config->datasources[i];
-    struct conn_options options = {.name = d->name, .conninfo = d->conninfo, .prepared = d->prepared,
-                                   .statement_timeout_ms = ROUND_MS};
+    struct conn_options options = {
+        .name = d->name, .conninfo = d->conninfo, .prepared = d->prepared, .statement_timeout_ms = ROUND_MS};
 
     c->sources[i].datasource = d;
     c->sources[i].conn = conn_new(c, &options, own);
@@ -195,7 +195,8 @@ static void finish_marks(struct courier *c, struct source *s, const struct queue
 static bool check_version(struct source *s, const struct wait *w, struct err *e) {
   if (s->checked) return true;
   if (!catalog_version(s->conn, &s->version, w, e)) return false;
-  if (s->version < VERSION_WANTED) return err_set(e, DATABASE_UNAVAILABLE, "schema writ is missing or old: run `writ install`");
+  if (s->version < VERSION_WANTED)
+    return err_set(e, DATABASE_UNAVAILABLE, "schema writ is missing or old: run `writ install`");
   s->checked = true;
   return true;
 }
@@ -267,8 +268,8 @@ static void tell_strangers(struct courier *c, struct source *s) {
     while (w < s->nwants && strcmp(s->wants[w].hook, hook) != 0) w++;
     if (w < s->nwants || was_told(c, s, hook)) continue;
     log_line(LOG_WARN, "hook_unknown",
-             "datasource=%s hook=%s reason=\"items wait for a hook that the manifest does not have\"",
-             s->datasource->name, hook);
+             "datasource=%s hook=%s reason=\"items wait for a hook that the manifest does not have\"", s->datasource->name,
+             hook);
   }
 }
 
@@ -298,15 +299,20 @@ static void show_state(const struct courier *c) {
 }
 
 static struct tidy tidy_of(const struct courier *c, const struct source *s) {
-  return (struct tidy){.config = c->config, .datasource = s->datasource->name, .rules = c->manifest->state.text, .version = s->version,
-                       .quiet = !s->nwants, .own = c->own};
+  return (struct tidy){.config = c->config,
+                       .datasource = s->datasource->name,
+                       .rules = c->manifest->state.text,
+                       .version = s->version,
+                       .quiet = !s->nwants,
+                       .own = c->own};
 }
 
 static bool look(struct courier *c, struct source *s, void *mem, struct err *e) {
   struct wait w = {.deadline_ms = clock_ms() + ROUND_MS, .caller_fd = -1};
 
   if (!open_source(s, mem, e) || !queue_look(s->conn, mem, &s->state, &w, e) ||
-      !backlog_look(s->conn, mem, &s->backlog, &w, e)) return false;
+      !backlog_look(s->conn, mem, &s->backlog, &w, e))
+    return false;
   tell_strangers(c, s);
   s->state.hooks = NULL; /* of mem */
   s->state.nhooks = 0;
@@ -344,8 +350,9 @@ static void judge(struct courier *c, struct source *s, struct parcel *p) {
   s->next_ms = s->pause_ms ? s->next_ms : 0;
   if (c->own) delivery_count(c->own, &p->mark);
   if (p->mark.end != QUEUE_DONE) tell_failure(p);
-  else log_line(LOG_DEBUG, "hook_delivered", "hook=%s item=%s status=%d us=%lld", p->delivery.item.hook, p->delivery.item.id,
-                p->mark.status, (long long)p->delivery.exchange.took_us);
+  else
+    log_line(LOG_DEBUG, "hook_delivered", "hook=%s item=%s status=%d us=%lld", p->delivery.item.hook, p->delivery.item.id,
+             p->mark.status, (long long)p->delivery.exchange.took_us);
 }
 
 static void serve(struct courier *c, struct source *s) {
@@ -427,9 +434,8 @@ static void give_back(struct courier *c, struct source *s) {
   for (size_t i = 0; i < s->nparcels; i++) {
     const struct parcel *p = s->parcels[i];
     round.marks[round.nmarks++] =
-        p->ended
-            ? p->mark
-            : (struct queue_mark){.id = p->delivery.item.id, .owner = p->delivery.item.owner, .end = QUEUE_RELEASE};
+        p->ended ? p->mark
+                 : (struct queue_mark){.id = p->delivery.item.id, .owner = p->delivery.item.owner, .end = QUEUE_RELEASE};
   }
   if (round.nmarks && (!conn_open(s->conn, &w, &fresh, &e) || !queue_run(s->conn, mem, &round, &w, &e)))
     source_failed(s, &e);

@@ -35,17 +35,20 @@ void delivery_prepare(void *mem, const struct queue_item *item, const struct hoo
   size_t n = 0;
 
   *out = (struct delivery){.item = *item, .hook = hook};
-  out->exchange = (struct http_exchange){.endpoint = &service->endpoint, .timeout_ms = service->timeout_ms,
-                                         .max_answer_bytes = READ_BYTES, .repeatable = true, .headers = out->headers,
+  out->exchange = (struct http_exchange){.endpoint = &service->endpoint,
+                                         .timeout_ms = service->timeout_ms,
+                                         .max_answer_bytes = READ_BYTES,
+                                         .repeatable = true,
+                                         .headers = out->headers,
                                          .body = with_config(mem, item->payload, service->config)};
   out->exchange.len = strlen(out->exchange.body);
   /* The same over all repeats: the receiver knows by it what it has had already. */
   out->headers[n++] = (struct http_header){"webhook-id", arena_printf(mem, "%s-%s", item->mutation, item->id)};
   out->headers[n++] = (struct http_header){"webhook-timestamp", arena_printf(mem, "%lld", (long long)now)};
   if (service->nsecrets)
-    out->headers[n++] = (struct http_header){
-        "webhook-signature", signature_of(mem, service->secrets, service->nsecrets, out->headers[0].value, now,
-                                          out->exchange.body, out->exchange.len)};
+    out->headers[n++] = (struct http_header){"webhook-signature",
+                                             signature_of(mem, service->secrets, service->nsecrets, out->headers[0].value,
+                                                          now, out->exchange.body, out->exchange.len)};
   out->exchange.nheaders = n;
 }
 

@@ -13,11 +13,11 @@
 enum { ROW_DEPTH = 4 };
 
 /* $1: the hooks of the manifest. */
-#define ROW                                                                                                            \
-  "'id', id, 'hook', hook, 'key', key, 'state', case when dead is not null then 'dead' "                               \
-  "when owner is not null and due > now() then 'delivering' when hook <> all ($1::text[]) then 'no hook' "             \
-  "when attempts > 0 and not held then 'retrying' else 'waiting' end, 'attempts', attempts, 'created', created, "      \
-  "'due', case when dead is null and not held then due end, 'last_try', last_try, 'last_status', last_status, "        \
+#define ROW                                                                                                                 \
+  "'id', id, 'hook', hook, 'key', key, 'state', case when dead is not null then 'dead' "                                    \
+  "when owner is not null and due > now() then 'delivering' when hook <> all ($1::text[]) then 'no hook' "                  \
+  "when attempts > 0 and not held then 'retrying' else 'waiting' end, 'attempts', attempts, 'created', created, "           \
+  "'due', case when dead is null and not held then due end, 'last_try', last_try, 'last_status', last_status, "             \
   "'last_answer', last_answer, 'mutation', mutation"
 
 static const char list_sql[] =
@@ -32,16 +32,19 @@ static const char show_sql[] = "select coalesce(json_agg(json_build_object(" ROW
 static const char retry_sql[] =
     "with e as (update writ.outbox set dead = null, attempts = 0, due = now(), owner = null, held = false where " CHOSEN
     " returning id) select count(*)::text from e";
-static const char drop_sql[] =
-    "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key) "
-    "select count(*)::text, " QUEUE_ENDED("e") " from e";
+static const char drop_sql[] = "with e as (delete from writ.outbox where " CHOSEN " returning id, hook, key) "
+                               "select count(*)::text, " QUEUE_ENDED("e") " from e";
 
 /* One connection may be asked several: each text is another generation of its slot. */
 static uint32_t generation;
 
 static struct step step_of(unsigned slot, const char *sql, const char *const *params, unsigned n) {
-  return (struct step){.statement = {.sql = sql, .gen = ++generation, .slot = (uint16_t)slot}, .params = params, .nparams = n,
-                       .gives = GIVES_TEXT, .member = MEMBER_NONE, .purpose = "jobs"};
+  return (struct step){.statement = {.sql = sql, .gen = ++generation, .slot = (uint16_t)slot},
+                       .params = params,
+                       .nparams = n,
+                       .gives = GIVES_TEXT,
+                       .member = MEMBER_NONE,
+                       .purpose = "jobs"};
 }
 
 /* The first statement's text. */

@@ -123,10 +123,9 @@ enum place {
 };
 
 static const char *const texts[PLACES] = {
-    [PLACE_PLANS] = plans_sql, [PLACE_DONE] = done_sql,   [PLACE_FAILED] = failed_sql,
-    [PLACE_NEXT] = next_sql,   [PLACE_RENEW] = renew_sql, [PLACE_LOCK] = lock_sql,
-    [PLACE_CLAIM] = claim_sql, [PLACE_LOOK] = look_sql,   [PLACE_CLEAN] = clean_sql,
-    [PLACE_PASS] = pass_sql};
+    [PLACE_PLANS] = plans_sql, [PLACE_DONE] = done_sql, [PLACE_FAILED] = failed_sql, [PLACE_NEXT] = next_sql,
+    [PLACE_RENEW] = renew_sql, [PLACE_LOCK] = lock_sql, [PLACE_CLAIM] = claim_sql,   [PLACE_LOOK] = look_sql,
+    [PLACE_CLEAN] = clean_sql, [PLACE_PASS] = pass_sql};
 
 /* ---- plans ---- */
 

@@ -11,28 +11,28 @@
 #include <stdint.h>
 
 /* Items of keys have had their end: of the rows `from` (id, hook, key) this tells QUEUE_NEXT, in the same transaction. */
-#define QUEUE_ENDED(from)                                                                                              \
-  "(select pg_catalog.set_config('writ.ended', coalesce(json_agg(json_build_array(hook, key)) "                        \
+#define QUEUE_ENDED(from)                                                                                                   \
+  "(select pg_catalog.set_config('writ.ended', coalesce(json_agg(json_build_array(hook, key)) "                             \
   "filter (where key is not null), '[]')::text, true) from " from ")"
 /* The first of each such key is due. A statement of its own behind the ends: it sees whatever was put off behind them, as
  * who puts off locks what is ahead (queue.c). The row may just be locked by a runner that puts it off; then this waits for
  * that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed keep their time. */
-#define QUEUE_NEXT                                                                                                     \
-  "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "  \
-  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null order by a.id + 0 limit 1) as id "    \
-  "from (select distinct v ->> 0 as hook, v ->> 1 as key from "                                                        \
+#define QUEUE_NEXT                                                                                                          \
+  "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "      \
+  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null order by a.id + 0 limit 1) as id "         \
+  "from (select distinct v ->> 0 as hook, v ->> 1 as key from "                                                             \
   "json_array_elements(current_setting('writ.ended')::json) as t(v)) e) x where o.id = x.id and o.owner is null"
 
 /* Plans that do not depend on what a queue's statistics say at the moment: it is empty, or has a million rows. */
-#define QUEUE_PLANS                                                                                                    \
-  "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "                   \
+#define QUEUE_PLANS                                                                                                         \
+  "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "                        \
   "set_config('enable_sort', 'off', true)"
 
 struct queue_item {
-  const char *id;     /* a number */
-  const char *owner;  /* of the lease: a UUID */
+  const char *id;    /* a number */
+  const char *owner; /* of the lease: a UUID */
   const char *hook, *payload, *mutation;
-  int attempts;       /* that failed */
+  int attempts; /* that failed */
 };
 
 enum queue_end {
@@ -71,7 +71,7 @@ struct queue_round {
   int lease_ms;
   struct queue_item *items; /* filled, with what was claimed */
   size_t nitems;
-  size_t looked_at;         /* filled: those put off behind another of their key are among them */
+  size_t looked_at; /* filled: those put off behind another of their key are among them */
 };
 
 /* False: the connection; what of it was written is not known, and it may be tried again. */

@@ -25,13 +25,12 @@ static const char list_sql[] =
 /* $1: those, $2: the rules. */
 static const char settle_sql[] =
     "select count(*)::text from unnest($1::uuid[]) as l(mutation) where writ.state_settle(l.mutation, $2::jsonb)";
-static const char plainly_sql[] =
-    "select count(*)::text from unnest($1::uuid[]) as l(mutation)"
-    " where writ.state_settle(l.mutation, $2::jsonb - '{reducers,all}'::text[])";
+static const char plainly_sql[] = "select count(*)::text from unnest($1::uuid[]) as l(mutation)"
+                                  " where writ.state_settle(l.mutation, $2::jsonb - '{reducers,all}'::text[])";
 
 /* Within ms of its own, and the deadline of all. */
-static bool ask(struct conn *c, void *mem, const char *sql, const char *list, const char *rules, const struct wait *w, int ms,
-                struct err *e) {
+static bool ask(struct conn *c, void *mem, const char *sql, const char *list, const char *rules, const struct wait *w,
+                int ms, struct err *e) {
   const char *params[] = {list, rules}, *text;
   struct wait own = {.deadline_ms = clock_ms() + ms, .caller_fd = -1};
   bool fresh;
@@ -52,8 +51,8 @@ static bool settle_one(struct conn *c, void *mem, const char *id, const char *ru
 }
 
 /* One that fails is left for the next time, as are those that there is no time for. */
-static bool settle_each(struct conn *c, void *mem, const struct json *ids, const char *rules, const struct wait *w, uint64_t *n,
-                        struct err *e) {
+static bool settle_each(struct conn *c, void *mem, const struct json *ids, const char *rules, const struct wait *w,
+                        uint64_t *n, struct err *e) {
   struct err first;
 
   err_init(&first, mem);
@@ -72,7 +71,8 @@ bool settle_states(struct conn *c, void *mem, const char *rules, const struct wa
   const char *text;
 
   *n = 0;
-  if (!jobs_ask(c, mem, list_sql, NULL, 0, &text, w, e) || !json_read(mem, text, strlen(text), LIST_DEPTH, &ids, e)) return false;
+  if (!jobs_ask(c, mem, list_sql, NULL, 0, &text, w, e) || !json_read(mem, text, strlen(text), LIST_DEPTH, &ids, e))
+    return false;
   if (!ids->len) return true;
   for (size_t i = 0; i < ids->len; i++) str_printf(list, "%s%s", i ? "," : "{", ids->items[i].text);
   str_char(list, '}');

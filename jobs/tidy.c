@@ -53,14 +53,18 @@ static const struct {
   const char *name;
   tidy_kind *run;
   uint64_t more;
-} kinds[] = {{"dead_letters", dead_letters, UINT64_MAX}, {"keys", keys, CLEAN_BATCH}, {"events", events, CLEAN_BATCH},
-             {"partitions", partitions, 1}, {"left_states", left_states, SETTLE_BATCH}, {"states", states, CLEAN_BATCH}};
+} kinds[] = {{"dead_letters", dead_letters, UINT64_MAX},
+             {"keys", keys, CLEAN_BATCH},
+             {"events", events, CLEAN_BATCH},
+             {"partitions", partitions, 1},
+             {"left_states", left_states, SETTLE_BATCH},
+             {"states", states, CLEAN_BATCH}};
 
 static void tell(const struct tidy *t, const char *kind, const struct err *e) {
   bool no_rights = strcmp(e->sqlstate, "42501") == 0;
 
-  log_line(t->quiet && no_rights ? LOG_DEBUG : LOG_WARN, "cleaning_failed", "datasource=%s kind=%s code=%s reason=%s", t->datasource, kind,
-           err_name(e), log_quoted(e->mem, e->log_detail ? e->log_detail : e->message));
+  log_line(t->quiet && no_rights ? LOG_DEBUG : LOG_WARN, "cleaning_failed", "datasource=%s kind=%s code=%s reason=%s",
+           t->datasource, kind, err_name(e), log_quoted(e->mem, e->log_detail ? e->log_detail : e->message));
 }
 
 bool tidy_run(struct conn *c, void *mem, const struct tidy *t, bool *more, struct err *e) {

@@ -20,6 +20,7 @@ struct tidy {
 };
 
 /* *more: there may be more to clear up. False: the datasource is away. What fails is told in the log. */
-bool tidy_run(struct conn *c, void *mem, const struct tidy *t, bool *more, struct err *e) __attribute__((warn_unused_result));
+bool tidy_run(struct conn *c, void *mem, const struct tidy *t, bool *more, struct err *e)
+    __attribute__((warn_unused_result));
 
 #endif

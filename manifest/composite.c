@@ -24,9 +24,7 @@ struct scope {
   bool *used; /* by argument */
 };
 
-static struct draft *draft_of(struct manifest_reader *r, const struct command *c) {
-  return &r->drafts[c->id];
-}
+static struct draft *draft_of(struct manifest_reader *r, const struct command *c) { return &r->drafts[c->id]; }
 
 /* "; did you mean x?", "; there are x, y", or "; there are none". */
 static const char *advice(const void *mem, const char *word, const char *const *names) {
@@ -87,8 +85,7 @@ static bool split_path(const void *mem, const char *text, const char ***parts, s
   }
 }
 
-static void refer_to_argument(struct scope *s, const char *text, const char *const *parts, size_t n,
-                              struct template *out) {
+static void refer_to_argument(struct scope *s, const char *text, const char *const *parts, size_t n, struct template *out) {
   const struct command *c = s->composite;
 
   if (n < 2) {
@@ -122,14 +119,13 @@ static const char *reason_against_path(const struct command *c, const char *firs
   return NULL;
 }
 
-static void refer_to_result(struct scope *s, const char *text, const char *const *parts, size_t n,
-                            struct template *out) {
+static void refer_to_result(struct scope *s, const char *text, const char *const *parts, size_t n, struct template *out) {
   size_t i = 0;
 
   while (i < s->n && !(s->members[i].as && strcmp(s->members[i].as, parts[0]) == 0)) i++;
   if (i == s->n) {
-    manifest_wrong(s->r, out->line, s->where, "%s: no earlier command has `as: %s`%s; a literal dollar is written $$",
-                   text, parts[0], advise_result(s->r->mem, s, parts[0]));
+    manifest_wrong(s->r, out->line, s->where, "%s: no earlier command has `as: %s`%s; a literal dollar is written $$", text,
+                   parts[0], advise_result(s->r->mem, s, parts[0]));
     return;
   }
   const struct command *target = s->members[i].command;
@@ -149,10 +145,8 @@ static void read_reference(struct scope *s, const char *text, struct template *o
   if (!split_path(s->r->mem, text + 1, &parts, &n))
     manifest_wrong(s->r, out->line, s->where,
                    "%s: is no reference such as $args.name or $user.id; a literal dollar is written $$", text);
-  else if (strcmp(parts[0], "args") == 0)
-    refer_to_argument(s, text, parts, n, out);
-  else
-    refer_to_result(s, text, parts, n, out);
+  else if (strcmp(parts[0], "args") == 0) refer_to_argument(s, text, parts, n, out);
+  else refer_to_result(s, text, parts, n, out);
 }
 
 /* ---- templates ---- */
@@ -219,8 +213,8 @@ void template_read(struct manifest_reader *r, const struct command *c, const cha
   read_template(&s, node, out);
 }
 
-void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
-                               struct template *out) {
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where,
+                               const struct yaml *node, struct template *out) {
   const struct member members[] = {{.command = c, .as = "result"}, {.as = "caller"}};
   struct scope s = {.r = r, .composite = c, .where = where, .members = members, .n = 2};
 
@@ -267,14 +261,14 @@ static const struct command *find_target(struct scope *s, const char *name, int 
   struct manifest_reader *r = s->r;
   const struct command *target = manifest_command(r->manifest, name);
 
-  if (!target)
-    manifest_wrong(r, line, s->where, "there is no command of this name%s", advise_command(r, name));
+  if (!target) manifest_wrong(r, line, s->where, "there is no command of this name%s", advise_command(r, name));
   else if (target->kind == COMMAND_TRANSACTIONAL_SET || target->kind == COMMAND_EXECUTE_SET) {
     manifest_wrong(r, line, s->where, "a set cannot be part of a composite; list its commands here");
     return NULL;
   }
   if (target && target->kind == COMMAND_HANDLER) {
-    manifest_wrong(r, line, s->where, "a handler cannot be part of a composite: its program runs outside of the transaction");
+    manifest_wrong(r, line, s->where,
+                   "a handler cannot be part of a composite: its program runs outside of the transaction");
     return NULL;
   }
   return target;
@@ -284,19 +278,18 @@ static const char *read_as(struct scope *s, const struct yaml *value) {
   const char *as = value->json.kind == JSON_STRING ? value->json.text : "";
 
   if (!sql_is_name(as)) {
-    manifest_wrong(s->r, value->line, s->where,
-                   "as: must be a name of letters, digits and _, not a digit first, at most %d", SQL_NAME_BYTES);
+    manifest_wrong(s->r, value->line, s->where, "as: must be a name of letters, digits and _, not a digit first, at most %d",
+                   SQL_NAME_BYTES);
     return NULL;
   }
   if (strcmp(as, "args") == 0 || strcmp(as, "error") == 0) {
-    manifest_wrong(s->r, value->line, s->where, "as: %s has a meaning of its own in references; choose another name",
-                   as);
+    manifest_wrong(s->r, value->line, s->where, "as: %s has a meaning of its own in references; choose another name", as);
     return NULL;
   }
   for (size_t i = 0; i < s->n; i++) {
     if (!s->members[i].as || strcmp(s->members[i].as, as) != 0) continue;
-    manifest_wrong(s->r, value->line, s->where, "as: %s is the name of an earlier result, on line %d; choose another",
-                   as, s->members[i].line);
+    manifest_wrong(s->r, value->line, s->where, "as: %s is the name of an earlier result, on line %d; choose another", as,
+                   s->members[i].line);
     return NULL;
   }
   return as;
@@ -371,8 +364,8 @@ static void check_datasource(struct manifest_reader *r, struct draft *d, const s
   d->datasource_known = true;
   if (m->command->datasource == c->datasource) return;
   manifest_wrong(r, m->line, c->name,
-                 "DIFFERENT_DATASOURCES: %s is on %s, but %s %s on %s; a transaction has one datasource",
-                 m->command->name, sources[m->command->datasource].name, c->name, d->own_datasource ? "is" : "begins",
+                 "DIFFERENT_DATASOURCES: %s is on %s, but %s %s on %s; a transaction has one datasource", m->command->name,
+                 sources[m->command->datasource].name, c->name, d->own_datasource ? "is" : "begins",
                  sources[c->datasource].name);
 }
 
@@ -384,8 +377,8 @@ static bool visit_member(struct manifest_reader *r, struct draft *d, const struc
 
   if (target->state == DRAFT_OPEN) {
     r->file = d->command->file;
-    manifest_wrong(r, m->line, d->command->name, "%s calls itself%s; commands may not run in a circle",
-                   m->command->name, target == d ? "" : arena_printf(r->mem, " by way of %s", d->command->name));
+    manifest_wrong(r, m->line, d->command->name, "%s calls itself%s; commands may not run in a circle", m->command->name,
+                   target == d ? "" : arena_printf(r->mem, " by way of %s", d->command->name));
     return false;
   }
   visit(r, target, depth + 1);
@@ -422,8 +415,8 @@ static void visit(struct manifest_reader *r, struct draft *d, unsigned depth) {
   if (depth < LEVELS_MAX) visit_members(r, d, depth);
   if (!r->too_deep && (depth >= LEVELS_MAX || d->levels > LEVELS_MAX)) {
     r->file = d->command->file;
-    manifest_wrong(r, d->command->line, d->command->name,
-                   "composites call each other more than %d deep; make them flatter", LEVELS_MAX);
+    manifest_wrong(r, d->command->line, d->command->name, "composites call each other more than %d deep; make them flatter",
+                   LEVELS_MAX);
     r->too_deep = true;
   }
   d->state = DRAFT_DONE;

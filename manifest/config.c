@@ -46,8 +46,7 @@ static const struct row rows[] = {
 #define AT(member) offsetof(struct config, member)
     {"manifest", PATH, NULL, "manifest.yaml", 0, 0, false,
      "The manifest: which commands exist. Relative to this file's folder.", AT(manifest)},
-    {"user", NAME, NULL, NULL, 0, 0, false, "User the workers run as. Required when writd is started as root.",
-     AT(user)},
+    {"user", NAME, NULL, NULL, 0, 0, false, "User the workers run as. Required when writd is started as root.", AT(user)},
     {"group", NAME, NULL, NULL, 0, 0, false, "Group the workers run as; null is the user's own group.", AT(group)},
     {"border.socket", PATH, NULL, "/run/writ/border.sock", 0, 0, true,
      "Unix socket for callers from outside: allow: is applied.", AT(border.socket)},
@@ -61,8 +60,7 @@ static const struct row rows[] = {
      AT(border.backlog)},
     {"inside.socket", PATH, NULL, "/run/writ/inside.sock", 0, 0, true,
      "Unix socket for callers from inside: every command is open to them.", AT(inside.socket)},
-    {"inside.mode", MODE, NULL, "0660", 0, 0, true, "Who may connect: whoever may can run every command.",
-     AT(inside.mode)},
+    {"inside.mode", MODE, NULL, "0660", 0, 0, true, "Who may connect: whoever may can run every command.", AT(inside.mode)},
     {"inside.owner", NAME, NULL, NULL, 0, 0, true, "Owner of the socket; null is the user who starts writd.",
      AT(inside.owner)},
     {"inside.group", NAME, NULL, NULL, 0, 0, true, "Group of the socket; null is the starter's.", AT(inside.group)},
@@ -74,10 +72,10 @@ static const struct row rows[] = {
      "Connection string of libpq; keep passwords in its passfile or service file.", 0},
     {"datasources.NAME.prepared", OF_DATASOURCE, NULL, "true", 0, 0, false,
      "Use prepared statements: false behind PgBouncer in transaction mode.", 0},
-    {"workers", NUMBER, "processes", "8", 1, 1024, false,
-     "Workers on the border socket, each with its own connections.", AT(workers)},
-    {"inside_workers", NUMBER, "processes", "4", 0, 1024, false,
-     "Workers on the inside socket; 0 is no inside listener.", AT(inside_workers)},
+    {"workers", NUMBER, "processes", "8", 1, 1024, false, "Workers on the border socket, each with its own connections.",
+     AT(workers)},
+    {"inside_workers", NUMBER, "processes", "4", 0, 1024, false, "Workers on the inside socket; 0 is no inside listener.",
+     AT(inside_workers)},
     {"runners", NUMBER, "processes", "1", 0, 64, false, "Processes that deliver after-hooks; 0 is none on this machine.",
      AT(runners)},
     {"runner.deliveries", NUMBER, "requests", "10", 1, 100, false,
@@ -99,8 +97,8 @@ static const struct row rows[] = {
      "A silent stream gets a comment so often; below the web server's read timeout.", AT(stream_heartbeat_s)},
     {"streams.buffer_bytes", NUMBER, "bytes", "262144", 1024, 64 * MEGABYTE, false,
      "A reader that has more than this unread gets no more until it has read it.", AT(stream_buffer_bytes)},
-    {"streams.stuck_s", NUMBER, "s", "30", 1, 3600, false, "A reader that takes nothing for so long is dropped; it may resume.",
-     AT(stream_stuck_s)},
+    {"streams.stuck_s", NUMBER, "s", "30", 1, 3600, false,
+     "A reader that takes nothing for so long is dropped; it may resume.", AT(stream_stuck_s)},
     {"background_runners", NUMBER, "processes", "1", 0, 64, false,
      "Processes that run mutations in the background; 0 is none on this machine.", AT(background_runners)},
     {"background.claims", NUMBER, "mutations", "50", 1, 1000, false,
@@ -117,12 +115,12 @@ static const struct row rows[] = {
      AT(background_deadline_s)},
     {"background.keep_s", NUMBER, "s", "604800", 0, 10 * 365 * 24 * 3600, false,
      "Mutations that have ended are deleted after so long; 0 is never.", AT(background_keep_s)},
-    {"max_requests", NUMBER, "requests", "100000", 0, 1000000000, false,
-     "A worker is replaced after so many; 0 is never.", AT(max_requests)},
+    {"max_requests", NUMBER, "requests", "100000", 0, 1000000000, false, "A worker is replaced after so many; 0 is never.",
+     AT(max_requests)},
     {"timeout_ms", NUMBER, "ms", "30000", 1, HOUR_MS, false, "Deadline of a request, from its arrival to its answer.",
      AT(timeout_ms)},
-    {"lock_timeout_ms", NUMBER, "ms", "0", 0, HOUR_MS, false,
-     "Longest wait for a lock; 0 leaves PostgreSQL's own setting.", AT(lock_timeout_ms)},
+    {"lock_timeout_ms", NUMBER, "ms", "0", 0, HOUR_MS, false, "Longest wait for a lock; 0 leaves PostgreSQL's own setting.",
+     AT(lock_timeout_ms)},
     {"idempotency_wait_ms", NUMBER, "ms", "1000", 0, HOUR_MS, false,
      "How long a request waits while another with its Idempotency-Key is running.", AT(idempotency_wait_ms)},
     {"idempotency_hours", NUMBER, "hours", "24", 1, 24 * 366, false, "How long the answer to an Idempotency-Key is kept.",
@@ -130,7 +128,8 @@ static const struct row rows[] = {
     {"state_hours", NUMBER, "hours", "168", 1, 24 * 366, false, "How long the state of a mutation is kept behind its end.",
      AT(state_hours)},
     {"event_log.keep_hours", NUMBER, "hours", "0", 0, 100 * 24 * 366, false,
-     "Events older than that are deleted, when all projections and named readers have seen them; 0 is never.", AT(event_keep_hours)},
+     "Events older than that are deleted, when all projections and named readers have seen them; 0 is never.",
+     AT(event_keep_hours)},
     {"event_log.partition", NUMBER, "positions", "0", 0, 2000000000, false,
      "Old events go by partitions of so many positions, each at once when all of it is old; 0: each event when it is old itself.",
      AT(event_partition)},
@@ -140,8 +139,8 @@ static const struct row rows[] = {
      "Workers of a listener that may wait so at once, the others refuse; 0 is half of them.", AT(waiting_workers)},
     {"drain_ms", NUMBER, "ms", "10000", 0, HOUR_MS, false,
      "How long requests in work may take at a stop or reload before they are killed.", AT(drain_ms)},
-    {"slow_ms", NUMBER, "ms", "1000", 0, HOUR_MS, false,
-     "A request that takes longer is logged as a warning; 0 is never.", AT(slow_ms)},
+    {"slow_ms", NUMBER, "ms", "1000", 0, HOUR_MS, false, "A request that takes longer is logged as a warning; 0 is never.",
+     AT(slow_ms)},
     {"retries", NUMBER, "times", "3", 0, 100, false, "How often a serialization failure or deadlock is tried again.",
      AT(retries)},
     {"idle_connection_s", NUMBER, "s", "600", 0, 7 * 24 * 3600, false,
@@ -155,8 +154,8 @@ static const struct row rows[] = {
     {"limits.rows", NUMBER, "rows", "10000", 1, 1000000000, false, "Most rows in one result of many.", AT(max_rows)},
     {"limits.result_bytes", NUMBER, "bytes", "1048576", 1, MAX_ANSWER_BYTES, false,
      "Longest result of one command; times limits.commands at most 200 MB.", AT(max_result_bytes)},
-    {"limits.state_events", NUMBER, "events", "50", 1, 1000, false, "Most events in the state of a mutation; the newest stay.",
-     AT(state_events)},
+    {"limits.state_events", NUMBER, "events", "50", 1, 1000, false,
+     "Most events in the state of a mutation; the newest stay.", AT(state_events)},
     {"limits.state_changes", NUMBER, "changes", "200", 1, 10000, false,
      "Most changes of a state that are kept for followers who come back; the newest stay.", AT(state_changes)},
     {"limits.event_bytes", NUMBER, "bytes", "8192", 100, 65536, false, "Longest payload of a state event.", AT(event_bytes)},
@@ -172,8 +171,8 @@ static const struct row rows[] = {
      AT(graphql_aliases)},
     {"graphql.complexity", NUMBER, "points", "500000", 0, 2000000000, false,
      "A field is a point, ten times that within each list; 0 is no limit.", AT(graphql_complexity)},
-    {"graphql.cache_documents", NUMBER, "documents", "1000", 0, 100000, false,
-     "Documents that each worker keeps prepared.", AT(graphql_cache_documents)},
+    {"graphql.cache_documents", NUMBER, "documents", "1000", 0, 100000, false, "Documents that each worker keeps prepared.",
+     AT(graphql_cache_documents)},
     {"graphql.cache_bytes", NUMBER, "bytes", "16777216", 65536, 1 << 30, false, "Memory for those, about.",
      AT(graphql_cache_bytes)},
     {"graphql.stored_documents", NUMBER, "documents", "1000", 0, 100000, false,
@@ -259,12 +258,9 @@ static const char *set_value(struct reader *r, const struct row *row, enum json_
     *(const char **)field = absolute_path(r, text);
     return NULL;
   case NAME:
-    if (kind == JSON_NULL)
-      *(const char **)field = NULL;
-    else if (is_text)
-      *(const char **)field = arena_strdup(r->mem, text);
-    else
-      return "a name is needed";
+    if (kind == JSON_NULL) *(const char **)field = NULL;
+    else if (is_text) *(const char **)field = arena_strdup(r->mem, text);
+    else return "a name is needed";
     return NULL;
   case NUMBER:
     if (kind == JSON_NUMBER && parse_whole(text, row->min, row->max, field)) return NULL;
@@ -300,7 +296,8 @@ static void set_fallbacks(struct reader *r) {
 static void take_conninfo(struct reader *r, const char *where, const struct yaml *node, struct datasource *out) {
   out->conninfo = node->json.text;
   if (!conn_can_read(out->conninfo))
-    wrong(r, node->line, where, "libpq cannot read this conninfo; write \"host=/run/postgresql dbname=app\", or a postgresql:// URI");
+    wrong(r, node->line, where,
+          "libpq cannot read this conninfo; write \"host=/run/postgresql dbname=app\", or a postgresql:// URI");
 }
 
 static void read_datasource(struct reader *r, const char *name, const struct yaml *node, struct datasource *out) {
@@ -322,15 +319,11 @@ static void read_datasource(struct reader *r, const char *name, const struct yam
     const struct yaml *value = &node->nodes[i];
     const char *key = node->json.keys[i];
     if (strcmp(key, "conninfo") == 0) {
-      if (value->json.kind == JSON_STRING)
-        take_conninfo(r, where, value, out);
-      else
-        wrong(r, value->line, where, "conninfo must be text, such as \"host=/run/postgresql dbname=app\"");
+      if (value->json.kind == JSON_STRING) take_conninfo(r, where, value, out);
+      else wrong(r, value->line, where, "conninfo must be text, such as \"host=/run/postgresql dbname=app\"");
     } else if (strcmp(key, "prepared") == 0) {
-      if (value->json.kind == JSON_TRUE || value->json.kind == JSON_FALSE)
-        out->prepared = value->json.kind == JSON_TRUE;
-      else
-        wrong(r, value->line, where, "prepared must be true or false");
+      if (value->json.kind == JSON_TRUE || value->json.kind == JSON_FALSE) out->prepared = value->json.kind == JSON_TRUE;
+      else wrong(r, value->line, where, "prepared must be true or false");
     } else {
       const char *near = nearest(key, keys);
       wrong(r, node->key_lines[i], where, "unknown key %s%s%s%s", key,
@@ -349,8 +342,7 @@ static void read_datasources(struct reader *r, const struct yaml *node) {
   }
   c->datasources = arena_array(r->mem, struct datasource, node->json.len);
   c->ndatasources = node->json.len;
-  for (size_t i = 0; i < node->json.len; i++)
-    read_datasource(r, node->json.keys[i], &node->nodes[i], &c->datasources[i]);
+  for (size_t i = 0; i < node->json.len; i++) read_datasource(r, node->json.keys[i], &node->nodes[i], &c->datasources[i]);
 }
 
 /* ---- mappings ---- */
@@ -380,10 +372,8 @@ static void unknown_key(struct reader *r, int line, const char *section, const c
   }
   names[n] = NULL;
   const char *near = nearest(key, names);
-  if (near)
-    wrong(r, line, full, "unknown key; did you mean %s?", near);
-  else
-    wrong(r, line, full, "unknown key; writ.yaml(5) lists those there are");
+  if (near) wrong(r, line, full, "unknown key; did you mean %s?", near);
+  else wrong(r, line, full, "unknown key; writ.yaml(5) lists those there are");
 }
 
 /* section: "" or "border." */
@@ -400,10 +390,8 @@ static void read_mapping(struct reader *r, const struct yaml *mapping, const cha
       const char *mistake = set_value(r, row, value->json.kind, value->json.text);
       if (mistake) wrong(r, mapping->key_lines[i], full, "%s", mistake);
     } else if (section[0] == '\0' && is_section(key)) {
-      if (value->json.kind == JSON_OBJECT)
-        read_mapping(r, value, arena_printf(r->mem, "%s.", key));
-      else
-        wrong(r, mapping->key_lines[i], full, "a mapping is needed: %s: { key: value, ... }", key);
+      if (value->json.kind == JSON_OBJECT) read_mapping(r, value, arena_printf(r->mem, "%s.", key));
+      else wrong(r, mapping->key_lines[i], full, "a mapping is needed: %s: { key: value, ... }", key);
     } else {
       unknown_key(r, mapping->key_lines[i], section, key, full);
     }
@@ -435,8 +423,7 @@ static void check_path(struct reader *r, const struct yaml *root, const char *na
           listener->socket, room - 1);
 }
 
-static void check_listener(struct reader *r, const struct yaml *root, const char *name,
-                           const struct listener *listener) {
+static void check_listener(struct reader *r, const struct yaml *root, const char *name, const struct listener *listener) {
   char *mode = arena_printf(r->mem, "%s.mode", name);
 
   check_path(r, root, name, listener);
@@ -453,8 +440,7 @@ static void take_streams(struct reader *r, const struct yaml *root) {
 
   c->stream = c->border;
   c->stream.socket = path;
-  if (!path)
-    c->stream.socket = arena_printf(r->mem, "%.*s/streams.sock", (int)(slash - c->border.socket), c->border.socket);
+  if (!path) c->stream.socket = arena_printf(r->mem, "%.*s/streams.sock", (int)(slash - c->border.socket), c->border.socket);
   if (c->streams == 0) return;
   check_path(r, root, "streams", &c->stream);
   if (strcmp(c->stream.socket, c->border.socket) == 0)
@@ -475,8 +461,7 @@ static void check_whole(struct reader *r, const struct yaml *root) {
   if (c->inside_workers == 0) return;
   check_listener(r, root, "inside", &c->inside);
   if (strcmp(c->border.socket, c->inside.socket) == 0)
-    wrong(r, line_of(root, "inside.socket"), "inside.socket",
-          "is the same as border.socket; each listener has its own");
+    wrong(r, line_of(root, "inside.socket"), "inside.socket", "is the same as border.socket; each listener has its own");
   if (c->streams && strcmp(c->stream.socket, c->inside.socket) == 0)
     wrong(r, line_of(root, "streams.socket"), "streams.socket", "is the same as inside.socket; each listener has its own");
 }
@@ -536,12 +521,9 @@ static void print_quoted(FILE *out, const char *text) {
   while (*text) {
     uint32_t c;
     size_t n = character(text, &c);
-    if (c == '"' || c == '\\')
-      fprintf(out, "\\%c", (int)c);
-    else if (must_escape(c))
-      fprintf(out, "\\U%08X", (unsigned)c);
-    else
-      fwrite(text, 1, n, out);
+    if (c == '"' || c == '\\') fprintf(out, "\\%c", (int)c);
+    else if (must_escape(c)) fprintf(out, "\\U%08X", (unsigned)c);
+    else fwrite(text, 1, n, out);
     text += n;
   }
   fputc('"', out);
@@ -566,10 +548,8 @@ static void print_value(FILE *out, const struct row *row, const struct config *c
   switch (row->type) {
   case PATH:
   case NAME:
-    if (*(const char *const *)field)
-      print_quoted(out, *(const char *const *)field);
-    else
-      fputs("null", out);
+    if (*(const char *const *)field) print_quoted(out, *(const char *const *)field);
+    else fputs("null", out);
     break;
   case NUMBER: fprintf(out, "%d", *(const int *)field); break;
   case MODE: fprintf(out, "\"%04o\"", (unsigned)*(const int *)field); break;

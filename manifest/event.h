@@ -20,15 +20,15 @@ enum { EVENTS_OF_COMMAND = 32, PROJECTIONS_MAX = 64, EVENT_NAMES_MAX = 100 };
 /* An SQL function that is fed with all events in order. Names are fit for SQL: quoted. */
 struct projection {
   const char *name;
-  const char *function;          /* (events jsonb): a batch, in order of position */
-  const char *reset;             /* a function without arguments that forgets all; NULL: none */
-  const char *const *truncate;   /* tables that are emptied instead */
+  const char *function;        /* (events jsonb): a batch, in order of position */
+  const char *reset;           /* a function without arguments that forgets all; NULL: none */
+  const char *const *truncate; /* tables that are emptied instead */
   size_t ntruncate;
-  const char *const *events;     /* only events of these names; n 0: all */
+  const char *const *events; /* only events of these names; n 0: all */
   size_t nevents;
-  const char *role;              /* database role that the function runs as; NULL: the login role */
-  int batch;                     /* most events in one call */
-  size_t datasource;             /* index into config.datasources */
+  const char *role;  /* database role that the function runs as; NULL: the login role */
+  int batch;         /* most events in one call */
+  size_t datasource; /* index into config.datasources */
   int line;
 };
 

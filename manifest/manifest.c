@@ -44,8 +44,7 @@ static void read_constraints(struct manifest_reader *r, const struct yaml *node)
     if (value->json.kind != JSON_OBJECT) continue;
     if (!yaml_get(value, "code"))
       manifest_wrong(r, node->key_lines[i], where, "code: is missing; give one, as in USERNAME_TAKEN");
-    if (!yaml_get(value, "message"))
-      manifest_wrong(r, node->key_lines[i], where, "message: is missing; say what is wrong");
+    if (!yaml_get(value, "message")) manifest_wrong(r, node->key_lines[i], where, "message: is missing; say what is wrong");
   }
 }
 
@@ -107,8 +106,8 @@ static void read_more(struct manifest_reader *r, const struct yaml *own, size_t 
   r->file = r->more_file;
   for (size_t i = 0; i < n; i++)
     if (own && yaml_get(own, r->more_commands->json.keys[i]))
-      manifest_wrong(r, r->more_commands->key_lines[i], r->more_commands->json.keys[i], "%s has a command of this name, too; rename one",
-                     file);
+      manifest_wrong(r, r->more_commands->key_lines[i], r->more_commands->json.keys[i],
+                     "%s has a command of this name, too; rename one", file);
   read_list(r, r->more_commands, n);
   r->file = file;
 }
@@ -203,16 +202,16 @@ static void read_openapi(struct manifest_reader *r, const struct yaml *node) {
 /* ---- the whole ---- */
 
 static void check_top(struct manifest_reader *r, const struct yaml *root) {
-  static const char *const keys[] = {"specVersion", "schema", "models", "roles", "constraints", "state", "mutations", "graphql",
-                                     "openapi", "event_log", "projections", "commands", NULL};
+  static const char *const keys[] = {"specVersion", "schema",    "models",  "roles",   "constraints",
+                                     "state",       "mutations", "graphql", "openapi", "event_log",
+                                     "projections", "commands",  NULL};
   const struct yaml *version = yaml_get(root, "specVersion");
 
   for (size_t i = 0; i < root->json.len; i++) {
     const char *key = root->json.keys[i];
     if (!manifest_is_in(key, keys)) manifest_wrong_key(r, root->key_lines[i], "manifest", key, keys);
   }
-  if (!version)
-    manifest_wrong(r, 1, "specVersion", "is missing; write specVersion: 1");
+  if (!version) manifest_wrong(r, 1, "specVersion", "is missing; write specVersion: 1");
   else if (version->json.kind != JSON_NUMBER || strcmp(version->json.text, "1") != 0)
     manifest_wrong(r, line_of_key(root, "specVersion"), "specVersion",
                    "must be 1, the only one that this version of writ reads");
@@ -231,7 +230,8 @@ static void read_root(struct manifest_reader *r, const struct yaml *root) {
   read_openapi(r, yaml_get(root, "openapi"));
   manifest_read_state(r, yaml_get(root, "state"));
   part = yaml_get(root, "commands");
-  if (!part && !r->manifest->model && !r->more_commands) manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
+  if (!part && !r->manifest->model && !r->more_commands)
+    manifest_wrong(r, 0, "commands", "is missing; without it there is nothing to call");
   read_commands(r, part);
   if ((part = yaml_get(root, "event_log"))) manifest_read_event_log(r, part);
   if ((part = yaml_get(root, "projections"))) manifest_read_projections(r, part);

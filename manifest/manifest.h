@@ -61,7 +61,7 @@ struct constraint_error {
 
 struct argument {
   const char *name;
-  const char *type;           /* PostgreSQL type name as written; NULL: as PostgreSQL finds it */
+  const char *type;            /* PostgreSQL type name as written; NULL: as PostgreSQL finds it */
   const struct json *fallback; /* default; NULL: required */
   int line;
 };
@@ -70,21 +70,21 @@ struct argument {
  * dollar. */
 struct template {
   enum { TEMPLATE_LITERAL, TEMPLATE_ARGS, TEMPLATE_RESULT, TEMPLATE_ARRAY, TEMPLATE_OBJECT } kind;
-  const struct json *literal;    /* LITERAL: no reference inside */
-  size_t member;                 /* RESULT: index of the earlier member */
-  size_t argument;               /* ARGS: index into the composite's arguments */
-  const char *const *path;       /* ARGS, RESULT: what follows; npath names */
+  const struct json *literal; /* LITERAL: no reference inside */
+  size_t member;              /* RESULT: index of the earlier member */
+  size_t argument;            /* ARGS: index into the composite's arguments */
+  const char *const *path;    /* ARGS, RESULT: what follows; npath names */
   size_t npath;
-  const struct template *items;  /* ARRAY, OBJECT */
-  const char *const *keys;       /* OBJECT */
+  const struct template *items; /* ARRAY, OBJECT */
+  const char *const *keys;      /* OBJECT */
   size_t n;
   int line;
 };
 
 struct member {
   const struct command *command;
-  const char *as;               /* NULL: none */
-  const struct template *args;  /* OBJECT kind: one item for each argument given */
+  const char *as;              /* NULL: none */
+  const struct template *args; /* OBJECT kind: one item for each argument given */
   int line;
 };
 
@@ -92,12 +92,12 @@ enum { HOOK_ATTEMPTS = 15 };
 
 /* A service told before a command runs, which may refuse it, or after it was committed. */
 struct hook {
-  const char *name;         /* command.name: unique in the manifest */
+  const char *name; /* command.name: unique in the manifest */
   struct service service;
-  bool changes;             /* before: its answer may hold changed arguments; one of a command */
-  bool sync;                /* after: tried before the answer is sent */
-  bool skip_dead;           /* after: a dead letter does not hold its key back */
-  int attempts;             /* after: then it is a dead letter */
+  bool changes;               /* before: its answer may hold changed arguments; one of a command */
+  bool sync;                  /* after: tried before the answer is sent */
+  bool skip_dead;             /* after: a dead letter does not hold its key back */
+  int attempts;               /* after: then it is a dead letter */
   const struct template *key; /* after: deliveries of one key are in order; NULL: no order */
 };
 
@@ -110,15 +110,15 @@ enum given { GIVEN_RESULT = -4, GIVEN_CLAIMS, GIVEN_ROLE, GIVEN_USER };
 /* What a permission is beside an expression that must be true. */
 struct permission {
   const struct command *of;
-  const int *from;       /* by index into its own args: enum given, or an index into of->args */
+  const int *from; /* by index into its own args: enum given, or an index into of->args */
   enum row_lock lock;
-  bool as_login;         /* the login role, not the mapped one */
-  size_t version;        /* VERSION: index into its own args of the value that the column must have */
+  bool as_login;  /* the login role, not the mapped one */
+  size_t version; /* VERSION: index into its own args of the value that the column must have */
 };
 
 /* What a manifest says under module: of a command. */
 struct module_use {
-  const char *file;          /* absolute, without symbolic links */
+  const char *file; /* absolute, without symbolic links */
   const char *function;
   const struct json *config; /* NULL: none */
   bool config_unknown;       /* it refers to what this process's environment does not have */
@@ -126,17 +126,17 @@ struct module_use {
 
 struct command {
   const char *name;
-  size_t id;                    /* index into manifest.commands */
+  size_t id; /* index into manifest.commands */
   enum command_kind kind;
   const char *title, *description; /* for people; or NULL */
-  size_t datasource;            /* index into config.datasources; of a composite: that of all its members */
-  const char *const *allow;     /* roles; n 0: inside only */
+  size_t datasource;               /* index into config.datasources; of a composite: that of all its members */
+  const char *const *allow;        /* roles; n 0: inside only */
   size_t nallow;
-  struct argument *args;        /* COMPOSITE: as declared; SQL, CHECK: one for each of sql.names, in that order
+  struct argument *args; /* COMPOSITE: as declared; SQL, CHECK: one for each of sql.names, in that order
                                    (type NULL when not declared) */
   size_t nargs;
   bool args_declared;
-  struct sql_scan sql;          /* SQL, CHECK */
+  struct sql_scan sql; /* SQL, CHECK */
   enum returns returns;
   struct own_error error;       /* CHECK */
   const struct member *members; /* COMPOSITE */
@@ -152,13 +152,13 @@ struct command {
   size_t nbefore_hooks, nafter_hooks;
   const struct domain_event *events; /* appended to the log in its transaction */
   size_t nevents;
-  const struct model *model;    /* MUTATION, QUERY */
-  enum operation operation;     /* MUTATION, QUERY; args: manifest_models.c has the table */
-  const struct mutex *mutexes;  /* held from ahead of the first statement to the end of the transaction */
+  const struct model *model;   /* MUTATION, QUERY */
+  enum operation operation;    /* MUTATION, QUERY; args: manifest_models.c has the table */
+  const struct mutex *mutexes; /* held from ahead of the first statement to the end of the transaction */
   size_t nmutexes;
-  const char *file;             /* where it is written */
-  bool needs_key;               /* a request that names it must have an Idempotency-Key */
-  const struct service *http;   /* HANDLER: the program; NULL: a module */
+  const char *file;                /* where it is written */
+  bool needs_key;                  /* a request that names it must have an Idempotency-Key */
+  const struct service *http;      /* HANDLER: the program; NULL: a module */
   const struct module_use *module; /* HANDLER: the module; NULL: a program */
   int line;
 };
@@ -184,13 +184,13 @@ enum { MANIFEST_STATE_BYTES = 256 * 1024 };
 struct state_rules {
   const char *const *readers; /* roles that may read all states */
   size_t nreaders;
-  const struct json *initial; /* members of a new state; NULL: none, or */
+  const struct json *initial;   /* members of a new state; NULL: none, or */
   const char *initial_function; /* what this function of the UUID gives, as SQL */
-  const char *catch_all;      /* reducer of all events, as SQL; NULL: none */
+  const char *catch_all;        /* reducer of all events, as SQL; NULL: none */
   struct state_event *events;
   size_t nevents;
   int line;
-  const char *text;           /* what the functions of schema writ are to know: JSON */
+  const char *text; /* what the functions of schema writ are to know: JSON */
 };
 
 struct role_map {
@@ -205,7 +205,8 @@ struct openapi_info {
 struct manifest {
   const char *file;
   const struct config *config; /* that it was read with; borrowed */
-  const struct command **commands; /* the built-in sets, those of the file in its order, dispatch_event, those of models, permissions */
+  const struct command *
+      *commands; /* the built-in sets, those of the file in its order, dispatch_event, those of models, permissions */
   size_t ncommands;
   struct constraint_error *constraints;
   size_t nconstraints;
@@ -216,13 +217,13 @@ struct manifest {
   size_t nevent_readers;
   const struct projection *projections;
   size_t nprojections;
-  const struct datamodel *model; /* NULL: there is no schema: */
+  const struct datamodel *model;          /* NULL: there is no schema: */
   const struct schema_text *schema_texts; /* of schema:, and of that of mutations: */
   size_t nschema_texts;
   struct model_rules *model_rules; /* by model->id: who may write its fields (model_rules.h); NULL: nothing is said */
-  bool asks_nested;        /* a mutation of some model has before-hooks or mutexes */
-  size_t model_datasource; /* index into config.datasources */
-  bool introspection_limited; /* graphql: introspection: says which roles may ask GraphQL for its types */
+  bool asks_nested;                /* a mutation of some model has before-hooks or mutexes */
+  size_t model_datasource;         /* index into config.datasources */
+  bool introspection_limited;      /* graphql: introspection: says which roles may ask GraphQL for its types */
   const char *const *introspection;
   size_t nintrospection;
   struct openapi_info openapi;
@@ -247,7 +248,7 @@ const struct command *manifest_command(const struct manifest *m, const char *nam
 bool manifest_role(const struct manifest *m, const char *caller_role, const char **role);
 /* May this role read the states of all mutations? */
 bool manifest_reads_states(const struct manifest *m, const char *role);
-const struct state_event *manifest_state_event(const struct manifest *m, const char *name); /* or NULL */
+const struct state_event *manifest_state_event(const struct manifest *m, const char *name);    /* or NULL */
 const struct own_error *manifest_constraint(const struct manifest *m, const char *constraint); /* or NULL */
 
 #endif

@@ -15,8 +15,7 @@
 enum { STATUS_CHECK = 422 };
 
 /* Commands of writ's own, now or later, and the key beside a member's name. */
-static const char *const reserved[] = {"transactional_command_set", "execute_command_set", "dispatch_event", "as",
-                                       NULL};
+static const char *const reserved[] = {"transactional_command_set", "execute_command_set", "dispatch_event", "as", NULL};
 
 /* ---- keys of a command ---- */
 
@@ -64,8 +63,7 @@ static bool is_type(const char *text) {
 static bool read_type(struct manifest_reader *r, const char *where, const struct yaml *value, struct argument *out) {
   const char *type = manifest_text(r, where, "type", value);
   if (type && !is_type(type)) {
-    manifest_wrong(r, value->line, where, "type: %s is not the name of a type, such as text, numeric(10,2) or int[]",
-                   type);
+    manifest_wrong(r, value->line, where, "type: %s is not the name of a type, such as text, numeric(10,2) or int[]", type);
     return false;
   }
   out->type = type;
@@ -79,8 +77,7 @@ static bool read_argument(struct manifest_reader *r, const struct command *c, co
   bool ok = true;
 
   if (!sql_is_name(out->name)) {
-    manifest_wrong(r, out->line, where, "a name is letters, digits and _, not a digit first, at most %d",
-                   SQL_NAME_BYTES);
+    manifest_wrong(r, out->line, where, "a name is letters, digits and _, not a digit first, at most %d", SQL_NAME_BYTES);
     ok = false;
   }
   if (value->json.kind == JSON_NULL) return ok;
@@ -194,14 +191,12 @@ static void check_verb(struct manifest_reader *r, const struct command *c, const
   } else if (c->kind == COMMAND_CHECK) {
     if (verb != SQL_SELECT && verb != SQL_VALUES && verb != SQL_EXPRESSION)
       manifest_wrong(r, line, c->name,
-                     "%s: %s changes data; a check is an expression, SELECT or VALUES; make it an sql: command", key,
-                     word);
+                     "%s: %s changes data; a check is an expression, SELECT or VALUES; make it an sql: command", key, word);
   } else if (c->max_affected >= 0 && verb != SQL_INSERT && verb != SQL_UPDATE && verb != SQL_DELETE) {
     manifest_wrong(r, line, c->name, "max_affected: applies to INSERT, UPDATE and DELETE, not to %s", word);
   } else if (verb == SQL_MERGE || verb == SQL_CALL) {
     if (returns == RETURNS_ONE || returns == RETURNS_OPTIONAL || returns == RETURNS_MANY)
-      manifest_wrong(r, line, c->name, "returns: %s gives no rows here; write returns: count or none, or remove it",
-                     word);
+      manifest_wrong(r, line, c->name, "returns: %s gives no rows here; write returns: count or none, or remove it", word);
   }
 }
 
@@ -313,16 +308,14 @@ static const struct command_key *find_command_key(const char *name) {
 static void unknown_command_key(struct manifest_reader *r, int line, const struct command *c, const char *key) {
   const char *names[NCOMMAND_KEYS + 1] = {NULL};
   size_t n = 0;
-  for (size_t i = 0; i < NCOMMAND_KEYS; i++)
-    names[n++] = command_keys[i].name;
+  for (size_t i = 0; i < NCOMMAND_KEYS; i++) names[n++] = command_keys[i].name;
   manifest_wrong_key(r, line, c->name, key, names);
 }
 
 /* By which of its keys the command is what it is. */
 static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
   static const char *const keys[] = {"sql", "check", "commands", "http", "module"};
-  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_HANDLER,
-                                             COMMAND_HANDLER};
+  static const enum command_kind kinds[] = {COMMAND_SQL, COMMAND_CHECK, COMMAND_COMPOSITE, COMMAND_HANDLER, COMMAND_HANDLER};
   unsigned found = 0;
 
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -332,7 +325,8 @@ static void find_kind(struct manifest_reader *r, struct draft *d, int line) {
   }
   d->kind_known = d->args_known = found == 1;
   if (found != 1)
-    manifest_wrong(r, line, d->command->name, "%s sql:, check:, commands:, http: and module: is needed; it says what the command is",
+    manifest_wrong(r, line, d->command->name,
+                   "%s sql:, check:, commands:, http: and module: is needed; it says what the command is",
                    found ? "only one of" : "one of");
 }
 
@@ -343,13 +337,10 @@ static void read_command_keys(struct manifest_reader *r, struct draft *d) {
 
   for (size_t i = 0; i < node->json.len; i++) {
     const struct command_key *key = find_command_key(node->json.keys[i]);
-    if (!key)
-      unknown_command_key(r, node->key_lines[i], c, node->json.keys[i]);
+    if (!key) unknown_command_key(r, node->key_lines[i], c, node->json.keys[i]);
     else if (d->kind_known && !(key->kinds & (1U << c->kind)))
-      manifest_wrong(r, node->key_lines[i], c->name, "%s: does not apply to %s; remove it", key->name,
-                     kind_names[c->kind]);
-    else if (key->read)
-      key->read(r, d, &node->nodes[i]);
+      manifest_wrong(r, node->key_lines[i], c->name, "%s: does not apply to %s; remove it", key->name, kind_names[c->kind]);
+    else if (key->read) key->read(r, d, &node->nodes[i]);
   }
 }
 
@@ -363,15 +354,15 @@ static void read_behind_args(struct manifest_reader *r, struct draft *d) {
   if (hooks) manifest_read_hooks(r, d, hooks);
   if (events) manifest_read_events(r, d, events);
   if (c->needs_key && c->kind == COMMAND_SQL && c->sql.verb == SQL_MERGE && c->returns != RETURNS_NONE)
-    manifest_wrong(r, c->line, c->name, "idempotency: the count of a MERGE cannot be kept for a repeat; write "
+    manifest_wrong(r, c->line, c->name,
+                   "idempotency: the count of a MERGE cannot be kept for a repeat; write "
                    "returns: none");
 }
 
 void manifest_read_command(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
   struct command *c = d->command;
 
-  if (manifest_is_in(c->name, reserved))
-    manifest_wrong(r, c->line, c->name, "this name is writ's own; choose another");
+  if (manifest_is_in(c->name, reserved)) manifest_wrong(r, c->line, c->name, "this name is writ's own; choose another");
   else if (!sql_is_name(c->name))
     manifest_wrong(r, c->line, c->name, "a command's name is letters, digits and _, not a digit first, at most %d",
                    SQL_NAME_BYTES);
@@ -381,7 +372,9 @@ void manifest_read_command(struct manifest_reader *r, struct draft *d, const str
 void manifest_read_statement(struct manifest_reader *r, struct draft *d, const struct yaml *node) {
   struct command *c = d->command;
 
-  if (!manifest_need_mapping(r, c->name, node, "{ sql: ... }, { check: ... }, { commands: [...] }, { http: ... } or { module: ... }")) return;
+  if (!manifest_need_mapping(r, c->name, node,
+                             "{ sql: ... }, { check: ... }, { commands: [...] }, { http: ... } or { module: ... }"))
+    return;
   d->node = node;
   c->max_affected = -1;
   find_kind(r, d, c->line);

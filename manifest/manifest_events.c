@@ -36,7 +36,8 @@ static const char *event_name(struct manifest_reader *r, const char *where, cons
 
 /* ---- events: of a command ---- */
 
-static void read_event(struct manifest_reader *r, const struct command *c, const struct yaml *node, struct domain_event *out) {
+static void read_event(struct manifest_reader *r, const struct command *c, const struct yaml *node,
+                       struct domain_event *out) {
   static const char *const keys[] = {"name", "payload", "key", NULL};
   const char *where = arena_printf(r->mem, "%s: events", c->name);
   const struct yaml *name, *parts[2];
@@ -45,7 +46,8 @@ static void read_event(struct manifest_reader *r, const struct command *c, const
   out->line = node->line;
   if (!manifest_need_mapping(r, where, node, "{ name: ..., payload: { ... }, key: ... }")) return;
   for (size_t i = 0; i < node->json.len; i++)
-    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
+    if (!manifest_is_in(node->json.keys[i], keys))
+      manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
   if ((name = yaml_get(node, "name"))) out->name = event_name(r, where, name);
   else manifest_wrong(r, node->line, where, "name: is missing; say what has happened, as in account_opened");
   if (out->name) where = arena_printf(r->mem, "%s: %s", where, out->name);
@@ -122,7 +124,8 @@ static const char *sql_name(struct projection_reader *p, const char *key, const 
   if (!text) return NULL;
   dot = strchr(text, '.');
   if ((dot && !sql_is_name(arena_strndup(p->r->mem, text, (size_t)(dot - text)))) || !sql_is_name(dot ? dot + 1 : text)) {
-    manifest_wrong(p->r, value->line, p->where, "%s: %s is no name such as schema.name, of letters, digits and _", key, text);
+    manifest_wrong(p->r, value->line, p->where, "%s: %s is no name such as schema.name, of letters, digits and _", key,
+                   text);
     return NULL;
   }
   if (dot) {
@@ -194,9 +197,9 @@ static void read_datasource(struct projection_reader *p, const struct yaml *valu
 static const struct projection_key {
   const char *name;
   void (*read)(struct projection_reader *, const struct yaml *, struct projection *);
-} projection_keys[] = {{"function", read_function}, {"events", read_events},         {"reset", read_reset},
-                       {"truncate", read_truncate}, {"datasource", read_datasource}, {"role", read_role},
-                       {"batch", read_batch},       {NULL, NULL}};
+} projection_keys[] = {
+    {"function", read_function},     {"events", read_events}, {"reset", read_reset}, {"truncate", read_truncate},
+    {"datasource", read_datasource}, {"role", read_role},     {"batch", read_batch}, {NULL, NULL}};
 
 static void unknown_key(struct projection_reader *p, int line, const char *key) {
   const char *names[sizeof projection_keys / sizeof *projection_keys] = {NULL};
@@ -232,8 +235,8 @@ void manifest_read_projections(struct manifest_reader *r, const struct yaml *nod
 
     list[i] = (struct projection){.name = node->json.keys[i], .batch = BATCH, .line = node->key_lines[i]};
     if (!sql_is_name(list[i].name))
-      manifest_wrong(r, node->key_lines[i], p.where, "a projection's name is letters, digits and _, not a digit first, at most %d",
-                     SQL_NAME_BYTES);
+      manifest_wrong(r, node->key_lines[i], p.where,
+                     "a projection's name is letters, digits and _, not a digit first, at most %d", SQL_NAME_BYTES);
     read_projection(&p, &node->nodes[i], &list[i]);
   }
   r->manifest->projections = list;

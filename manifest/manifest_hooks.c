@@ -50,8 +50,8 @@ static const struct hook_key {
   const char *name;
   void (*read)(struct hook_reader *, const struct yaml *, struct hook *);
 } before_keys[] = {{"changes", read_changes}, {NULL, NULL}},
-  after_keys[] = {{"key", read_key}, {"sync", read_sync}, {"on_dead", read_on_dead}, {"attempts", read_attempts},
-                  {NULL, NULL}};
+  after_keys[] = {
+      {"key", read_key}, {"sync", read_sync}, {"on_dead", read_on_dead}, {"attempts", read_attempts}, {NULL, NULL}};
 
 /* ---- a hook ---- */
 
@@ -83,10 +83,8 @@ static void read_hook(struct hook_reader *h, const struct hook_key *keys, const 
     const char *name = node->json.keys[i];
     const struct hook_key *key = find_key(keys, name);
 
-    if (key)
-      key->read(h, &node->nodes[i], out);
-    else if (!manifest_is_in(name, service_keys))
-      unknown_key(h, keys, node->key_lines[i], name);
+    if (key) key->read(h, &node->nodes[i], out);
+    else if (!manifest_is_in(name, service_keys)) unknown_key(h, keys, node->key_lines[i], name);
   }
 }
 

@@ -15,16 +15,20 @@
 
 /* What stands under a model in models:; query is for all that read. */
 static const char *const operation_keys[] = {
-    [OPERATION_CREATE] = "create",          [OPERATION_UPDATE] = "update",
-    [OPERATION_UPSERT] = "upsert",          [OPERATION_DELETE] = "delete",
-    [OPERATION_UPDATE_MANY] = "updateMany", [OPERATION_DELETE_MANY] = "deleteMany",
-    [OPERATION_ONE] = "query",              [OPERATION_MANY] = "query",
+    [OPERATION_CREATE] = "create",
+    [OPERATION_UPDATE] = "update",
+    [OPERATION_UPSERT] = "upsert",
+    [OPERATION_DELETE] = "delete",
+    [OPERATION_UPDATE_MANY] = "updateMany",
+    [OPERATION_DELETE_MANY] = "deleteMany",
+    [OPERATION_ONE] = "query",
+    [OPERATION_MANY] = "query",
     [OPERATION_CONNECTION] = "query",
 };
 enum { NOPERATIONS = sizeof operation_keys / sizeof *operation_keys };
 
-static const char *const model_keys[] = {"create", "update", "upsert", "delete", "updateMany", "deleteMany", "query",
-                                         "fields", "presets", NULL};
+static const char *const model_keys[] = {"create",     "update", "upsert", "delete",  "updateMany",
+                                         "deleteMany", "query",  "fields", "presets", NULL};
 
 /* Arguments; one that is not given is null, but for those with a !. To permissions they are jsonb. */
 static const char *const operation_args[] = {
@@ -41,10 +45,14 @@ static const char *const operation_args[] = {
 
 static const char *operation_name(const struct model *m, enum operation o) {
   const char *const names[] = {
-      [OPERATION_CREATE] = m->mutation.create,          [OPERATION_UPDATE] = m->mutation.update,
-      [OPERATION_UPSERT] = m->mutation.upsert,          [OPERATION_DELETE] = m->mutation.delete,
-      [OPERATION_UPDATE_MANY] = m->mutation.update_many, [OPERATION_DELETE_MANY] = m->mutation.delete_many,
-      [OPERATION_ONE] = m->query.one,                   [OPERATION_MANY] = m->query.many,
+      [OPERATION_CREATE] = m->mutation.create,
+      [OPERATION_UPDATE] = m->mutation.update,
+      [OPERATION_UPSERT] = m->mutation.upsert,
+      [OPERATION_DELETE] = m->mutation.delete,
+      [OPERATION_UPDATE_MANY] = m->mutation.update_many,
+      [OPERATION_DELETE_MANY] = m->mutation.delete_many,
+      [OPERATION_ONE] = m->query.one,
+      [OPERATION_MANY] = m->query.many,
       [OPERATION_CONNECTION] = m->query.connection,
   };
   return names[o];
@@ -90,11 +98,13 @@ static struct draft *add_command(struct manifest_reader *r, const struct model *
 
 /* What stands under an operation, for each of the commands that it means. In the order in which it is read: arguments (of
  * which version: adds one) are known before what names them. */
-enum { OF_CREATE = 1 << OPERATION_CREATE,
-       OF_ONE = 1 << OPERATION_UPDATE | 1 << OPERATION_UPSERT | 1 << OPERATION_DELETE,
-       OF_MANY = 1 << OPERATION_UPDATE_MANY | 1 << OPERATION_DELETE_MANY,
-       OF_MUTATIONS = OF_CREATE | OF_ONE | OF_MANY,
-       OF_ALL = (1 << NOPERATIONS) - 1 };
+enum {
+  OF_CREATE = 1 << OPERATION_CREATE,
+  OF_ONE = 1 << OPERATION_UPDATE | 1 << OPERATION_UPSERT | 1 << OPERATION_DELETE,
+  OF_MANY = 1 << OPERATION_UPDATE_MANY | 1 << OPERATION_DELETE_MANY,
+  OF_MUTATIONS = OF_CREATE | OF_ONE | OF_MANY,
+  OF_ALL = (1 << NOPERATIONS) - 1
+};
 
 static void bind_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
   (void)value;

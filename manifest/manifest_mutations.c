@@ -16,7 +16,8 @@ static const char *file_of(struct manifest_reader *r, const char *where, const s
 
   if (!manifest_need_mapping(r, where, node, "file: ./mutations.yaml")) return NULL;
   for (size_t i = 0; i < node->json.len; i++)
-    if (!manifest_is_in(node->json.keys[i], keys)) manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
+    if (!manifest_is_in(node->json.keys[i], keys))
+      manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
   file = yaml_get(node, "file");
   if (!file) {
     manifest_wrong(r, node->line, where, "file: is missing");

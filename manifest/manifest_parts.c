@@ -31,24 +31,20 @@ bool manifest_is_in(const char *word, const char *const *words) {
   return false;
 }
 
-void manifest_wrong_key(struct manifest_reader *r, int line, const char *where, const char *key,
-                      const char *const *keys) {
+void manifest_wrong_key(struct manifest_reader *r, int line, const char *where, const char *key, const char *const *keys) {
   const char *near = nearest(key, keys);
   struct str *list = str_new(r->mem, 128);
 
   for (size_t i = 0; keys[i]; i++) str_printf(list, "%s%s", i ? ", " : "", keys[i]);
-  if (near)
-    manifest_wrong(r, line, where, "unknown key %s; did you mean %s?", key, near);
-  else
-    manifest_wrong(r, line, where, "unknown key %s; there are: %s", key, list->p);
+  if (near) manifest_wrong(r, line, where, "unknown key %s; did you mean %s?", key, near);
+  else manifest_wrong(r, line, where, "unknown key %s; there are: %s", key, list->p);
 }
 
 /* The text of a value, or NULL and a problem. */
 const char *manifest_text(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value) {
   if (value->json.kind == JSON_STRING && value->json.text[0] != '\0') return value->json.text;
   manifest_wrong(r, value->line, where, "%s: must be text%s", key,
-                 value->json.kind == JSON_STRING || value->json.kind == JSON_NULL ? ", and is empty"
-                                                                                  : "; put it in quotes");
+                 value->json.kind == JSON_STRING || value->json.kind == JSON_NULL ? ", and is empty" : "; put it in quotes");
   return NULL;
 }
 
@@ -58,8 +54,8 @@ bool manifest_need_mapping(struct manifest_reader *r, const char *where, const s
   return false;
 }
 
-bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
-                     int *out) {
+bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min,
+                     int max, int *out) {
   const char *text = value->json.kind == JSON_NUMBER ? value->json.text : "";
   size_t n = strlen(text);
   int number = n > 0 && n < 10 && strspn(text, "0123456789") == n ? atoi(text) : -1;
@@ -112,17 +108,14 @@ static void read_status(struct manifest_reader *r, const char *where, const stru
   int status = strlen(text) == 3 ? atoi(text) : 0;
   if (status < STATUS_MIN || status > STATUS_MAX)
     manifest_wrong(r, value->line, where, "status: must be a number from %d to %d", STATUS_MIN, STATUS_MAX);
-  else
-    out->status = status;
+  else out->status = status;
 }
 
-static void read_message(struct manifest_reader *r, const char *where, const struct yaml *value,
-                         struct own_error *out) {
+static void read_message(struct manifest_reader *r, const char *where, const struct yaml *value, struct own_error *out) {
   out->message = manifest_text(r, where, "message", value);
 }
 
-void manifest_own_error(struct manifest_reader *r, const char *where, const struct yaml *node,
-                           struct own_error *out) {
+void manifest_own_error(struct manifest_reader *r, const char *where, const struct yaml *node, struct own_error *out) {
   static const char *const keys[] = {"code", "status", "message", NULL};
   static void (*const readers[])(struct manifest_reader *, const char *, const struct yaml *,
                                  struct own_error *) = {read_code, read_status, read_message};
@@ -132,10 +125,8 @@ void manifest_own_error(struct manifest_reader *r, const char *where, const stru
   for (size_t i = 0; i < node->json.len; i++) {
     size_t k = 0;
     while (keys[k] && strcmp(keys[k], node->json.keys[i]) != 0) k++;
-    if (keys[k])
-      readers[k](r, where, &node->nodes[i], out);
-    else
-      manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
+    if (keys[k]) readers[k](r, where, &node->nodes[i], out);
+    else manifest_wrong_key(r, node->key_lines[i], where, node->json.keys[i], keys);
   }
 }
 
@@ -158,7 +149,8 @@ void manifest_read_roles(struct manifest_reader *r, const char *where, const cha
     else if (manifest_is_in(role, roles))
       manifest_wrong(r, item->line, where, "%s: %s stands here twice; remove one", key, role);
     else if (!manifest_has_role(r->manifest, role))
-      manifest_wrong(r, item->line, where, "%s: role %s is not in roles:; map it there to a role of the database", key, role);
+      manifest_wrong(r, item->line, where, "%s: role %s is not in roles:; map it there to a role of the database", key,
+                     role);
     roles[(*n)++] = role;
   }
   *out = roles;

@@ -52,7 +52,8 @@ static void read_as(struct manifest_reader *r, const char *where, const struct y
 
 /* A condition alone, or { sql:, lock:, as: }. Its text, or NULL and a problem. */
 static const char *read_options(struct manifest_reader *r, const char *where, const struct yaml *value, struct command *c) {
-  static const char *const keys[] = {"sql", "lock", "as", NULL}, *const version_keys[] = {"sql", "lock", "as", "required", NULL};
+  static const char *const keys[] = {"sql", "lock", "as", NULL}, *const version_keys[] = {"sql", "lock", "as", "required",
+                                                                                          NULL};
   const char *const *known = c->kind == COMMAND_VERSION ? version_keys : keys;
   const struct yaml *sql;
 
@@ -74,7 +75,8 @@ static bool check_verb(struct manifest_reader *r, const char *where, const struc
 
   if (c->kind == COMMAND_VERSION) {
     if (verb == SQL_SELECT) return true;
-    manifest_wrong(r, c->line, where, "must be a SELECT of the column that tells the version, as in "
+    manifest_wrong(r, c->line, where,
+                   "must be a SELECT of the column that tells the version, as in "
                    "select version from pet where id = :id");
     return false;
   }
@@ -90,11 +92,17 @@ static struct command *read_condition(struct manifest_reader *r, const struct co
   const char *text;
   struct err e;
 
-  *c = (struct command){.name = arena_printf(r->mem, "%s.%s", of->name, name), .kind = kind, .line = line, .max_affected = -1,
-                        .permission = {.of = of, .lock = lock}, .args_declared = true};
-  c->error = kind == COMMAND_VERSION
-    ? (struct own_error){"VERSION_MISMATCH", "It has been changed since that version was read, or is not there.", 412}
-    : (struct own_error){"PERMISSION_DENIED", arena_printf(r->mem, "The permission \"%s\" of \"%s\" denies this.", name, of->name), 403};
+  *c = (struct command){.name = arena_printf(r->mem, "%s.%s", of->name, name),
+                        .kind = kind,
+                        .line = line,
+                        .max_affected = -1,
+                        .permission = {.of = of, .lock = lock},
+                        .args_declared = true};
+  c->error =
+      kind == COMMAND_VERSION
+          ? (struct own_error){"VERSION_MISMATCH", "It has been changed since that version was read, or is not there.", 412}
+          : (struct own_error){"PERMISSION_DENIED",
+                               arena_printf(r->mem, "The permission \"%s\" of \"%s\" denies this.", name, of->name), 403};
   text = read_options(r, c->name, value, c);
   if (!text) return NULL;
   err_init(&e, r->mem);
@@ -114,8 +122,8 @@ static void read_list(struct manifest_reader *r, struct command *of, enum row_lo
     const struct command *c;
 
     if (!sql_is_name(name) || strcmp(name, version_name) == 0) {
-      manifest_wrong(r, node->key_lines[i], of->name, "permissions: %s: a name is letters, digits and _, not a digit first, and not %s",
-                     name, version_name);
+      manifest_wrong(r, node->key_lines[i], of->name,
+                     "permissions: %s: a name is letters, digits and _, not a digit first, and not %s", name, version_name);
       continue;
     }
     c = read_condition(r, of, COMMAND_PERMISSION, lock, name, &node->nodes[i], node->key_lines[i]);
@@ -129,7 +137,8 @@ void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const
   struct command *c = d->command;
   const struct yaml *before = yaml_get(value, "before"), *after = yaml_get(value, "after");
 
-  if (!manifest_need_mapping(r, arena_printf(r->mem, "%s: permissions", c->name), value, "{ before: {...}, after: {...} }")) return;
+  if (!manifest_need_mapping(r, arena_printf(r->mem, "%s: permissions", c->name), value, "{ before: {...}, after: {...} }"))
+    return;
   if (!before && !after) {
     read_list(r, c, ROW_LOCK_UPDATE, value, &c->before, &c->nbefore);
     return;
@@ -138,7 +147,8 @@ void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const
     if (&value->nodes[i] != before && &value->nodes[i] != after)
       manifest_wrong(r, value->key_lines[i], c->name, "permissions: %s: put it into before: or after:", value->json.keys[i]);
   if (after && c->kind == COMMAND_HANDLER)
-    manifest_wrong(r, value->line, c->name, "permissions: after: what a program has done cannot be rolled back; ask before:, or in the "
+    manifest_wrong(r, value->line, c->name,
+                   "permissions: after: what a program has done cannot be rolled back; ask before:, or in the "
                    "sets that it runs");
   if (before) read_list(r, c, ROW_LOCK_UPDATE, before, &c->before, &c->nbefore);
   if (after) read_list(r, c, ROW_LOCK_NONE, after, &c->after, &c->nafter);
@@ -146,7 +156,8 @@ void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const
 
 /* It comes first: when the version is another, the rest does not matter. */
 void manifest_read_version(struct manifest_reader *r, struct draft *d, const struct yaml *value) {
-  struct command *c = d->command, *guard = read_condition(r, c, COMMAND_VERSION, ROW_LOCK_UPDATE, version_name, value, value->line);
+  struct command *c = d->command,
+                 *guard = read_condition(r, c, COMMAND_VERSION, ROW_LOCK_UPDATE, version_name, value, value->line);
   const struct yaml *required = yaml_get(value, "required");
 
   if (required && required->json.kind != JSON_TRUE && required->json.kind != JSON_FALSE)
@@ -219,8 +230,8 @@ static void bind_name(struct manifest_reader *r, struct command *p, bool after, 
       manifest_wrong(r, p->line, p->name, ":result: that of a CALL or MERGE cannot be looked at");
     return;
   }
-  manifest_wrong(r, p->line, p->name, "uses :%s, but %s has no such argument, and it is none of :claims, :role, :user, :result",
-                 name, of->name);
+  manifest_wrong(r, p->line, p->name,
+                 "uses :%s, but %s has no such argument, and it is none of :claims, :role, :user, :result", name, of->name);
 }
 
 static void bind_names(struct manifest_reader *r, struct command *p, bool after) {
@@ -264,9 +275,9 @@ void manifest_bind_permissions(struct manifest_reader *r, struct draft *d) {
   if (c->nbefore && c->before[0]->kind == COMMAND_VERSION) {
     add_version_argument(r, c);
     if (names_it(c->before[0], version_name))
-      manifest_wrong(r, c->before[0]->line, c->before[0]->name, "does not use :version itself: it selects the column to compare with it");
-    else
-      add_version_name(r, (struct command *)c->before[0]);
+      manifest_wrong(r, c->before[0]->line, c->before[0]->name,
+                     "does not use :version itself: it selects the column to compare with it");
+    else add_version_name(r, (struct command *)c->before[0]);
   }
   for (size_t i = 0; i < c->nbefore; i++) bind_names(r, (struct command *)c->before[i], false);
   for (size_t i = 0; i < c->nafter; i++) bind_names(r, (struct command *)c->after[i], true);

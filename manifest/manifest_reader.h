@@ -25,9 +25,9 @@ struct draft {
   bool datasource_known;   /* of a composite: taken from its first member */
   bool args_known;         /* its arguments were understood: who calls it can be judged by them */
   bool kind_known;
-  enum draft_state state;  /* of the walk over composites */
-  unsigned levels;         /* composites within each other, itself among them */
-  unsigned statements;     /* all that it runs */
+  enum draft_state state; /* of the walk over composites */
+  unsigned levels;        /* composites within each other, itself among them */
+  unsigned statements;    /* all that it runs */
 };
 
 struct manifest_reader {
@@ -35,7 +35,7 @@ struct manifest_reader {
   const struct config *config;
   struct manifest *manifest;
   struct problems *problems;
-  const char *file; /* that is being read; paths in it are relative to it */
+  const char *file;      /* that is being read; paths in it are relative to it */
   const char *more_file; /* of mutations:, and its commands:; NULL: none */
   const struct yaml *more_commands;
   struct draft *drafts; /* one for each of manifest->commands */
@@ -48,7 +48,7 @@ void manifest_wrong(struct manifest_reader *r, int line, const char *where, cons
     __attribute__((format(printf, 4, 5)));
 
 /* manifest_parts.c: what is read alike wherever it stands. where: "command: key", for messages. */
-enum { MANIFEST_ROLE_BYTES = 63 }; /* PostgreSQL's NAMEDATALEN - 1 */
+enum { MANIFEST_ROLE_BYTES = 63 };                               /* PostgreSQL's NAMEDATALEN - 1 */
 bool manifest_is_in(const char *word, const char *const *words); /* words: NULL behind the last */
 void manifest_wrong_key(struct manifest_reader *r, int line, const char *where, const char *key, const char *const *keys);
 /* The text of a value, or NULL and a problem. */
@@ -61,8 +61,8 @@ bool manifest_has_role(const struct manifest *m, const char *role);
 void manifest_read_roles(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value,
                          const char *const **out, size_t *n);
 /* A whole number, or true or false. False: a problem, and *out is left alone. */
-bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min, int max,
-                     int *out);
+bool manifest_number(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, int min,
+                     int max, int *out);
 bool manifest_flag(struct manifest_reader *r, const char *where, const char *key, const struct yaml *value, bool *out);
 void manifest_own_error(struct manifest_reader *r, const char *where, const struct yaml *node, struct own_error *out);
 
@@ -88,8 +88,8 @@ void manifest_read_module(struct manifest_reader *r, struct draft *d, const stru
 void template_read(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
                    struct template *out);
 /* The same with $caller.role, $caller.user and $caller.claims.NAME (RESULT: member 1), which are null where there is none. */
-void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where, const struct yaml *node,
-                               struct template *out);
+void template_read_with_caller(struct manifest_reader *r, const struct command *c, const char *where,
+                               const struct yaml *node, struct template *out);
 /* manifest_permission.c: permissions:, version: and max_affected:. First their texts, when the keys are read; then, when the
  * command's arguments are known, what each has its values from. */
 void manifest_read_permissions(struct manifest_reader *r, struct draft *d, const struct yaml *value);

@@ -61,9 +61,11 @@ static void read_readers(struct manifest_reader *r, const struct yaml *value) {
 
     if (!role) continue;
     if (!manifest_is_role(role))
-      manifest_wrong(r, value->nodes[i].line, "state", "readers: a role has no blanks and 1 to %d bytes", MANIFEST_ROLE_BYTES);
+      manifest_wrong(r, value->nodes[i].line, "state", "readers: a role has no blanks and 1 to %d bytes",
+                     MANIFEST_ROLE_BYTES);
     else if (!manifest_has_role(r->manifest, role))
-      manifest_wrong(r, value->nodes[i].line, "state", "readers: role %s is not in roles:; map it there to a role of the database", role);
+      manifest_wrong(r, value->nodes[i].line, "state",
+                     "readers: role %s is not in roles:; map it there to a role of the database", role);
     roles[state->nreaders++] = role;
   }
   state->readers = roles;
@@ -80,7 +82,8 @@ static void read_initial(struct manifest_reader *r, const struct yaml *value) {
   state->initial = &value->json;
   for (size_t i = 0; i < value->json.len; i++)
     if (manifest_is_in(value->json.keys[i], core_members))
-      manifest_wrong(r, value->key_lines[i], "state: initial", "%s is writ's own member of a state; choose another name", value->json.keys[i]);
+      manifest_wrong(r, value->key_lines[i], "state: initial", "%s is writ's own member of a state; choose another name",
+                     value->json.keys[i]);
 }
 
 /* The one of that name, made when it is not there. NULL: a name that no event can have. */
@@ -156,7 +159,8 @@ static const char *rules_text(struct manifest_reader *r) {
   const struct state_rules *state = &r->manifest->state;
   struct str *out = str_new(r->mem, 256);
 
-  str_printf(out, "{\"events\":%d,\"changes\":%d,\"bytes\":%d", r->config->state_events, r->config->state_changes, MANIFEST_STATE_BYTES);
+  str_printf(out, "{\"events\":%d,\"changes\":%d,\"bytes\":%d", r->config->state_events, r->config->state_changes,
+             MANIFEST_STATE_BYTES);
   put_reducers(out, state);
   put_function(out, "all", state->catch_all);
   put_function(out, "initial_function", state->initial_function);
@@ -172,7 +176,10 @@ void manifest_read_state(struct manifest_reader *r, const struct yaml *node) {
   static const struct {
     const char *name;
     void (*read)(struct manifest_reader *, const struct yaml *);
-  } rows[] = {{"readers", read_readers}, {"initial", read_initial}, {"reducers", read_reducers}, {"catch_all", read_catch_all},
+  } rows[] = {{"readers", read_readers},
+              {"initial", read_initial},
+              {"reducers", read_reducers},
+              {"catch_all", read_catch_all},
               {"payloads", read_payloads}};
   enum { NROWS = sizeof rows / sizeof *rows };
   const char *names[NROWS + 1] = {NULL};

@@ -45,8 +45,8 @@ static const struct field *find_field(struct rules_reader *t, const char *where,
   for (size_t i = 0; i < m->nfields; i++)
     if (strcmp(names[i] = m->fields[i].name, name) == 0) return &m->fields[i];
   near = nearest(name, names);
-  manifest_wrong(t->r, line, where, "%s has no field %s%s%s%s", m->name, name, near ? "; did you mean " : "", near ? near : "",
-                 near ? "?" : "");
+  manifest_wrong(t->r, line, where, "%s has no field %s%s%s%s", m->name, name, near ? "; did you mean " : "",
+                 near ? near : "", near ? "?" : "");
   return NULL;
 }
 

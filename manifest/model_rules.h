@@ -15,7 +15,7 @@ struct yaml;
 
 struct preset {
   enum { PRESET_USER, PRESET_ROLE, PRESET_CLAIM, PRESET_LITERAL } kind;
-  const char *const *path;    /* CLAIM: names and indexes into the claims */
+  const char *const *path; /* CLAIM: names and indexes into the claims */
   size_t npath;
   const struct json *literal; /* LITERAL: a scalar, not null */
   const char *text;           /* as it is written: $claims.sub */

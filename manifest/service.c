@@ -29,8 +29,7 @@ static bool is_variable(const char *name) {
 static void tell_unset(struct manifest_reader *r, const char *where, int line, const char *name) {
   if (r->config->environment_optional)
     problems_warn(r->problems, r->file, line, "%s: $env.%s: the environment has no %s here", where, name, name);
-  else
-    manifest_wrong(r, line, where, "$env.%s: the environment has no %s; set it for writd", name, name);
+  else manifest_wrong(r, line, where, "$env.%s: the environment has no %s; set it for writd", name, name);
 }
 
 /* What a text stands for; NULL: nothing, and that was told. */
@@ -100,8 +99,7 @@ static void warn_of_plain(struct manifest_reader *r, const char *where, int line
 
   if (endpoint->unix_socket || strncasecmp(endpoint->url, scheme, strlen(scheme)) != 0) return;
   if (is_this_machine(endpoint->url + strlen(scheme))) return;
-  problems_warn(r->problems, r->file, line,
-                "%s: url: goes to another machine without TLS: use https, or a tunnel", where);
+  problems_warn(r->problems, r->file, line, "%s: url: goes to another machine without TLS: use https, or a tunnel", where);
 }
 
 static bool read_url(struct manifest_reader *r, const char *where, const struct yaml *value, struct service *out) {
@@ -177,7 +175,6 @@ bool service_read(struct manifest_reader *r, const char *where, const struct yam
   }
   for (size_t i = 0; i < value->json.len; i++)
     for (size_t k = 0; k < NREADERS; k++)
-      if (strcmp(value->json.keys[i], readers[k].key) == 0)
-        ok = readers[k].read(r, where, &value->nodes[i], out) && ok;
+      if (strcmp(value->json.keys[i], readers[k].key) == 0) ok = readers[k].read(r, where, &value->nodes[i], out) && ok;
   return ok;
 }

@@ -16,7 +16,7 @@ struct service {
   int timeout_ms;               /* for one try */
   const struct secret *secrets; /* sign with these, the newest first; n 0: unsigned */
   size_t nsecrets;
-  const struct json *config;    /* handed over as "config"; NULL: none */
+  const struct json *config; /* handed over as "config"; NULL: none */
 };
 
 /* Keys that every service has; a reader of more keys passes over these. NULL behind the last. */

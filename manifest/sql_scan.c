@@ -51,37 +51,23 @@ struct scanner {
   size_t piece_from; /* first byte of the piece in work */
 
   enum place place;
-  bool with;       /* a WITH list came */
-  bool after_with; /* WITH was the token before: RECURSIVE may follow */
-  bool name_next;  /* IN_TAIL: the next word is a name or constant, whatever it spells */
-  bool in_columns; /* IN_TAIL: commas part columns of SEARCH or CYCLE */
+  bool with;          /* a WITH list came */
+  bool after_with;    /* WITH was the token before: RECURSIVE may follow */
+  bool name_next;     /* IN_TAIL: the next word is a name or constant, whatever it spells */
+  bool in_columns;    /* IN_TAIL: commas part columns of SEARCH or CYCLE */
   size_t query_depth; /* DONE, of an expression that begins with a query in parentheses: so deep is that; 0: not so */
 };
 
 /* ---- characters ---- */
 
-static bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
-}
-static bool is_newline(char c) {
-  return c == '\n' || c == '\r';
-}
-static bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-static bool is_name_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-static bool is_name_char(char c) {
-  return is_name_start(c) || is_digit(c);
-}
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+static bool is_newline(char c) { return c == '\n' || c == '\r'; }
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_name_char(char c) { return is_name_start(c) || is_digit(c); }
 /* Every byte beyond ASCII is a letter to PostgreSQL's scanner. */
-static bool is_word_start(char c) {
-  return is_name_start(c) || (unsigned char)c >= 0x80;
-}
-static bool is_word_char(char c) {
-  return is_word_start(c) || is_digit(c) || c == '$';
-}
+static bool is_word_start(char c) { return is_name_start(c) || (unsigned char)c >= 0x80; }
+static bool is_word_char(char c) { return is_word_start(c) || is_digit(c) || c == '$'; }
 
 bool sql_is_name(const char *text) {
   size_t n = 0;
@@ -125,12 +111,9 @@ static bool pass_block_comment(struct scanner *s) {
 static bool pass_blanks(struct scanner *s) {
   for (;;) {
     while (s->pos < s->end && is_space(s->sql[s->pos])) s->pos++;
-    if (strncmp(s->sql + s->pos, "--", 2) == 0)
-      pass_line_comment(s);
-    else if (strncmp(s->sql + s->pos, "/*", 2) != 0)
-      return true;
-    else if (!pass_block_comment(s))
-      return false;
+    if (strncmp(s->sql + s->pos, "--", 2) == 0) pass_line_comment(s);
+    else if (strncmp(s->sql + s->pos, "/*", 2) != 0) return true;
+    else if (!pass_block_comment(s)) return false;
   }
 }
 
@@ -139,8 +122,7 @@ static bool pass_quoted(struct scanner *s, char quote, bool backslashes, const c
   size_t from = s->pos;
 
   for (s->pos++; s->pos < s->end; s->pos++) {
-    if (backslashes && s->sql[s->pos] == '\\' && s->pos + 1 < s->end)
-      s->pos++;
+    if (backslashes && s->sql[s->pos] == '\\' && s->pos + 1 < s->end) s->pos++;
     else if (s->sql[s->pos] == quote) {
       s->pos++;
       return true;
@@ -149,9 +131,7 @@ static bool pass_quoted(struct scanner *s, char quote, bool backslashes, const c
   return refuse(s, from, complaint);
 }
 
-static bool pass_string(struct scanner *s) {
-  return pass_quoted(s, '\'', false, "a string ' has no end");
-}
+static bool pass_string(struct scanner *s) { return pass_quoted(s, '\'', false, "a string ' has no end"); }
 
 /* Behind an E'' string: does it go on? It does directly ('' is a quote in it), and behind blanks with a newline among
  * them (manual 4.1.2.1); there a further part obeys the same backslash rules. Moves pos to that quote. */
@@ -361,12 +341,11 @@ static bool is_one_of(const struct scanner *s, const struct token *t, const char
 
 /* Words that begin a statement of PostgreSQL 16 (manual, part VI), beyond those with a verb of their own. */
 static const char *const statement_words[] = {
-    "abort",   "alter",  "analyse",  "analyze",  "begin",      "checkpoint", "close",   "cluster",
-    "comment", "commit", "copy",     "create",   "deallocate", "declare",    "discard", "do",
-    "drop",    "end",    "execute",  "explain",  "fetch",      "grant",      "import",  "listen",
-    "load",    "lock",   "move",     "notify",   "prepare",    "reassign",   "refresh", "reindex",
-    "release", "reset",  "revoke",   "rollback", "savepoint",  "security",   "set",     "show",
-    "start",   "table",  "truncate", "unlisten", "vacuum",     "with",       NULL};
+    "abort",   "alter",   "analyse",    "analyze",  "begin",   "checkpoint", "close",     "cluster",  "comment", "commit",
+    "copy",    "create",  "deallocate", "declare",  "discard", "do",         "drop",      "end",      "execute", "explain",
+    "fetch",   "grant",   "import",     "listen",   "load",    "lock",       "move",      "notify",   "prepare", "reassign",
+    "refresh", "reindex", "release",    "reset",    "revoke",  "rollback",   "savepoint", "security", "set",     "show",
+    "start",   "table",   "truncate",   "unlisten", "vacuum",  "with",       NULL};
 
 static enum sql_verb verb_of(const struct scanner *s, const struct token *t) {
   static const struct {
@@ -395,10 +374,8 @@ static void begin_main(struct scanner *s, const struct token *t) {
     s->out->main_piece = s->out->nuses;
     s->out->main_offset = t->from - s->piece_from;
   }
-  if (t->kind == TOKEN_OPEN)
-    s->place = AT_MAIN;
-  else
-    decide(s, t);
+  if (t->kind == TOKEN_OPEN) s->place = AT_MAIN;
+  else decide(s, t);
 }
 
 static void shape_start(struct scanner *s, const struct token *t) {
@@ -425,10 +402,8 @@ static void shape_main(struct scanner *s, const struct token *t, size_t depth) {
   if (t->kind == TOKEN_OPEN) return;
   decide(s, t);
   struct sql_scan *out = s->out;
-  if (is_word(s, t, "with") || out->verb == SQL_VALUES)
-    out->verb = SQL_SELECT;
-  else if (out->verb != SQL_SELECT && out->verb != SQL_EXPRESSION)
-    out->verb = SQL_OTHER;
+  if (is_word(s, t, "with") || out->verb == SQL_VALUES) out->verb = SQL_SELECT;
+  else if (out->verb != SQL_SELECT && out->verb != SQL_EXPRESSION) out->verb = SQL_OTHER;
   if (s->expression && !s->with && out->verb == SQL_SELECT) s->query_depth = depth;
 }
 

@@ -8,32 +8,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum sql_verb {
-  SQL_SELECT,
-  SQL_INSERT,
-  SQL_UPDATE,
-  SQL_DELETE,
-  SQL_VALUES,
-  SQL_MERGE,
-  SQL_CALL,
-  SQL_EXPRESSION,
-  SQL_OTHER
-};
+enum sql_verb { SQL_SELECT, SQL_INSERT, SQL_UPDATE, SQL_DELETE, SQL_VALUES, SQL_MERGE, SQL_CALL, SQL_EXPRESSION, SQL_OTHER };
 
 /* The text cut at its parameters: piece[0] $param[0] piece[1] $param[1] ... piece[nparams]. */
 struct sql_scan {
-  enum sql_verb verb;        /* of the main statement, behind WITH; EXPRESSION (checks, permissions): no statement alone */
-  const char *first_word;    /* the word that decided the verb, lower case, "" when it is none: for messages */
-  const char **pieces;       /* nuses + 1; as written, but a blank parts a parameter from a name or number before it */
-  const unsigned *uses;      /* name index at each cut */
+  enum sql_verb verb;     /* of the main statement, behind WITH; EXPRESSION (checks, permissions): no statement alone */
+  const char *first_word; /* the word that decided the verb, lower case, "" when it is none: for messages */
+  const char **pieces;    /* nuses + 1; as written, but a blank parts a parameter from a name or number before it */
+  const unsigned *uses;   /* name index at each cut */
   size_t nuses;
-  const char **names;        /* distinct parameter names, in order of first use */
+  const char **names; /* distinct parameter names, in order of first use */
   size_t nnames;
   /* WITH list, so that it can be hoisted: [with_start, main_start) is "WITH [RECURSIVE] a as (...), b as (...) ".
    * As (piece, offset) of the main statement's first byte; both 0 when there is no WITH. */
   size_t main_piece, main_offset;
   bool recursive;
-  size_t with_list_offset;   /* in piece 0: first byte behind WITH [RECURSIVE] */
+  size_t with_list_offset; /* in piece 0: first byte behind WITH [RECURSIVE] */
 };
 
 /* False with BAD_REQUEST in *e: an unterminated string or comment, parentheses that do not match, a second statement

@@ -12,9 +12,8 @@
 #include <yaml.h>
 
 enum {
-  DEPTH_MAX = 64, /* a manifest needs about six; keeps our recursion short */
-  FILE_BYTES_MAX =
-      16 << 20,           /* a thousand commands are about 0.3 MB: anything larger is another file given by mistake */
+  DEPTH_MAX = 64,            /* a manifest needs about six; keeps our recursion short */
+  FILE_BYTES_MAX = 16 << 20, /* a thousand commands are about 0.3 MB: anything larger is another file given by mistake */
 };
 
 struct reader {
@@ -56,9 +55,7 @@ static bool next_event(struct reader *r, yaml_event_t *event) {
   return false;
 }
 
-static int event_line(const yaml_event_t *event) {
-  return (int)event->start_mark.line + 1;
-}
+static int event_line(const yaml_event_t *event) { return (int)event->start_mark.line + 1; }
 
 /* ---- scalars ---- */
 
@@ -125,8 +122,8 @@ static enum json_kind plain_kind(struct reader *r, const char *text, int line) {
   /* 0660 and 00501 are file modes and postal codes: text, whatever the schema says. Other numbers that JSON cannot
    * write would become text or change their digits; neither can be meant. */
   if (is_yaml_number(text) && *digits(text) != '\0')
-    problems_add(r->problems, r->file, line,
-                 "%s: write a number as JSON does (0.5, 1, 31), or in quotes if text is meant", text);
+    problems_add(r->problems, r->file, line, "%s: write a number as JSON does (0.5, 1, 31), or in quotes if text is meant",
+                 text);
   return JSON_STRING;
 }
 
@@ -134,8 +131,7 @@ static enum json_kind plain_kind(struct reader *r, const char *text, int line) {
 static const char *scalar_text(struct reader *r, const yaml_event_t *event) {
   const char *value = (const char *)event->data.scalar.value;
   size_t len = event->data.scalar.length;
-  if (memchr(value, '\0', len))
-    problems_add(r->problems, r->file, event_line(event), "text cannot hold the character \\0");
+  if (memchr(value, '\0', len)) problems_add(r->problems, r->file, event_line(event), "text cannot hold the character \\0");
   return arena_strndup(r->mem, value, len);
 }
 
@@ -211,8 +207,7 @@ static const char *read_key(struct reader *r, yaml_event_t *event) {
     problems_add(r->problems, r->file, line, "a key must be plain text");
   } else {
     if (event->data.scalar.anchor || event->data.scalar.tag)
-      problems_add(r->problems, r->file, line,
-                   "anchors (&name) and tags (!name) are not supported; write the text itself");
+      problems_add(r->problems, r->file, line, "anchors (&name) and tags (!name) are not supported; write the text itself");
     key = scalar_text(r, event);
     if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp(key, "<<") == 0)
       problems_add(r->problems, r->file, line, "merge keys (<<) are not supported; write the keys out");
@@ -264,10 +259,8 @@ static void refuse_marks(struct reader *r, int line, const yaml_char_t *anchor, 
 
 static bool read_children(struct reader *r, bool mapping, struct yaml *out) {
   bool ok = false;
-  if (++r->depth > DEPTH_MAX)
-    problems_add(r->problems, r->file, out->line, "nested more than %d deep", DEPTH_MAX);
-  else
-    ok = mapping ? read_mapping(r, out) : read_sequence(r, out);
+  if (++r->depth > DEPTH_MAX) problems_add(r->problems, r->file, out->line, "nested more than %d deep", DEPTH_MAX);
+  else ok = mapping ? read_mapping(r, out) : read_sequence(r, out);
   r->depth--;
   return ok;
 }

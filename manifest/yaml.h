@@ -10,10 +10,10 @@
 struct problems;
 
 struct yaml {
-  struct json json;          /* kind and scalar text; .items/.keys too, so that any node is also a plain struct json */
-  int line;                  /* from 1 */
-  const struct yaml *nodes;  /* json.len children, in order */
-  const int *key_lines;      /* mappings: line of each key */
+  struct json json;         /* kind and scalar text; .items/.keys too, so that any node is also a plain struct json */
+  int line;                 /* from 1 */
+  const struct yaml *nodes; /* json.len children, in order */
+  const int *key_lines;     /* mappings: line of each key */
 };
 
 /* NULL when *p got an error. file is the name used in messages. */

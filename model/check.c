@@ -202,8 +202,7 @@ static void check_inline(struct checking *c, const struct relation *relation) {
   if (!t) return; /* told */
   check_link_columns(c, side, t);
   f = find_foreign(t, side, other->model);
-  if (f)
-    check_action(c, relation, f);
+  if (f) check_action(c, relation, f);
   else
     warn(c, side->field->line, "%s.%s: there is no foreign key from (%s) to %s (%s): writ alone keeps the promise",
          side->model->name, side->field->name, side->columns_sql, other->model->table_sql, other->model->key->columns_sql);
@@ -430,10 +429,8 @@ void model_check(const struct datamodel *d, const struct db_tables *tables, stru
   for (size_t i = 0; i < d->nenums; i++) check_enum(&c, &d->enums[i]);
   for (size_t i = 0; i < d->nmodels; i++) check_model(&c, &d->models[i]);
   for (size_t i = 0; i < d->nrelations; i++) {
-    if (d->relations[i].storage == LINK_TABLE)
-      check_link_table(&c, &d->relations[i]);
-    else
-      check_inline(&c, &d->relations[i]);
+    if (d->relations[i].storage == LINK_TABLE) check_link_table(&c, &d->relations[i]);
+    else check_inline(&c, &d->relations[i]);
   }
   check_silent_cascades(&c);
   check_circles(&c);
@@ -467,7 +464,8 @@ static void learn_sequence(const void *mem, struct field *f, const struct db_tab
 void model_learn(struct datamodel *d, const struct db_tables *tables) {
   for (size_t i = 0; i < d->nmodels; i++)
     for (size_t j = 0; j < d->models[i].nfields; j++)
-      learn_sequence(d, (struct field *)&d->models[i].fields[j], tables_find(tables, d->models[i].schema, d->models[i].table));
+      learn_sequence(d, (struct field *)&d->models[i].fields[j],
+                     tables_find(tables, d->models[i].schema, d->models[i].table));
   for (size_t i = 0; i < d->nrelations; i++) {
     struct relation *relation = (struct relation *)&d->relations[i];
     struct relation_side *holder = &relation->sides[relation->holder];

@@ -121,8 +121,7 @@ static void check_arguments(struct model_reader *r, const struct directive_rule 
   for (const struct graphql_argument *a = d->arguments; a; a = a->next) {
     const struct argument_rule *known = find_argument(rule, a->name);
 
-    if (!known)
-      schema_wrong(r, line, "%s: @%s takes no %s:; remove it", where, d->name, a->name);
+    if (!known) schema_wrong(r, line, "%s: @%s takes no %s:; remove it", where, d->name, a->name);
     else if (!fits(known, a->value))
       schema_wrong(r, line, "%s: @%s(%s:) takes %s", where, d->name, a->name, form_of(r->mem, known));
     for (const struct graphql_argument *b = a->next; b; b = b->next)

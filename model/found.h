@@ -72,7 +72,7 @@ struct found {
   struct found_type *types; /* one for each table */
   size_t ntypes;
   struct found_enum *enums; /* one for each enum */
-  struct model **taken;      /* names of types and enums, with all that the API makes of them */
+  struct model **taken;     /* names of types and enums, with all that the API makes of them */
   size_t ntaken;
   struct names relation_names;
 };

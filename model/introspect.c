@@ -109,10 +109,8 @@ static const char *value_name(const struct found *f, struct names *taken, const 
   char *name = arena_strdup(f->mem, clean_name(f->mem, label));
   const char *unique = name;
 
-  if (*name == '_')
-    unique = arena_printf(f->mem, "V%s", name);
-  else
-    name[0] = (char)toupper((unsigned char)name[0]);
+  if (*name == '_') unique = arena_printf(f->mem, "V%s", name);
+  else name[0] = (char)toupper((unsigned char)name[0]);
   while (has_name(taken, unique)) unique = arena_printf(f->mem, "%s_", unique);
   return take_name(f->mem, taken, unique);
 }
@@ -462,9 +460,7 @@ static void name_link_table(struct found *f, struct found_type *t) {
 
 /* ---- the whole ---- */
 
-static bool is_model(const struct found_type *t) {
-  return !t->left_out && !t->is_link_table;
-}
+static bool is_model(const struct found_type *t) { return !t->left_out && !t->is_link_table; }
 
 static void find_all(struct found *f) {
   size_t n = f->tables->ntables;

@@ -204,8 +204,7 @@ static bool read_fields(struct model_reader *r, struct model_draft *d, const str
         ok = schema_wrong(r, line, "%s: %s names %s twice; keep one", d->model->name, what, names.items[i]);
     if (!f)
       ok = schema_wrong(r, line, "%s: %s names %s, which is no field of the type", d->model->name, what, names.items[i]);
-    else if (!add_key_field(r, parts, f, what, line))
-      ok = false;
+    else if (!add_key_field(r, parts, f, what, line)) ok = false;
   }
   return ok && names_once(r, line, parts->columns, parts->ncolumns);
 }
@@ -232,12 +231,13 @@ static bool read_key(struct model_reader *r, struct model_draft *d) {
   bool ok;
 
   if (!single && !d->key)
-    return schema_wrong(r, d->model->line, "%s has no key; give one field @id, as in id: ID! @id; or, if it is no table, let type Query or Mutation "
-                        "lead to it, and no type of the model", d->model->name);
-  if (d->key)
-    ok = read_fields(r, d, d->key, "@id", &parts);
-  else
-    ok = single->field->required && add_key_field(r, &parts, single, "@id", single->field->line);
+    return schema_wrong(
+        r, d->model->line,
+        "%s has no key; give one field @id, as in id: ID! @id; or, if it is no table, let type Query or Mutation "
+        "lead to it, and no type of the model",
+        d->model->name);
+  if (d->key) ok = read_fields(r, d, d->key, "@id", &parts);
+  else ok = single->field->required && add_key_field(r, &parts, single, "@id", single->field->line);
   if (!ok) return false;
   for (size_t i = 0; i < parts.ncolumns; i++) ((struct column *)parts.columns[i])->required = true;
   fill_key(r, key, &parts);
@@ -451,10 +451,8 @@ static void read_links(struct model_reader *r) {
   for (size_t i = 0; i < r->out->nrelations; i++) {
     struct relation *relation = &r->relations[i];
 
-    if (relation->storage == LINK_TABLE)
-      find_table(r, relation);
-    else
-      find_link(r, relation);
+    if (relation->storage == LINK_TABLE) find_table(r, relation);
+    else find_link(r, relation);
   }
 }
 

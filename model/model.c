@@ -39,13 +39,9 @@ const struct relation *model_relation(const struct datamodel *d, const char *nam
   return NULL;
 }
 
-const struct relation_side *field_there(const struct field *f) {
-  return &f->relation->sides[!f->side];
-}
+const struct relation_side *field_there(const struct field *f) { return &f->relation->sides[!f->side]; }
 
-const struct relation_side *field_here(const struct field *f) {
-  return &f->relation->sides[f->side];
-}
+const struct relation_side *field_here(const struct field *f) { return &f->relation->sides[f->side]; }
 
 bool field_holds_link(const struct field *f) {
   return f->relation->storage == LINK_INLINE && f->relation->holder == f->side;
@@ -67,13 +63,9 @@ static const struct {
     [SCALAR_ENUM] = {"enum", NULL},
 };
 
-const char *scalar_name(enum scalar s) {
-  return scalars[s].name;
-}
+const char *scalar_name(enum scalar s) { return scalars[s].name; }
 
-const char *scalar_type_sql(enum scalar s) {
-  return scalars[s].type_sql;
-}
+const char *scalar_type_sql(enum scalar s) { return scalars[s].type_sql; }
 
 bool field_is_number(const struct field *f) {
   return !f->relation && !f->list &&

@@ -194,7 +194,7 @@ struct relation {
 struct datamodel {
   const char *file;
   const struct graphql_definition *own; /* what in the file is not the model's (own.h): for schema/, which reads it */
-  const struct model *models; /* in the order of the file */
+  const struct model *models;           /* in the order of the file */
   size_t nmodels;
   const struct enumeration *enums;
   size_t nenums;

@@ -22,40 +22,144 @@ static const struct ending {
   const char *one, *many;
 } endings[] = {
     /* the same word: it then gets es after s, else s, as a list needs a name of its own */
-    {"fish", "fish"}, {"sheep", "sheep"}, {"deer", "deer"}, {"series", "series"}, {"species", "species"},
-    {"news", "news"}, {"measles", "measles"}, {"chassis", "chassis"}, {"pox", "pox"}, {"ois", "ois"}, {"itis", "itis"},
+    {"fish", "fish"},
+    {"sheep", "sheep"},
+    {"deer", "deer"},
+    {"series", "series"},
+    {"species", "species"},
+    {"news", "news"},
+    {"measles", "measles"},
+    {"chassis", "chassis"},
+    {"pox", "pox"},
+    {"ois", "ois"},
+    {"itis", "itis"},
     /* irregular */
-    {"child", "children"}, {"human", "humans"}, {"german", "germans"}, {"roman", "romans"},
-    {"man", "men"}, {"mouse", "mice"}, {"louse", "lice"}, {"mongoose", "mongooses"}, {"goose", "geese"}, {"tooth", "teeth"},
-    {"foot", "feet"}, {"genus", "genera"}, {"mythos", "mythoi"}, {"ephemeris", "ephemerides"},
-    {"quiz", "quizzes"}, {"soliloquy", "soliloquies"}, {"trilby", "trilbys"},
+    {"child", "children"},
+    {"human", "humans"},
+    {"german", "germans"},
+    {"roman", "romans"},
+    {"man", "men"},
+    {"mouse", "mice"},
+    {"louse", "lice"},
+    {"mongoose", "mongooses"},
+    {"goose", "geese"},
+    {"tooth", "teeth"},
+    {"foot", "feet"},
+    {"genus", "genera"},
+    {"mythos", "mythoi"},
+    {"ephemeris", "ephemerides"},
+    {"quiz", "quizzes"},
+    {"soliloquy", "soliloquies"},
+    {"trilby", "trilbys"},
     /* Latin and Greek */
-    {"codex", "codices"}, {"murex", "murices"}, {"silex", "silices"}, {"radix", "radices"}, {"helix", "helices"},
-    {"criterion", "criteria"}, {"phenomenon", "phenomena"}, {"perihelion", "perihelia"}, {"aphelion", "aphelia"},
-    {"prolegomenon", "prolegomena"}, {"noumenon", "noumena"}, {"organon", "organa"}, {"asyndeton", "asyndeta"},
+    {"codex", "codices"},
+    {"murex", "murices"},
+    {"silex", "silices"},
+    {"radix", "radices"},
+    {"helix", "helices"},
+    {"criterion", "criteria"},
+    {"phenomenon", "phenomena"},
+    {"perihelion", "perihelia"},
+    {"aphelion", "aphelia"},
+    {"prolegomenon", "prolegomena"},
+    {"noumenon", "noumena"},
+    {"organon", "organa"},
+    {"asyndeton", "asyndeta"},
     {"hyperbaton", "hyperbata"},
-    {"alumnus", "alumni"}, {"alveolus", "alveoli"}, {"bacillus", "bacilli"}, {"bronchus", "bronchi"}, {"locus", "loci"},
-    {"nucleus", "nuclei"}, {"stimulus", "stimuli"}, {"meniscus", "menisci"}, {"thesaurus", "thesauri"},
-    {"bacterium", "bacteria"}, {"datum", "data"}, {"erratum", "errata"}, {"stratum", "strata"}, {"agendum", "agenda"},
-    {"desideratum", "desiderata"}, {"ovum", "ova"}, {"extremum", "extrema"}, {"candelabrum", "candelabra"}, {"ulum", "ula"},
-    {"alga", "algae"}, {"alumna", "alumnae"}, {"vertebra", "vertebrae"}, {"persona", "personae"},
+    {"alumnus", "alumni"},
+    {"alveolus", "alveoli"},
+    {"bacillus", "bacilli"},
+    {"bronchus", "bronchi"},
+    {"locus", "loci"},
+    {"nucleus", "nuclei"},
+    {"stimulus", "stimuli"},
+    {"meniscus", "menisci"},
+    {"thesaurus", "thesauri"},
+    {"bacterium", "bacteria"},
+    {"datum", "data"},
+    {"erratum", "errata"},
+    {"stratum", "strata"},
+    {"agendum", "agenda"},
+    {"desideratum", "desiderata"},
+    {"ovum", "ova"},
+    {"extremum", "extrema"},
+    {"candelabrum", "candelabra"},
+    {"ulum", "ula"},
+    {"alga", "algae"},
+    {"alumna", "alumnae"},
+    {"vertebra", "vertebrae"},
+    {"persona", "personae"},
     /* f and fe */
-    {"alf", "alves"}, {"elf", "elves"}, {"olf", "olves"}, {"deaf", "deafs"}, {"eaf", "eaves"}, {"arf", "arves"},
-    {"life", "lives"}, {"nife", "nives"}, {"wife", "wives"},
+    {"alf", "alves"},
+    {"elf", "elves"},
+    {"olf", "olves"},
+    {"deaf", "deafs"},
+    {"eaf", "eaves"},
+    {"arf", "arves"},
+    {"life", "lives"},
+    {"nife", "nives"},
+    {"wife", "wives"},
     /* o: a few take only s */
-    {"albino", "albinos"}, {"alto", "altos"}, {"archipelago", "archipelagos"}, {"armadillo", "armadillos"}, {"auto", "autos"},
-    {"basso", "bassos"}, {"canto", "cantos"}, {"casino", "casinos"}, {"commando", "commandos"}, {"crescendo", "crescendos"},
-    {"ditto", "dittos"}, {"dynamo", "dynamos"}, {"embryo", "embryos"}, {"fiasco", "fiascos"},
-    {"generalissimo", "generalissimos"}, {"ghetto", "ghettos"}, {"guano", "guanos"}, {"inferno", "infernos"},
-    {"jumbo", "jumbos"}, {"lingo", "lingos"}, {"lumbago", "lumbagos"}, {"macro", "macros"}, {"magneto", "magnetos"},
-    {"manifesto", "manifestos"}, {"medico", "medicos"}, {"octavo", "octavos"}, {"photo", "photos"}, {"piano", "pianos"},
-    {"pro", "pros"}, {"quarto", "quartos"}, {"rhino", "rhinos"}, {"solo", "solos"}, {"soprano", "sopranos"},
-    {"stylo", "stylos"}, {"tempo", "tempos"}, {"virtuoso", "virtuosos"}, {"zero", "zeros"},
-    {"ao", "aos"}, {"eo", "eos"}, {"io", "ios"}, {"oo", "oos"}, {"uo", "uos"},
+    {"albino", "albinos"},
+    {"alto", "altos"},
+    {"archipelago", "archipelagos"},
+    {"armadillo", "armadillos"},
+    {"auto", "autos"},
+    {"basso", "bassos"},
+    {"canto", "cantos"},
+    {"casino", "casinos"},
+    {"commando", "commandos"},
+    {"crescendo", "crescendos"},
+    {"ditto", "dittos"},
+    {"dynamo", "dynamos"},
+    {"embryo", "embryos"},
+    {"fiasco", "fiascos"},
+    {"generalissimo", "generalissimos"},
+    {"ghetto", "ghettos"},
+    {"guano", "guanos"},
+    {"inferno", "infernos"},
+    {"jumbo", "jumbos"},
+    {"lingo", "lingos"},
+    {"lumbago", "lumbagos"},
+    {"macro", "macros"},
+    {"magneto", "magnetos"},
+    {"manifesto", "manifestos"},
+    {"medico", "medicos"},
+    {"octavo", "octavos"},
+    {"photo", "photos"},
+    {"piano", "pianos"},
+    {"pro", "pros"},
+    {"quarto", "quartos"},
+    {"rhino", "rhinos"},
+    {"solo", "solos"},
+    {"soprano", "sopranos"},
+    {"stylo", "stylos"},
+    {"tempo", "tempos"},
+    {"virtuoso", "virtuosos"},
+    {"zero", "zeros"},
+    {"ao", "aos"},
+    {"eo", "eos"},
+    {"io", "ios"},
+    {"oo", "oos"},
+    {"uo", "uos"},
     /* the rest by sound */
-    {"ay", "ays"}, {"ey", "eys"}, {"iy", "iys"}, {"oy", "oys"}, {"uy", "uys"},
-    {"ss", "sses"}, {"sis", "ses"}, {"xis", "xes"}, {"cis", "ces"}, {"bus", "buses"}, {"tus", "tuses"}, {"us", "uses"},
-    {"as", "ases"}, {"ch", "ches"}, {"sh", "shes"}, {"x", "xes"}, {"zz", "zzes"},
+    {"ay", "ays"},
+    {"ey", "eys"},
+    {"iy", "iys"},
+    {"oy", "oys"},
+    {"uy", "uys"},
+    {"ss", "sses"},
+    {"sis", "ses"},
+    {"xis", "xes"},
+    {"cis", "ces"},
+    {"bus", "buses"},
+    {"tus", "tuses"},
+    {"us", "uses"},
+    {"as", "ases"},
+    {"ch", "ches"},
+    {"sh", "shes"},
+    {"x", "xes"},
+    {"zz", "zzes"},
 };
 
 /* Endings that need a letter before them: y alone is a name, Y. */
@@ -92,21 +196,79 @@ const char *name_plural(const void *mem, const char *word) {
 /* Back, for names of tables. The endings above go one way, from names that are known to be of one: formula is no plural, and
  * a table called people holds persons. */
 static const struct ending single_endings[] = {
-    {"children", "child"}, {"people", "person"}, {"men", "man"}, {"mice", "mouse"}, {"lice", "louse"}, {"geese", "goose"},
-    {"teeth", "tooth"}, {"feet", "foot"}, {"genera", "genus"}, {"criteria", "criterion"}, {"phenomena", "phenomenon"},
-    {"alumni", "alumnus"}, {"loci", "locus"}, {"nuclei", "nucleus"}, {"stimuli", "stimulus"}, {"thesauri", "thesaurus"},
-    {"bacteria", "bacterium"}, {"data", "datum"}, {"errata", "erratum"}, {"strata", "stratum"}, {"addenda", "addendum"},
-    {"algae", "alga"}, {"alumnae", "alumna"}, {"vertebrae", "vertebra"}, {"personae", "persona"}, {"mythoi", "mythos"},
-    {"lives", "life"}, {"knives", "knife"}, {"wives", "wife"}, {"leaves", "leaf"}, {"loaves", "loaf"}, {"thieves", "thief"},
-    {"halves", "half"}, {"shelves", "shelf"}, {"selves", "self"}, {"calves", "calf"}, {"elves", "elf"}, {"wolves", "wolf"},
-    {"scarves", "scarf"}, {"wharves", "wharf"},
-    {"news", "news"}, {"series", "series"}, {"species", "species"}, {"movies", "movie"}, {"cookies", "cookie"},
-    {"caches", "cache"}, {"databases", "database"}, {"analyses", "analysis"}, {"shoes", "shoe"}, {"quizzes", "quiz"},
-    {"indices", "index"}, {"codices", "codex"},
-    {"vertices", "vertex"}, {"matrices", "matrix"}, {"statuses", "status"}, {"buses", "bus"}, {"viruses", "virus"},
-    {"bonuses", "bonus"}, {"campuses", "campus"}, {"aliases", "alias"}, {"atlases", "atlas"}, {"monies", "money"},
-    {"ies", "y"}, {"sses", "ss"}, {"ches", "ch"}, {"shes", "sh"}, {"xes", "x"}, {"zzes", "zz"},
-    {"oes", "o"}, {"ss", "ss"}, {"us", "us"}, {"is", "is"}, {"s", ""},
+    {"children", "child"},
+    {"people", "person"},
+    {"men", "man"},
+    {"mice", "mouse"},
+    {"lice", "louse"},
+    {"geese", "goose"},
+    {"teeth", "tooth"},
+    {"feet", "foot"},
+    {"genera", "genus"},
+    {"criteria", "criterion"},
+    {"phenomena", "phenomenon"},
+    {"alumni", "alumnus"},
+    {"loci", "locus"},
+    {"nuclei", "nucleus"},
+    {"stimuli", "stimulus"},
+    {"thesauri", "thesaurus"},
+    {"bacteria", "bacterium"},
+    {"data", "datum"},
+    {"errata", "erratum"},
+    {"strata", "stratum"},
+    {"addenda", "addendum"},
+    {"algae", "alga"},
+    {"alumnae", "alumna"},
+    {"vertebrae", "vertebra"},
+    {"personae", "persona"},
+    {"mythoi", "mythos"},
+    {"lives", "life"},
+    {"knives", "knife"},
+    {"wives", "wife"},
+    {"leaves", "leaf"},
+    {"loaves", "loaf"},
+    {"thieves", "thief"},
+    {"halves", "half"},
+    {"shelves", "shelf"},
+    {"selves", "self"},
+    {"calves", "calf"},
+    {"elves", "elf"},
+    {"wolves", "wolf"},
+    {"scarves", "scarf"},
+    {"wharves", "wharf"},
+    {"news", "news"},
+    {"series", "series"},
+    {"species", "species"},
+    {"movies", "movie"},
+    {"cookies", "cookie"},
+    {"caches", "cache"},
+    {"databases", "database"},
+    {"analyses", "analysis"},
+    {"shoes", "shoe"},
+    {"quizzes", "quiz"},
+    {"indices", "index"},
+    {"codices", "codex"},
+    {"vertices", "vertex"},
+    {"matrices", "matrix"},
+    {"statuses", "status"},
+    {"buses", "bus"},
+    {"viruses", "virus"},
+    {"bonuses", "bonus"},
+    {"campuses", "campus"},
+    {"aliases", "alias"},
+    {"atlases", "atlas"},
+    {"monies", "money"},
+    {"ies", "y"},
+    {"sses", "ss"},
+    {"ches", "ch"},
+    {"shes", "sh"},
+    {"xes", "x"},
+    {"zzes", "zz"},
+    {"oes", "o"},
+    {"ss", "ss"},
+    {"us", "us"},
+    {"is", "is"},
+    {"s", ""},
 };
 
 const char *name_singular(const void *mem, const char *word) {
@@ -145,8 +307,8 @@ static bool is_in(const char *name, const char *const *list) {
 
 bool name_is_reserved_type(const char *name) {
   static const char *const reserved[] = {
-      "ID", "String", "Int", "BigInt", "Float", "Decimal", "Boolean", "DateTime", "Json", "UUID", "Long",
-      "Query", "Mutation", "Subscription", "PageInfo", "BatchPayload", "Node", "MutationType", NULL};
+      "ID",   "String", "Int",      "BigInt",       "Float",    "Decimal",      "Boolean", "DateTime",     "Json", "UUID",
+      "Long", "Query",  "Mutation", "Subscription", "PageInfo", "BatchPayload", "Node",    "MutationType", NULL};
 
   return is_in(name, reserved);
 }
@@ -158,8 +320,8 @@ bool name_is_reserved_field(const char *name) {
 }
 
 bool name_is_made_for(const char *name, const char *model) {
-  static const char *const before_input[] = {"Create", "Update", "Upsert", "Where", "ScalarWhere", "OrderBy",
-                                             "Subscription", NULL};
+  static const char *const before_input[] = {"Create",      "Update",  "Upsert",       "Where",
+                                             "ScalarWhere", "OrderBy", "Subscription", NULL};
   static const char *const whole[] = {"Connection", "Edge", "PreviousValues", "SubscriptionPayload", NULL};
   const char *rest = name + strlen(model);
 
@@ -173,10 +335,23 @@ bool name_is_made_for(const char *name, const char *model) {
 }
 
 bool name_is_filter_of(const char *name, const char *field) {
-  static const char *const suffixes[] = {
-      "_not", "_in", "_not_in", "_lt", "_lte", "_gt", "_gte", "_contains", "_not_contains", "_starts_with",
-      "_not_starts_with",
-      "_ends_with", "_not_ends_with", "_some", "_every", "_none", NULL};
+  static const char *const suffixes[] = {"_not",
+                                         "_in",
+                                         "_not_in",
+                                         "_lt",
+                                         "_lte",
+                                         "_gt",
+                                         "_gte",
+                                         "_contains",
+                                         "_not_contains",
+                                         "_starts_with",
+                                         "_not_starts_with",
+                                         "_ends_with",
+                                         "_not_ends_with",
+                                         "_some",
+                                         "_every",
+                                         "_none",
+                                         NULL};
 
   return str_starts(name, field) && is_in(name + strlen(field), suffixes);
 }
@@ -215,9 +390,9 @@ struct api_name {
 };
 
 static void list_names(const struct model *m, struct api_name *out) {
-  const char *names[API_NAMES] = {m->query.one,       m->query.many,      m->query.connection,     m->mutation.create,
-                                  m->mutation.update, m->mutation.upsert, m->mutation.delete,      m->mutation.update_many,
-                                  m->mutation.delete_many};
+  const char *names[API_NAMES] = {m->query.one,       m->query.many,           m->query.connection,
+                                  m->mutation.create, m->mutation.update,      m->mutation.upsert,
+                                  m->mutation.delete, m->mutation.update_many, m->mutation.delete_many};
 
   for (size_t i = 0; i < API_NAMES; i++) out[i] = (struct api_name){names[i], m};
 }
@@ -239,9 +414,11 @@ static void check_api(const struct datamodel *d, struct problems *p) {
     const struct model *a = names[i - 1].model, *b = names[i].model;
 
     if (strcmp(names[i - 1].name, names[i].name) == 0)
-      problems_add(p, d->file, b->line,
-                   "%s and %s (line %d) would both make %s in the API; give one of the types another name, its table keeps its own "
-                   "with @db(name:)", b->name, a->name, a->line, names[i].name);
+      problems_add(
+          p, d->file, b->line,
+          "%s and %s (line %d) would both make %s in the API; give one of the types another name, its table keeps its own "
+          "with @db(name:)",
+          b->name, a->name, a->line, names[i].name);
   }
   talloc_free(names);
 }
@@ -260,8 +437,10 @@ bool name_models_clash(const struct model *a, const struct model *b) {
 static void check_made(const struct datamodel *d, const char *name, int line, struct problems *p) {
   for (size_t i = 0; i < d->nmodels; i++)
     if (name_is_made_for(name, d->models[i].name))
-      problems_add(p, d->file, line, "%s is the name of a type that the API makes for %s (line %d); take another one, the "
-                   "database keeps its own with @db(name:)", name, d->models[i].name, d->models[i].line);
+      problems_add(p, d->file, line,
+                   "%s is the name of a type that the API makes for %s (line %d); take another one, the "
+                   "database keeps its own with @db(name:)",
+                   name, d->models[i].name, d->models[i].line);
 }
 
 static void check_fields(const struct datamodel *d, const struct model *m, struct problems *p) {
@@ -271,8 +450,10 @@ static void check_fields(const struct datamodel *d, const struct model *m, struc
       bool change = field_is_number(other) && name_change_of(f->name, other->name);
 
       if (i != j && (change || name_is_filter_of(f->name, other->name)))
-        problems_add(p, d->file, f->line, "%s.%s is also a %s of the field %s; take another name, the column keeps its own with "
-                     "@db(name:)", m->name, f->name, change ? "change" : "filter", other->name);
+        problems_add(p, d->file, f->line,
+                     "%s.%s is also a %s of the field %s; take another name, the column keeps its own with "
+                     "@db(name:)",
+                     m->name, f->name, change ? "change" : "filter", other->name);
     }
 }
 

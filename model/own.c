@@ -132,7 +132,8 @@ static void open_split(const void *mem, struct split *s, const struct graphql_de
 
 /* An extension goes where that stands which it extends. */
 static enum side final_side(const struct split *s, const struct item *item) {
-  const struct item *extended = item->def->extend && item->def->name && !is_root(item->def) ? find(s, item->def->name) : item;
+  const struct item *extended =
+      item->def->extend && item->def->name && !is_root(item->def) ? find(s, item->def->name) : item;
 
   return extended && extended->side == SIDE_OWN ? SIDE_OWN : SIDE_MODEL;
 }

@@ -65,8 +65,7 @@ static void read_place(struct model_reader *r, const struct graphql_definition *
   *schema = r->schema;
   *name = def->name;
   if (directive_value(db, "schema")) schema_db_name(r, directive_value(db, "schema"), schema);
-  if (directive_value(db, "name"))
-    schema_db_name(r, directive_value(db, "name"), name);
+  if (directive_value(db, "name")) schema_db_name(r, directive_value(db, "name"), name);
   else if (strlen(def->name) > MODEL_NAME_BYTES)
     schema_wrong(r, (int)def->name_pos.line,
                  "%s has more than the %d bytes of a name in PostgreSQL; give a shorter one with "
@@ -285,10 +284,8 @@ static void refuse_definition(struct model_reader *r, const struct graphql_defin
 
   if (def->kind == GRAPHQL_DEF_SCHEMA && def->extend && !def->roots)
     directives_check(r, ON_SCHEMA, "schema", def->directives);
-  else if (def->kind == GRAPHQL_DEF_SCHEMA)
-    schema_wrong(r, line, "writ makes the schema of the API; remove schema { }");
-  else
-    schema_wrong(r, line, "extend %s: put it where %s is defined", def->name, def->name);
+  else if (def->kind == GRAPHQL_DEF_SCHEMA) schema_wrong(r, line, "writ makes the schema of the API; remove schema { }");
+  else schema_wrong(r, line, "extend %s: put it where %s is defined", def->name, def->name);
 }
 
 /* False: another one of the name is there already. */
@@ -309,10 +306,8 @@ static void read_type(struct model_reader *r, const struct graphql_definition *d
                             .is_link_table = directive_find(def->directives, "relationTable") != NULL,
                             .is_entity = directive_find(def->directives, "entity") != NULL,
                             .key = directive_find(def->directives, "id")};
-  if (d->is_link_table)
-    m = arena_new(r->mem, struct model);
-  else
-    m = (struct model *)&r->out->models[r->out->nmodels++];
+  if (d->is_link_table) m = arena_new(r->mem, struct model);
+  else m = (struct model *)&r->out->models[r->out->nmodels++];
   d->model = m;
   m->id = d->is_link_table ? 0 : r->out->nmodels - 1;
   m->name = def->name;
@@ -398,7 +393,7 @@ static void rank_models(struct model_reader *r) {
 }
 
 static const struct graphql_document *parse(const void *mem, const char *file, const char *text, size_t len,
-                                             struct problems *p) {
+                                            struct problems *p) {
   const struct graphql_document *document;
   struct err e;
 
@@ -424,7 +419,8 @@ const struct datamodel *model_read(const void *mem, const char *file, const char
   keys_read(&r);
   check_tables(&r);
   names_check(r.out, p);
-  if (r.out->nmodels == 0 && !r.out->own) problems_add(p, file, 0, "there is no type; without one there is nothing to write to");
+  if (r.out->nmodels == 0 && !r.out->own)
+    problems_add(p, file, 0, "there is no type; without one there is nothing to write to");
   rank_models(&r);
   return p->errors == errors ? r.out : NULL;
 }

@@ -91,9 +91,7 @@ static void fill_side(struct relation *relation, unsigned side, struct field_dra
 
 /* ---- storage ---- */
 
-static enum link_wish wish_of(const struct field_draft *f) {
-  return f ? f->link : LINK_ANY;
-}
+static enum link_wish wish_of(const struct field_draft *f) { return f ? f->link : LINK_ANY; }
 
 static void wrong_link(struct model_reader *r, const struct field_draft *f, const char *text) {
   schema_wrong(r, f->field->line, "%s.%s: %s", f->owner->model->name, f->field->name, text);

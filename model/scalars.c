@@ -119,16 +119,11 @@ static void read_default(struct model_reader *r, struct field_draft *f) {
 
   if (!d) return;
   f->field->source = SOURCE_DEFAULT;
-  if (value && sql)
-    wrong(r, f, "@default has value: and sql:; keep one");
-  else if (!value && !sql)
-    wrong(r, f, "@default needs value:, or sql: with an expression of PostgreSQL");
-  else if (f->field->list)
-    wrong(r, f, "a list has no default, it begins empty; remove @default");
-  else if (value)
-    default_value(r, f, value);
-  else
-    f->field->default_sql = sql->text;
+  if (value && sql) wrong(r, f, "@default has value: and sql:; keep one");
+  else if (!value && !sql) wrong(r, f, "@default needs value:, or sql: with an expression of PostgreSQL");
+  else if (f->field->list) wrong(r, f, "a list has no default, it begins empty; remove @default");
+  else if (value) default_value(r, f, value);
+  else f->field->default_sql = sql->text;
 }
 
 /* ---- time stamps ---- */
@@ -202,24 +197,18 @@ static void read_strategy(struct model_reader *r, struct field_draft *f, const s
     wrong(r, f, "the key is generated, or it has a default; write @id(strategy: NONE), or remove @default");
     return;
   }
-  if (field->scalar == SCALAR_UUID)
-    field->source = SOURCE_UUID7;
-  else if (field->scalar == SCALAR_ID)
-    field->source = SOURCE_CUID;
-  else if (number)
-    field->source = SOURCE_SEQUENCE;
-  else
-    wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
+  if (field->scalar == SCALAR_UUID) field->source = SOURCE_UUID7;
+  else if (field->scalar == SCALAR_ID) field->source = SOURCE_CUID;
+  else if (number) field->source = SOURCE_SEQUENCE;
+  else wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
   if (field->source == SOURCE_SEQUENCE) field->next_sql = next_sql(r, field);
 }
 
 static void read_key(struct model_reader *r, struct field_draft *f) {
   const struct graphql_directive *id = directive_find(f->def->directives, "id");
 
-  if (f->is_key)
-    read_strategy(r, f, id);
-  else if (directive_find(f->def->directives, "sequence"))
-    read_sequence(r, f, false);
+  if (f->is_key) read_strategy(r, f, id);
+  else if (directive_find(f->def->directives, "sequence")) read_sequence(r, f, false);
   if (f->is_key && !f->field->required) wrong(r, f, "a key is always there; write ! behind its type");
   if (!f->is_key && !f->is_unique) return;
   if (f->field->list) wrong(r, f, "a list cannot be a key nor unique; remove @id or @unique");

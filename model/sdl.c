@@ -12,9 +12,7 @@
 /* ---- small parts ---- */
 
 /* A string of GraphQL is escaped as one of JSON. */
-static void add_text(struct str *out, const char *text) {
-  str_json(out, text);
-}
+static void add_text(struct str *out, const char *text) { str_json(out, text); }
 
 static void add_description(struct str *out, const char *indent, const char *text) {
   if (!text) return;
@@ -245,14 +243,10 @@ static void add_scalar(struct str *out, const struct found *f, const struct foun
   bool key = is_single_key(t, c), *seen = stamp && stamp[2] == 'c' ? created : updated;
 
   add_description(out, "  ", c->comment);
-  if (c->list)
-    str_printf(out, "  %s: [%s!]!", t->scalars[i].name, type);
-  else
-    str_printf(out, "  %s: %s%s", t->scalars[i].name, type, c->required ? "!" : "");
-  if (key)
-    add_id(out, f, t, c, scalar);
-  else if (!c->list && is_single_unique(t, c) && scalar != SCALAR_JSON && scalar != SCALAR_FLOAT)
-    str_add(out, " @unique");
+  if (c->list) str_printf(out, "  %s: [%s!]!", t->scalars[i].name, type);
+  else str_printf(out, "  %s: %s%s", t->scalars[i].name, type, c->required ? "!" : "");
+  if (key) add_id(out, f, t, c, scalar);
+  else if (!c->list && is_single_unique(t, c) && scalar != SCALAR_JSON && scalar != SCALAR_FLOAT) str_add(out, " @unique");
   if (!key && stamp && !*seen) {
     str_add(out, stamp);
     *seen = true;
@@ -414,8 +408,7 @@ static void add_uniques(struct str *out, struct str *notes, const struct found *
     n = unique_parts(t, k, parts);
     if (n == 0)
       add_left_out(notes, "  ", "unique constraint with", k->columns[0], "its columns are no fields that could be unique");
-    else if (n > 1)
-      add_fields_of(out, "@unique", t, parts, n);
+    else if (n > 1) add_fields_of(out, "@unique", t, parts, n);
   }
 }
 

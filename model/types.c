@@ -36,9 +36,7 @@ struct reading {
   const char *at;
 };
 
-static void skip_blanks(struct reading *r) {
-  r->at += strspn(r->at, " \t\n");
-}
+static void skip_blanks(struct reading *r) { r->at += strspn(r->at, " \t\n"); }
 
 /* "Name" with "" for a quote inside. NULL: it has no end, or is empty. */
 static const char *read_quoted(struct reading *r) {
@@ -77,12 +75,9 @@ static const char *read_modifiers(struct reading *r) {
   str_char(text, *r->at++);
   for (; *r->at != ')'; r->at++) {
     if (*r->at == ' ') continue;
-    if (isdigit((unsigned char)*r->at))
-      digit = true;
-    else if (*r->at == ',' && digit)
-      digit = false;
-    else if (!(*r->at == '-' && !digit && isdigit((unsigned char)r->at[1])))
-      return NULL; /* numeric(3,-2) */
+    if (isdigit((unsigned char)*r->at)) digit = true;
+    else if (*r->at == ',' && digit) digit = false;
+    else if (!(*r->at == '-' && !digit && isdigit((unsigned char)r->at[1]))) return NULL; /* numeric(3,-2) */
     str_char(text, *r->at);
   }
   if (!digit) return NULL;

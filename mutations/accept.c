@@ -19,7 +19,7 @@ struct acceptance {
   struct frame frame;
   const char *owner; /* of the caller's own lease; NULL: it is for the runners */
   bool has_state;
-  size_t insert;     /* its step in the plan; those of its state and of its commands' are behind it */
+  size_t insert; /* its step in the plan; those of its state and of its commands' are behind it */
 };
 
 static void open_nothing(struct frame *frame, struct run *r, size_t datasource, struct plan *plan) {
@@ -86,7 +86,8 @@ static void refuse_id(const struct acceptance *a, struct run *r, size_t step) {
   size_t entry = entry_of(a, r->set, step);
   bool own = entry == r->set->nentries;
 
-  err_set(r->e, MUTATION_EXISTS, "There is a mutation with the UUID %s already.", own ? r->mutation : r->set->entries[entry].mutation);
+  err_set(r->e, MUTATION_EXISTS, "There is a mutation with the UUID %s already.",
+          own ? r->mutation : r->set->entries[entry].mutation);
   if (!own) compile_place_entry(r->mem, r->set, entry, NULL, r->e);
 }
 
@@ -94,7 +95,8 @@ static enum next judge_row(struct frame *frame, struct run *r, const struct flig
   const struct acceptance *a = (const struct acceptance *)frame;
 
   if (f->was_lost || f->failed_step < a->insert) return NEXT_OTHER;
-  if (f->failed_step > a->insert + a->has_state && entry_of(a, r->set, f->failed_step) == r->set->nentries) return NEXT_OTHER;
+  if (f->failed_step > a->insert + a->has_state && entry_of(a, r->set, f->failed_step) == r->set->nentries)
+    return NEXT_OTHER;
   if (strcmp(r->e->sqlstate, "23505") == 0) {
     refuse_id(a, r, f->failed_step);
   } else if (strcmp(r->e->sqlstate, "42501") == 0 || strcmp(r->e->sqlstate, "42P01") == 0) {
@@ -141,10 +143,18 @@ bool mutation_accept(struct engine *engine, void *mem, struct command_set *set, 
                      struct accepted *out, struct report *report, struct err *e) {
   size_t datasource = set->nentries ? set->entries[0].datasource : set->datasource;
   struct acceptance a = {.frame = {.open = open_nothing, .close = put_row, .judge = judge_row},
-                         .owner = lease ? new_uuid(mem) : NULL, .has_state = !lease || call->mutation};
+                         .owner = lease ? new_uuid(mem) : NULL,
+                         .has_state = !lease || call->mutation};
   struct invocation own = *call;
-  struct run r = {.engine = engine, .mem = mem, .set = set, .call = call, .report = report, .e = e, .accepting = true,
-                  .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd}, .references_left = REFERENCE_BYTES};
+  struct run r = {.engine = engine,
+                  .mem = mem,
+                  .set = set,
+                  .call = call,
+                  .report = report,
+                  .e = e,
+                  .accepting = true,
+                  .wait = {.deadline_ms = call->deadline_ms, .caller_fd = call->caller_fd},
+                  .references_left = REFERENCE_BYTES};
   int64_t now = clock_ms();
 
   *report = (struct report){0};
@@ -166,9 +176,17 @@ bool mutation_accept(struct engine *engine, void *mem, struct command_set *set, 
     out->len = r.stored_len;
   }
   engine->wake_background = engine->wake_background || !lease;
-  out->mutation = (struct mutation){.id = r.accepted ? r.accepted : r.mutation, .owner = a.owner, .datasource = datasource,
-                                    .command = set->command->name, .args = set->request, .caller = *call->caller,
-                                    .request_id = call->request_id, .key = call->key ? call->key->key : NULL, .leased_ms = now, .deadline_ms = INT64_MAX};
-  if (engine->config->background_deadline_s) out->mutation.deadline_ms = now + (int64_t)engine->config->background_deadline_s * 1000;
+  out->mutation = (struct mutation){.id = r.accepted ? r.accepted : r.mutation,
+                                    .owner = a.owner,
+                                    .datasource = datasource,
+                                    .command = set->command->name,
+                                    .args = set->request,
+                                    .caller = *call->caller,
+                                    .request_id = call->request_id,
+                                    .key = call->key ? call->key->key : NULL,
+                                    .leased_ms = now,
+                                    .deadline_ms = INT64_MAX};
+  if (engine->config->background_deadline_s)
+    out->mutation.deadline_ms = now + (int64_t)engine->config->background_deadline_s * 1000;
   return true;
 }

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LATE_S = 900 /* between the look at the lease and the step, by two clocks: far less than a row is kept (sql/install/008.sql) */ };
+enum {
+  LATE_S =
+      900 /* between the look at the lease and the step, by two clocks: far less than a row is kept (sql/install/008.sql) */
+};
 
 /* At home, right ahead of the step: with the time there, and who it is. */
 static const char begin_sql[] =
@@ -21,8 +24,8 @@ static const char begin_sql[] =
     "select extract(epoch from clock_timestamp())::text || ' ' || m.born || ' ' || i.id from m, writ.installation i";
 
 /* Away. Of two that have begun the same step one waits here for the other. */
-#define STEP_ROW                                                                                                       \
-  "insert into writ.mutation_step (mutation, step, born, home, attempt) "                                              \
+#define STEP_ROW                                                                                                            \
+  "insert into writ.mutation_step (mutation, step, born, home, attempt) "                                                   \
   "values ($1::uuid, $2::integer, $3::uuid, $4::uuid, $5::integer) on conflict (mutation, step, born) do update set "
 #define OF_STEP "where mutation = $1::uuid and step = $2::integer and born = $3::uuid"
 static const char open_sql[] =
@@ -30,21 +33,22 @@ static const char open_sql[] =
     "and mutation_step.attempt <= excluded.attempt returning 1) "
     "select case when not exists (select from s) then writ.fail('STEP_TAKEN', 'taken', 409) "
     "when abs(extract(epoch from clock_timestamp()) - $6::numeric) > $7::numeric then writ.fail('STEP_LATE', 'late', 409) else '' end";
-static const char close_sql[] =
-    "update writ.mutation_step set result = " PIECES("$4") "::json " OF_STEP;
+static const char close_sql[] = "update writ.mutation_step set result = " PIECES("$4") "::json " OF_STEP;
 
 /* What became of it, in two statements: the second sees what the first has waited for. */
 static const char fence_sql[] =
     STEP_ROW "attempt = greatest(mutation_step.attempt, excluded.attempt) where mutation_step.result is null";
-static const char look_sql[] =
-    "select attempt || ' ' || coalesce(result::text, '') from writ.mutation_step " OF_STEP;
+static const char look_sql[] = "select attempt || ' ' || coalesce(result::text, '') from writ.mutation_step " OF_STEP;
 
 static bool is_unprepared(const struct err *e) {
   return strcmp(e->sqlstate, "42501") == 0 || strcmp(e->sqlstate, "42P01") == 0 || strcmp(e->sqlstate, "3F000") == 0;
 }
 
 bool away_reach(struct work *w, void (*beat)(void *data)) {
-  struct wait wait = {.deadline_ms = clock_ms() + w->engine->config->timeout_ms, .caller_fd = -1, .beat = beat, .data = w,
+  struct wait wait = {.deadline_ms = clock_ms() + w->engine->config->timeout_ms,
+                      .caller_fd = -1,
+                      .beat = beat,
+                      .data = w,
                       .beat_in_flight = true};
 
   for (size_t i = w->m->step; i < w->set->nentries; i++) {
@@ -63,7 +67,8 @@ bool away_reach(struct work *w, void (*beat)(void *data)) {
 static bool take_begin(struct work *w, const struct step_result *row, struct err *e) {
   const char *born = row->text ? strchr(row->text, ' ') : NULL, *home = born ? strchr(born + 1, ' ') : NULL;
 
-  if (!home) return err_set(e, DATABASE_UNAVAILABLE, "The database has no row in table writ.installation; nothing was changed.");
+  if (!home)
+    return err_set(e, DATABASE_UNAVAILABLE, "The database has no row in table writ.installation; nothing was changed.");
   w->begun = arena_strndup(w->mem, row->text, (size_t)(born - row->text));
   w->m->born = arena_strndup(w->mem, born + 1, (size_t)(home - born - 1));
   w->m->home = home + 1;
@@ -132,12 +137,16 @@ enum next away_judge(struct work *w, struct run *r, const struct flight *f) {
     err_set(r->e, IDEMPOTENCY_CONFLICT, "The step was begun by somebody else.");
   } else if (err_is_own(r->e, "STEP_LATE")) {
     err_set(r->e, DATABASE_UNAVAILABLE, "The step came too late for its datasource; nothing was changed.");
-    r->e->log_detail = arena_printf(r->mem, "datasource %s: its clock and that of %s are more than %d s apart, or so long passed", name,
-                                    w->engine->config->datasources[w->m->datasource].name, LATE_S);
+    r->e->log_detail =
+        arena_printf(r->mem, "datasource %s: its clock and that of %s are more than %d s apart, or so long passed", name,
+                     w->engine->config->datasources[w->m->datasource].name, LATE_S);
   } else if (is_unprepared(r->e)) {
     err_set(r->e, DATABASE_UNAVAILABLE, "The database is not prepared for durable mutations; nothing was changed.");
-    r->e->log_detail = arena_printf(r->mem, "datasource %s: the login role may not use table writ.mutation_step: run `writ install`, "
-                                    "with --grant", name);
+    r->e->log_detail =
+        arena_printf(r->mem,
+                     "datasource %s: the login role may not use table writ.mutation_step: run `writ install`, "
+                     "with --grant",
+                     name);
   } else if (f->raised_by_server) {
     return NEXT_OTHER; /* as of any other step */
   } else {
@@ -159,10 +168,8 @@ bool away_done(struct frame *frame, struct run *r, size_t first, size_t end) {
   FAULT("away-committed");
   result_settle(w->set, first, end);
   compile_step(&k, &plan, work_lock_step(w));
-  if (end == w->set->nentries)
-    work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), &plan);
-  else
-    work_put_mark(w, &k, result_pieces_alone(w->mem, w->set, first), mutation_step_id(w->mem, w->set, first), &plan);
+  if (end == w->set->nentries) work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), &plan);
+  else work_put_mark(w, &k, result_pieces_alone(w->mem, w->set, first), mutation_step_id(w->mem, w->set, first), &plan);
   if (mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, r->e)) {
     w->m->away = NULL;
     w->m->leased_ms = now;
@@ -185,7 +192,8 @@ static size_t find_datasource(const struct config *config, const char *name) {
 
 static bool ask(struct work *w, size_t datasource, const char **text) {
   const char **params = step_params(w, 0);
-  struct step steps[] = {work_step(w, fence_sql, params, 5, "shut out older tries"), work_step(w, look_sql, params, 3, "is the step done?")};
+  struct step steps[] = {work_step(w, fence_sql, params, 5, "shut out older tries"),
+                         work_step(w, look_sql, params, 3, "is the step done?")};
   struct flight f;
 
   steps[1].gives = GIVES_TEXT;
@@ -197,14 +205,16 @@ static bool ask(struct work *w, size_t datasource, const char **text) {
 /* The home hears of it. The last step is told of with the end, which comes next. */
 static enum away tell_home(struct work *w, const char *result) {
   const struct json *commands = json_get(w->m->args, "commands"), *as;
-  bool each = strcmp(w->m->command, "execute_command_set") == 0, last = !each || !commands || w->m->step + 1 >= commands->len;
+  bool each = strcmp(w->m->command, "execute_command_set") == 0,
+       last = !each || !commands || w->m->step + 1 >= commands->len;
   struct compiler k = work_compiler(w);
   struct plan plan = {0};
   struct flight f;
 
   as = last ? NULL : json_get(&commands->items[w->m->step], "as");
   compile_step(&k, &plan, work_lock_step(w));
-  work_put_mark(w, &k, work_one_piece(w, result), last ? NULL : mutation_step_name(w->mem, as ? as->text : NULL, w->m->step), &plan);
+  work_put_mark(w, &k, work_one_piece(w, result), last ? NULL : mutation_step_name(w->mem, as ? as->text : NULL, w->m->step),
+                &plan);
   if (!mutation_trip(w->engine, w->mem, w->m->datasource, plan.steps, plan.n, &f, w->e))
     return !f.was_lost && f.failed_step == 0 && err_is_own(w->e, "LEASE_LOST") ? AWAY_LOST : AWAY_UNKNOWN;
   w->m->away = NULL;

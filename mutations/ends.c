@@ -17,19 +17,21 @@ enum {
 /* Behind the end what is to be told of it, as behind a mark (execute.c). */
 static const char complete_sql[] =
     "with m as (update writ.mutation set step = $2::integer, ended = now(), outcome = 'complete', owner = null, away = null, error = null, "
-    "answer = " PIECES("$3") " where id = $1::uuid returning id, answer) "
-    "insert into writ.state_mark (mutation, attempt, name, payload) "
-    "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
-    "else writ.state_payload(x.name, answer) end "
-    "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
-    "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
+    "answer = " PIECES(
+        "$3") " where id = $1::uuid returning id, answer) "
+              "insert into writ.state_mark (mutation, attempt, name, payload) "
+              "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
+              "else writ.state_payload(x.name, answer) end "
+              "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
+              "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
 /* The same of one of its commands that has a state of its own, unless that has ended: a retry goes on with others. */
 static const char complete_part_sql[] =
     "insert into writ.state_mark (mutation, attempt, name, payload) "
     "select s.mutation, $2::integer, x.name, case x.o when 1 then jsonb_build_object('step', $3::text) "
-    "else writ.state_payload(x.name, '{\"result\":' || " PIECES("$4") " || '}') end "
-    "from writ.state s cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
-    "where s.mutation = $1::uuid and s.ended is null order by x.o";
+    "else writ.state_payload(x.name, '{\"result\":' || " PIECES(
+        "$4") " || '}') end "
+              "from writ.state s cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
+              "where s.mutation = $1::uuid and s.ended is null order by x.o";
 static const char end_sql[] =
     "update writ.mutation set ended = now(), outcome = $2, dead = $3::boolean, owner = null, error = $4::json, "
     "attempts = greatest(attempts, $5::integer), answer = null where id = $1::uuid";
@@ -123,8 +125,8 @@ static const char *event_payload(struct work *w, const char *error, const char *
 }
 
 /* step NULL: it was in none. */
-static void put_end_of(struct work *w, struct compiler *k, struct plan *plan, const char *id, const char *step, const char *error,
-                       bool cancelled) {
+static void put_end_of(struct work *w, struct compiler *k, struct plan *plan, const char *id, const char *step,
+                       const char *error, bool cancelled) {
   unsigned attempt = w->m->attempts + 1;
 
   if (step) state_put_event(k, plan, id, attempt, "TRANSACTION_ERROR", event_payload(w, error, step));
@@ -141,18 +143,25 @@ static void put_end_events(struct work *w, struct compiler *k, struct plan *plan
 }
 
 struct compiler work_compiler(struct work *w) {
-  return (struct compiler){.mem = w->mem, .config = w->engine->config, .manifest = w->engine->manifest,
-                           .variants = w->engine->variants, .mutation = w->m->id};
+  return (struct compiler){.mem = w->mem,
+                           .config = w->engine->config,
+                           .manifest = w->engine->manifest,
+                           .variants = w->engine->variants,
+                           .mutation = w->m->id};
 }
 
 /* What the end is, put into the plan behind the lease. */
 typedef void put_end(struct work *w, struct compiler *k, const void *what, struct plan *plan);
 
-static bool is_lost(const struct flight *f, const struct err *e) { return err_is_own(e, "LEASE_LOST") && f->failed_step == 0; }
+static bool is_lost(const struct flight *f, const struct err *e) {
+  return err_is_own(e, "LEASE_LOST") && f->failed_step == 0;
+}
 
 /* Functions of the manifest's stand in this transaction. One that fails it, or does not return, must not keep the mutation from its end:
  * then that is told without them. */
-static bool may_do_without(const struct err *e) { return e->code != ERR_DATABASE_UNAVAILABLE && e->code != ERR_COMMIT_UNKNOWN; }
+static bool may_do_without(const struct err *e) {
+  return e->code != ERR_DATABASE_UNAVAILABLE && e->code != ERR_COMMIT_UNKNOWN;
+}
 
 static enum mutation_end end_by(struct work *w, put_end *put, const void *what) {
   struct compiler k = work_compiler(w);
@@ -171,7 +180,8 @@ static enum mutation_end end_by(struct work *w, put_end *put, const void *what) 
     if (is_lost(&f, &e)) return MUTATION_LOST;
     if (again || !may_do_without(&e)) break;
     log_line(LOG_WARN, "state", "mutation=%s reason=%s detail=%s", w->m->id,
-             log_quoted(w->mem, "its end is told without reducers, as it could not be with them"), log_quoted(w->mem, e.log_detail));
+             log_quoted(w->mem, "its end is told without reducers, as it could not be with them"),
+             log_quoted(w->mem, e.log_detail));
     k.manifest = &plain;
   }
   log_line(LOG_WARN, "mutation_put_off", "mutation=%s code=%s reason=%s detail=%s", w->m->id, err_name(&e),
@@ -193,7 +203,8 @@ static void put_end_in_error(struct work *w, struct compiler *k, const void *wha
   params[1] = cancelled ? "cancelled" : "error";
   params[2] = end->dead ? "t" : "f";
   params[3] = end->error;
-  params[4] = end->dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
+  params[4] =
+      end->dead ? arena_printf(w->mem, "%d", w->engine->config->background_attempts) : "0"; /* the last one counts, too */
   compile_step(k, plan, work_step(w, end_sql, params, 5, "the mutation has ended"));
   put_follower(w, k, plan, false);
   put_end_events(w, k, plan, end->error, cancelled);

@@ -13,19 +13,18 @@
 #include <string.h>
 
 enum {
-  QUEUE_MAX = 64,     /* events that wait here */
-  POSTED_MAX = 8,     /* that wait for PostgreSQL */
-  BURST = 200,        /* events that may come at once; */
-  EACH_MS = 20,       /* beyond those one in so many ms */
-  CONNECT_MS = 500,   /* the one time that may hold up the mutation */
+  QUEUE_MAX = 64,   /* events that wait here */
+  POSTED_MAX = 8,   /* that wait for PostgreSQL */
+  BURST = 200,      /* events that may come at once; */
+  EACH_MS = 20,     /* beyond those one in so many ms */
+  CONNECT_MS = 500, /* the one time that may hold up the mutation */
   NAME_BYTES = 63,
   PAYLOAD_DEPTH = 64,
 };
 
 /* A lock that is not free soon is not waited for: nobody has the state's row for long. */
-static const char event_sql[] =
-    "select pg_catalog.set_config('lock_timeout', '1000', true), "
-    "writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)";
+static const char event_sql[] = "select pg_catalog.set_config('lock_timeout', '1000', true), "
+                                "writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)";
 
 struct event {
   void *mem; /* of its texts */
@@ -39,20 +38,21 @@ struct events {
   const char *const *mutations;
   size_t nmutations;
   size_t datasource;
-  struct conn *conn;           /* NULL: not needed yet */
-  bool given_up;               /* no connection is to be had: nothing more is tried */
-  bool finishing;              /* no longer slowed down */
+  struct conn *conn; /* NULL: not needed yet */
+  bool given_up;     /* no connection is to be had: nothing more is tried */
+  bool finishing;    /* no longer slowed down */
   struct event queue[QUEUE_MAX];
   size_t n;
   size_t posted_of[POSTED_MAX]; /* whose they are, in their order */
   unsigned posted, lost;
-  unsigned *dropped;           /* by mutation */
-  int64_t room_ms;             /* clock_ms: of the time before it BURST events may be made up for; grows by EACH_MS an event */
+  unsigned *dropped; /* by mutation */
+  int64_t room_ms;   /* clock_ms: of the time before it BURST events may be made up for; grows by EACH_MS an event */
   struct conn_listener listener;
   const unsigned *attempt;
 };
 
-struct events *events_new(struct engine *engine, const void *mem, const char *const *mutations, size_t n, size_t datasource) {
+struct events *events_new(struct engine *engine, const void *mem, const char *const *mutations, size_t n,
+                          size_t datasource) {
   struct events *q = arena_new(mem, struct events);
 
   q->engine = engine;
@@ -212,7 +212,8 @@ static const char *bad_payload(struct events *q, void *mem, const char *name, co
   if (!rule || !rule->payload) return NULL;
   err_init(&e, mem);
   if (!json_read(mem, payload, strlen(payload), PAYLOAD_DEPTH, &value, &e)) return e.message;
-  return json_schema_holds(mem, rule->payload, value, &why) ? NULL : arena_printf(mem, "payload%s%s", *why == ' ' ? "" : ".", why);
+  return json_schema_holds(mem, rule->payload, value, &why) ? NULL
+                                                            : arena_printf(mem, "payload%s%s", *why == ' ' ? "" : ".", why);
 }
 
 /* Why it is none. */

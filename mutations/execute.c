@@ -23,10 +23,11 @@ static const char look_sql[] = LOCK_IF("case when exists (select from writ.mutat
 static const char mark_sql[] =
     "with m as (update writ.mutation set step = $2::integer, attempts = 0, error = null, away = null, "
     "due = clock_timestamp() + $3::integer * interval '1 ms' where id = $1::uuid returning id), "
-    "r as (insert into writ.mutation_result (mutation, step, result) select id, $2::integer - 1, " PIECES("$4") "::json from m) "
-    "insert into writ.state_mark (mutation, attempt, name, payload) "
-    "select id, $5::integer, 'TRANSACTION_COMPLETED', jsonb_build_object('step', $6::text) from m "
-    "where $6::text is not null and exists (select from writ.state s where s.mutation = m.id)";
+    "r as (insert into writ.mutation_result (mutation, step, result) select id, $2::integer - 1, " PIECES(
+        "$4") "::json from m) "
+              "insert into writ.state_mark (mutation, attempt, name, payload) "
+              "select id, $5::integer, 'TRANSACTION_COMPLETED', jsonb_build_object('step', $6::text) from m "
+              "where $6::text is not null and exists (select from writ.state s where s.mutation = m.id)";
 
 static struct work *work_of(struct frame *frame) { return (struct work *)frame; }
 
@@ -76,8 +77,12 @@ static bool stop_for(struct work *w, enum stop why, const char *text) {
   return err_set(w->e, CANCELLED, "%s", text);
 }
 
-struct step work_lock_step(struct work *w) { return work_step(w, lock_sql, lease_params(w), 3, "lock the mutation"); }
-struct step work_look_step(struct work *w) { return work_step(w, look_sql, lease_params(w), 3, "lock the mutation"); }
+struct step work_lock_step(struct work *w) {
+  return work_step(w, lock_sql, lease_params(w), 3, "lock the mutation");
+}
+struct step work_look_step(struct work *w) {
+  return work_step(w, look_sql, lease_params(w), 3, "lock the mutation");
+}
 
 static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
   struct work *w = work_of(frame);
@@ -98,7 +103,10 @@ static bool begin_step(struct frame *frame, struct run *r, size_t entry) {
     w->watch->attempts_before = w->m->attempts;
     w->watch->attempt = w->m->attempts + 1;
   }
-  r->wait = (struct wait){.deadline_ms = until, .caller_fd = -1, .beat = beat, .data = w,
+  r->wait = (struct wait){.deadline_ms = until,
+                          .caller_fd = -1,
+                          .beat = beat,
+                          .data = w,
                           .beat_in_flight = w->set->entries[entry].datasource != w->m->datasource};
   if (mutation_steps(w->set) > 1 || c->kind == COMMAND_HANDLER) {
     struct str *payload = str_new(w->mem, 64);
@@ -144,8 +152,7 @@ static void close_step(struct frame *frame, struct run *r, size_t datasource, si
     away_close(w, &k, w->set->each_alone ? result_pieces_alone(w->mem, w->set, first) : result_pieces(w->mem, w->set), plan);
   else if (end != w->set->nentries)
     work_put_mark(w, &k, result_pieces_alone(w->mem, w->set, first), mutation_step_id(w->mem, w->set, first), plan);
-  else
-    work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), plan);
+  else work_put_complete(w, &k, mutation_steps(w->set), result_pieces(w->mem, w->set), plan);
 }
 
 void work_judge_look(struct work *w, const struct err *e) {
@@ -169,7 +176,8 @@ static enum next judge_step(struct frame *frame, struct run *r, const struct fli
 static const char *inside_key(struct frame *frame, struct run *r, size_t entry) {
   const struct work *w = work_of(frame);
 
-  const char *key = w->m->key ? w->m->key : arena_printf(r->mem, "mutation %s", w->m->id); /* that, too, a retry has as its key */
+  const char *key =
+      w->m->key ? w->m->key : arena_printf(r->mem, "mutation %s", w->m->id); /* that, too, a retry has as its key */
 
   return mutation_steps(w->set) > 1 ? arena_printf(r->mem, "%s %zu", key, entry) : key;
 }
@@ -201,8 +209,12 @@ static void take_results(struct work *w) {
 }
 
 static bool run_steps(struct work *w, struct str *answer, struct report *report) {
-  struct invocation call = {.caller = &w->m->caller, .request_id = w->m->request_id, .mutation = w->m->id, .frame = &w->frame,
-                            .first = w->m->step, .caller_fd = -1,
+  struct invocation call = {.caller = &w->m->caller,
+                            .request_id = w->m->request_id,
+                            .mutation = w->m->id,
+                            .frame = &w->frame,
+                            .first = w->m->step,
+                            .caller_fd = -1,
                             .deadline_ms = clock_ms() + w->engine->config->timeout_ms};
 
   take_results(w);
@@ -215,24 +227,37 @@ static bool run_steps(struct work *w, struct str *answer, struct report *report)
 static struct command_set *no_set(struct work *w) {
   struct command_set *set = arena_new(w->mem, struct command_set);
 
-  *set = (struct command_set){.command = manifest_command(w->engine->manifest, "execute_command_set"), .is_set = true,
-                              .each_alone = true, .member = "commands", .outbox_step = SIZE_MAX};
+  *set = (struct command_set){.command = manifest_command(w->engine->manifest, "execute_command_set"),
+                              .is_set = true,
+                              .each_alone = true,
+                              .member = "commands",
+                              .outbox_step = SIZE_MAX};
   return set;
 }
 
 /* Nobody can tell any more. */
 static enum mutation_end end_in_doubt(struct work *w) {
-  err_set(w->e, COMMIT_UNKNOWN, "There is no datasource \"%s\" any more: whether the step that was begun there is done is not known.",
-          w->m->away);
+  err_set(w->e, COMMIT_UNKNOWN,
+          "There is no datasource \"%s\" any more: whether the step that was begun there is done is not known.", w->m->away);
   log_line(LOG_WARN, "mutation_dead", "mutation=%s step=%zu code=%s", w->m->id, w->m->step, err_name(w->e));
   return work_end_in_error(w, w->e, true);
 }
 
 enum mutation_end mutation_run(struct engine *engine, void *mem, struct mutation *m, struct mutation_run *how,
                                struct report *report, struct err *e) {
-  struct work w = {.frame = {.begin = begin_step, .aim = away_aim, .open = open_step, .close = close_step, .judge = judge_step,
-                             .done = away_done, .inside_key = inside_key},
-                   .engine = engine, .mem = mem, .m = m, .how = how, .e = e, .away = AT_HOME};
+  struct work w = {.frame = {.begin = begin_step,
+                             .aim = away_aim,
+                             .open = open_step,
+                             .close = close_step,
+                             .judge = judge_step,
+                             .done = away_done,
+                             .inside_key = inside_key},
+                   .engine = engine,
+                   .mem = mem,
+                   .m = m,
+                   .how = how,
+                   .e = e,
+                   .away = AT_HOME};
   enum away away = AWAY_KNOWN;
 
   how->complete = false;

@@ -54,7 +54,7 @@ struct news {
   struct {
     size_t of;
     const char *name, *payload;
-  } *list;
+  } * list;
   size_t n;
 };
 
@@ -159,7 +159,8 @@ static bool explain(const struct keeper *k, struct run *r, const size_t *last_st
     while (i + 1 < k->nstates && (k->states[i].theirs || last_steps[i] < failed_step)) i++;
     return used_before(r, k->states[i].entry);
   }
-  if (strcmp(s, "42501") == 0 || strcmp(s, "42P01") == 0 || strcmp(s, "42883") == 0 || strcmp(s, "3F000") == 0) return unprepared(r);
+  if (strcmp(s, "42501") == 0 || strcmp(s, "42P01") == 0 || strcmp(s, "42883") == 0 || strcmp(s, "3F000") == 0)
+    return unprepared(r);
   return false;
 }
 
@@ -218,13 +219,19 @@ static bool begin(struct watch *w, struct run *r, size_t first, size_t end) {
 /* ---- around a transaction ---- */
 
 static void open_plan(struct watch *w, struct run *r, struct plan *plan) {
-  static const char sql[] = "select pg_catalog.set_config('writ.mutation', $1, true), pg_catalog.set_config('client_min_messages', 'notice', true)";
+  static const char sql[] =
+      "select pg_catalog.set_config('writ.mutation', $1, true), pg_catalog.set_config('client_min_messages', 'notice', true)";
   struct compiler c = transaction_compiler(r);
   const char **params = arena_array(r->mem, const char *, 1);
 
   params[0] = w->mutation;
-  compile_step(&c, plan, (struct step){.statement = variants_text(c.variants, r->mem, sql), .params = params, .nparams = 1,
-                                       .gives = GIVES_NOTHING, .member = MEMBER_NONE, .purpose = "events have listeners"});
+  compile_step(&c, plan,
+               (struct step){.statement = variants_text(c.variants, r->mem, sql),
+                             .params = params,
+                             .nparams = 1,
+                             .gives = GIVES_NOTHING,
+                             .member = MEMBER_NONE,
+                             .purpose = "events have listeners"});
 }
 
 static void close_plan(struct watch *w, struct run *r, size_t first, size_t end, struct plan *plan) {
@@ -331,7 +338,10 @@ static void add_entries(struct keeper *k, const struct command_set *set, bool th
   for (size_t i = 0; i < set->nentries; i++) {
     if (!set->entries[i].mutation) continue;
     arena_grow(k->mem, k->states, k->nstates);
-    k->states[k->nstates++] = (struct kept){.mutation = set->entries[i].mutation, .entry = i, .theirs = theirs, .nsteps = 1,
+    k->states[k->nstates++] = (struct kept){.mutation = set->entries[i].mutation,
+                                            .entry = i,
+                                            .theirs = theirs,
+                                            .nsteps = 1,
                                             .steps = mutation_entry_step(k->mem, set, i)};
     k->watch.apart = true;
   }
@@ -342,8 +352,15 @@ static struct keeper *new_keeper(struct engine *engine, void *mem, size_t dataso
 
   k->engine = engine;
   k->mem = mem;
-  k->watch = (struct watch){.datasource = datasource, .attempt = 1, .mutation = "", .begin = begin, .open = open_plan,
-                            .close = close_plan, .end = end, .event = event, .tell = tell_own};
+  k->watch = (struct watch){.datasource = datasource,
+                            .attempt = 1,
+                            .mutation = "",
+                            .begin = begin,
+                            .open = open_plan,
+                            .close = close_plan,
+                            .end = end,
+                            .event = event,
+                            .tell = tell_own};
   return k;
 }
 
@@ -374,8 +391,8 @@ struct watch *keeper_new(struct engine *engine, void *mem, const struct caller *
   return listening(k);
 }
 
-struct watch *keeper_part(struct engine *engine, void *mem, const struct command_set *set, const char *mutation, size_t datasource,
-                          unsigned attempt) {
+struct watch *keeper_part(struct engine *engine, void *mem, const struct command_set *set, const char *mutation,
+                          size_t datasource, unsigned attempt) {
   struct keeper *k = new_keeper(engine, mem, datasource);
 
   add_operation(k, mutation, true);

@@ -14,8 +14,9 @@ struct watch;
 /* What is to be followed beside the commands of the set that have a mutation of their own. UUIDs. */
 struct keeping {
   const char *mutation; /* the operation, as the invocation has it; NULL: it has no state */
-  const char *within;   /* then: the mutation that it is part of, whose state others keep: it hears of its events; NULL: none */
-  bool drawn;           /* one of them all was made by writ: a repeat by its key is looked for ahead */
+  const char
+      *within; /* then: the mutation that it is part of, whose state others keep: it hears of its events; NULL: none */
+  bool drawn;  /* one of them all was made by writ: a repeat by its key is looked for ahead */
 };
 /* For what is run now: the states are made ahead of its first transaction and ended behind its last, whatever becomes of it. A UUID
  * that was used before: engine_run gives MUTATION_EXISTS. All of a call's data is borrowed. */
@@ -23,7 +24,7 @@ struct watch *keeper_new(struct engine *engine, void *mem, const struct caller *
                          const struct keeping *what, size_t datasource);
 /* For what is part of a mutation whose states are kept by others (a handler's call, a step of a durable mutation): passes on events
  * only. set: of the durable one; NULL: none. attempt: the one at hand, from 1. */
-struct watch *keeper_part(struct engine *engine, void *mem, const struct command_set *set, const char *mutation, size_t datasource,
-                          unsigned attempt);
+struct watch *keeper_part(struct engine *engine, void *mem, const struct command_set *set, const char *mutation,
+                          size_t datasource, unsigned attempt);
 
 #endif

@@ -13,13 +13,13 @@
 enum { ROW_DEPTH = 1000 };
 
 /* Members of the same names as those of after-hooks (jobs/jobs.c) mean the same. */
-#define ROW                                                                                                            \
-  "'id', id, 'hook', command, 'key', null, 'state', case when dead then 'dead' when ended is not null then outcome "  \
-  "when exists (select from writ.mutation_cancel c where c.mutation = m.id) then 'stopping' "                         \
-  "when owner is not null and due > now() then 'running' when attempts > 0 then 'retrying' else 'waiting' end, "      \
-  "'attempts', attempts, 'created', created, 'due', case when ended is null then due end, "                           \
-  "'last_status', error -> 'status', 'last_answer', error ->> 'detail', 'mutation', id, 'step', step, "               \
-  "'deadline', deadline, 'ended', ended, 'parent', parent, 'retry_of', retry_of, "                                    \
+#define ROW                                                                                                                 \
+  "'id', id, 'hook', command, 'key', null, 'state', case when dead then 'dead' when ended is not null then outcome "        \
+  "when exists (select from writ.mutation_cancel c where c.mutation = m.id) then 'stopping' "                               \
+  "when owner is not null and due > now() then 'running' when attempts > 0 then 'retrying' else 'waiting' end, "            \
+  "'attempts', attempts, 'created', created, 'due', case when ended is null then due end, "                                 \
+  "'last_status', error -> 'status', 'last_answer', error ->> 'detail', 'mutation', id, 'step', step, "                     \
+  "'deadline', deadline, 'ended', ended, 'parent', parent, 'retry_of', retry_of, "                                          \
   "'retried_as', (select max(r.id::text) from writ.mutation r where r.retry_of = m.id)"
 static const char list_sql[] =
     "select coalesce(json_agg(json_build_object(" ROW ") order by id), '[]')::text from ("
@@ -65,14 +65,14 @@ static bool ask_rows(struct conn *c, void *mem, const char *sql, const char *con
   return jobs_ask(c, mem, sql, params, n, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
 }
 
-bool letters_list(struct conn *c, void *mem, bool dead_only, const char **text, const struct json **rows, const struct wait *w,
-                  struct err *e) {
+bool letters_list(struct conn *c, void *mem, bool dead_only, const char **text, const struct json **rows,
+                  const struct wait *w, struct err *e) {
   const char *param = dead_only ? "t" : "f";
   return ask_rows(c, mem, list_sql, &param, 1, text, rows, w, e);
 }
 
-bool letters_show(struct conn *c, void *mem, const char *id, const char **text, const struct json **row, const struct wait *w,
-                  struct err *e) {
+bool letters_show(struct conn *c, void *mem, const char *id, const char **text, const struct json **row,
+                  const struct wait *w, struct err *e) {
   const struct json *rows;
 
   if (!ask_rows(c, mem, show_sql, &id, 1, text, &rows, w, e)) return false;

@@ -11,10 +11,10 @@
 struct json;
 
 /* As jobs_list and jobs_show do for after-hooks (jobs/jobs.h). */
-bool letters_list(struct conn *c, void *mem, bool dead_only, const char **text, const struct json **rows, const struct wait *w,
-                  struct err *e) __attribute__((warn_unused_result));
-bool letters_show(struct conn *c, void *mem, const char *id, const char **text, const struct json **row, const struct wait *w,
-                  struct err *e) __attribute__((warn_unused_result));
+bool letters_list(struct conn *c, void *mem, bool dead_only, const char **text, const struct json **rows,
+                  const struct wait *w, struct err *e) __attribute__((warn_unused_result));
+bool letters_show(struct conn *c, void *mem, const char *id, const char **text, const struct json **row,
+                  const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 /* Those that ended in an error, or were cancelled, are accepted once more, each as a new mutation that goes on with the first step
  * not done, and names the old one. Of one that was retried before this makes nothing. *rows: an array of [old, new]. rules: of states (manifest->state.text). */
 bool letters_retry(struct conn *c, void *mem, const char *const *ids, size_t n, const char *rules, const struct json **rows,

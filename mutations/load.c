@@ -50,8 +50,8 @@ static const struct json *all_known(struct work *w, const struct json *before, c
   size_t most = own + (before ? before->len : 0) + 1;
   struct json *known = arena_new(w->mem, struct json);
 
-  *known = (struct json){.kind = JSON_OBJECT, .items = arena_array(w->mem, struct json, most),
-                         .keys = arena_array(w->mem, const char *, most)};
+  *known = (struct json){
+      .kind = JSON_OBJECT, .items = arena_array(w->mem, struct json, most), .keys = arena_array(w->mem, const char *, most)};
   for (size_t i = 0; i < own; i++) {
     const struct json *as = json_get(&commands->items[i], "as");
     if (as) know(w, known, as->text, &w->results->items[i]);

@@ -19,20 +19,21 @@ struct str;
 
 /* One that is claimed: whoever has it may run it while nobody else claims it, which the database tells by the owner. */
 struct mutation {
-  const char *id, *owner;    /* UUIDs; another owner with each claim */
-  size_t datasource;         /* where its row is */
+  const char *id, *owner; /* UUIDs; another owner with each claim */
+  size_t datasource;      /* where its row is */
   const char *command;
   const struct json *args;
-  struct caller caller;      /* as when it was accepted */
+  struct caller caller; /* as when it was accepted */
   const char *request_id;
-  const char *key;           /* Idempotency-Key; NULL: none */
-  size_t step;               /* so many are done */
-  unsigned attempts;         /* that failed, at the step after those */
-  int64_t deadline_ms;       /* clock_ms; INT64_MAX: none */
-  int64_t leased_ms;         /* clock_ms: when the lease was begun */
-  const char *home, *born;   /* writ.installation of its datasource, and a name of its own that no client gave; NULL: not known yet */
-  const char *away;          /* the datasource on which the next step was begun, which alone knows whether it is done; NULL: none */
-  bool follows;              /* it is a continuation: its references find what another has given */
+  const char *key;     /* Idempotency-Key; NULL: none */
+  size_t step;         /* so many are done */
+  unsigned attempts;   /* that failed, at the step after those */
+  int64_t deadline_ms; /* clock_ms; INT64_MAX: none */
+  int64_t leased_ms;   /* clock_ms: when the lease was begun */
+  const char *home,
+      *born;        /* writ.installation of its datasource, and a name of its own that no client gave; NULL: not known yet */
+  const char *away; /* the datasource on which the next step was begun, which alone knows whether it is done; NULL: none */
+  bool follows;     /* it is a continuation: its references find what another has given */
 };
 
 /* ---- accept.c ---- */
@@ -55,10 +56,10 @@ bool mutation_accept(struct engine *engine, void *mem, struct command_set *set, 
 /* ---- execute.c ---- */
 
 enum mutation_end {
-  MUTATION_ENDED,   /* complete, or in an error that is stored */
-  MUTATION_PUT_OFF, /* to be tried again, by whoever claims it then */
-  MUTATION_LOST,    /* somebody else has it */
-  MUTATION_LEFT,    /* given back, as we are to stop */
+  MUTATION_ENDED,     /* complete, or in an error that is stored */
+  MUTATION_PUT_OFF,   /* to be tried again, by whoever claims it then */
+  MUTATION_LOST,      /* somebody else has it */
+  MUTATION_LEFT,      /* given back, as we are to stop */
   MUTATION_FORGOTTEN, /* it has done nothing, and is no more */
 };
 
@@ -67,8 +68,8 @@ enum mutation_end {
 struct mutation_run {
   bool (*stop)(void *data);
   void *data;
-  int64_t until_ms; /* clock_ms */
-  bool forget;      /* one that fails and has done nothing is not kept, as its caller hears why and may ask again */
+  int64_t until_ms;        /* clock_ms */
+  bool forget;             /* one that fails and has done nothing is not kept, as its caller hears why and may ask again */
   struct command_set *set; /* decoded already; NULL: not so */
   bool no_state;           /* nobody follows it */
   struct str *answer;      /* filled when it is complete */

@@ -31,7 +31,7 @@ bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct s
 bool mutation_trip_until(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, int64_t until_ms,
                          struct flight *f, struct err *e) __attribute__((warn_unused_result));
 /* The same of one statement; *text: what it gives. */
-bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
-                  const char **text, struct err *e) __attribute__((warn_unused_result));
+bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params,
+                  unsigned n, const char **text, struct err *e) __attribute__((warn_unused_result));
 
 #endif

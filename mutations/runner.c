@@ -45,8 +45,11 @@ static bool is_to_stop(void *data) { return can_read(((struct runner *)data)->st
 
 /* ---- one mutation ---- */
 
-static const char *const end_names[] = {[MUTATION_ENDED] = "ended", [MUTATION_PUT_OFF] = "put_off", [MUTATION_LOST] = "lost",
-                                        [MUTATION_LEFT] = "left", [MUTATION_FORGOTTEN] = "forgotten"};
+static const char *const end_names[] = {[MUTATION_ENDED] = "ended",
+                                        [MUTATION_PUT_OFF] = "put_off",
+                                        [MUTATION_LOST] = "lost",
+                                        [MUTATION_LEFT] = "left",
+                                        [MUTATION_FORGOTTEN] = "forgotten"};
 
 static void count(struct counters *c, enum mutation_end end, bool complete, const struct report *report) {
   if (!c) return;
@@ -60,9 +63,9 @@ static void count(struct counters *c, enum mutation_end end, bool complete, cons
 }
 
 static void tell(const struct mutation *m, enum mutation_end end, bool complete, const struct err *e, int64_t us) {
-  log_line(LOG_INFO, "mutation", "id=%s mutation=%s command=%s end=%s code=%s attempt=%u total_ms=%lld.%03lld", m->request_id, m->id,
-           m->command, complete ? "complete" : end_names[end], complete ? "-" : err_name(e), m->attempts + 1,
-           (long long)(us / 1000), (long long)(us % 1000));
+  log_line(LOG_INFO, "mutation", "id=%s mutation=%s command=%s end=%s code=%s attempt=%u total_ms=%lld.%03lld",
+           m->request_id, m->id, m->command, complete ? "complete" : end_names[end], complete ? "-" : err_name(e),
+           m->attempts + 1, (long long)(us / 1000), (long long)(us % 1000));
 }
 
 static void remember(struct place *p, const char *id) {
@@ -173,7 +176,8 @@ static bool serve(struct runner *r, size_t datasource, void *mem, struct err *e)
   p->next_ms = claim.n ? 0 : clock_ms() + config->background_poll_ms / 2 + random() % (config->background_poll_ms / 2 + 1);
   if (clock_ms() < p->tidy_ms) return true;
   p->tidy_ms = clock_ms() + TIDY_MS;
-  if (!mutation_clean(r->engine, mem, datasource, &gone, e) || !mutation_clean_away(r->engine, mem, datasource, &away, e)) return false;
+  if (!mutation_clean(r->engine, mem, datasource, &gone, e) || !mutation_clean_away(r->engine, mem, datasource, &away, e))
+    return false;
   if (gone >= MUTATION_CLEAN_BATCH || away >= MUTATION_CLEAN_BATCH) p->tidy_ms = clock_ms() + AGAIN_MS;
   if (p->next_ms > p->tidy_ms) p->next_ms = p->tidy_ms;
   return true;

@@ -8,16 +8,23 @@
 
 #include <string.h>
 
-static const char new_sql[] =
-    "select writ.state_new($1::uuid, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint)::text";
-static const char event_sql[] = "select writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)::text";
+static const char new_sql[] = "select writ.state_new($1::uuid, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint)::text";
+static const char event_sql[] =
+    "select writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)::text";
 static const char settle_sql[] = "select writ.state_event($1::uuid, 1, null, null, $2::jsonb)::text";
 static const char mark_sql[] = "insert into writ.state_mark (mutation, attempt, name, payload)"
                                " values ($1::uuid, $2::integer, $3::text, $4::jsonb)";
 
-static void put(struct compiler *k, struct plan *plan, const char *sql, const char **params, unsigned n, const char *purpose) {
-  compile_step(k, plan, (struct step){.statement = variants_text(k->variants, k->mem, sql), .params = params, .nparams = n,
-                                      .gives = GIVES_NOTHING, .as_login = true, .member = MEMBER_NONE, .purpose = purpose});
+static void put(struct compiler *k, struct plan *plan, const char *sql, const char **params, unsigned n,
+                const char *purpose) {
+  compile_step(k, plan,
+               (struct step){.statement = variants_text(k->variants, k->mem, sql),
+                             .params = params,
+                             .nparams = n,
+                             .gives = GIVES_NOTHING,
+                             .as_login = true,
+                             .member = MEMBER_NONE,
+                             .purpose = purpose});
 }
 
 const char *state_caller(const void *mem, const struct caller *caller) { return idempotency_caller(mem, caller); }
@@ -37,8 +44,8 @@ static const char *steps_json(void *mem, const struct state_step *steps, size_t 
   return out->p;
 }
 
-void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, const char *caller, const struct state_step *steps,
-                   size_t n, int64_t lasts_ms) {
+void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, const char *caller,
+                   const struct state_step *steps, size_t n, int64_t lasts_ms) {
   const char **params = arena_array(k->mem, const char *, 5);
 
   params[0] = mutation;
@@ -49,7 +56,8 @@ void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, 
   put(k, plan, new_sql, params, 5, "begin the state");
 }
 
-static const char **event_params(struct compiler *k, const char *mutation, unsigned attempt, const char *name, const char *payload) {
+static const char **event_params(struct compiler *k, const char *mutation, unsigned attempt, const char *name,
+                                 const char *payload) {
   const char **params = arena_array(k->mem, const char *, 5);
 
   params[0] = mutation;
@@ -67,7 +75,8 @@ void state_put_event(struct compiler *k, struct plan *plan, const char *mutation
 
 void state_put_mark(struct compiler *k, struct plan *plan, const char *mutation, unsigned attempt, const char *name,
                     const char *payload) {
-  put(k, plan, mark_sql, event_params(k, mutation, attempt, name, payload), 4, arena_printf(k->mem, "state: %s, once committed", name));
+  put(k, plan, mark_sql, event_params(k, mutation, attempt, name, payload), 4,
+      arena_printf(k->mem, "state: %s, once committed", name));
 }
 
 void state_put_settle(struct compiler *k, struct plan *plan, const char *mutation) {

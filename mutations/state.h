@@ -21,8 +21,8 @@ const char *state_caller(const void *mem, const struct caller *caller);
 
 /* Adds the step that makes the state of a mutation: pending, its steps known ahead. A UUID that was used before fails it with
  * 23505. lasts_ms: how long the process has that keeps it; then readers are told that it was lost. 0: it goes on by itself. */
-void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, const char *caller, const struct state_step *steps,
-                   size_t n, int64_t lasts_ms);
+void state_put_new(struct compiler *k, struct plan *plan, const char *mutation, const char *caller,
+                   const struct state_step *steps, size_t n, int64_t lasts_ms);
 /* Adds the step that applies an event: core reducer, then the manifest's. payload: JSON text or NULL. attempt: from 1. For
  * transactions of writ's own, as the row of the state is locked until their end. */
 void state_put_event(struct compiler *k, struct plan *plan, const char *mutation, unsigned attempt, const char *name,

@@ -19,8 +19,8 @@ static const char read_sql[] =
 static const char settle_sql[] = "select writ.state_settle($1::uuid, $2::jsonb)::text";
 
 /* *text NULL: it is not there. */
-static bool look(struct engine *engine, void *mem, size_t datasource, const char *mutation, const struct wait *w, char **text,
-                 struct err *e) {
+static bool look(struct engine *engine, void *mem, size_t datasource, const char *mutation, const struct wait *w,
+                 char **text, struct err *e) {
   struct conn *conn = engine->sources[datasource].conn;
   const char *params[] = {mutation, engine->manifest->state.text};
   struct wait soon = {.deadline_ms = clock_ms() + SETTLE_MS, .caller_fd = w->caller_fd};
@@ -97,8 +97,8 @@ static bool is_part(struct engine *engine, void *mem, const char *mutation, cons
   return !mutation_look(engine, mem, row->datasource, mutation, &outcome, &why) && why.code == ERR_NOT_FOUND;
 }
 
-bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,
-                  struct err *e) {
+bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation,
+                  const struct state_row *row, struct err *e) {
   if (row->ended) return err_set(e, MUTATION_OVER, "The mutation has ended.");
   if (!row->durable) return err_set(e, NOT_CANCELLABLE, "The mutation runs within a request: whoever sent that can end it.");
   if (mutation_cancel(engine, mem, mutation, caller, e)) return true;

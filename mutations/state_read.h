@@ -28,7 +28,7 @@ bool state_changes(struct engine *engine, void *mem, const char *mutation, const
                    const struct wait *w, const struct json **changes, struct err *e) __attribute__((warn_unused_result));
 /* Asks it to stop before its next step: for who made it, and the inside. False: NOT_FOUND, MUTATION_OVER, NOT_CANCELLABLE,
  * DATABASE_UNAVAILABLE. */
-bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation, const struct state_row *row,
-                  struct err *e) __attribute__((warn_unused_result));
+bool state_cancel(struct engine *engine, void *mem, const struct caller *caller, const char *mutation,
+                  const struct state_row *row, struct err *e) __attribute__((warn_unused_result));
 
 #endif

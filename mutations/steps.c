@@ -46,7 +46,8 @@ static bool take_part(void *mem, const struct json *element, struct mutation_par
   unsigned char bytes[UUID_BYTES];
   char *text;
 
-  if (!id || id->kind != JSON_STRING || !command || command->kind != JSON_STRING || !uuid_read(id->text, bytes)) return false;
+  if (!id || id->kind != JSON_STRING || !command || command->kind != JSON_STRING || !uuid_read(id->text, bytes))
+    return false;
   text = arena_array(mem, char, 37);
   uuid_write(bytes, text);
   *out = (struct mutation_part){.id = text, .step = command->text};

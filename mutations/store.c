@@ -14,7 +14,7 @@
 
 enum {
   TRIP_MS = 5000,
-  LOOK_MS = 50, /* between looks for an end */
+  LOOK_MS = 50,     /* between looks for an end */
   ROW_DEPTH = 1000, /* arguments were bounded when they were made */
 };
 
@@ -44,12 +44,11 @@ static const char renew_sql[] =
 static const char release_sql[] =
     "update writ.mutation set owner = null, due = clock_timestamp() + $3::integer * interval '1 ms', "
     "away = $5, attempts = attempts + case when $4::text is null then 0 else 1 end, error = coalesce($4::json, error) " OURS;
-static const char forget_sql[] =
-    "with m as (delete from writ.mutation where id = $1::uuid and step = 0 returning id), "
-    "s as (delete from writ.state where mutation in (select id from m)), "
-    "c as (delete from writ.state_change where mutation in (select id from m)), "
-    "k as (delete from writ.state_mark where mutation in (select id from m)) "
-    "delete from writ.idempotency where mutation in (select id from m)";
+static const char forget_sql[] = "with m as (delete from writ.mutation where id = $1::uuid and step = 0 returning id), "
+                                 "s as (delete from writ.state where mutation in (select id from m)), "
+                                 "c as (delete from writ.state_change where mutation in (select id from m)), "
+                                 "k as (delete from writ.state_mark where mutation in (select id from m)) "
+                                 "delete from writ.idempotency where mutation in (select id from m)";
 static const char look_sql[] =
     "select json_build_array(outcome, answer, error::text)::text from writ.mutation where id = $1::uuid";
 
@@ -63,25 +62,30 @@ static const char cancel_sql[] =
     "select case when ended is null then 'asked' else 'ended' end from s";
 
 /* $1: seconds. A key's row is older than what it names, and continuations look at what they follow. */
-static const char clean_sql[] =
-    "with m as (delete from writ.mutation where id in (select m.id from writ.mutation m "
-    "where m.ended < now() - $1::integer * interval '1 s' "
-    "and not exists (select from writ.idempotency i where i.mutation = m.id) "
-    "and not exists (select from writ.mutation c where c.parent = m.id and c.ended is null) "
-    "order by m.ended limit 1000 for update of m skip locked) returning id), "
-    "r as (delete from writ.mutation_result where mutation in (select id from m)), "
-    "c as (delete from writ.mutation_cancel where mutation in (select id from m)) "
-    "select count(*)::text from m";
+static const char clean_sql[] = "with m as (delete from writ.mutation where id in (select m.id from writ.mutation m "
+                                "where m.ended < now() - $1::integer * interval '1 s' "
+                                "and not exists (select from writ.idempotency i where i.mutation = m.id) "
+                                "and not exists (select from writ.mutation c where c.parent = m.id and c.ended is null) "
+                                "order by m.ended limit 1000 for update of m skip locked) returning id), "
+                                "r as (delete from writ.mutation_result where mutation in (select id from m)), "
+                                "c as (delete from writ.mutation_cancel where mutation in (select id from m)) "
+                                "select count(*)::text from m";
 
 /* ---- a trip ---- */
 
 struct step mutation_own_step(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n,
                               const char *purpose) {
-  return (struct step){.statement = variants_text(engine->variants, mem, sql), .params = params, .nparams = n,
-                       .gives = GIVES_NOTHING, .as_login = true, .member = MEMBER_NONE, .purpose = purpose};
+  return (struct step){.statement = variants_text(engine->variants, mem, sql),
+                       .params = params,
+                       .nparams = n,
+                       .gives = GIVES_NOTHING,
+                       .as_login = true,
+                       .member = MEMBER_NONE,
+                       .purpose = purpose};
 }
 
-static struct step step_of(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n, bool gives) {
+static struct step step_of(struct engine *engine, void *mem, const char *sql, const char *const *params, unsigned n,
+                           bool gives) {
   struct step step = mutation_own_step(engine, mem, sql, params, n, "mutations");
 
   if (gives) step.gives = GIVES_TEXT;
@@ -90,8 +94,15 @@ static struct step step_of(struct engine *engine, void *mem, const char *sql, co
 
 static bool trip_within(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, struct flight *f,
                         const struct wait *w, struct err *e) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED, .durable = true, .claims = "", .caller_role = "", .caller_user = "",
-                      .request_id = "", .shared_session = true, .steps = steps, .n = n};
+  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
+                      .durable = true,
+                      .claims = "",
+                      .caller_role = "",
+                      .caller_user = "",
+                      .request_id = "",
+                      .shared_session = true,
+                      .steps = steps,
+                      .n = n};
 
   *f = (struct flight){.failed_step = n};
   return source_ready(engine, datasource, w, e) && flight_run(engine->sources[datasource].conn, mem, &plan, w, f, e);
@@ -113,8 +124,8 @@ bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct s
   return mutation_trip_until(engine, mem, datasource, steps, n, clock_ms() + TRIP_MS, f, e);
 }
 
-bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params, unsigned n,
-                  const char **text, struct err *e) {
+bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params,
+                  unsigned n, const char **text, struct err *e) {
   struct step step = step_of(engine, mem, sql, params, n, true);
   struct flight f;
 
@@ -162,10 +173,12 @@ static const char *uuids(void *mem, const char *const *list, size_t n) {
 /* Ends are told without the manifest's reducers, one of which was in the way of the claim. If that fails too, readers take them in. */
 static void settle_plainly(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
   const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), NULL};
-  struct step steps[2] = {step_of(engine, mem, hurry_sql, NULL, 0, false), step_of(engine, mem, settle_sql, settle, 2, false)};
+  struct step steps[2] = {step_of(engine, mem, hurry_sql, NULL, 0, false),
+                          step_of(engine, mem, settle_sql, settle, 2, false)};
   struct flight f;
 
-  log_line(LOG_WARN, "state", "reason=%s", log_quoted(mem, "the ends of mutations are told without reducers, which took too long"));
+  log_line(LOG_WARN, "state", "reason=%s",
+           log_quoted(mem, "the ends of mutations are told without reducers, which took too long"));
   if (!mutation_trip(engine, mem, claim->datasource, steps, 2, &f, e))
     log_line(LOG_WARN, "state", "reason=%s", log_quoted(mem, e->log_detail ? e->log_detail : e->message));
   else
@@ -177,7 +190,8 @@ static void settle_plainly(struct engine *engine, void *mem, struct mutation_cla
 bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *claim, struct err *e) {
   const char *settle[] = {uuids(mem, claim->settle, claim->nsettle), engine->manifest->state.text};
   char *owner = arena_zero(mem, 37, "owner");
-  const char *params[] = {arena_printf(mem, "%u", claim->most), owner, arena_printf(mem, "%d", engine->config->background_lease_ms)};
+  const char *params[] = {arena_printf(mem, "%u", claim->most), owner,
+                          arena_printf(mem, "%d", engine->config->background_lease_ms)};
   struct step steps[3];
   const struct json *rows;
   int64_t now = clock_ms();
@@ -263,7 +277,8 @@ static const char *subject(void *mem, const struct caller *caller) {
 }
 
 bool mutation_cancel(struct engine *engine, void *mem, const char *id, const struct caller *caller, struct err *e) {
-  const char *params[] = {id, caller->role, caller->user ? caller->user : "", subject(mem, caller), caller->inside ? "t" : "f"},
+  const char *params[] = {id, caller->role, caller->user ? caller->user : "", subject(mem, caller),
+                          caller->inside ? "t" : "f"},
              *text = NULL;
 
   for (size_t i = 0; !text && i < engine->config->ndatasources; i++)

@@ -5,13 +5,13 @@
 #include "mutations/mutation_inside.h"
 
 /* Locks the row until the transaction ends: nobody claims it meanwhile, however long the step takes. */
-#define LOCK_IF(more)                                                                                                  \
-  "select coalesce((select " more " from writ.mutation where id = $1::uuid and owner = $2::uuid and ended is null "   \
+#define LOCK_IF(more)                                                                                                       \
+  "select coalesce((select " more " from writ.mutation where id = $1::uuid and owner = $2::uuid and ended is null "         \
   "and step = $3::integer for no key update), writ.fail('LEASE_LOST', 'lost', 409))"
 
 /* Texts and names of settings take turns (result_pieces). */
-#define PIECES(p)                                                                                                      \
-  "(select string_agg(case when o % 2 = 1 then p else current_setting(p) end, '' order by o) "                         \
+#define PIECES(p)                                                                                                           \
+  "(select string_agg(case when o % 2 = 1 then p else current_setting(p) end, '' order by o) "                              \
   "from json_array_elements_text(" p "::json) with ordinality as x (p, o))"
 
 enum { AT_HOME = SIZE_MAX };
@@ -30,7 +30,7 @@ struct work {
   const struct json *known;   /* what references find, by name: an object; NULL: nothing */
   struct err *e;
   size_t open, close; /* places in the plan of the transaction in hand: the frame's steps are open and those from close on */
-  size_t away;       /* the datasource of the transaction in hand, or the last, where that is not the mutation's; else AT_HOME */
+  size_t away; /* the datasource of the transaction in hand, or the last, where that is not the mutation's; else AT_HOME */
   const char *begun; /* when the lease was looked at for that, by the home's clock: seconds */
   bool doubt;        /* whether the step is done is known there alone */
   enum stop stop;

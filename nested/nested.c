@@ -69,9 +69,7 @@ bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, c
 
 /* ---- keys ---- */
 
-bool is_drawn(const struct nested_value *v) {
-  return !v->value && v->field->source == SOURCE_SEQUENCE;
-}
+bool is_drawn(const struct nested_value *v) { return !v->value && v->field->source == SOURCE_SEQUENCE; }
 
 const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
   for (size_t i = 0; i < p->ndrawn; i++)
@@ -80,7 +78,8 @@ const struct drawn *drawn_for(const struct planner *p, const struct model *m) {
 }
 
 /* group: rows that one statement makes, in their order. */
-static size_t draw(struct planner *p, const struct model *m, const struct field *f, unsigned group, bool is_parent, bool alone) {
+static size_t draw(struct planner *p, const struct model *m, const struct field *f, unsigned group, bool is_parent,
+                   bool alone) {
   struct drawn *drawn = (struct drawn *)drawn_for(p, m);
 
   if (!drawn) {
@@ -114,9 +113,7 @@ static void draw_data(struct planner *p, struct nested_data *d, unsigned group, 
 /* Depth first, in the order of the input, the parent before its children: answers sorted by key are in this order. */
 void draw_keys(struct planner *p, struct nested_data *d) { draw_data(p, d, ++p->groups, false); }
 
-void put_new_key(struct sql_build *b, const struct field *f) {
-  sql_printf(b, "(%s)::%s", f->next_sql, f->column->cast_sql);
-}
+void put_new_key(struct sql_build *b, const struct field *f) { sql_printf(b, "(%s)::%s", f->next_sql, f->column->cast_sql); }
 
 /* How many: in a SELECT of its own, so that PostgreSQL does not plan anew for each number. */
 static void put_draw(struct planner *p, struct sql_build *b, struct drawn *drawn) {
@@ -136,10 +133,14 @@ static bool plan_parts(struct planner *p, struct drawn *drawn) {
   if (!drawn->ahead || !drawn->alone || n <= 1) return true;
   drawn->parts = slot_take(p);
   p->last_slot += (unsigned)n - 1;
-  sql_printf(b, "select pg_catalog.set_config('writ.n' || $%u::integer + i, writ_d.a[i * %d + 1:i * %d + %d]::text, true) from (select ",
-             sql_param(b, arena_printf(p->mem, "%u", drawn->parts)), DRAWN_PART, DRAWN_PART, DRAWN_PART);
-  sql_printf(b, "pg_catalog.current_setting($%u::text, true)::text[] as a offset 0) as writ_d, generate_series(0, $%u::integer - 1) as i",
-             sql_param(b, slot_name(b->mem, drawn->slot)), sql_param(b, arena_printf(p->mem, "%zu", n)));
+  sql_printf(
+      b,
+      "select pg_catalog.set_config('writ.n' || $%u::integer + i, writ_d.a[i * %d + 1:i * %d + %d]::text, true) from (select ",
+      sql_param(b, arena_printf(p->mem, "%u", drawn->parts)), DRAWN_PART, DRAWN_PART, DRAWN_PART);
+  sql_printf(
+      b,
+      "pg_catalog.current_setting($%u::text, true)::text[] as a offset 0) as writ_d, generate_series(0, $%u::integer - 1) as i",
+      sql_param(b, slot_name(b->mem, drawn->slot)), sql_param(b, arena_printf(p->mem, "%zu", n)));
   return plan_step(p, b, NULL, NULL, "keys in parts");
 }
 
@@ -193,8 +194,12 @@ static bool find_answer(struct planner *p, const struct str *key, unsigned slot,
   if (!key || !variants_find(p->k->variants, key->p, key->len, &statement)) return false;
   if (p->node->slot) params[n++] = arena_printf(p->mem, "writ.s%u", p->node->slot);
   params[n++] = known_key(&p->known, slot) ? known_key(&p->known, slot) : slot_name(p->mem, slot);
-  *step = (struct step){.statement = statement, .params = params, .nparams = n, .gives = GIVES_TEXT,
-                        .member = (unsigned)p->owner, .purpose = p->node->command->name};
+  *step = (struct step){.statement = statement,
+                        .params = params,
+                        .nparams = n,
+                        .gives = GIVES_TEXT,
+                        .member = (unsigned)p->owner,
+                        .purpose = p->node->command->name};
   return true;
 }
 
@@ -258,10 +263,8 @@ static bool root_update_many(struct planner *p, const struct nested_root *root) 
   bool any = root->update->nvalues > 0;
 
   sql_add(b, "with writ_i as (");
-  if (any)
-    sql_printf(b, "update %s as %s", root->model->table_sql, alias);
-  else
-    sql_printf(b, "select 1 from %s as %s", root->model->table_sql, alias);
+  if (any) sql_printf(b, "update %s as %s", root->model->table_sql, alias);
+  else sql_printf(b, "select 1 from %s as %s", root->model->table_sql, alias);
   if (any && !put_assignments(p, b, alias, root->update)) return false;
   sql_add(b, " where true");
   if (!put_filter(p, b, root->model, alias, root->filter, false, "/where")) return false;
@@ -331,14 +334,10 @@ static bool read_root(struct planner *p, struct nested_root *root) {
   for (size_t i = 0; i < c->nargs; i++) {
     const struct expr *x = p->node->args[i];
     if (!x || expr_is_null(x)) continue;
-    if (strcmp(c->args[i].name, "data") == 0)
-      input.data = x;
-    else if (strcmp(c->args[i].name, "where") == 0)
-      input.where = x;
-    else if (strcmp(c->args[i].name, "create") == 0)
-      input.create = x;
-    else if (strcmp(c->args[i].name, "update") == 0)
-      input.update = x;
+    if (strcmp(c->args[i].name, "data") == 0) input.data = x;
+    else if (strcmp(c->args[i].name, "where") == 0) input.where = x;
+    else if (strcmp(c->args[i].name, "create") == 0) input.create = x;
+    else if (strcmp(c->args[i].name, "update") == 0) input.update = x;
   }
   return nested_read(p->mem, &input, &(struct nested_writer){p->k->manifest, p->k->caller}, root, p->e);
 }

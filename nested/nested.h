@@ -14,7 +14,8 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
 /* What the nested operations of a mutation that are one command have left to the end: their results, in a setting. */
 struct nested_kept {
   const struct command *command;
-  const char *setting;  /* JSON, comma, JSON ...: {"p": which of them, "v": arguments that only the server knew, "r": result} */
+  const char
+      *setting; /* JSON, comma, JSON ...: {"p": which of them, "v": arguments that only the server knew, "r": result} */
   struct part **parts;
   size_t n;
 };

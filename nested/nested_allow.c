@@ -34,8 +34,10 @@ static bool needs_version(struct planner *p, const struct nested_op *op, const c
   const struct command *c = name ? manifest_command(p->k->manifest, name) : NULL;
 
   if (!c || !c->version_required) return false;
-  err_set(p->e, BAD_ARGUMENT, "\"%s\" needs the version that is to be changed, which what is nested cannot give: call it by "
-          "itself.", name);
+  err_set(p->e, BAD_ARGUMENT,
+          "\"%s\" needs the version that is to be changed, which what is nested cannot give: call it by "
+          "itself.",
+          name);
   p->e->path = op->path;
   return true;
 }

@@ -116,17 +116,13 @@ static bool put_parents(struct planner *p, struct sql_build *b, const struct lev
   str_char(s, '{');
   for (size_t i = 0; i < l->n; i++) {
     const char *text;
-    if (drawn)
-      text = arena_printf(p->mem, "%zu", l->parents[i]->draw);
-    else if (!value_text(p, l->parents[i], key_value(l->parents[i]), &text))
-      return false;
+    if (drawn) text = arena_printf(p->mem, "%zu", l->parents[i]->draw);
+    else if (!value_text(p, l->parents[i], key_value(l->parents[i]), &text)) return false;
     put_element(s, text);
   }
   str_char(s, '}');
-  if (drawn)
-    put_drawn_at(p, b, l->parents[0]->model, s);
-  else
-    sql_printf(b, "$%u::text[]", sql_param(b, s->p));
+  if (drawn) put_drawn_at(p, b, l->parents[0]->model, s);
+  else sql_printf(b, "$%u::text[]", sql_param(b, s->p));
   return true;
 }
 
@@ -142,10 +138,8 @@ static bool put_rows(struct planner *p, struct sql_build *b, const struct level 
   for (size_t i = 0; i < d->nvalues; i++) {
     if (!d->values[i].value && !is_drawn_ahead(p, d, &d->values[i])) continue; /* an expression, the same for each */
     if (columns++) sql_add(b, ", ");
-    if (!d->values[i].value)
-      put_own_draws(p, b, l);
-    else if (!put_column(p, b, l, i))
-      return false;
+    if (!d->values[i].value) put_own_draws(p, b, l);
+    else if (!put_column(p, b, l, i)) return false;
   }
   if (l->parents) {
     sql_add(b, columns ? ", " : "");
@@ -212,19 +206,14 @@ static bool put_level(struct planner *p, struct sql_build *b, const struct level
     const struct nested_value *v = &d->values[i];
 
     if (i) sql_add(b, ", ");
-    if (v->value || is_drawn_ahead(p, d, v))
-      sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
-    else if (is_drawn(v))
-      put_new_key(b, v->field);
-    else if (!put_new_value(p, b, d, v))
-      return false;
+    if (v->value || is_drawn_ahead(p, d, v)) sql_printf(b, "writ_u.v%zu::%s", column++, v->field->column->cast_sql);
+    else if (is_drawn(v)) put_new_key(b, v->field);
+    else if (!put_new_value(p, b, d, v)) return false;
   }
   for (size_t i = 0; holder && i < holder->ncolumns; i++) {
     if (i || d->nvalues) sql_add(b, ", ");
-    if (l->parents)
-      sql_printf(b, "writ_u.p::%s", holder->columns[i]->cast_sql);
-    else
-      put_key_part(b, l->slot, i, holder->columns[i]->cast_sql);
+    if (l->parents) sql_printf(b, "writ_u.p::%s", holder->columns[i]->cast_sql);
+    else put_key_part(b, l->slot, i, holder->columns[i]->cast_sql);
   }
   if (!put_rows(p, b, l)) return false;
   put_if_filled(b, " where ", l->slot);
@@ -415,8 +404,11 @@ static void put_found_key(struct planner *p, struct sql_build *b, const char *al
 
     if (i) sql_printf(b, ", %s.%s", alias, c->sql);
     else
-      sql_printf(b, "case when %s.%s is null then writ.fail('NOT_FOUND/3039/' || writ_w.o - 1, ($%u::text[])[writ_w.o], 404)::%s "
-                 "else %s.%s end", alias, c->sql, messages(p, b, m, wheres, n), c->cast_sql, alias, c->sql);
+      sql_printf(
+          b,
+          "case when %s.%s is null then writ.fail('NOT_FOUND/3039/' || writ_w.o - 1, ($%u::text[])[writ_w.o], 404)::%s "
+          "else %s.%s end",
+          alias, c->sql, messages(p, b, m, wheres, n), c->cast_sql, alias, c->sql);
   }
 }
 
@@ -427,7 +419,8 @@ static bool put_found_one(struct planner *p, struct sql_build *b, const char *al
 
   sql_printf(b, "coalesce((select %s.%s from %s as %s where ", alias, key->sql, m->table_sql, alias);
   if (!where_unique_put(b, where, alias, p->e)) return false;
-  sql_printf(b, "), writ.fail('NOT_FOUND/3039/0', $%u::text, 404)::%s)", sql_param(b, text_3039(p, m, where)), key->cast_sql);
+  sql_printf(b, "), writ.fail('NOT_FOUND/3039/0', $%u::text, 404)::%s)", sql_param(b, text_3039(p, m, where)),
+             key->cast_sql);
   return true;
 }
 
@@ -443,8 +436,8 @@ static bool put_found_some(struct planner *p, struct sql_build *b, const char *a
   return true;
 }
 
-bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
-                          bool alone) {
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n,
+                          unsigned parent, bool alone) {
   struct sql_build *b = plan_begin(p);
   const struct relation_side *here = link_here(l), *there = link_there(l);
   const struct model *m = there->model;

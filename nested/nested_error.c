@@ -97,8 +97,7 @@ void nested_explain_error(const struct step *step, struct err *e) {
   const struct nested_subject *s = step->subject;
 
   if (!s) return;
-  if (strcmp(e->sqlstate, "23505") == 0)
-    explain_unique(s->model, e);
+  if (strcmp(e->sqlstate, "23505") == 0) explain_unique(s->model, e);
   else if (strcmp(e->sqlstate, "23503") == 0 && s->removes)
     become(e, ERR_REQUIRED_RELATION, 3042,
            arena_printf(e->mem, "A required relation of %s would be broken.", s->model->name));

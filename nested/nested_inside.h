@@ -16,12 +16,12 @@
 struct drawn {
   const struct model *model;
   const struct field *field;
-  unsigned slot;              /* an array of all; once they are drawn */
-  unsigned parts;             /* the first of the slots that have so many of them each: who wants one need not read all */
+  unsigned slot;  /* an array of all; once they are drawn */
+  unsigned parts; /* the first of the slots that have so many of them each: who wants one need not read all */
   size_t n;
-  unsigned group;             /* of the rows that were first */
+  unsigned group; /* of the rows that were first */
   bool ahead;
-  bool alone;                 /* some of the rows are made by statements of their own */
+  bool alone; /* some of the rows are made by statements of their own */
 };
 
 enum { DRAWN_PART = 200 };
@@ -34,34 +34,34 @@ struct planner {
   const struct node *node;
   size_t owner;
   struct err *e;
-  unsigned last_slot;      /* slots are taken and given back as from a stack: their number is the depth of the tree */
+  unsigned last_slot; /* slots are taken and given back as from a stack: their number is the depth of the tree */
   struct drawn *drawn;
   size_t ndrawn;
-  unsigned groups; /* rows that are made together have one number */
-  const char *lock_root;   /* the root's row is not locked yet: this does it where it is found; NULL: it is */
-  bool deferrable;         /* a foreign key in play may be deferred */
+  unsigned groups;       /* rows that are made together have one number */
+  const char *lock_root; /* the root's row is not locked yet: this does it where it is found; NULL: it is */
+  bool deferrable;       /* a foreign key in play may be deferred */
 };
 
 /* What an error of a step is about; a step's subject. */
 struct nested_subject {
-  const struct model *model;  /* whose rows it writes */
-  const struct key *unless;   /* it makes a row unless there is one with this key's value: if there is one by then, that is a
+  const struct model *model; /* whose rows it writes */
+  const struct key *unless;  /* it makes a row unless there is one with this key's value: if there is one by then, that is a
                                * lost race */
   const struct nested_op *const *batch; /* it makes many rows: each of these creates one */
   size_t nbatch;
-  const char *const *paths;      /* by err.item */
+  const char *const *paths; /* by err.item */
   size_t npaths;
-  bool removes;               /* rows go away: what still points to them is in the way */
-  bool no_wait;            /* it locks what it can have at once */
+  bool removes; /* rows go away: what still points to them is in the way */
+  bool no_wait; /* it locks what it can have at once */
 };
 
 /* The row to be made: what it depends on, who asks for it. Slots; 0: none. */
 struct birth {
-  unsigned guard;          /* made where this is filled */
-  unsigned parent;         /* link is in the row: to the row in this slot */
-  struct link link;        /* seen from the parent; with parent */
-  unsigned also;           /* gets its key, and keeps what it has where no row is made */
-  unsigned result;         /* gets its key, or is emptied */
+  unsigned guard;   /* made where this is filled */
+  unsigned parent;  /* link is in the row: to the row in this slot */
+  struct link link; /* seen from the parent; with parent */
+  unsigned also;    /* gets its key, and keeps what it has where no row is made */
+  unsigned result;  /* gets its key, or is emptied */
   const struct key *unless;
 };
 
@@ -111,8 +111,8 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
  * else changes, and the link's foreign key locks what has to stay. So these are not locked ahead. */
 bool connects_newborn(bool in_create, const struct nested_op *op);
 /* All links of such operations on one field, in one statement. alone: no other operation links by the field. */
-bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
-                          bool alone);
+bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n,
+                          unsigned parent, bool alone);
 bool can_find_all(const struct where_unique *const *wheres, size_t n);
 bool plan_find_all(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n, unsigned parent,
                    unsigned slot);

@@ -144,10 +144,8 @@ static void want_all(struct locks *l, const struct nested_data *d, const struct 
 static void want_below(struct locks *l, struct nested_op *op, const struct route *route) {
   struct route child = {0};
 
-  if (op->nwheres == 1 && is_literal(op->wheres))
-    child.where = op->wheres;
-  else if (route->where && !op->nwheres)
-    child = longer(l, route, op->field);
+  if (op->nwheres == 1 && is_literal(op->wheres)) child.where = op->wheres;
+  else if (route->where && !op->nwheres) child = longer(l, route, op->field);
   want_all(l, op->update, &child);
   want_all(l, op->create, &(struct route){0}); /* a new row has no children yet */
 }
@@ -244,7 +242,8 @@ static bool put_all_wanted(struct planner *p, struct sql_build *b, const char *a
 /* Do both go the same way, from rows that one list can name? */
 static bool is_alike(const struct route *a, const struct route *b) {
   if (a->n != b->n || memcmp(a->fields, b->fields, a->n * sizeof(struct field *)) != 0) return false;
-  return a->where == b->where || (can_find_all(&a->where, 1) && can_find_all((const struct where_unique *const[]){a->where, b->where}, 2));
+  return a->where == b->where ||
+         (can_find_all(&a->where, 1) && can_find_all((const struct where_unique *const[]){a->where, b->where}, 2));
 }
 
 static bool has_alike_before(const struct wanted *w, size_t i) {
@@ -364,7 +363,8 @@ static struct wanted *next_by_rank(struct locks *l) {
   struct wanted *next = NULL;
 
   for (size_t i = 0; i < l->nwanted; i++)
-    if (!l->wanted[i].locked && (l->wanted[i].n || l->wanted[i].nroutes) && (!next || l->wanted[i].model->lock_rank < next->model->lock_rank))
+    if (!l->wanted[i].locked && (l->wanted[i].n || l->wanted[i].nroutes) &&
+        (!next || l->wanted[i].model->lock_rank < next->model->lock_rank))
       next = &l->wanted[i];
   return next;
 }

@@ -153,10 +153,8 @@ static bool plan_child(struct planner *p, const struct act *a, const struct wher
   sql_add(b, "coalesce(");
   if (!put_child(p, b, a, where, found)) return false;
   sql_add(b, ", ");
-  if (where)
-    put_fail(b, 3039, text_3039(p, child_model(a), where));
-  else
-    put_fail(b, 3041, text_3041(p, a));
+  if (where) put_fail(b, 3039, text_3039(p, child_model(a), where));
+  else put_fail(b, 3041, text_3041(p, a));
   sql_add(b, ")");
   put_case_end(b, guard);
   sql_add(b, ", true)");
@@ -173,10 +171,8 @@ static bool plan_perhaps(struct planner *p, const struct act *a, const struct wh
   sql_add(b, "coalesce(nullif(k, 'none'), ''), true), ");
   put_set_slot(b, none);
   sql_add(b, "case when k = 'none' then ");
-  if (a->parent)
-    put_held(b, a->parent);
-  else
-    sql_add(b, "'{}'");
+  if (a->parent) put_held(b, a->parent);
+  else sql_add(b, "'{}'");
   sql_add(b, " else '' end, true) from (select ");
   put_case(b, guard);
   sql_add(b, "coalesce(");
@@ -204,10 +200,8 @@ bool plan_find(struct planner *p, const struct model *m, const struct where_uniq
   if (!where_unique_put(b, where, alias, p->e)) return false;
   if (p->lock_root) sql_add(b, p->lock_root);
   sql_add(b, "), ");
-  if (none)
-    sql_add(b, "null");
-  else
-    put_fail(b, 3039, text_3039(p, m, where));
+  if (none) sql_add(b, "null");
+  else put_fail(b, 3039, text_3039(p, m, where));
   sql_add(b, ") as k offset 0) as writ_k");
   return plan_step(p, b, where->at.path, NULL, arena_printf(p->mem, "find %s", m->name));
 }
@@ -253,15 +247,15 @@ static bool plan_holders(struct planner *p, struct link l, unsigned at, unsigned
 
 /* A statement that breaks links which rows of another model hold (link_there), with the rules of these. at: the rows at this
  * end. */
-static bool plan_break(struct planner *p, const struct act *a, struct link l, unsigned at, unsigned guard, struct sql_build *b,
-                       const char *what) {
+static bool plan_break(struct planner *p, const struct act *a, struct link l, unsigned at, unsigned guard,
+                       struct sql_build *b, const char *what) {
   unsigned top = p->last_slot, rows;
   struct part *part = NULL;
   bool ruled = link_is_there(l) && rules_has_links(p, link_there(l)->model);
 
   rows = ruled ? slot_take(p) : 0;
-  if (ruled && (!plan_holders(p, l, at, guard, a->op->path, rows) ||
-                !rules_link(p, reverse(l), rows, 0, a->op->path, &part)))
+  if (ruled &&
+      (!plan_holders(p, l, at, guard, a->op->path, rows) || !rules_link(p, reverse(l), rows, 0, a->op->path, &part)))
     return false;
   if (!plan_step(p, b, a->op->path, subject_of(p, child_model(a), NULL), purpose(p, a, what))) return false;
   if (ruled && !rules_linked(p, reverse(l), rows, 0, part)) return false;
@@ -306,8 +300,7 @@ static bool plan_leave(struct planner *p, const struct act *a, unsigned child) {
 static bool plan_attach(struct planner *p, const struct act *a, unsigned child) {
   bool replaces = !link_here(a->link)->list && !a->in_create && !link_is_here(a->link) && !link_there(a->link)->required;
 
-  return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) &&
-         plan_link_there(p, a, child);
+  return (!replaces || plan_unlink_parent(p, a, child)) && plan_leave(p, a, child) && plan_link_there(p, a, child);
 }
 
 /* Of an upsert or connectOrCreate: that its row is there by now is a lost race, if the row would be found by its
@@ -500,10 +493,8 @@ static const struct expr *values_of(struct planner *p, const struct nested_op *o
     n++;
   }
   *list = (struct json){.kind = JSON_ARRAY, .len = n, .items = texts};
-  if (all_literal(op, key))
-    *x = (struct expr){.kind = EXPR_LITERAL, .literal = list};
-  else
-    *x = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = n};
+  if (all_literal(op, key)) *x = (struct expr){.kind = EXPR_LITERAL, .literal = list};
+  else *x = (struct expr){.kind = EXPR_ARRAY, .items = items, .n = n};
   return x;
 }
 
@@ -599,7 +590,8 @@ static bool op_update_many(struct planner *p, const struct act *a) {
   if (any && !put_assignments(p, b, alias, a->op->update)) return false;
   sql_add(b, " where ");
   put_linked(b, a->link, (struct rows){.slot = a->parent}, alias);
-  if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path))) return false;
+  if (!put_filter(p, b, child_model(a), alias, a->op->filter, true, arena_printf(p->mem, "%s/where", a->op->path)))
+    return false;
   if (!any && !counts(p, a)) return true; /* the filter has been looked at */
   if (counts(p, a)) {
     sql_add(b, any ? " returning 1) select " : ") select ");
@@ -616,8 +608,11 @@ static bool plan_counted(struct planner *p, const struct act *a, unsigned childr
   if (!counts(p, a)) return true;
   sql_add(b, "select ");
   put_many(p, b, a);
-  sql_printf(b, " from (select coalesce(cardinality(nullif(pg_catalog.current_setting($%u::text, true), '')::text[]), 0) / %zu as n "
-             "offset 0) as writ_c", sql_param(b, slot_name(b->mem, children)), child_model(a)->key->ncolumns);
+  sql_printf(
+      b,
+      " from (select coalesce(cardinality(nullif(pg_catalog.current_setting($%u::text, true), '')::text[]), 0) / %zu as n "
+      "offset 0) as writ_c",
+      sql_param(b, slot_name(b->mem, children)), child_model(a)->key->ncolumns);
   put_if_filled(b, " where ", a->parent);
   return plan_step(p, b, a->op->path, NULL, purpose(p, a, "count"));
 }
@@ -675,7 +670,10 @@ static bool is_alone(const struct nested_data *d, const struct nested_op *op) {
 
 bool plan_ops(struct planner *p, const struct nested_data *d, unsigned parent) {
   for (size_t i = 0, n; i < d->nops; i += n) {
-    struct act a = {.op = &d->ops[i], .link = link_of(d->ops[i].field), .parent = parent, .in_create = d->create,
+    struct act a = {.op = &d->ops[i],
+                    .link = link_of(d->ops[i].field),
+                    .parent = parent,
+                    .in_create = d->create,
                     .alone = is_alone(d, &d->ops[i])};
     unsigned top = p->last_slot;
 

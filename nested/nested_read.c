@@ -19,7 +19,7 @@ struct reader {
   struct err *e;
   const struct nested_writer *writer;
   const struct json *claims; /* NULL: not looked at yet */
-  bool of_caller; /* what is read now came with the request: it is no part of a composite's own text */
+  bool of_caller;            /* what is read now came with the request: it is no part of a composite's own text */
 };
 
 static const char *const kind_names[] = {
@@ -81,12 +81,9 @@ static const char *below(struct reader *r, const char *path, const char *name) {
   str_add(s, path);
   str_char(s, '/');
   for (; *name; name++)
-    if (*name == '~')
-      str_add(s, "~0");
-    else if (*name == '/')
-      str_add(s, "~1");
-    else
-      str_char(s, *name);
+    if (*name == '~') str_add(s, "~0");
+    else if (*name == '/') str_add(s, "~1");
+    else str_char(s, *name);
   return s->p;
 }
 
@@ -575,8 +572,8 @@ static bool check_names(struct reader *r, const struct nested_data *d, const str
 
     if (!f) return unknown_field(r, d->model, expr_key(x, i), below(r, d->path, expr_key(x, i)));
     if (f == back_field(d->from))
-      return nested_refuse(r->e, 0, below(r, d->path, f->name), "The field %s of %s leads back to where this was reached from.", f->name,
-                           d->model->name);
+      return nested_refuse(r->e, 0, below(r, d->path, f->name),
+                           "The field %s of %s leads back to where this was reached from.", f->name, d->model->name);
   }
   return true;
 }
@@ -662,7 +659,8 @@ static bool read_data(struct reader *r, const struct model *m, const struct fiel
   *out = d;
   if (x->kind == EXPR_RESULT)
     return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for an object.");
-  if (!must_be_object(r, x, path) || !check_names(r, d, x) || !read_scalars(r, d, x) || !read_relations(r, d, x)) return false;
+  if (!must_be_object(r, x, path) || !check_names(r, d, x) || !read_scalars(r, d, x) || !read_relations(r, d, x))
+    return false;
   r->of_caller = of_caller;
   return true;
 }

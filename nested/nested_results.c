@@ -41,7 +41,8 @@ static void put_keep(struct planner *p, struct sql_build *b, const struct part *
   const char *setting = kept_of(p, part->command)->setting;
   unsigned n = sql_param(b, setting);
 
-  sql_printf(b, "pg_catalog.set_config($%u::text, concat_ws(',', nullif(pg_catalog.current_setting($%u::text, true), ''), ", n, n);
+  sql_printf(b, "pg_catalog.set_config($%u::text, concat_ws(',', nullif(pg_catalog.current_setting($%u::text, true), ''), ",
+             n, n);
 }
 
 static bool put_row_json(struct planner *p, struct sql_build *b, const struct model *m, const char *alias) {
@@ -127,11 +128,12 @@ const struct expr *nested_kept_args(void *mem, const struct nested_kept *kept) {
 void nested_put_kept(struct sql_build *b, const struct nested_kept *kept) {
   sql_add(b, "(select coalesce(");
   rules_put_json(b, nested_kept_args(b->mem, kept));
-  sql_printf(b,
-             "::jsonb -> (x.r ->> 'p')::integer, '{}') || coalesce((x.r -> 'v')::jsonb, '{}') as v, (x.r ->> 'p')::integer + 1 as o, "
-             "(x.r -> 'r')::jsonb as r, x.r -> 'r' as told from json_array_elements(('[' || "
-             "nullif(pg_catalog.current_setting($%u::text, true), '') || ']')::json) as x(r) offset 0) as writ_n",
-             sql_param(b, kept->setting));
+  sql_printf(
+      b,
+      "::jsonb -> (x.r ->> 'p')::integer, '{}') || coalesce((x.r -> 'v')::jsonb, '{}') as v, (x.r ->> 'p')::integer + 1 as o, "
+      "(x.r -> 'r')::jsonb as r, x.r -> 'r' as told from json_array_elements(('[' || "
+      "nullif(pg_catalog.current_setting($%u::text, true), '') || ']')::json) as x(r) offset 0) as writ_n",
+      sql_param(b, kept->setting));
 }
 
 static bool end_one(struct planner *p, const struct nested_kept *kept) {

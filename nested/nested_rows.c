@@ -21,7 +21,8 @@ static void put_drawn(struct planner *p, struct sql_build *b, const struct neste
   unsigned slot = drawn->parts ? drawn->parts + (unsigned)((d->draw - 1) / DRAWN_PART) : drawn->slot;
 
   sql_printf(b, "((nullif(pg_catalog.current_setting($%u::text, true), '')::text[])", sql_param(b, slot_name(b->mem, slot)));
-  sql_printf(b, "[$%u::integer]::%s)", sql_param(b, arena_printf(b->mem, "%zu", drawn->parts ? (d->draw - 1) % DRAWN_PART + 1 : d->draw)),
+  sql_printf(b, "[$%u::integer]::%s)",
+             sql_param(b, arena_printf(b->mem, "%zu", drawn->parts ? (d->draw - 1) % DRAWN_PART + 1 : d->draw)),
              column->cast_sql);
 }
 
@@ -102,8 +103,8 @@ static void put_columns(struct sql_build *b, const struct nested_data *d, const 
 
 /* Around the value of a column that links have too: what all of those from the given one on say, or it is refused. False: it has
  * no other. */
-static bool put_agree(struct sql_build *b, const struct model *m, const struct column *column, const struct holding *holdings,
-                      size_t n) {
+static bool put_agree(struct sql_build *b, const struct model *m, const struct column *column,
+                      const struct holding *holdings, size_t n) {
   const char *word = "(select case when ";
 
   for (size_t i = 0; i < n; i++)
@@ -155,10 +156,8 @@ static void put_kept_key(struct sql_build *b, const struct model *m, unsigned sl
   sql_add(b, "coalesce((select ");
   put_key(b, "writ_i", m);
   sql_add(b, "::text from writ_i), ");
-  if (keep)
-    sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, slot)));
-  else
-    sql_add(b, "''");
+  if (keep) sql_printf(b, "pg_catalog.current_setting($%u::text, true)", sql_param(b, slot_name(b->mem, slot)));
+  else sql_add(b, "''");
   sql_add(b, "), true)");
 }
 

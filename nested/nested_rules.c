@@ -42,23 +42,23 @@ static void find_op(struct planner *p, struct nested_op *op) {
   const struct expr *x = op->input, *where = member(p, x, "where");
 
   switch (op->kind) {
-  case NESTED_CREATE:
-    op->create->part = part_of(p, m->mutation.create, (struct part){.data = x, .path = op->path});
-    break;
+  case NESTED_CREATE: op->create->part = part_of(p, m->mutation.create, (struct part){.data = x, .path = op->path}); break;
   case NESTED_CONNECT_OR_CREATE:
     op->create->part = part_of(p, m->mutation.create, (struct part){.data = member(p, x, "create"), .path = op->path});
     break;
   case NESTED_UPDATE:
-    op->update->part = part_of(p, m->mutation.update,
-                               (struct part){.where = op->nwheres ? where : NULL,
-                                             .data = op->nwheres ? member(p, x, "data") : x, .path = op->path});
+    op->update->part =
+        part_of(p, m->mutation.update,
+                (struct part){
+                    .where = op->nwheres ? where : NULL, .data = op->nwheres ? member(p, x, "data") : x, .path = op->path});
     break;
   case NESTED_UPSERT:
     if (!op->nwheres) where = NULL;
-    op->part = part_of(p, m->mutation.upsert, (struct part){.where = where, .create = member(p, x, "create"),
-                                                            .update = member(p, x, "update"), .path = op->path});
-    op->update->part = part_of(p, m->mutation.update, (struct part){.where = where, .data = member(p, x, "update"),
-                                                                    .path = op->path});
+    op->part = part_of(
+        p, m->mutation.upsert,
+        (struct part){.where = where, .create = member(p, x, "create"), .update = member(p, x, "update"), .path = op->path});
+    op->update->part =
+        part_of(p, m->mutation.update, (struct part){.where = where, .data = member(p, x, "update"), .path = op->path});
     op->create->part = part_of(p, m->mutation.create, (struct part){.data = member(p, x, "create"), .path = op->path});
     op->update->also = op->create->also = op->part;
     break;
@@ -66,8 +66,8 @@ static void find_op(struct planner *p, struct nested_op *op) {
     op->part = part_of(p, m->mutation.delete, (struct part){.where = op->nwheres ? x : NULL, .path = op->path});
     break;
   case NESTED_UPDATE_MANY:
-    op->part = part_of(p, m->mutation.update_many, (struct part){.where = where, .data = member(p, x, "data"),
-                                                                 .path = op->path});
+    op->part =
+        part_of(p, m->mutation.update_many, (struct part){.where = where, .data = member(p, x, "data"), .path = op->path});
     break;
   case NESTED_DELETE_MANY:
     op->part = part_of(p, m->mutation.delete_many, (struct part){.where = x, .path = op->path});
@@ -88,8 +88,8 @@ void rules_find(struct planner *p, struct nested_root *root) {
   if (root->kind == ROOT_UPSERT) {
     root->update->part = part_of(p, root->model->mutation.update,
                                  (struct part){.where = where, .data = node_argument(p->node, "update"), .path = "/update"});
-    root->create->part = part_of(p, root->model->mutation.create,
-                                 (struct part){.data = node_argument(p->node, "create"), .path = "/create"});
+    root->create->part =
+        part_of(p, root->model->mutation.create, (struct part){.data = node_argument(p->node, "create"), .path = "/create"});
   }
   find_in(p, root->update);
   find_in(p, root->create);
@@ -171,7 +171,8 @@ bool rules_put_condition(struct planner *p, struct sql_build *b, const struct co
 
   if (!shape->d.ok) {
     err_set(p->e, INTERNAL, "The command \"%s\" is out of order; the server's log tells why.", permission->name);
-    p->e->log_detail = arena_strdup(p->e->mem, shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message);
+    p->e->log_detail =
+        arena_strdup(p->e->mem, shape->d.error.log_detail ? shape->d.error.log_detail : shape->d.error.message);
     return false;
   }
   sql_add(b, "select case when (");
@@ -200,14 +201,17 @@ bool rules_finish(struct planner *p, struct sql_build *b, const struct command *
 
 /* ---- the key of a row, as a where names it ---- */
 
-static void put_key_value(struct sql_build *b, const char *alias, const struct key *key, const struct column *const *columns);
+static void put_key_value(struct sql_build *b, const char *alias, const struct key *key,
+                          const struct column *const *columns);
 
-static void put_field_value(struct sql_build *b, const char *alias, const struct field *f, const struct column *const *columns) {
+static void put_field_value(struct sql_build *b, const char *alias, const struct field *f,
+                            const struct column *const *columns) {
   if (f->relation) put_key_value(b, alias, field_there(f)->model->key, columns);
   else sql_printf(b, "to_jsonb(%s.%s)", alias, columns[0]->sql);
 }
 
-static void put_key_value(struct sql_build *b, const char *alias, const struct key *key, const struct column *const *columns) {
+static void put_key_value(struct sql_build *b, const char *alias, const struct key *key,
+                          const struct column *const *columns) {
   if (key->nfields == 1) {
     put_field_value(b, alias, key->fields[0], columns);
     return;

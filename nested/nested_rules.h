@@ -9,8 +9,8 @@ struct part {
   const struct command *command;
   const struct expr *where, *data, *create, *update; /* NULL: not given */
   const char *path;
-  bool judged;        /* ahead of all writes */
-  size_t index;       /* among those of its command that are kept, from 1; 0: it is not yet */
+  bool judged;  /* ahead of all writes */
+  size_t index; /* among those of its command that are kept, from 1; 0: it is not yet */
 };
 
 struct parts {

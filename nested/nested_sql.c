@@ -173,10 +173,8 @@ void put_has_parent(struct sql_build *b, struct link l, const char *child) {
   }
   sql_printf(b, "exists (select from %s as %s where ", link_is_here(l) ? here->model->table_sql : l.relation->table_sql,
              other);
-  if (link_is_here(l))
-    sql_match(b, other, here->columns, child, there->model->key->columns, here->ncolumns);
-  else
-    sql_match(b, other, there->columns, child, there->model->key->columns, there->ncolumns);
+  if (link_is_here(l)) sql_match(b, other, here->columns, child, there->model->key->columns, here->ncolumns);
+  else sql_match(b, other, there->columns, child, there->model->key->columns, there->ncolumns);
   sql_add(b, ")");
 }
 
@@ -297,10 +295,8 @@ static bool put_unlink(struct sql_build *b, struct link l, bool of_parents, unsi
     put_side(b, alias, own, rows);
   } else {
     any = put_nulls(b, holder, alias);
-    if (own == holder)
-      put_keys(b, alias, own->model, rows);
-    else
-      put_side(b, alias, holder, rows);
+    if (own == holder) put_keys(b, alias, own->model, rows);
+    else put_side(b, alias, holder, rows);
   }
   put_if_filled(b, " and ", guard);
   return any;

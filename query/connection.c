@@ -37,8 +37,8 @@ enum { NPARTS = sizeof parts / sizeof *parts };
 struct chosen {
   const char *alias;
   const struct part *part;
-  const struct group *group;      /* of EDGE, PAGE, AGGREGATE */
-  const struct selection *node;   /* of NODE */
+  const struct group *group;    /* of EDGE, PAGE, AGGREGATE */
+  const struct selection *node; /* of NODE */
 };
 
 struct group {
@@ -121,7 +121,8 @@ static bool tree_part(struct select_reader *r, const struct model *m, struct cho
   struct input_place below = inner ? place_member(at, "select") : at;
 
   for (size_t i = 0; value && i < expr_len(value); i++)
-    if (strcmp(expr_key(value, i), "field") != 0 && (item.part->kind >= KIND_VALUE || strcmp(expr_key(value, i), "select") != 0))
+    if (strcmp(expr_key(value, i), "field") != 0 &&
+        (item.part->kind >= KIND_VALUE || strcmp(expr_key(value, i), "select") != 0))
       return place_wrong(place_member(at, expr_key(value, i)), r->e, 0, "\"%s\" has no argument \"%.100s\"%s",
                          item.part->name, expr_key(value, i), place_advice(r->mem, expr_key(value, i), keys));
   if (item.part->kind == KIND_NODE && !(item.node = select_tree(r, m, inner, below))) return false;
@@ -132,7 +133,8 @@ static bool tree_part(struct select_reader *r, const struct model *m, struct cho
 static bool all_parts(struct select_reader *r, const struct model *m, enum kind of, struct input_place at,
                       struct group *out) {
   for (size_t i = 0; i < NPARTS; i++)
-    if (parts[i].of == of && parts[i].kind != KIND_NAME && !tree_part(r, m, (struct chosen){.alias = parts[i].name, .part = &parts[i]}, NULL, at, out))
+    if (parts[i].of == of && parts[i].kind != KIND_NAME &&
+        !tree_part(r, m, (struct chosen){.alias = parts[i].name, .part = &parts[i]}, NULL, at, out))
       return false;
   return true;
 }
@@ -230,7 +232,8 @@ static void put_name(struct connection_build *k, const struct part *part) {
   const char *model = k->c->model->name;
   const char *format = part->sql, *place = strstr(format, "%s");
 
-  str_sql_literal(k->b->text, place ? arena_printf(k->b->mem, "%.*s%s%s", (int)(place - format), format, model, place + 2) : format);
+  str_sql_literal(k->b->text,
+                  place ? arena_printf(k->b->mem, "%.*s%s%s", (int)(place - format), format, model, place + 2) : format);
   sql_add(k->b, "::text");
 }
 

@@ -127,9 +127,11 @@ static const struct expr *cursor_value(struct list_build *l, const struct expr *
   const struct json *text = cursor->kind == EXPR_LITERAL ? cursor->literal : NULL, *value;
   struct err ignored;
 
-  if (!text || text->kind != JSON_STRING || (key->ncolumns == 1 && scalar != SCALAR_INT && scalar != SCALAR_BIGINT)) return cursor;
+  if (!text || text->kind != JSON_STRING || (key->ncolumns == 1 && scalar != SCALAR_INT && scalar != SCALAR_BIGINT))
+    return cursor;
   err_init(&ignored, l->b->mem);
-  return json_read(l->b->mem, text->text, text->len, CURSOR_DEPTH, &value, &ignored) ? expr_literal(l->b->mem, value) : cursor;
+  return json_read(l->b->mem, text->text, text->len, CURSOR_DEPTH, &value, &ignored) ? expr_literal(l->b->mem, value)
+                                                                                     : cursor;
 }
 
 static bool put_cursor(struct list_build *l, const struct expr *cursor, bool after) {

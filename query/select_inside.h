@@ -5,11 +5,11 @@
 #include "query/select.h"
 
 struct selected {
-  const char *alias;                /* a GraphQL name of at most SELECT_ALIAS_BYTES */
-  bool is_typename;                 /* __typename: the model's name; field NULL */
+  const char *alias; /* a GraphQL name of at most SELECT_ALIAS_BYTES */
+  bool is_typename;  /* __typename: the model's name; field NULL */
   const struct field *field;
   const struct selection *selection; /* of a relation */
-  struct list list;                 /* of a list of nodes */
+  struct list list;                  /* of a list of nodes */
 };
 
 struct selection {
@@ -30,8 +30,8 @@ struct select_reader {
 
 /* The field that a member of the tree stands for: the one it is called by, or what its "field" says; NULL: that is no name. */
 const char *select_field_name(void *mem, const struct expr *value, const char *alias);
-bool select_is_text(const struct expr *value);  /* GraphQL, not a tree */
-bool select_is_name(const char *text);          /* fit for a name in the answer */
+bool select_is_text(const struct expr *value); /* GraphQL, not a tree */
+bool select_is_name(const char *text);         /* fit for a name in the answer */
 bool select_parse(struct select_reader *r, const struct expr *value, struct input_place at,
                   const struct graphql_selection **out);
 const struct selection *select_text(struct select_reader *r, const struct model *m, const struct graphql_selection *g,

@@ -98,7 +98,8 @@ static bool put_list(struct select_build *s, const struct selection *selection, 
                                         what, s->config->max_rows));
   sql_add(b, ", 422)::json ");
   if (s->lists) {
-    sql_printf(b, "when octet_length(json_agg(%s)::text) > %d then writ.fail('TOO_LARGE', ", row, s->config->max_result_bytes);
+    sql_printf(b, "when octet_length(json_agg(%s)::text) > %d then writ.fail('TOO_LARGE', ", row,
+               s->config->max_result_bytes);
     str_sql_literal(b->text,
                     arena_printf(b->mem, "The list \"%s\" is larger than %d bytes.", what, s->config->max_result_bytes));
     sql_add(b, ", 422)::json ");

@@ -121,20 +121,13 @@ bool where_unique_put(struct sql_build *b, const struct where_unique *w, const c
 
 /* Between the column and its value. */
 static const char *const operators[NFILTERS] = {
-    [FILTER_IS] = "=",
-    [FILTER_NOT] = "<>",
-    [FILTER_IN] = "= any",
-    [FILTER_NOT_IN] = "<> all",
-    [FILTER_LT] = "<",
-    [FILTER_LTE] = "<=",
-    [FILTER_GT] = ">",
-    [FILTER_GTE] = ">=",
-    [FILTER_CONTAINS] = "like",
-    [FILTER_NOT_CONTAINS] = "not like",
-    [FILTER_STARTS] = "like",
-    [FILTER_NOT_STARTS] = "not like",
-    [FILTER_ENDS] = "like",
-    [FILTER_NOT_ENDS] = "not like",
+    [FILTER_IS] = "=",          [FILTER_NOT] = "<>",
+    [FILTER_IN] = "= any",      [FILTER_NOT_IN] = "<> all",
+    [FILTER_LT] = "<",          [FILTER_LTE] = "<=",
+    [FILTER_GT] = ">",          [FILTER_GTE] = ">=",
+    [FILTER_CONTAINS] = "like", [FILTER_NOT_CONTAINS] = "not like",
+    [FILTER_STARTS] = "like",   [FILTER_NOT_STARTS] = "not like",
+    [FILTER_ENDS] = "like",     [FILTER_NOT_ENDS] = "not like",
 };
 
 struct filter_build {
@@ -147,7 +140,7 @@ struct filter_build {
 
 static const char *const *filter_names(const struct filter_build *w) {
   const struct model *m = w->model;
-  const char **names = arena_array(w->b->mem, const char *, m->nfields * NFILTERS + 4);
+  const char **names = arena_array(w->b->mem, const char *, m->nfields *NFILTERS + 4);
   size_t n = 0;
 
   for (size_t i = 0; i < m->nfields; i++) {
@@ -165,8 +158,8 @@ static const char *const *filter_names(const struct filter_build *w) {
 /* ---- scalars ---- */
 
 static bool put_null(const struct filter_build *w, const struct field *f, enum filter filter) {
-  static const char *const texts[] = {[FILTER_IS] = "is null", [FILTER_IN] = "is null", [FILTER_NOT] = "is not null",
-                                      [FILTER_NOT_IN] = "is not null"};
+  static const char *const texts[] = {
+      [FILTER_IS] = "is null", [FILTER_IN] = "is null", [FILTER_NOT] = "is not null", [FILTER_NOT_IN] = "is not null"};
   if (filter > FILTER_NOT_IN) return false;
   sql_printf(w->b, "%s.%s %s", w->alias, f->column->sql, texts[filter]);
   return true;
@@ -200,8 +193,8 @@ static bool put_like(const struct filter_build *w, const struct field *f, enum f
   return true;
 }
 
-static bool put_scalar(const struct filter_build *w, const struct field *f, enum filter filter,
-                       const struct expr *value, struct input_place at) {
+static bool put_scalar(const struct filter_build *w, const struct field *f, enum filter filter, const struct expr *value,
+                       struct input_place at) {
   bool ok;
 
   if (expr_is_null(value) && put_null(w, f, filter)) return true;
@@ -251,15 +244,15 @@ static bool put_filter(const struct filter_build *w, const struct expr *where, s
 enum { LINKED_JOINED = 5 };
 
 /* Some linked node for which the filter is true, or for r_every: none for which it is false. */
-static bool put_relation(const struct filter_build *w, const struct field *f, enum filter filter,
-                         const struct expr *value, struct input_place at) {
+static bool put_relation(const struct filter_build *w, const struct field *f, enum filter filter, const struct expr *value,
+                         struct input_place at) {
   struct sql_build *b = w->b;
   struct filter_build inner = *w;
   bool none = filter == FILTER_EVERY || filter == FILTER_NONE || expr_is_null(value), exists;
 
   if (expr_is_null(value) && filter != FILTER_IS)
-    return place_wrong(at, w->e, 3033, "The filter \"%s%s\" of %s takes an object, not null.", f->name, filter_ending(filter),
-                       w->model->name);
+    return place_wrong(at, w->e, 3033, "The filter \"%s%s\" of %s takes an object, not null.", f->name,
+                       filter_ending(filter), w->model->name);
   inner.model = field_there(f)->model;
   inner.alias = sql_alias(b);
   exists = b->nlinked++ < LINKED_JOINED;

@@ -9,7 +9,7 @@
 struct schema_source {
   const char *file; /* NULL: made by writ */
   const struct graphql_document *document;
-  bool built_in;    /* the specification's own: names may begin with __ */
+  bool built_in; /* the specification's own: names may begin with __ */
 };
 
 /* A definition or extension, and where it is from. */
@@ -48,8 +48,8 @@ struct gql_place builder_place(const struct schema_source *source, struct graphq
 
 /* members.c: fields, values, members of a type; arguments of a directive. */
 void members_read(struct schema_builder *b, struct type_draft *d);
-void members_read_directive(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def,
-                            struct gql_directive *out);
+void members_read_directive(struct schema_builder *b, const struct schema_source *source,
+                            const struct graphql_definition *def, struct gql_directive *out);
 /* A name that is not the specification's own. */
 bool members_name(struct schema_builder *b, const struct schema_source *source, struct graphql_pos pos, const char *name);
 

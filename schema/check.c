@@ -51,7 +51,8 @@ static void check_interface(struct schema_builder *b, const struct gql_type *t, 
   }
   for (size_t i = 0; i < interface->ninterfaces; i++)
     if (interface->interfaces[i] == t) {
-      if (t->index < interface->index) builder_wrong(b, t->place, "%s and %s implement each other", t->name, interface->name);
+      if (t->index < interface->index)
+        builder_wrong(b, t->place, "%s and %s implement each other", t->name, interface->name);
     } else if (!implements(t, interface->interfaces[i]))
       builder_wrong(b, t->place, "%s implements %s, and so must implement %s, too", t->name, interface->name,
                     interface->interfaces[i]->name);
@@ -105,8 +106,8 @@ static void check_circles(struct schema_builder *b, size_t first) {
       depth--;
     } else if (b->drafts[next->index].state == WALK_OPEN) {
       builder_wrong(b, t->inputs[top->field - 1].place,
-                    "%s.%s: %s needs itself, so no value of it could be written; let one field of the circle be null", t->name,
-                    t->inputs[top->field - 1].name, next->name);
+                    "%s.%s: %s needs itself, so no value of it could be written; let one field of the circle be null",
+                    t->name, t->inputs[top->field - 1].name, next->name);
     } else if (b->drafts[next->index].state == WALK_NEW) {
       b->drafts[next->index].state = WALK_OPEN;
       arena_grow(b->mem, stack, depth);

@@ -58,8 +58,8 @@ static bool has_command(const struct checker *k, const struct gql_field *f) {
     wrong(k, f->place, f, "the command changes data (%s:%d); put it into type Mutation", c->file, c->line);
   } else if (!c) {
     near = near_command(k, f->name);
-    wrong(k, f->place, f, "there is no command of this name in %s%s%s%s", k->schema->manifest->file, near ? "; did you mean " : "",
-          near ? near : "", near ? "?" : "");
+    wrong(k, f->place, f, "there is no command of this name in %s%s%s%s", k->schema->manifest->file,
+          near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   } else {
     return true;
   }
@@ -79,17 +79,18 @@ static void check_arguments(const struct checker *k, const struct gql_field *f) 
 
   for (size_t i = 0; i < f->nargs; i++)
     if (!find_argument(c, f->args[i].name))
-      wrong(k, f->args[i].place, f, "the command (%s:%d) has no argument %s; remove it here, or add it there", c->file, c->line,
-            f->args[i].name);
+      wrong(k, f->args[i].place, f, "the command (%s:%d) has no argument %s; remove it here, or add it there", c->file,
+            c->line, f->args[i].name);
   for (size_t i = 0; i < c->nargs; i++) {
     const struct gql_input *arg = schema_input(f->args, f->nargs, c->args[i].name);
 
     if (c->args[i].fallback) continue;
     if (!arg)
-      wrong(k, f->place, f, "the command (%s:%d) needs the argument %s; add it here, or give it a default: there", c->file, c->line,
-            c->args[i].name);
+      wrong(k, f->place, f, "the command (%s:%d) needs the argument %s; add it here, or give it a default: there", c->file,
+            c->line, c->args[i].name);
     else if (!gql_is_required(arg) && !arg->default_value)
-      wrong(k, arg->place, f, "%s may be left out here, but the command (%s:%d) needs it; write %s!, or give it default: null there",
+      wrong(k, arg->place, f,
+            "%s may be left out here, but the command (%s:%d) needs it; write %s!, or give it default: null there",
             arg->name, c->file, c->line, gql_type_text(k->problems->mem, arg->type));
   }
 }
@@ -117,8 +118,8 @@ static void check_template(const struct checker *k, const struct gql_field *f) {
 
     while (j < t->n && strcmp(t->keys[j], type->fields[i].name) != 0) j++;
     if (j == t->n && !type->fields[i].nargs)
-      wrong(k, f->place, f, "%s has a field %s, but result: of the command (%s:%d) does not", type->name, type->fields[i].name,
-            f->command->file, t->line);
+      wrong(k, f->place, f, "%s has a field %s, but result: of the command (%s:%d) does not", type->name,
+            type->fields[i].name, f->command->file, t->line);
   }
 }
 

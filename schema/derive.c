@@ -59,8 +59,8 @@ static void put_objects(struct derive *d, const struct model *m) {
   str_add(d->out, "}\n");
   str_printf(d->out, "\"A list of nodes, and what is around it.\"\ntype %sConnection {\n", m->name);
   str_printf(d->out, "  pageInfo: PageInfo!\n  edges: [%sEdge!]!\n  aggregate: Aggregate%s!\n}\n", m->name, m->name);
-  str_printf(d->out, "type %sEdge {\n  node: %s!\n  \"The node's key, for after and before.\"\n  cursor: String!\n}\n", m->name,
-             m->name);
+  str_printf(d->out, "type %sEdge {\n  node: %s!\n  \"The node's key, for after and before.\"\n  cursor: String!\n}\n",
+             m->name, m->name);
   str_printf(d->out, "type Aggregate%s {\n  \"All that the filter takes, whatever is cut.\"\n  count: Int!\n}\n", m->name);
 }
 
@@ -76,24 +76,28 @@ static void put_enum(struct derive *d, const struct enumeration *e) {
 
 /* What is not used is seen by nobody. */
 static void put_common(struct str *out) {
-  str_add(out, "\"A moment, in UTC with milliseconds: 2016-07-31T23:59:01.000Z. It may be cut short: 2016 is its first moment.\"\n"
-               "scalar DateTime @specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc3339\")\n"
-               "\"An object or array of JSON; in a document as a string that holds it.\"\n"
-               "scalar Json @specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc8259\")\n"
-               "\"A whole number of 64 bits, as a string of digits.\"\nscalar BigInt\n"
-               "\"A number with all its digits, as a string.\"\nscalar Decimal\n"
-               "scalar UUID @specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc9562\")\n"
-               "\"Where a list that was cut stands.\"\n"
-               "type PageInfo {\n  \"Told with first, else false.\"\n  hasNextPage: Boolean!\n"
-               "  \"Told with last, else false.\"\n  hasPreviousPage: Boolean!\n  startCursor: String\n  endCursor: String\n}\n"
-               "\"How many nodes matched.\"\ntype BatchPayload {\n  count: Int!\n}\n");
+  str_add(
+      out,
+      "\"A moment, in UTC with milliseconds: 2016-07-31T23:59:01.000Z. It may be cut short: 2016 is its first moment.\"\n"
+      "scalar DateTime @specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc3339\")\n"
+      "\"An object or array of JSON; in a document as a string that holds it.\"\n"
+      "scalar Json @specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc8259\")\n"
+      "\"A whole number of 64 bits, as a string of digits.\"\nscalar BigInt\n"
+      "\"A number with all its digits, as a string.\"\nscalar Decimal\n"
+      "scalar UUID @specifiedBy(url: \"https://www.rfc-editor.org/rfc/rfc9562\")\n"
+      "\"Where a list that was cut stands.\"\n"
+      "type PageInfo {\n  \"Told with first, else false.\"\n  hasNextPage: Boolean!\n"
+      "  \"Told with last, else false.\"\n  hasPreviousPage: Boolean!\n  startCursor: String\n  endCursor: String\n}\n"
+      "\"How many nodes matched.\"\ntype BatchPayload {\n  count: Int!\n}\n");
 }
 
 /* handlers/graphql_state.c heeds it. */
 static void put_state(struct str *out) {
-  str_add(out, "\"The field has a state of its own, which tells at /mutation/ID how it is going. On a field's definition: always.\"\n"
-               "directive @state(\"A new UUID; without it one is made, and told in the answer's extensions.\" id: UUID)"
-               " on FIELD | FIELD_DEFINITION\n");
+  str_add(
+      out,
+      "\"The field has a state of its own, which tells at /mutation/ID how it is going. On a field's definition: always.\"\n"
+      "directive @state(\"A new UUID; without it one is made, and told in the answer's extensions.\" id: UUID)"
+      " on FIELD | FIELD_DEFINITION\n");
 }
 
 /* ---- the roots ---- */

@@ -81,7 +81,8 @@ static void put_update(struct derive *d, const struct model *m, const struct fie
   if (!has_written(m, back, false, relations)) return;
   derive_open(d, "input", m, GQL_USE_UPDATE, "%sUpdate%sInput", m->name, name);
   for (size_t i = 0; i < m->nfields; i++)
-    if ((relations || !m->fields[i].relation) && is_written(&m->fields[i], back, false)) put_update_field(d, m, &m->fields[i]);
+    if ((relations || !m->fields[i].relation) && is_written(&m->fields[i], back, false))
+      put_update_field(d, m, &m->fields[i]);
   str_add(d->out, "}\n");
 }
 
@@ -115,7 +116,8 @@ static void put_create_ops(struct derive *d, const struct field *f) {
   if (derive_has_create(c, back)) put_op(d, f->list, "create", c->name, "Create", suffix);
   put_op(d, f->list, "connect", c->name, "WhereUnique", "");
   if (derive_has_create(c, back)) put_op(d, f->list, "connectOrCreate", c->name, "CreateOrConnect", nested);
-  if (derive_has_create(c, back) && derive_has_update(c, back)) put_op(d, f->list, "upsert", c->name, "UpsertWithWhereUnique", nested);
+  if (derive_has_create(c, back) && derive_has_update(c, back))
+    put_op(d, f->list, "upsert", c->name, "UpsertWithWhereUnique", nested);
   str_add(d->out, "}\n");
 }
 
@@ -133,7 +135,10 @@ static void put_update_ops(struct derive *d, const struct field *f) {
   const char *suffix = without(d, back), *nested = back ? suffix : "Nested", *data = arena_printf(d->mem, "%sData", suffix);
   bool create = derive_has_create(c, back), update = derive_has_update(c, back);
 
-  derive_open(d, "input", c, GQL_USE_NESTED, "%sUpdate%s%sInput", c->name, f->list ? "Many" : f->required ? "OneRequired" : "One",
+  derive_open(d, "input", c, GQL_USE_NESTED, "%sUpdate%s%sInput", c->name,
+              f->list       ? "Many"
+              : f->required ? "OneRequired"
+                            : "One",
               suffix);
   if (create) put_op(d, f->list, "create", c->name, "Create", suffix);
   if (update && f->list) put_op(d, true, "update", c->name, "UpdateWithWhereUnique", nested);
@@ -163,8 +168,8 @@ static void put_elements(struct derive *d, const struct model *c, const struct f
   derive_open(d, "input", c, GQL_USE_OTHER, "%sUpsert%sInput", name, nested);
   str_printf(d->out, "  update: %sUpdate%sDataInput!\n  create: %sCreate%sInput!\n}\n", name, suffix, name, suffix);
   derive_open(d, "input", c, GQL_USE_OTHER, "%sUpsertWithWhereUnique%sInput", name, nested);
-  str_printf(d->out, "  where: %sWhereUniqueInput!\n  update: %sUpdate%sDataInput!\n  create: %sCreate%sInput!\n}\n", name, name,
-             suffix, name, suffix);
+  str_printf(d->out, "  where: %sWhereUniqueInput!\n  update: %sUpdate%sDataInput!\n  create: %sCreate%sInput!\n}\n", name,
+             name, suffix, name, suffix);
 }
 
 static void put_nested(struct derive *d, const struct model *c, const struct field *back) {

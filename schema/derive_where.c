@@ -68,8 +68,8 @@ static void put_filters(struct derive *d, const struct model *m, const char *kin
     for (enum filter filter = 0; filter < NFILTERS; filter++)
       if ((relations || !m->fields[i].relation) && filter_is_for(filter, &m->fields[i]))
         put_filter(d->out, &m->fields[i], filter);
-  str_printf(d->out, "  AND: [%s%sInput!]\n  OR: [%s%sInput!]\n  NOT: [%s%sInput!]\n}\n", m->name, kind, m->name, kind, m->name,
-             kind);
+  str_printf(d->out, "  AND: [%s%sInput!]\n  OR: [%s%sInput!]\n  NOT: [%s%sInput!]\n}\n", m->name, kind, m->name, kind,
+             m->name, kind);
 }
 
 void derive_where(struct derive *d, const struct model *m) {

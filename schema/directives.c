@@ -49,8 +49,8 @@ static void check_directives(struct schema_builder *b, const struct schema_sourc
     struct gql_place place = builder_place(source, d->pos);
 
     if (!known) {
-      builder_wrong(b, place, "there is no directive @%s; remove it, or declare it with directive @%s on %s", d->name, d->name,
-                    location);
+      builder_wrong(b, place, "there is no directive @%s; remove it, or declare it with directive @%s on %s", d->name,
+                    d->name, location);
       continue;
     }
     if (!may_stand(known, location)) builder_wrong(b, place, "@%s may not stand on %s", d->name, location);
@@ -72,7 +72,8 @@ static void check_fields(struct schema_builder *b, const struct schema_source *s
 }
 
 /* Only commands have states, and who calls names them. */
-static void check_states(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def) {
+static void check_states(struct schema_builder *b, const struct schema_source *source,
+                         const struct graphql_definition *def) {
   const struct gql_directive *state = schema_directive(b->out, "state");
   bool root = b->out->mutation && strcmp(b->out->mutation->name, def->name) == 0;
 
@@ -80,11 +81,13 @@ static void check_states(struct schema_builder *b, const struct schema_source *s
     for (const struct graphql_directive *d = f->directives; d; d = d->next) {
       if (strcmp(d->name, "state") != 0) continue;
       if (!root) builder_wrong(b, builder_place(source, d->pos), "@state is for fields of type Mutation; remove it");
-      else if (d->arguments) builder_wrong(b, builder_place(source, d->pos), "@state: an id is given by who calls the field; remove it");
+      else if (d->arguments)
+        builder_wrong(b, builder_place(source, d->pos), "@state: an id is given by who calls the field; remove it");
     }
 }
 
-static void check_definition(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *d) {
+static void check_definition(struct schema_builder *b, const struct schema_source *source,
+                             const struct graphql_definition *d) {
   static const char *const on[] = {
       [GRAPHQL_DEF_SCHEMA] = "SCHEMA",       [GRAPHQL_DEF_SCALAR] = "SCALAR", [GRAPHQL_DEF_TYPE] = "OBJECT",
       [GRAPHQL_DEF_INTERFACE] = "INTERFACE", [GRAPHQL_DEF_UNION] = "UNION",   [GRAPHQL_DEF_ENUM] = "ENUM",
@@ -98,7 +101,8 @@ static void check_definition(struct schema_builder *b, const struct schema_sourc
   if (on[d->kind]) check_directives(b, source, on[d->kind], d->directives);
   check_fields(b, source, fields, d->fields);
   if (d->kind == GRAPHQL_DEF_TYPE || d->kind == GRAPHQL_DEF_INTERFACE) check_states(b, source, d);
-  for (const struct graphql_enum_value *v = d->values; v; v = v->next) check_directives(b, source, "ENUM_VALUE", v->directives);
+  for (const struct graphql_enum_value *v = d->values; v; v = v->next)
+    check_directives(b, source, "ENUM_VALUE", v->directives);
 }
 
 void builder_directives(struct schema_builder *b) {

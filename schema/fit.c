@@ -38,7 +38,8 @@ static bool scalar_fits(const struct gql_type *t, const struct type *pg, bool in
   if (t->kind == GQL_ENUM) return TEXT & (1U << pg->kind);
   for (size_t i = 0; i < sizeof scalars / sizeof *scalars; i++)
     if (strcmp(scalars[i].name, t->name) == 0) return (in ? scalars[i].in : scalars[i].out) & (1U << pg->kind);
-  if (strcmp(t->name, "Json") == 0) return !in || pg->kind == TYPE_JSON || pg->kind == TYPE_ARRAY || pg->kind == TYPE_COMPOSITE;
+  if (strcmp(t->name, "Json") == 0)
+    return !in || pg->kind == TYPE_JSON || pg->kind == TYPE_ARRAY || pg->kind == TYPE_COMPOSITE;
   return true; /* an own scalar is whatever its author says */
 }
 
@@ -111,9 +112,10 @@ static void check_param(const struct fitter *k, const struct command *c, size_t 
   if (c->kind == COMMAND_COMPOSITE) check_members(k, c, argument, given);
   if (!k->ask(k->data, c, &d, &returns) || argument >= c->sql.nnames || argument >= d->nparams) return;
   if (fits(given->type, d->params[argument], true, 0)) return;
-  problems_add(k->problems, given->place.file, given->place.line, "%s.%s: %s is %s here, which does not fit %s of the command %s (%s:%d)",
-               k->root->name, k->field->name, given->name, gql_type_text(k->problems->mem, given->type),
-               d->params[argument]->name, c->name, c->file, c->line);
+  problems_add(k->problems, given->place.file, given->place.line,
+               "%s.%s: %s is %s here, which does not fit %s of the command %s (%s:%d)", k->root->name, k->field->name,
+               given->name, gql_type_text(k->problems->mem, given->type), d->params[argument]->name, c->name, c->file,
+               c->line);
 }
 
 static void check_params(const struct fitter *k) {
@@ -130,12 +132,12 @@ static void check_params(const struct fitter *k) {
 static void missing(const struct fitter *k, const struct gql_type *t, const struct gql_field *f, const struct command *c) {
   if (f->field && f->field->relation)
     problems_warn(k->problems, k->field->place.file, k->field->place.line,
-                  "%s.%s: %s of %s cannot be asked for here: the command %s (%s:%d) has no column of that name", k->root->name,
-                  k->field->name, f->name, t->name, c->name, c->file, c->line);
+                  "%s.%s: %s of %s cannot be asked for here: the command %s (%s:%d) has no column of that name",
+                  k->root->name, k->field->name, f->name, t->name, c->name, c->file, c->line);
   else
     problems_add(k->problems, k->field->place.file, k->field->place.line,
-                 "%s.%s: %s has a field %s, but the command %s (%s:%d) has no column of that name", k->root->name, k->field->name,
-                 t->name, f->name, c->name, c->file, c->line);
+                 "%s.%s: %s has a field %s, but the command %s (%s:%d) has no column of that name", k->root->name,
+                 k->field->name, t->name, f->name, c->name, c->file, c->line);
 }
 
 static void check_columns(const struct fitter *k, const struct command *c, const struct description *d) {
@@ -150,8 +152,8 @@ static void check_columns(const struct fitter *k, const struct command *c, const
     else if (!fits(t->fields[i].type, d->column_types[j], false, 0))
       problems_add(k->problems, k->field->place.file, k->field->place.line,
                    "%s.%s: %s.%s is %s, which does not fit the column of the command %s (%s:%d), which is %s", k->root->name,
-                   k->field->name, t->name, t->fields[i].name, gql_type_text(k->problems->mem, t->fields[i].type), c->name, c->file,
-                   c->line, d->column_types[j]->name);
+                   k->field->name, t->name, t->fields[i].name, gql_type_text(k->problems->mem, t->fields[i].type), c->name,
+                   c->file, c->line, d->column_types[j]->name);
   }
 }
 
@@ -170,8 +172,8 @@ static void check_result(const struct fitter *k) {
   if (!c || !k->ask(k->data, c, &d, &returns)) return;
   why = c->returns == RETURNS_DEFAULT ? result_misfit(k->field->type, result_of(c, returns)) : NULL;
   if (why)
-    problems_add(k->problems, k->field->place.file, k->field->place.line, "%s.%s: %s (%s:%d), but here it is %s; %s", k->root->name,
-                 k->field->name, result_text(result_of(c, returns)), c->file, c->line,
+    problems_add(k->problems, k->field->place.file, k->field->place.line, "%s.%s: %s (%s:%d), but here it is %s; %s",
+                 k->root->name, k->field->name, result_text(result_of(c, returns)), c->file, c->line,
                  gql_type_text(k->problems->mem, k->field->type), why);
   else if (returns == RETURNS_ONE || returns == RETURNS_OPTIONAL || returns == RETURNS_MANY) check_columns(k, c, d);
 }

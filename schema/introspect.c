@@ -115,12 +115,17 @@ static void input_reason(const struct answer *a, const void *thing, const struct
 }
 
 static const struct member input_members[] = {
-    {"name", input_name},       {"description", input_description},  {"type", input_type},
-    {"defaultValue", input_default}, {"isDeprecated", input_is_deprecated}, {"deprecationReason", input_reason},
+    {"name", input_name},
+    {"description", input_description},
+    {"type", input_type},
+    {"defaultValue", input_default},
+    {"isDeprecated", input_is_deprecated},
+    {"deprecationReason", input_reason},
     {NULL, NULL},
 };
 
-static void put_arguments(const struct answer *a, const struct gql_input *args, size_t n, const struct graphql_selection *field) {
+static void put_arguments(const struct answer *a, const struct gql_input *args, size_t n,
+                          const struct graphql_selection *field) {
   struct list l = list_open(a, field);
 
   for (size_t i = 0; i < n; i++)
@@ -161,7 +166,7 @@ static void field_reason(const struct answer *a, const void *thing, const struct
 }
 
 static const struct member field_members[] = {
-    {"name", field_name}, {"description", field_description},   {"args", field_args},
+    {"name", field_name}, {"description", field_description},    {"args", field_args},
     {"type", field_type}, {"isDeprecated", field_is_deprecated}, {"deprecationReason", field_reason},
     {NULL, NULL},
 };
@@ -235,7 +240,8 @@ static void type_fields(const struct answer *a, const void *thing, const struct 
   str_char(a->out, ']');
 }
 
-static void put_types(const struct answer *a, const struct gql_type *const *list, size_t n, const struct graphql_selection *field) {
+static void put_types(const struct answer *a, const struct gql_type *const *list, size_t n,
+                      const struct graphql_selection *field) {
   str_char(a->out, '[');
   for (size_t i = 0; i < n; i++) {
     if (i) str_char(a->out, ',');
@@ -444,7 +450,8 @@ void introspect_put(struct str *out, const struct schema *s, const struct schema
 /* As getIntrospectionQuery() of graphql-js asks, with all its options, and the fragments in their places. */
 static const char everything[] =
     "{ __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }"
-    " types { kind name description specifiedByURL isOneOf fields(includeDeprecated: true) { name description " ARGUMENTS " type { " TYPE " }"
+    " types { kind name description specifiedByURL isOneOf fields(includeDeprecated: true) { name description " ARGUMENTS
+    " type { " TYPE " }"
     " isDeprecated deprecationReason } inputFields(includeDeprecated: true) { " INPUT " } interfaces { " TYPE " }"
     " enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { " TYPE " } }"
     " directives { name description isRepeatable locations " ARGUMENTS " } } }";

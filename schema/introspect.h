@@ -8,7 +8,8 @@ struct str;
 
 /* Appends the value of a field __schema or __type of the root. The field is of a valid document; below it there are only fields,
  * merged, without directives and variables: fragments are put in, and variables as literals. view NULL: all is seen. */
-void introspect_put(struct str *out, const struct schema *s, const struct schema_view *view, const struct graphql_selection *field);
+void introspect_put(struct str *out, const struct schema *s, const struct schema_view *view,
+                    const struct graphql_selection *field);
 
 /* All of it at once, as tools keep it in files: {"__schema": ...}. */
 void introspect_all(struct str *out, const struct schema *s, const struct schema_view *view);

@@ -34,8 +34,8 @@ static const char *command_of(const struct model *m, const char *operation) {
   const struct {
     const char *operation, *command;
   } takes[] = {
-      {"create", m->mutation.create}, {"connectOrCreate", m->mutation.create},  {"update", m->mutation.update},
-      {"upsert", m->mutation.upsert}, {"updateMany", m->mutation.update_many},  {"delete", m->mutation.delete},
+      {"create", m->mutation.create},          {"connectOrCreate", m->mutation.create}, {"update", m->mutation.update},
+      {"upsert", m->mutation.upsert},          {"updateMany", m->mutation.update_many}, {"delete", m->mutation.delete},
       {"deleteMany", m->mutation.delete_many},
   };
 
@@ -110,7 +110,8 @@ static bool has_mutations(const struct manifest *m) {
   return any;
 }
 
-static struct schema_source *list_sources(const void *mem, const struct manifest *m, const struct graphql_document *derived) {
+static struct schema_source *list_sources(const void *mem, const struct manifest *m,
+                                          const struct graphql_document *derived) {
   struct schema_source *sources = arena_array(mem, struct schema_source, m->nschema_texts + 2);
 
   sources[0] = *schema_builtin(mem);

@@ -9,7 +9,8 @@
 
 bool members_name(struct schema_builder *b, const struct schema_source *source, struct graphql_pos pos, const char *name) {
   if (source->built_in || strncmp(name, "__", 2) != 0) return true;
-  return builder_wrong(b, builder_place(source, pos), "%s: names that begin with __ are GraphQL's own; take another one", name);
+  return builder_wrong(b, builder_place(source, pos), "%s: names that begin with __ are GraphQL's own; take another one",
+                       name);
 }
 
 /* It ends at a NUL, which may stand in it. */
@@ -41,7 +42,8 @@ static const char *nearest_type(struct schema_builder *b, const char *name) {
 }
 
 /* NULL: told. */
-static const struct gql_type *find_type(struct schema_builder *b, struct gql_place place, const char *where, const char *name) {
+static const struct gql_type *find_type(struct schema_builder *b, struct gql_place place, const char *where,
+                                        const char *name) {
   const struct gql_type *t = schema_type(b->out, name);
   const char *near;
 
@@ -55,8 +57,8 @@ static const struct gql_type *find_type(struct schema_builder *b, struct gql_pla
 /* NULL: told. */
 static const struct gql_type *read_type(struct schema_builder *b, const struct schema_source *source, const char *where,
                                         const struct graphql_type *type) {
-  const struct gql_type *t = type->name ? find_type(b, builder_place(source, type->pos), where, type->name)
-                                        : read_type(b, source, where, type->of);
+  const struct gql_type *t =
+      type->name ? find_type(b, builder_place(source, type->pos), where, type->name) : read_type(b, source, where, type->of);
 
   if (t && !type->name) t = wrapped(b, t, GQL_LIST);
   return t && type->required ? wrapped(b, t, GQL_NON_NULL) : t;
@@ -94,7 +96,7 @@ static const unsigned *sort_names(struct schema_builder *b, const char *where, c
   return indices;
 }
 
-#define SORT_NAMES(b, where, list, n) \
+#define SORT_NAMES(b, where, list, n)                                                                                       \
   sort_names((b), (where), (list), sizeof *(list), (n), (size_t)((const char *)&(list)->place - (const char *)(list)))
 
 /* ---- arguments, and fields of an input ---- */
@@ -126,8 +128,8 @@ static size_t count_fields(const struct graphql_field *f) {
   return n;
 }
 
-static const struct gql_input *read_arguments(struct schema_builder *b, const struct schema_source *source, const char *where,
-                                              const struct graphql_field *first, size_t *n) {
+static const struct gql_input *read_arguments(struct schema_builder *b, const struct schema_source *source,
+                                              const char *where, const struct graphql_field *first, size_t *n) {
   struct gql_input *args;
 
   *n = 0;
@@ -159,7 +161,8 @@ static void read_field(struct schema_builder *b, const struct schema_source *sou
                             .place = place};
   out->args = read_arguments(b, source, where, def->arguments, &out->nargs);
   if (out->type && gql_named(out->type)->kind == GQL_INPUT)
-    builder_wrong(b, place, "%s: %s is an input, which cannot be answered; take a type", where, gql_type_text(b->mem, out->type));
+    builder_wrong(b, place, "%s: %s is an input, which cannot be answered; take a type", where,
+                  gql_type_text(b->mem, out->type));
 }
 
 static void read_fields(struct schema_builder *b, const struct type_draft *d) {
@@ -211,9 +214,9 @@ static void read_values(struct schema_builder *b, const struct type_draft *d) {
 }
 
 /* Types that a type names: members of a union, interfaces. */
-static const struct gql_type **read_names(struct schema_builder *b, const struct gql_type *t, const struct schema_source *source,
-                                          const struct graphql_name *first, enum gql_kind kind, const struct gql_type **list,
-                                          size_t *n) {
+static const struct gql_type **read_names(struct schema_builder *b, const struct gql_type *t,
+                                          const struct schema_source *source, const struct graphql_name *first,
+                                          enum gql_kind kind, const struct gql_type **list, size_t *n) {
   for (const struct graphql_name *name = first; name; name = name->next) {
     struct gql_place place = builder_place(source, name->pos);
     const struct gql_type *other = find_type(b, place, t->name, name->name);
@@ -222,8 +225,10 @@ static const struct gql_type **read_names(struct schema_builder *b, const struct
     for (size_t i = 0; i < *n; i++) twice = twice || list[i] == other;
     if (!other) continue;
     if (other->kind != kind)
-      builder_wrong(b, place, kind == GQL_OBJECT ? "%s: %s is no object type; only such can be members of a union"
-                                                 : "%s implements %s, which is no interface", t->name, other->name);
+      builder_wrong(b, place,
+                    kind == GQL_OBJECT ? "%s: %s is no object type; only such can be members of a union"
+                                       : "%s implements %s, which is no interface",
+                    t->name, other->name);
     else if (twice) builder_wrong(b, place, "%s: %s is there twice; keep one", t->name, other->name);
     else {
       arena_grow(b->mem, list, *n);
@@ -276,8 +281,8 @@ void members_read(struct schema_builder *b, struct type_draft *d) {
   if (t->kind == GQL_UNION) read_union(b, d);
 }
 
-void members_read_directive(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def,
-                            struct gql_directive *out) {
+void members_read_directive(struct schema_builder *b, const struct schema_source *source,
+                            const struct graphql_definition *def, struct gql_directive *out) {
   const char **locations = NULL;
 
   *out = (struct gql_directive){.name = def->name,

@@ -13,7 +13,9 @@ static bool is_among(const char *role, const char *const *roles, size_t n) {
   return false;
 }
 
-static bool is_set(const struct command *c) { return c->kind == COMMAND_TRANSACTIONAL_SET || c->kind == COMMAND_EXECUTE_SET; }
+static bool is_set(const struct command *c) {
+  return c->kind == COMMAND_TRANSACTIONAL_SET || c->kind == COMMAND_EXECUTE_SET;
+}
 
 bool openapi_has(const struct openapi *of, const struct command *c) {
   if (is_set(c) || c->kind == COMMAND_PERMISSION || c->kind == COMMAND_VERSION) return false;
@@ -34,9 +36,11 @@ static void put_info(struct openapi_writer *w) {
   openapi_put(w, ",'version':");
   str_json(w->out, info->version);
   openapi_put(w, ",'license':{'name':'None is stated','identifier':'NOASSERTION'},'description':");
-  str_json(w->out, info->description ? info->description
-                                     : "What the caller may do here. A value may be given as a string, in the input syntax of PostgreSQL, "
-                                       "whatever its type; numbers keep all their digits. A failure is one error, and nothing has changed.");
+  str_json(w->out,
+           info->description
+               ? info->description
+               : "What the caller may do here. A value may be given as a string, in the input syntax of PostgreSQL, "
+                 "whatever its type; numbers keep all their digits. A failure is one error, and nothing has changed.");
   str_char(w->out, '}');
 }
 
@@ -60,8 +64,10 @@ static void put_state(struct openapi_writer *w) {
   static const enum openapi_part headers[] = {PART_H_REQUEST_ID, PART_H_ETAG};
   static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_404, PART_503, PART_OTHER};
 
-  openapi_put(w, "'get':{'operationId':'mutation.state','summary':'The state of a mutation','description':'For who asked for it, and "
-                 "for roles that may read all.',");
+  openapi_put(
+      w,
+      "'get':{'operationId':'mutation.state','summary':'The state of a mutation','description':'For who asked for it, and "
+      "for roles that may read all.',");
   openapi_tag(w, TAG_MUTATION);
   openapi_put(w, ",'parameters':[");
   openapi_ref(w, PART_IF_NONE_MATCH);
@@ -77,7 +83,8 @@ static void put_state(struct openapi_writer *w) {
 }
 
 static void put_cancel(struct openapi_writer *w) {
-  static const enum openapi_part answers[] = {PART_202, PART_400, PART_401, PART_403, PART_404, PART_409, PART_503, PART_OTHER};
+  static const enum openapi_part answers[] = {PART_202, PART_400, PART_401, PART_403,
+                                              PART_404, PART_409, PART_503, PART_OTHER};
 
   openapi_put(w, ",'delete':{'operationId':'mutation.cancel','summary':'Ask it to stop before its next step',");
   openapi_tag(w, TAG_MUTATION);
@@ -91,8 +98,9 @@ static void put_stream(struct openapi_writer *w) {
   static const enum openapi_part answers[] = {PART_400, PART_401, PART_403, PART_404, PART_503, PART_OTHER};
 
   openapi_next(w);
-  openapi_put(w, "'/mutation/{uuid}/events':{'get':{'operationId':'mutation.events','summary':'The state now, then each change, as "
-                 "server-sent events',");
+  openapi_put(
+      w, "'/mutation/{uuid}/events':{'get':{'operationId':'mutation.events','summary':'The state now, then each change, as "
+         "server-sent events',");
   openapi_tag(w, TAG_MUTATION);
   openapi_put(w, ",'parameters':[");
   openapi_ref(w, PART_MUTATION);
@@ -123,12 +131,14 @@ static void put_events(struct openapi_writer *w) {
   openapi_next(w);
   openapi_put(w, "'/events':{'get':{'operationId':'events.read','summary':'A page of the event log',");
   openapi_tag(w, TAG_EVENTS);
-  openapi_put(w, ",'parameters':["
-                 "{'name':'after','in':'query','description':'A position: only events behind it.','schema':{'type':'integer','format':'int64','minimum':0,'default':0}},"
-                 "{'name':'name','in':'query','description':'Only events of that name.','schema':{'type':'string'}},"
-                 "{'name':'key','in':'query','description':'Only events with that key.','schema':{'type':'string'}},"
-                 "{'name':'limit','in':'query','description':'At most so many.','schema':{'type':'integer','minimum':1}},"
-                 "{'name':'datasource','in':'query','description':'Of which database; the first, when it is not given.','schema':{'type':'string'}}");
+  openapi_put(
+      w,
+      ",'parameters':["
+      "{'name':'after','in':'query','description':'A position: only events behind it.','schema':{'type':'integer','format':'int64','minimum':0,'default':0}},"
+      "{'name':'name','in':'query','description':'Only events of that name.','schema':{'type':'string'}},"
+      "{'name':'key','in':'query','description':'Only events with that key.','schema':{'type':'string'}},"
+      "{'name':'limit','in':'query','description':'At most so many.','schema':{'type':'integer','minimum':1}},"
+      "{'name':'datasource','in':'query','description':'Of which database; the first, when it is not given.','schema':{'type':'string'}}");
   if (w->of->streams) {
     str_char(w->out, ',');
     openapi_ref(w, PART_LAST_EVENT_ID);
@@ -175,11 +185,12 @@ static void put_graphql(struct openapi_writer *w) {
   put_graphql_answers(w, true);
   openapi_put(w, ",'get':{'operationId':'graphql.get','summary':'A query',");
   openapi_tag(w, TAG_GRAPHQL);
-  openapi_put(w, ",'parameters':["
-                 "{'name':'query','in':'query','description':'The document.','schema':{'type':'string'},'example':'{ __typename }'},"
-                 "{'name':'operationName','in':'query','description':'Which of its operations.','schema':{'type':'string'}},"
-                 "{'name':'variables','in':'query','description':'JSON.','schema':{'type':'string'}},"
-                 "{'name':'extensions','in':'query','description':'JSON.','schema':{'type':'string'}}]");
+  openapi_put(
+      w, ",'parameters':["
+         "{'name':'query','in':'query','description':'The document.','schema':{'type':'string'},'example':'{ __typename }'},"
+         "{'name':'operationName','in':'query','description':'Which of its operations.','schema':{'type':'string'}},"
+         "{'name':'variables','in':'query','description':'JSON.','schema':{'type':'string'}},"
+         "{'name':'extensions','in':'query','description':'JSON.','schema':{'type':'string'}}]");
   put_graphql_answers(w, false);
   str_char(w->out, '}');
 }

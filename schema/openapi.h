@@ -12,11 +12,11 @@ struct openapi {
   const struct manifest *manifest;
   const struct schema *schema; /* of GraphQL; NULL: there is none */
   const char *role;
-  bool inside;                 /* all commands, whatever the role */
-  const char *prefix;          /* where nginx has put writ: "/api"; "" or NULL: at the root */
-  bool streams;                /* are there streams of server-sent events? */
-  fit_ask *ask;                /* what PostgreSQL said of a command, a composite's and a handler's arguments included */
-  void *data;                  /* ask's own */
+  bool inside;        /* all commands, whatever the role */
+  const char *prefix; /* where nginx has put writ: "/api"; "" or NULL: at the root */
+  bool streams;       /* are there streams of server-sent events? */
+  fit_ask *ask;       /* what PostgreSQL said of a command, a composite's and a handler's arguments included */
+  void *data;         /* ask's own */
 };
 
 /* Appends the document, as compact JSON. The same for the same manifest, database and role, byte for byte. */

@@ -8,7 +8,9 @@ static bool is_of_model(const struct command *c) { return c->kind == COMMAND_MUT
 static bool has_version(const struct command *c) { return c->nbefore && c->before[0]->kind == COMMAND_VERSION; }
 
 /* The version may come in If-Match, too. */
-static bool is_version(const struct command *c, size_t i) { return has_version(c) && strcmp(c->args[i].name, "version") == 0; }
+static bool is_version(const struct command *c, size_t i) {
+  return has_version(c) && strcmp(c->args[i].name, "version") == 0;
+}
 
 /* ---- arguments ---- */
 
@@ -72,7 +74,8 @@ static void add_member(struct openapi_writer *w, const char *name, const struct 
 }
 
 static void put_argument(struct openapi_writer *w, const struct command *c, size_t i) {
-  if (is_version(c, i)) openapi_put(w, "{'description':'The version that is to be changed. It may be given in If-Match as well.'}");
+  if (is_version(c, i))
+    openapi_put(w, "{'description':'The version that is to be changed. It may be given in If-Match as well.'}");
   else if (is_of_model(c)) put_model_argument(w, c, i);
   else {
     openapi_type(w, openapi_argument_type(w, c, i), false);
@@ -196,7 +199,8 @@ static void put_responses(struct openapi_writer *w, const struct command *c) {
 static void tell_errors(struct str *text, const struct command *c) {
   if (c->kind == COMMAND_CHECK)
     str_printf(text, "%sRefused with %d `%s`%s%s", text->len ? "\n\n" : "", c->error.status,
-               c->error.code ? c->error.code : "CHECK_FAILED", c->error.message ? ": " : ".", c->error.message ? c->error.message : "");
+               c->error.code ? c->error.code : "CHECK_FAILED", c->error.message ? ": " : ".",
+               c->error.message ? c->error.message : "");
   for (size_t i = 0; i < c->nmembers; i++) tell_errors(text, c->members[i].command);
 }
 
@@ -225,8 +229,12 @@ static enum openapi_tag tag_of(const struct command *c) {
 }
 
 static void put_parameters(struct openapi_writer *w, bool needs_key, bool version) {
-  const enum openapi_part parts[] = {needs_key ? PART_KEY_NEEDED : PART_KEY, PART_PREFER, PART_MUTATION_ID, PART_TRACEPARENT,
-                                     PART_REQUEST_ID, PART_IF_MATCH};
+  const enum openapi_part parts[] = {needs_key ? PART_KEY_NEEDED : PART_KEY,
+                                     PART_PREFER,
+                                     PART_MUTATION_ID,
+                                     PART_TRACEPARENT,
+                                     PART_REQUEST_ID,
+                                     PART_IF_MATCH};
 
   openapi_put(w, ",'parameters':[");
   for (size_t i = 0; i < sizeof parts / sizeof *parts - !version; i++) {
@@ -276,8 +284,9 @@ static void put_set_example(struct openapi_writer *w) {
 }
 
 static void put_set_body(struct openapi_writer *w, const struct command *c) {
-  openapi_put(w, ",'requestBody':{'required':true,'content':{'application/json':{'schema':{'type':'object','required':['commands'],"
-                 "'additionalProperties':false,'properties':{'commands':");
+  openapi_put(
+      w, ",'requestBody':{'required':true,'content':{'application/json':{'schema':{'type':'object','required':['commands'],"
+         "'additionalProperties':false,'properties':{'commands':");
   openapi_ref(w, c->kind == COMMAND_TRANSACTIONAL_SET ? PART_ENTRIES : PART_STEPS);
   if (c->kind == COMMAND_TRANSACTIONAL_SET) openapi_put(w, ",'isolation':" OPENAPI_ISOLATION);
   openapi_put(w, ",'on_complete':");
@@ -291,14 +300,20 @@ static void put_set_body(struct openapi_writer *w, const struct command *c) {
 
 void openapi_set(struct openapi_writer *w, const struct command *c) {
   static const struct command transactional = {
-      .name = "transactional_command_set", .kind = COMMAND_TRANSACTIONAL_SET, .title = "Several commands, one transaction",
-      .description = "Runs its commands in order, all in one transaction on one datasource: all of them are done, or none. With "
-                     "`on_complete` or `on_error` it is answered at once with 202, and these run when it is over."};
+      .name = "transactional_command_set",
+      .kind = COMMAND_TRANSACTIONAL_SET,
+      .title = "Several commands, one transaction",
+      .description =
+          "Runs its commands in order, all in one transaction on one datasource: all of them are done, or none. With "
+          "`on_complete` or `on_error` it is answered at once with 202, and these run when it is over."};
   static const struct command execute = {
-      .name = "execute_command_set", .kind = COMMAND_EXECUTE_SET, .title = "Several commands, each a transaction of its own",
-      .description = "Runs its commands in order, each in its own transaction, on any datasources. Stops at the first error, which "
-                     "has `committed`, the number of commands done. With `on_complete` or `on_error` it is answered at once with "
-                     "202, and these run when it is over."};
+      .name = "execute_command_set",
+      .kind = COMMAND_EXECUTE_SET,
+      .title = "Several commands, each a transaction of its own",
+      .description =
+          "Runs its commands in order, each in its own transaction, on any datasources. Stops at the first error, which "
+          "has `committed`, the number of commands done. With `on_complete` or `on_error` it is answered at once with "
+          "202, and these run when it is over."};
 
   put_head(w, c->kind == COMMAND_EXECUTE_SET ? &execute : &transactional);
   put_set_body(w, c);

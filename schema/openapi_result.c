@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-bool openapi_described(const struct openapi_writer *w, const struct command *c, const struct description **d, enum returns *returns) {
+bool openapi_described(const struct openapi_writer *w, const struct command *c, const struct description **d,
+                       enum returns *returns) {
   return w->of->ask(w->of->data, c, d, returns);
 }
 
@@ -65,9 +66,7 @@ static void put_template(struct openapi_writer *w, const struct command *c, cons
     else if (t->npath == 1) put_column(w, c->members[t->member].command, t->path[0]);
     else openapi_put(w, "{}");
     return;
-  case TEMPLATE_ARGS:
-    openapi_type(w, t->npath ? NULL : openapi_argument_type(w, c, t->argument), false);
-    return;
+  case TEMPLATE_ARGS: openapi_type(w, t->npath ? NULL : openapi_argument_type(w, c, t->argument), false); return;
   case TEMPLATE_ARRAY: openapi_put(w, "{'type':'array','items':{}}"); return;
   case TEMPLATE_OBJECT:
     openapi_put(w, "{'type':'object','properties':{");

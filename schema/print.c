@@ -42,10 +42,13 @@ static void put_input(struct str *out, const struct gql_input *input) {
   put_deprecated(out, input->deprecated);
 }
 
-static bool is_seen(const struct schema_view *view, const struct gql_input *argument) { return view_has_argument(view, argument); }
+static bool is_seen(const struct schema_view *view, const struct gql_input *argument) {
+  return view_has_argument(view, argument);
+}
 
 /* On one line, unless one has a description. level: of what the arguments belong to. */
-static void put_arguments(struct str *out, const struct schema_view *view, const struct gql_input *args, size_t n, unsigned level) {
+static void put_arguments(struct str *out, const struct schema_view *view, const struct gql_input *args, size_t n,
+                          unsigned level) {
   bool lines = false, first = true;
 
   for (size_t i = 0; i < n; i++) lines = lines || args[i].description;
@@ -96,11 +99,13 @@ static void put_values(struct str *out, const struct gql_type *t) {
   }
 }
 
-static void put_names(struct str *out, const char *before, const char *between, const struct gql_type *const *list, size_t n) {
+static void put_names(struct str *out, const char *before, const char *between, const struct gql_type *const *list,
+                      size_t n) {
   for (size_t i = 0; i < n; i++) str_printf(out, "%s%s", i ? between : before, list[i]->name);
 }
 
-static void put_definition(struct str *out, const struct schema *s, const struct schema_view *view, const struct gql_type *t) {
+static void put_definition(struct str *out, const struct schema *s, const struct schema_view *view,
+                           const struct gql_type *t) {
   static const char *const keywords[] = {[GQL_SCALAR] = "scalar", [GQL_OBJECT] = "type", [GQL_INTERFACE] = "interface",
                                          [GQL_UNION] = "union",   [GQL_ENUM] = "enum",   [GQL_INPUT] = "input"};
 
@@ -141,7 +146,8 @@ static bool is_usual(const struct schema *s, const struct gql_type *root, const 
 /* Needed where the roots could not be told by their names, and for a description. */
 static void put_schema(struct str *out, const struct schema *s, const struct schema_view *view) {
   const struct gql_type *roots[] = {s->query, s->mutation, s->subscription};
-  static const char *const words[] = {"query", "mutation", "subscription"}, *const names[] = {"Query", "Mutation", "Subscription"};
+  static const char *const words[] = {"query", "mutation", "subscription"}, *const names[] = {"Query", "Mutation",
+                                                                                              "Subscription"};
   bool usual = !s->description;
 
   for (size_t i = 0; i < 3; i++) usual = usual && is_usual(s, roots[i], names[i]);

@@ -64,7 +64,8 @@ static struct gql_type *new_type(struct schema_builder *b, const struct schema_s
 }
 
 /* What may be asked of a root and of every object is written as a type, which is none of the schema's. */
-static void declare_meta(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def) {
+static void declare_meta(struct schema_builder *b, const struct schema_source *source,
+                         const struct graphql_definition *def) {
   b->meta.type = new_type(b, source, def);
   b->out->meta = b->meta.type;
   add_part(b, &b->meta, source, def);
@@ -96,7 +97,8 @@ static void extend(struct schema_builder *b, const struct schema_source *source,
   if (!t) builder_wrong(b, place, "extend %s: there is no such type", def->name);
   else if (t->built_in) builder_wrong(b, place, "extend %s: it is the specification's own", def->name);
   else if (t->kind != kinds[def->kind])
-    builder_wrong(b, place, "extend %s: it is another kind of type where it is defined, %s", def->name, place_text(b, t->place));
+    builder_wrong(b, place, "extend %s: it is another kind of type where it is defined, %s", def->name,
+                  place_text(b, t->place));
   else add_part(b, &b->drafts[t->index], source, def);
 }
 
@@ -131,7 +133,8 @@ static void for_each(struct schema_builder *b, visitor *visit) {
 static void visit_definition(struct schema_builder *b, const struct schema_source *source,
                              const struct graphql_definition *def) {
   if (def->kind < GRAPHQL_DEF_SCHEMA) builder_wrong(b, builder_place(source, def->pos), "a schema has definitions only");
-  else if (is_type(def) && !def->extend && source->built_in && strcmp(def->name, "__Meta") == 0) declare_meta(b, source, def);
+  else if (is_type(def) && !def->extend && source->built_in && strcmp(def->name, "__Meta") == 0)
+    declare_meta(b, source, def);
   else if (is_type(def) && !def->extend) declare(b, source, def);
 }
 
@@ -148,7 +151,9 @@ static void visit_directive(struct schema_builder *b, const struct schema_source
 /* ---- roots ---- */
 
 static const struct gql_type **root_of(struct schema_builder *b, enum graphql_operation operation) {
-  return operation == GRAPHQL_QUERY ? &b->out->query : operation == GRAPHQL_MUTATION ? &b->out->mutation : &b->out->subscription;
+  return operation == GRAPHQL_QUERY      ? &b->out->query
+         : operation == GRAPHQL_MUTATION ? &b->out->mutation
+                                         : &b->out->subscription;
 }
 
 static void read_root(struct schema_builder *b, const struct schema_source *source, const struct graphql_root *root) {
@@ -170,7 +175,8 @@ static const struct graphql_definition *first_schema(const struct schema_builder
   return NULL;
 }
 
-static void visit_schema(struct schema_builder *b, const struct schema_source *source, const struct graphql_definition *def) {
+static void visit_schema(struct schema_builder *b, const struct schema_source *source,
+                         const struct graphql_definition *def) {
   if (def->kind != GRAPHQL_DEF_SCHEMA) return;
   if (!def->extend && def != first_schema(b)) {
     builder_wrong(b, builder_place(source, def->pos), "there are two schema { }; keep one");
@@ -229,7 +235,8 @@ const struct schema *schema_build(const void *mem, const struct schema_source *s
   return p->errors == errors ? b.out : NULL;
 }
 
-const struct schema *schema_read(const void *mem, const char *file, const struct graphql_document *document, struct problems *p) {
+const struct schema *schema_read(const void *mem, const char *file, const struct graphql_document *document,
+                                 struct problems *p) {
   struct schema_source sources[] = {*schema_builtin(mem), {.file = file, .document = document}};
 
   return schema_build(mem, sources, 2, p);

@@ -23,7 +23,10 @@ static enum result of_sql(enum returns returns) {
 static enum result of_composite(const struct command *c) {
   const struct command *last = c->nmembers ? c->members[c->nmembers - 1].command : NULL;
 
-  if (c->result) return c->result->kind == TEMPLATE_OBJECT ? RESULT_ROW : c->result->kind == TEMPLATE_ARRAY ? RESULT_ROWS : RESULT_UNKNOWN;
+  if (c->result)
+    return c->result->kind == TEMPLATE_OBJECT  ? RESULT_ROW
+           : c->result->kind == TEMPLATE_ARRAY ? RESULT_ROWS
+                                               : RESULT_UNKNOWN;
   return last ? result_of(last, last->returns) : RESULT_UNKNOWN;
 }
 
@@ -40,12 +43,9 @@ enum result result_of(const struct command *c, enum returns returns) {
 
 const char *result_text(enum result result) {
   static const char *const texts[] = {
-      [RESULT_UNKNOWN] = "it is not known what the command gives",
-      [RESULT_ROW] = "the command gives one row",
-      [RESULT_MAYBE] = "the command gives one row or null",
-      [RESULT_ROWS] = "the command gives rows",
-      [RESULT_COUNT] = "the command gives a number of rows",
-      [RESULT_NONE] = "the command gives null",
+      [RESULT_UNKNOWN] = "it is not known what the command gives", [RESULT_ROW] = "the command gives one row",
+      [RESULT_MAYBE] = "the command gives one row or null",        [RESULT_ROWS] = "the command gives rows",
+      [RESULT_COUNT] = "the command gives a number of rows",       [RESULT_NONE] = "the command gives null",
       [RESULT_TRUE] = "the command is a check, which gives true",
   };
 
@@ -86,7 +86,8 @@ const char *result_misfit(const struct gql_type *type, enum result result) {
     return row_misfit(t->of->kind == GQL_NON_NULL ? t->of->of : t->of);
   case RESULT_COUNT: return is_number(t) || result_is_foreign(t) ? NULL : "write Int!";
   case RESULT_NONE: return t != type ? "write it without !" : NULL;
-  case RESULT_TRUE: return t->kind == GQL_SCALAR && (strcmp(t->name, "Boolean") == 0 || result_is_foreign(t)) ? NULL : "write Boolean!";
+  case RESULT_TRUE:
+    return t->kind == GQL_SCALAR && (strcmp(t->name, "Boolean") == 0 || result_is_foreign(t)) ? NULL : "write Boolean!";
   default: return NULL;
   }
 }

@@ -11,7 +11,7 @@ enum result {
   RESULT_MAYBE,   /* an object or null */
   RESULT_ROWS,
   RESULT_COUNT,
-  RESULT_NONE,    /* null */
+  RESULT_NONE, /* null */
   RESULT_TRUE,
 };
 

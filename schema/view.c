@@ -12,8 +12,8 @@ struct schema_view {
   const struct schema *schema;
   const char *role; /* NULL: everything */
   bool introspection;
-  bool *types;      /* by index: is it seen? */
-  bool **members;   /* by index, of inputs and roots: may it be given, may it be asked for? NULL: all of them */
+  bool *types;    /* by index: is it seen? */
+  bool **members; /* by index, of inputs and roots: may it be given, may it be asked for? NULL: all of them */
   const struct gql_type **waiting; /* while it is made: seen, but what can be reached from it is not yet looked for */
   size_t nwaiting;
 };
@@ -49,7 +49,8 @@ static bool can_be_given(const struct schema_view *v, const struct gql_type *typ
  * not from the nodes behind them: that is told when it is tried. */
 static bool may_write(const struct schema_view *v, const struct gql_type *t, const struct gql_input *input) {
   if (input->field && input->field->relation && t->use == GQL_USE_UPDATE) return true;
-  return !v->role || !input->field || manifest_may_write(v->schema->manifest, input->field, t->use == GQL_USE_CREATE, v->role);
+  return !v->role || !input->field ||
+         manifest_may_write(v->schema->manifest, input->field, t->use == GQL_USE_CREATE, v->role);
 }
 
 /* Takes away what may not be given. A field that must be given and may not be takes all others with it. */

@@ -16,15 +16,15 @@
 #include <unistd.h>
 
 enum {
-  HEADER_LINES_MAX = 100,        /* as nginx has it for requests; the limits also bound interim answers and trailers */
+  HEADER_LINES_MAX = 100, /* as nginx has it for requests; the limits also bound interim answers and trailers */
   HEADER_BYTES_MAX = 32 * 1024,
-  KEPT_CONNECTIONS_MAX = 16,     /* a process, to all services together */
+  KEPT_CONNECTIONS_MAX = 16, /* a process, to all services together */
   KEPT_REPEATABLE_S = 60,
   /* Services close a connection that has been idle for 2 s (gunicorn), 5 s (node, uvicorn), 75 s (nginx). A request that
    * meets the close on its way is lost, so what must not be repeated takes no connection that has been idle for 2 s (libcurl
    * compares whole seconds). */
   KEPT_ONCE_S = 1,
-  ANSWER_BYTES = 2048,           /* to begin with */
+  ANSWER_BYTES = 2048, /* to begin with */
   POLL_MS = 60000,
   BEAT_MS = 250, /* between calls of wait.beat */
 };
@@ -37,14 +37,14 @@ struct http_client {
 /* An exchange under way. */
 struct transfer {
   struct http_exchange *x;
-  const void *mem;            /* for the answer */
-  CURL *easy;                 /* NULL: not begun, or over */
+  const void *mem; /* for the answer */
+  CURL *easy;      /* NULL: not begun, or over */
   struct curl_slist *headers;
   struct str *answer;
   size_t header_lines, header_bytes;
-  bool head_ended;            /* libcurl takes a head that was cut between two lines for a whole one */
+  bool head_ended; /* libcurl takes a head that was cut between two lines for a whole one */
   int64_t began_us;
-  const char *why;            /* we ended it ourselves; NULL: libcurl knows */
+  const char *why; /* we ended it ourselves; NULL: libcurl knows */
   char error[CURL_ERROR_SIZE];
 };
 
@@ -102,7 +102,7 @@ static bool unix_socket_read(const void *mem, const char *text, struct http_endp
   size_t len = strcspn(text, ":");
 
   if (*text != '/') return refused(why, "the path of a unix socket begins with /");
-  if (len >= sizeof ((struct sockaddr_un *)NULL)->sun_path) return refused(why, "the path of the unix socket is too long");
+  if (len >= sizeof((struct sockaddr_un *)NULL)->sun_path) return refused(why, "the path of the unix socket is too long");
   if (text[len] == ':' && text[len + 1] != '/') return refused(why, "behind unix:/path/of/socket: stands a path: /...");
   out->unix_socket = arena_strndup(mem, text, len);
   return true;

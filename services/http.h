@@ -35,8 +35,8 @@ enum http_end {
 /* One POST and its answer. */
 struct http_exchange {
   const struct http_endpoint *endpoint;
-  int timeout_ms;                      /* more than 0: for all of it, looking up the name and connecting included */
-  size_t max_answer_bytes;             /* of the body; its headers have a limit of their own */
+  int timeout_ms;          /* more than 0: for all of it, looking up the name and connecting included */
+  size_t max_answer_bytes; /* of the body; its headers have a limit of their own */
   /* May the service get it twice? Then a kept connection that ends without an answer is replaced and the request sent again.
    * Without it the end is BROKEN, unless surely nothing was sent. */
   bool repeatable;
@@ -44,19 +44,19 @@ struct http_exchange {
    * nothing is sent. */
   const struct http_header *headers;
   size_t nheaders;
-  const char *body;                    /* application/json */
+  const char *body; /* application/json */
   size_t len;
   /* Filled: */
   enum http_end end;
-  bool sent;                           /* some of it at least: the service may have acted on it, whatever the end */
-  const char *why;                     /* unless ANSWERED: for the log */
-  int status;                          /* this and what follows: 0 or NULL unless ANSWERED */
-  const char *content_type;            /* NULL: none */
-  const char *retry_after;             /* NULL: none */
-  const char *answer;                  /* in mem, NUL behind it. Without length or chunks its end looks like a cut */
+  bool sent;                /* some of it at least: the service may have acted on it, whatever the end */
+  const char *why;          /* unless ANSWERED: for the log */
+  int status;               /* this and what follows: 0 or NULL unless ANSWERED */
+  const char *content_type; /* NULL: none */
+  const char *retry_after;  /* NULL: none */
+  const char *answer;       /* in mem, NUL behind it. Without length or chunks its end looks like a cut */
   size_t answer_len;
   int64_t took_us;
-  struct transfer *transfer;           /* the client's own, while it is under way */
+  struct transfer *transfer; /* the client's own, while it is under way */
 };
 
 struct http_client;

@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 enum {
-  HEAD_MS = 5000,    /* nginx sends a request at once */
-  RETRY_MS = 1000,   /* and up to as much again by chance, so that those of a streamer that ended do not come all at once */
-  LATER_MS = 2000,   /* the same of those that are sent away */
+  HEAD_MS = 5000,  /* nginx sends a request at once */
+  RETRY_MS = 1000, /* and up to as much again by chance, so that those of a streamer that ended do not come all at once */
+  LATER_MS = 2000, /* the same of those that are sent away */
 };
 
 enum phase { PHASE_READING, PHASE_WAITING, PHASE_OPEN, PHASE_ENDING };
@@ -34,11 +34,11 @@ struct connection {
   struct streamer *streamer;
   struct connection *before, *behind; /* in the streamer's list */
   struct bufferevent *bev;
-  void *mem;                          /* the request's, until it has been read; then NULL */
+  void *mem; /* the request's, until it has been read; then NULL */
   struct record_reader reader;
   enum phase phase;
-  bool is_stream;                     /* counted as one */
-  struct follower *follower;          /* of a state */
+  bool is_stream;            /* counted as one */
+  struct follower *follower; /* of a state */
   struct log_follower *log;
   const char *request_id, *role, *what; /* for the log line */
   int64_t begun_ms, written_ms;

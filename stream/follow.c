@@ -22,14 +22,14 @@ enum { ROWS = 1000, BYTES = 1024 * 1024, LOOKUPS = 100 };
 struct follower {
   struct connection *connection;
   struct source *source;
-  struct topic *topic;           /* NULL: it is among those that wait */
+  struct topic *topic;              /* NULL: it is among those that wait */
   struct follower *before, *behind; /* of that topic, or of those that wait */
   unsigned char mutation[UUID_BYTES];
-  int64_t seen;                  /* version; -1: nothing yet */
-  bool asked;                    /* waiting: in the question that is under way */
+  int64_t seen; /* version; -1: nothing yet */
+  bool asked;   /* waiting: in the question that is under way */
   bool open, head, end_known, reads_all;
-  bool behind_reader;            /* it gets nothing until its reader has read what it has */
-  const char *caller;            /* as state_caller has it; NULL: nobody known by name */
+  bool behind_reader; /* it gets nothing until its reader has read what it has */
+  const char *caller; /* as state_caller has it; NULL: nobody known by name */
 };
 
 struct topic {
@@ -387,7 +387,8 @@ static void answer_changes(struct source *source, const struct async *a) {
   struct follower *behind;
   size_t rows = async_rows(a);
 
-  if (learn(&source->follows.rows, ROWS, rows, rows && async_text(a, rows - 1, CHANGES_CUT)[0] == 't')) source->follows.all = true;
+  if (learn(&source->follows.rows, ROWS, rows, rows && async_text(a, rows - 1, CHANGES_CUT)[0] == 't'))
+    source->follows.all = true;
   for (size_t row = 0; row < rows; row++) {
     struct topic *t = uuid_read(async_text(a, row, CHANGES_ID), mutation) ? find_topic(&source->follows, mutation) : NULL;
 

@@ -27,10 +27,10 @@ struct follows {
   struct topic *buckets[TOPIC_BUCKETS]; /* by UUID */
   struct topic *topics;                 /* all */
   size_t ntopics;
-  struct follower_list waiting;         /* not found yet, in this datasource; who waits longest stands first */
-  bool dirty, all;                      /* some topics were told of; all are to be looked at */
-  bool looked;                          /* the last question was for some that wait */
-  unsigned lookups, rows;               /* as many as the next question asks for at most; 0: as many as one may */
+  struct follower_list waiting; /* not found yet, in this datasource; who waits longest stands first */
+  bool dirty, all;              /* some topics were told of; all are to be looked at */
+  bool looked;                  /* the last question was for some that wait */
+  unsigned lookups, rows;       /* as many as the next question asks for at most; 0: as many as one may */
 };
 
 /* Asks the datasources one behind the other who knows that mutation, and goes on from there. */

@@ -110,7 +110,8 @@ bool record_request(const struct record_reader *r, void *mem, struct request *re
 /* ---- out ---- */
 
 static void put_head(struct str *out, enum kind kind, unsigned id, size_t len) {
-  const char head[RECORD_HEAD_BYTES] = {FCGI_VERSION, (char)kind, (char)(id >> 8), (char)id, (char)(len >> 8), (char)len, 0, 0};
+  const char head[RECORD_HEAD_BYTES] = {
+      FCGI_VERSION, (char)kind, (char)(id >> 8), (char)id, (char)(len >> 8), (char)len, 0, 0};
   str_bytes(out, head, sizeof head);
 }
 

@@ -11,20 +11,21 @@
 #include <event2/event.h>
 
 enum {
-  ANSWER_MS = 10000,                       /* to a question or to a connect; then the connection is given up */
-  PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 2000, /* between tries to connect */
-  GATHER_MS = 5,                           /* between questions: news of a moment are asked for together */
+  ANSWER_MS = 10000, /* to a question or to a connect; then the connection is given up */
+  PAUSE_MIN_MS = 100,
+  PAUSE_MAX_MS = 2000, /* between tries to connect */
+  GATHER_MS = 5,       /* between questions: news of a moment are asked for together */
 };
 
 enum question { NONE, FOLLOW, LOG };
 
 struct source_own {
   struct async *async;
-  struct event *io;      /* the descriptor, once */
-  struct event *timer;   /* whatever is next: the end of a pause, of patience, the next look */
-  enum question asked;   /* and not answered yet */
+  struct event *io;    /* the descriptor, once */
+  struct event *timer; /* whatever is next: the end of a pause, of patience, the next look */
+  enum question asked; /* and not answered yet */
   enum question last;
-  bool down;             /* the last try failed */
+  bool down; /* the last try failed */
   unsigned failures;
   int64_t not_before_ms, patience_ms, poll_ms;
 };
@@ -61,8 +62,8 @@ static void watch(struct source *s) {
   if (async_state(own->async) == ASYNC_CLOSED) return;
   own->io = event_new(s->streamer->base, async_fd(own->async),
                       (short)(async_state(own->async) == ASYNC_CONNECTING && async_wants_write(own->async) ? EV_WRITE
-                              : async_wants_write(own->async)                                              ? EV_READ | EV_WRITE
-                                                                                                           : EV_READ),
+                              : async_wants_write(own->async) ? EV_READ | EV_WRITE
+                                                              : EV_READ),
                       on_io, s);
   if (own->io) event_add(own->io, NULL);
 }
@@ -139,9 +140,7 @@ static void take_answer(struct source *s) {
 }
 
 /* Is there anybody for whom it is worth to be connected? */
-static bool is_wanted(const struct source *s) {
-  return s->follows.waiting.first || s->follows.ntopics || s->log.list;
-}
+static bool is_wanted(const struct source *s) { return s->follows.waiting.first || s->follows.ntopics || s->log.list; }
 
 static void begin(struct source *s, struct err *e) {
   struct source_own *own = s->own;

@@ -17,12 +17,12 @@
 #include <sys/resource.h>
 
 enum {
-  READING = 64,       /* connections beyond the streams: requests that are being read, answers that are on their way */
-  OTHER_FILES = 64,   /* libevent's, libpq's, the log */
+  READING = 64,     /* connections beyond the streams: requests that are being read, answers that are on their way */
+  OTHER_FILES = 64, /* libevent's, libpq's, the log */
   BEAT_MS = 1000,
-  AGAIN_MS = 100,     /* when the process or the machine has no descriptor left */
-  TOLD = 1024,        /* records taken at once */
-  STOP_MS = 2000,     /* for what is still to be sent when it ends */
+  AGAIN_MS = 100, /* when the process or the machine has no descriptor left */
+  TOLD = 1024,    /* records taken at once */
+  STOP_MS = 2000, /* for what is still to be sent when it ends */
 };
 
 static struct timeval after(int64_t ms) { return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000}; }

@@ -29,9 +29,9 @@ struct streamer {
   struct evconnlistener *listener;
   struct event *stop, *told, *beat, *again; /* again: the listener was silenced for want of descriptors */
   struct connection_list connections;
-  size_t streams;                           /* of them, those that are one, or may become one */
-  size_t most;                              /* connections: beyond them none is accepted */
-  struct source **sources;                  /* one for each datasource */
+  size_t streams;          /* of them, those that are one, or may become one */
+  size_t most;             /* connections: beyond them none is accepted */
+  struct source **sources; /* one for each datasource */
   bool stopping;
 };
 

@@ -32,14 +32,16 @@ static const char sdl[] =
 
 static const struct model any_model;
 static struct argument select_argument = {.name = "select"};
-static struct command of_model = {.name = "of_model", .kind = COMMAND_MUTATION, .model = &any_model, .args = &select_argument, .nargs = 1};
+static struct command of_model = {
+    .name = "of_model", .kind = COMMAND_MUTATION, .model = &any_model, .args = &select_argument, .nargs = 1};
 static struct command of_file = {.name = "of_file", .kind = COMMAND_SQL};
 static struct command set = {.name = "transactional_command_set", .kind = COMMAND_TRANSACTIONAL_SET};
 
 /* Fields of objects of type A are a model's, whose results come by selection; the others are not. */
 static void give_commands(const struct gql_type *root) {
   for (size_t i = 0; i < root->nfields; i++)
-    ((struct gql_field *)root->fields)[i].command = strcmp(gql_named(root->fields[i].type)->name, "A") == 0 ? &of_model : &of_file;
+    ((struct gql_field *)root->fields)[i].command =
+        strcmp(gql_named(root->fields[i].type)->name, "A") == 0 ? &of_model : &of_file;
 }
 
 static const struct schema *make_schema(void *process) {
@@ -102,7 +104,8 @@ static void answer(void *mem, const struct operation_call *call, struct result *
   demand(errors.n <= FIELD_ERRORS_MAX);
   if (data->kind == JSON_NULL) demand(errors.n > 0);
   else demand(data->kind == JSON_OBJECT && data->len == call->nroots);
-  for (size_t i = 0; i < errors.n; i++) demand(demand_json(mem, errors.list[i].path, strlen(errors.list[i].path))->kind == JSON_ARRAY);
+  for (size_t i = 0; i < errors.n; i++)
+    demand(demand_json(mem, errors.list[i].path, strlen(errors.list[i].path))->kind == JSON_ARRAY);
 }
 
 static void demand_set(void *mem, const struct operation_call *call) {
@@ -148,8 +151,8 @@ static struct result cut(const char **p, size_t *left) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const struct documents_limits limits = {.document = {.depth = 12, .nodes = 300, .aliases = 100, .complexity = 100000},
-                                                 .documents = 4, .bytes = 1 << 20};
+  static const struct documents_limits limits = {
+      .document = {.depth = 12, .nodes = 300, .aliases = 100, .complexity = 100000}, .documents = 4, .bytes = 1 << 20};
   static const struct caller caller = {.role = "anyone", .inside = true};
   static const unsigned char hash[DIGEST_BYTES];
   static struct documents *documents;

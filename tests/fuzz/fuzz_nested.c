@@ -53,7 +53,8 @@ static const char manifest_text[] =
     "  Line: { update: { allow: [a], permissions: { before: { x: \":where is not null\" } } }, create: { allow: [a] } }\n"
     "commands: {}\n";
 
-static const struct config config = {.manifest = "m", .max_rows = 10, .max_result_bytes = 1000, .max_depth = 32, .max_commands = 100};
+static const struct config config = {
+    .manifest = "m", .max_rows = 10, .max_result_bytes = 1000, .max_depth = 32, .max_commands = 100};
 
 static void demand_mistake(const struct err *e) {
   demand(e->code == ERR_BAD_ARGUMENT || e->code == ERR_TOO_LARGE || e->code == ERR_FORBIDDEN);
@@ -78,7 +79,11 @@ static void compile(void *mem, const struct manifest *manifest, const char *name
   struct node node = {.command = command, .args = args}, *nodes = &node;
   struct command_set set = {.nodes = &nodes, .nnodes = 1};
   struct shape *shapes = arena_array(mem, struct shape, manifest->ncommands);
-  struct compiler k = {.mem = mem, .config = &config, .manifest = manifest, .caller = &caller, .shapes = shapes,
+  struct compiler k = {.mem = mem,
+                       .config = &config,
+                       .manifest = manifest,
+                       .caller = &caller,
+                       .shapes = shapes,
                        .variants = variants_new(mem)};
   static const char *const verbs[] = {"select ", "insert ", "update ", "delete ", "with ", "set constraints all ", NULL};
   struct plan plan = {0};
@@ -116,9 +121,9 @@ static const struct manifest *read_manifest(void) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const char *const names[] = {"createUser", "updateUser", "upsertUser", "deleteUser", "updateManyUsers", "deleteManyUsers",
-                                      "createPost", "updatePost", "upsertPost", "createLine", "updateLine", "updateOrder",
-                                      "createComment", "updateCard"};
+  static const char *const names[] = {"createUser",      "updateUser",  "upsertUser",    "deleteUser", "updateManyUsers",
+                                      "deleteManyUsers", "createPost",  "updatePost",    "upsertPost", "createLine",
+                                      "updateLine",      "updateOrder", "createComment", "updateCard"};
   static const struct manifest *manifest;
   void *mem = arena_request(NULL);
   const struct json *root;

@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       demand(used <= end - start);
       start += used;
       demand(news != RECORD_BAD || why);
-      if (news == RECORD_COMPLETE && record_request(&reader, mem, &request)) demand(request.method && request.query && request.prefix);
+      if (news == RECORD_COMPLETE && record_request(&reader, mem, &request))
+        demand(request.method && request.query && request.prefix);
     } while (used && news <= RECORD_COMPLETE && start < end);
     if (end == size && !used) break;
   }

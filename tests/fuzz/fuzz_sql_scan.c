@@ -37,10 +37,8 @@ static const char *rebuild(void *mem, const struct sql_scan *s, const char *befo
   for (size_t i = 0; i <= s->nuses; i++) {
     str_add(out, s->pieces[i]);
     if (i == s->nuses) break;
-    if (dollar)
-      str_printf(out, "$%u", s->uses[i] + 1);
-    else
-      str_printf(out, ":%s", s->names[s->uses[i]]);
+    if (dollar) str_printf(out, "$%u", s->uses[i] + 1);
+    else str_printf(out, ":%s", s->names[s->uses[i]]);
   }
   str_add(out, behind);
   return out->p;
@@ -48,8 +46,7 @@ static const char *rebuild(void *mem, const struct sql_scan *s, const char *befo
 
 static void demand_same_shape(const struct sql_scan *a, const struct sql_scan *b) {
   demand(a->verb == b->verb && a->recursive == b->recursive && strcmp(a->first_word, b->first_word) == 0);
-  demand(a->main_piece == b->main_piece && a->main_offset == b->main_offset &&
-         a->with_list_offset == b->with_list_offset);
+  demand(a->main_piece == b->main_piece && a->main_offset == b->main_offset && a->with_list_offset == b->with_list_offset);
 }
 
 static void demand_same_names(const struct sql_scan *a, const struct sql_scan *b) {

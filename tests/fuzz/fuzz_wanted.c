@@ -68,7 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (wanted.log) demand_log(&wanted);
     else demand_mutation(&request, &wanted);
   } else {
-    demand(e.code == ERR_NOT_FOUND || e.code == ERR_METHOD_NOT_ALLOWED || e.code == ERR_NOT_ACCEPTABLE || e.code == ERR_BAD_REQUEST);
+    demand(e.code == ERR_NOT_FOUND || e.code == ERR_METHOD_NOT_ALLOWED || e.code == ERR_NOT_ACCEPTABLE ||
+           e.code == ERR_BAD_REQUEST);
     demand((allow != NULL) == (e.code == ERR_METHOD_NOT_ALLOWED));
   }
   talloc_free(mem);

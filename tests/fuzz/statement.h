@@ -37,7 +37,8 @@ static inline void demand_statement(const struct step *step, const char *const *
     }
     open += *p == '(';
     open -= *p == ')';
-    demand(open >= 0 && (*p >= ' ' || *p == '\n') && *p < 0x7f && *p != ';' && strncmp(p, "--", 2) != 0 && strncmp(p, "/*", 2) != 0);
+    demand(open >= 0 && (*p >= ' ' || *p == '\n') && *p < 0x7f && *p != ';' && strncmp(p, "--", 2) != 0 &&
+           strncmp(p, "/*", 2) != 0);
     if (*p++ == '$') {
       unsigned n = (unsigned)strtoul(p, NULL, 10);
       if (n > highest) highest = n;

@@ -110,8 +110,7 @@ static int run_stuck(struct writ_call *call, void *state) {
   (void)state;
   while (asked >= 0) {
     if (calls) asked = writ_call_command(call, "ping", "{}", 2, &text, NULL);
-    else
-      pause();
+    else pause();
   }
   return WRIT_OK;
 }
@@ -217,8 +216,9 @@ static int run_busy(struct writ_call *call, void *state) {
   (void)state;
   if (block[0] || block[19999]) return WRIT_FAILED;
   memset(block, 'x', 20000);
-  if (writ_call_set(call, "{\"commands\":[{\"command\":\"ping\",\"as\":\"a\"},"
-                          "{\"command\":\"say\",\"args\":{\"x\":{\"$ref\":\"a.one\"}}}]}",
+  if (writ_call_set(call,
+                    "{\"commands\":[{\"command\":\"ping\",\"as\":\"a\"},"
+                    "{\"command\":\"say\",\"args\":{\"x\":{\"$ref\":\"a.one\"}}}]}",
                     WRIT_TEXT, &text, NULL) != WRIT_OK)
     return WRIT_FAILED;
   writ_error(call, "FORGOTTEN", 0, "no error after all");
@@ -273,20 +273,13 @@ static void close_count(void *state) {
 }
 
 static const struct writ_function functions[] = {
-    {"echo", run_echo, NULL, NULL},
-    {"call", run_call, NULL, NULL},
-    {"crash", run_crash, NULL, NULL},
-    {"stuck", run_stuck, NULL, NULL},
-    {"patient", run_patient, NULL, NULL},
-    {"fail", run_fail, NULL, NULL},
-    {"undecided", run_undecided, NULL, NULL},
-    {"raw", run_raw, NULL, NULL},
-    {"twice", run_twice, NULL, NULL},
-    {"dispatch", run_dispatch, NULL, NULL},
-    {"nest", run_nest, open_nest, free},
-    {"jansson", run_jansson, NULL, NULL},
-    {"busy", run_busy, NULL, NULL},
-    {"count", run_count, open_count, close_count},
+    {"echo", run_echo, NULL, NULL},           {"call", run_call, NULL, NULL},
+    {"crash", run_crash, NULL, NULL},         {"stuck", run_stuck, NULL, NULL},
+    {"patient", run_patient, NULL, NULL},     {"fail", run_fail, NULL, NULL},
+    {"undecided", run_undecided, NULL, NULL}, {"raw", run_raw, NULL, NULL},
+    {"twice", run_twice, NULL, NULL},         {"dispatch", run_dispatch, NULL, NULL},
+    {"nest", run_nest, open_nest, free},      {"jansson", run_jansson, NULL, NULL},
+    {"busy", run_busy, NULL, NULL},           {"count", run_count, open_count, close_count},
 };
 
 WRIT_MODULE("test", functions)

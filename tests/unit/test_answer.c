@@ -32,9 +32,8 @@ static void test_short(void **state) {
   answer_error(&a, &e, "r-1");
   assert_int_equal(a.status, 400);
   assert_string_equal(a.content_type, "application/problem+json");
-  assert_string_equal(a.body->p,
-                      "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"BAD_JSON\","
-                      "\"detail\":\"Line 1, column 2: \\\"x\\\"\",\"retryable\":false,\"request_id\":\"r-1\"}");
+  assert_string_equal(a.body->p, "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"BAD_JSON\","
+                                 "\"detail\":\"Line 1, column 2: \\\"x\\\"\",\"retryable\":false,\"request_id\":\"r-1\"}");
   assert_string_equal(header(&a, "X-Request-Id"), "r-1");
   assert_string_equal(header(&a, "Cache-Control"), "no-store");
   assert_null(header(&a, "Retry-After"));
@@ -65,11 +64,10 @@ static void test_full(void **state) {
   e.retry_after_s = 7;
   answer_error(&a, &e, "r-2");
   assert_string_equal(
-      a.body->p,
-      "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"code\":\"DEADLOCK\",\"detail\":\"m\","
-      "\"command\":\"add_pet\",\"index\":0,\"path\":\"/commands/0/args/x\",\"argument\":\"x\","
-      "\"sqlstate\":\"40P01\",\"constraint\":\"c\",\"column\":\"col\",\"details\":\"d\",\"hint\":\"h\","
-      "\"committed\":0,\"retryable\":true,\"request_id\":\"r-2\"}");
+      a.body->p, "{\"type\":\"about:blank\",\"title\":\"Conflict\",\"status\":409,\"code\":\"DEADLOCK\",\"detail\":\"m\","
+                 "\"command\":\"add_pet\",\"index\":0,\"path\":\"/commands/0/args/x\",\"argument\":\"x\","
+                 "\"sqlstate\":\"40P01\",\"constraint\":\"c\",\"column\":\"col\",\"details\":\"d\",\"hint\":\"h\","
+                 "\"committed\":0,\"retryable\":true,\"request_id\":\"r-2\"}");
   assert_string_equal(header(&a, "Retry-After"), "7");
   talloc_free(mem);
 }

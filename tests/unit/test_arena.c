@@ -118,15 +118,9 @@ static bool aborts(void (*f)(void), const char *event) {
 }
 
 /* talloc refuses 256 MB and more in one piece. */
-static void too_large(void) {
-  arena_strdup(arena_zero(NULL, (size_t)1 << 30, "huge"), "x");
-}
-static void too_many(void) {
-  memset(arena_zeros(NULL, 8, ((size_t)1 << 32) + 1, "many"), 0, 1);
-}
-static void too_large_to_grow(void) {
-  memset(arena_resize(NULL, NULL, (size_t)1 << 30), 0, 1);
-}
+static void too_large(void) { arena_strdup(arena_zero(NULL, (size_t)1 << 30, "huge"), "x"); }
+static void too_many(void) { memset(arena_zeros(NULL, 8, ((size_t)1 << 32) + 1, "many"), 0, 1); }
+static void too_large_to_grow(void) { memset(arena_resize(NULL, NULL, (size_t)1 << 30), 0, 1); }
 static void bad_pointer(void) {
   static char none[200];
 

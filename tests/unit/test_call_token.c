@@ -29,9 +29,14 @@ static int teardown(void **state) {
 
 static struct call_token sample(void) {
   static const struct mutex_held held[] = {{0, -2147483647}, {1, 5}};
-  return (struct call_token){.caller = {.role = "member", .user = "7\xc3\xbc", .claims = "{\"role\": \"member\",\"n\":1.50}"},
-                             .mutation = uuid, .deadline_ms = clock_ms() + 60000, .depth = 3, .held = held, .nheld = 2,
-                             .key = "K-1"};
+  return (struct call_token){
+      .caller = {.role = "member", .user = "7\xc3\xbc", .claims = "{\"role\": \"member\",\"n\":1.50}"},
+      .mutation = uuid,
+      .deadline_ms = clock_ms() + 60000,
+      .depth = 3,
+      .held = held,
+      .nheld = 2,
+      .key = "K-1"};
 }
 
 static bool reads(void *mem, const char *text) {
@@ -145,8 +150,8 @@ static void test_keys_without_a_key(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-      TEST(test_there_and_back), TEST(test_what_is_not_there), TEST(test_changed),
-      TEST(test_not_ours), TEST(test_deadline), TEST(test_keys), TEST(test_keys_without_a_key),
+      TEST(test_there_and_back), TEST(test_what_is_not_there),  TEST(test_changed), TEST(test_not_ours), TEST(test_deadline),
+      TEST(test_keys),           TEST(test_keys_without_a_key),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,10 +34,8 @@ static void test_uuid_form(void **state) {
   clock_uuid7(text);
   assert_int_equal(strlen(text), 36);
   for (i = 0; i < 36; i++) {
-    if (i == 8 || i == 13 || i == 18 || i == 23)
-      assert_int_equal(text[i], '-');
-    else
-      assert_true(isdigit((unsigned char)text[i]) || (text[i] >= 'a' && text[i] <= 'f'));
+    if (i == 8 || i == 13 || i == 18 || i == 23) assert_int_equal(text[i], '-');
+    else assert_true(isdigit((unsigned char)text[i]) || (text[i] >= 'a' && text[i] <= 'f'));
   }
   assert_int_equal(text[14], '7');
   assert_non_null(strchr("89ab", text[19]));
@@ -132,8 +130,8 @@ static void test_uuid_after_fork(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_monotonic),  cmocka_unit_test(test_uuid_form),       cmocka_unit_test(test_uuid_time),
-      cmocka_unit_test(test_uuid_order), cmocka_unit_test(test_cuid_form),     cmocka_unit_test(test_cuid_order),
+      cmocka_unit_test(test_monotonic),       cmocka_unit_test(test_uuid_form), cmocka_unit_test(test_uuid_time),
+      cmocka_unit_test(test_uuid_order),      cmocka_unit_test(test_cuid_form), cmocka_unit_test(test_cuid_order),
       cmocka_unit_test(test_uuid_after_fork),
   };
 

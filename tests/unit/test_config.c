@@ -106,36 +106,35 @@ static void test_defaults(void **state) {
 }
 
 /* Nothing in it is a default, and some of it is hard to quote. */
-static const char full[] =
-    "manifest: ../my app/m.yaml\n"
-    "user: writ\n"
-    "group: app\n"
-    "border: { socket: /tmp/b.sock, mode: \"0600\", owner: writ, group: www-data, backlog: 10 }\n"
-    "inside:\n"
-    "  socket: i.sock\n"
-    "  mode: 0640\n"
-    "  owner: \"w\\\"r\\\\it\"\n"
-    "  group: \"\\u00e9 \\u2028 \\x85 \\x7f \\uFEFF # : {\"\n"
-    "  backlog: 65535\n"
-    "datasources:\n"
-    "  main: { conninfo: \"host=/run/postgresql password='it\\\\'s \\\\\\\\'\" }\n"
-    "  other: { conninfo: \"\", prepared: false }\n"
-    "  null: service=app\n"
-    "workers: 1024\n"
-    "inside_workers: 1\n"
-    "max_requests: 0\n"
-    "timeout_ms: 1\n"
-    "lock_timeout_ms: 50\n"
-    "idempotency_wait_ms: 0\n"
-    "idempotency_hours: 8784\n"
-    "mutex_wait_ms: 1\n"
-    "waiting_workers: 1024\n"
-    "drain_ms: 0\n"
-    "slow_ms: 0\n"
-    "retries: 0\n"
-    "idle_connection_s: 0\n"
-    "log_level: debug\n"
-    "limits: { body_bytes: 1, depth: 512, commands: 1, rows: 1, result_bytes: 209715200 }\n";
+static const char full[] = "manifest: ../my app/m.yaml\n"
+                           "user: writ\n"
+                           "group: app\n"
+                           "border: { socket: /tmp/b.sock, mode: \"0600\", owner: writ, group: www-data, backlog: 10 }\n"
+                           "inside:\n"
+                           "  socket: i.sock\n"
+                           "  mode: 0640\n"
+                           "  owner: \"w\\\"r\\\\it\"\n"
+                           "  group: \"\\u00e9 \\u2028 \\x85 \\x7f \\uFEFF # : {\"\n"
+                           "  backlog: 65535\n"
+                           "datasources:\n"
+                           "  main: { conninfo: \"host=/run/postgresql password='it\\\\'s \\\\\\\\'\" }\n"
+                           "  other: { conninfo: \"\", prepared: false }\n"
+                           "  null: service=app\n"
+                           "workers: 1024\n"
+                           "inside_workers: 1\n"
+                           "max_requests: 0\n"
+                           "timeout_ms: 1\n"
+                           "lock_timeout_ms: 50\n"
+                           "idempotency_wait_ms: 0\n"
+                           "idempotency_hours: 8784\n"
+                           "mutex_wait_ms: 1\n"
+                           "waiting_workers: 1024\n"
+                           "drain_ms: 0\n"
+                           "slow_ms: 0\n"
+                           "retries: 0\n"
+                           "idle_connection_s: 0\n"
+                           "log_level: debug\n"
+                           "limits: { body_bytes: 1, depth: 512, commands: 1, rows: 1, result_bytes: 209715200 }\n";
 
 static void check_full(const struct fixture *f, const struct config *c) {
   assert_string_equal(c->manifest, arena_printf(f->mem, "%s/../my app/m.yaml", f->folder));
@@ -341,8 +340,7 @@ static void test_refused(void **state) {
     const char *text = cases[i].text[0] == '!' ? cases[i].text + 1 : arena_printf(f->mem, SOURCE "%s", cases[i].text);
     if (load(f, text)) fail_msg("%s was accepted", text);
     const struct problem *p = f->problems.items;
-    if (f->problems.n != 1 || p->line != cases[i].line || !strstr(p->text, cases[i].what) ||
-        strcmp(p->file, f->file) != 0) {
+    if (f->problems.n != 1 || p->line != cases[i].line || !strstr(p->text, cases[i].what) || strcmp(p->file, f->file) != 0) {
       problems_print(&f->problems);
       fail_msg("%s: not line %d: %s", text, cases[i].line, cases[i].what);
     }

@@ -51,8 +51,13 @@ static void test_excerpt(void **state) {
   void *mem = talloc_new(NULL);
 
   (void)state;
-  assert_string_equal(delivery_excerpt(mem, "a\nb\tc\x01\x7f" "d", 8, 100), "a b c ?d");
-  assert_string_equal(delivery_excerpt(mem, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9, 100), "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
+  assert_string_equal(delivery_excerpt(mem,
+                                       "a\nb\tc\x01\x7f"
+                                       "d",
+                                       8, 100),
+                      "a b c ?d");
+  assert_string_equal(delivery_excerpt(mem, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 9, 100),
+                      "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80");
   assert_string_equal(delivery_excerpt(mem, "\xff\xc0\x80\xed\xa0\x80\xf5\xc3", 8, 100), "????????");
   assert_string_equal(delivery_excerpt(mem, "\xc3\xa4\xc3\xa4", 4, 3), "\xc3\xa4");
   assert_string_equal(delivery_excerpt(mem, "a\0b", 3, 100), "a b");
@@ -61,7 +66,8 @@ static void test_excerpt(void **state) {
 }
 
 static struct delivery answered(const struct hook *hook, int attempts, int status) {
-  return (struct delivery){.item = {.id = "7", .owner = "o", .attempts = attempts}, .hook = hook,
+  return (struct delivery){.item = {.id = "7", .owner = "o", .attempts = attempts},
+                           .hook = hook,
                            .exchange = {.end = HTTP_ANSWERED, .status = status, .answer = "no\xff", .answer_len = 3}};
 }
 

@@ -100,17 +100,15 @@ static void test_after_fork(void **state) {
   child = fork();
   assert_true(child >= 0);
   if (child == 0)
-    _exit(strcmp(before, hmac("key", 3, "text", 4)) == 0 &&
-                  strncmp(sha256("abc", 3), "ba7816bf", 8) == 0
-              ? 0
-              : 1);
+    _exit(strcmp(before, hmac("key", 3, "text", 4)) == 0 && strncmp(sha256("abc", 3), "ba7816bf", 8) == 0 ? 0 : 1);
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
 }
 
 static void test_base64(void **state) {
-  static const char *const texts[] = {"", "", "f", "Zg==", "fo", "Zm8=", "foo", "Zm9v", "foob", "Zm9vYg==",
-                                      "fooba", "Zm9vYmE=", "foobar", "Zm9vYmFy", "\xff\xfe\xfd", "//79", "\xfb\xf0", "+/A="};
+  static const char *const texts[] = {
+      "",         "",      "f",        "Zg==",   "fo",       "Zm8=",         "foo",  "Zm9v",     "foob",
+      "Zm9vYg==", "fooba", "Zm9vYmE=", "foobar", "Zm9vYmFy", "\xff\xfe\xfd", "//79", "\xfb\xf0", "+/A="};
   void *mem = talloc_new(NULL);
   size_t i, len;
 
@@ -127,9 +125,10 @@ static void test_base64(void **state) {
 }
 
 static void test_not_base64(void **state) {
-  static const char *const texts[] = {"Z", "Zg", "Zg=", "Zm8", "Zh==", "Zm9=", "Zm9v=", "=", "==", "===", "====", "Z===",
-                                      "Zg==Zg==", " Zm9", "Zm9 ", "Zm9v\n", "\nZm9", "Zm9v\n\n\n\n", "    ", "Zm-v", "Zm_v",
-                                      "Zm.v", "Zm9v Zm9", "=m9v", "Z=9v", "Zm=v", "\xc3\xa4\xc3\xa4"};
+  static const char *const texts[] = {
+      "Z",    "Zg",   "Zg=",  "Zm8",      "Zh==",     "Zm9=", "Zm9v=",  "=",     "==",
+      "===",  "====", "Z===", "Zg==Zg==", " Zm9",     "Zm9 ", "Zm9v\n", "\nZm9", "Zm9v\n\n\n\n",
+      "    ", "Zm-v", "Zm_v", "Zm.v",     "Zm9v Zm9", "=m9v", "Z=9v",   "Zm=v",  "\xc3\xa4\xc3\xa4"};
   void *mem = talloc_new(NULL);
   size_t i, len;
 
@@ -159,8 +158,8 @@ static void test_base64_bytes(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sha256), cmocka_unit_test(test_pieces),     cmocka_unit_test(test_hmac),
-      cmocka_unit_test(test_base64), cmocka_unit_test(test_not_base64), cmocka_unit_test(test_base64_bytes),
+      cmocka_unit_test(test_sha256),     cmocka_unit_test(test_pieces),     cmocka_unit_test(test_hmac),
+      cmocka_unit_test(test_base64),     cmocka_unit_test(test_not_base64), cmocka_unit_test(test_base64_bytes),
       cmocka_unit_test(test_after_fork),
   };
 

@@ -71,9 +71,8 @@ static int setup(void **state) {
   assert_non_null(manifest);
   f->page = counters_create(2);
   assert_non_null(f->page);
-  f->site = (struct site){.engine = engine_new(f->mem, &config, manifest, &f->page->slot[1]),
-                          .counters = f->page,
-                          .own = &f->page->slot[1]};
+  f->site = (struct site){
+      .engine = engine_new(f->mem, &config, manifest, &f->page->slot[1]), .counters = f->page, .own = &f->page->slot[1]};
   f->body = "{\"a\": 1}";
   f->request = (struct request){
       .mem = f->mem,
@@ -116,13 +115,10 @@ static const char *header(const struct fixture *f, const char *name) {
   return NULL;
 }
 
-static void test_passes(void **state) {
-  expect(*state, 503, "DATABASE_UNAVAILABLE");
-}
+static void test_passes(void **state) { expect(*state, 503, "DATABASE_UNAVAILABLE"); }
 
 static void test_path(void **state) {
-  static const char *const wrong[] = {
-      "", "/", "/command", "/command/", "/commands/open", "command/open", "/x/command/open"};
+  static const char *const wrong[] = {"", "/", "/command", "/command/", "/commands/open", "command/open", "/x/command/open"};
   struct fixture *f = *state;
 
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -328,11 +328,28 @@ static void digits_stay(void **state) {
 }
 
 static void whole_numbers_are_whole(void **state) {
-  static const struct { const char *given, *made; } cases[] = {
-      {"0", "0"}, {"-0", "0"}, {"-0.0e5", "0"}, {"1e0", "1"}, {"100e-2", "1"}, {"-1.50e1", "-15"}, {"0.0e9", "0"},
-      {"0e-5", "0"}, {"2147483647.0", "2147483647"}, {"-2147483648", "-2147483648"}, {"0.5e1", "5"}, {"2147483648", NULL},
+  static const struct {
+    const char *given, *made;
+  } cases[] = {
+      {"0", "0"},
+      {"-0", "0"},
+      {"-0.0e5", "0"},
+      {"1e0", "1"},
+      {"100e-2", "1"},
+      {"-1.50e1", "-15"},
+      {"0.0e9", "0"},
+      {"0e-5", "0"},
+      {"2147483647.0", "2147483647"},
+      {"-2147483648", "-2147483648"},
+      {"0.5e1", "5"},
+      {"2147483648", NULL},
       {"1e10", NULL},
-      {"0.5", NULL}, {"15e-1", NULL}, {"1e-1", NULL}, {"1e999999999", NULL}, {"1e-999999999", NULL}, {"0.05e1", NULL},
+      {"0.5", NULL},
+      {"15e-1", NULL},
+      {"1e-1", NULL},
+      {"1e999999999", NULL},
+      {"1e-999999999", NULL},
+      {"0.05e1", NULL},
   };
   struct test *t = *state;
 
@@ -414,10 +431,10 @@ static void single_values_become_lists(void **state) {
 static void variables_are_found_by_name(void **state) {
   struct test *t = *state;
 
-  assert_string_equal(written(t, argument(t, "ints",
-                                          "query ($c: Int, $a: Int, $b: Int, $aa: Int) { take(ints: [$a, $aa, $b, $c]) }",
-                                          "{\"b\": 2, \"c\": 3, \"x\": 0, \"aa\": 11, \"a\": 1}")),
-                      "[1,11,2,3]");
+  assert_string_equal(
+      written(t, argument(t, "ints", "query ($c: Int, $a: Int, $b: Int, $aa: Int) { take(ints: [$a, $aa, $b, $c]) }",
+                          "{\"b\": 2, \"c\": 3, \"x\": 0, \"aa\": 11, \"a\": 1}")),
+      "[1,11,2,3]");
 }
 
 static void absent_is_not_null(void **state) {

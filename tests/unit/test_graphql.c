@@ -60,7 +60,9 @@ static const struct good {
 } good[] = {
     /* 2.1 what is ignored: blanks, line ends, commas, comments, U+FEFF, anywhere */
     {BYTES("\xef\xbb\xbf{a}"), "query {\n  a\n}\n"},
-    {BYTES("{\xef\xbb\xbf" "a\xef\xbb\xbf}"), "query {\n  a\n}\n"},
+    {BYTES("{\xef\xbb\xbf"
+           "a\xef\xbb\xbf}"),
+     "query {\n  a\n}\n"},
     {BYTES("\t{ \r a\r\n,,\n,b,}, # c\xc3\xa9 { \" \x01\r# d"), "query {\n  a\n  b\n}\n"},
     {BYTES("#\n{a#\"\"\"\n:#\rb}"), "query {\n  a: b\n}\n"},
     /* 2.1.9 names */
@@ -156,8 +158,7 @@ static const struct good {
     {BYTES("type A query{a}"), "type A\n\nquery {\n  a\n}\n"},
     {BYTES("scalar A{a}"), "scalar A\n\nquery {\n  a\n}\n"},
     {BYTES("type A \"d\" type B extend type B@c"), "type A\n\n\"\"\"d\"\"\"\ntype B\n\nextend type B @c\n"},
-    {BYTES("union A=B enum C directive@d on FIELD input D"),
-     "union A = B\n\nenum C\n\ndirective @d on FIELD\n\ninput D\n"},
+    {BYTES("union A=B enum C directive@d on FIELD input D"), "union A = B\n\nenum C\n\ndirective @d on FIELD\n\ninput D\n"},
     /* Prisma 1's data models: no commas, comments between all */
     {BYTES("type User @db(name: \"app_user\") { # c\n  id: ID! @id(strategy: SEQUENCE) # d\n  posts: [Post!]!\n"
            "    @relation(name: \"P\" # e\n link: TABLE onDelete: CASCADE)\n  role: Role @default(value: ADMIN)\n}"),
@@ -564,18 +565,16 @@ static void test_places_of_what_is_defined(void **state) {
 
 static void test_values(void **state) {
   void *mem = arena_request(NULL);
-  const struct graphql_definition *d =
-      definitions(mem, "{a(b:[1-2.5e-1 $v true null E{}[]\"\"{x:1,x:2}{y:$v}])}");
+  const struct graphql_definition *d = definitions(mem, "{a(b:[1-2.5e-1 $v true null E{}[]\"\"{x:1,x:2}{y:$v}])}");
   const struct graphql_value *list = d->selections->arguments->value, *v = list->items;
   static const struct {
     enum graphql_value_kind kind;
     const char *text;
     size_t len;
-  } want[] = {
-      {GRAPHQL_VALUE_INT, "1", 1},      {GRAPHQL_VALUE_FLOAT, "-2.5e-1", 7}, {GRAPHQL_VALUE_VARIABLE, "v", 1},
-      {GRAPHQL_VALUE_BOOLEAN, "true", 4}, {GRAPHQL_VALUE_NULL, "null", 4},   {GRAPHQL_VALUE_ENUM, "E", 1},
-      {GRAPHQL_VALUE_OBJECT, NULL, 0},  {GRAPHQL_VALUE_LIST, NULL, 0},       {GRAPHQL_VALUE_STRING, "", 0},
-      {GRAPHQL_VALUE_OBJECT, NULL, 2},  {GRAPHQL_VALUE_OBJECT, NULL, 1}};
+  } want[] = {{GRAPHQL_VALUE_INT, "1", 1},        {GRAPHQL_VALUE_FLOAT, "-2.5e-1", 7}, {GRAPHQL_VALUE_VARIABLE, "v", 1},
+              {GRAPHQL_VALUE_BOOLEAN, "true", 4}, {GRAPHQL_VALUE_NULL, "null", 4},     {GRAPHQL_VALUE_ENUM, "E", 1},
+              {GRAPHQL_VALUE_OBJECT, NULL, 0},    {GRAPHQL_VALUE_LIST, NULL, 0},       {GRAPHQL_VALUE_STRING, "", 0},
+              {GRAPHQL_VALUE_OBJECT, NULL, 2},    {GRAPHQL_VALUE_OBJECT, NULL, 1}};
 
   (void)state;
   assert_int_equal(list->len, sizeof want / sizeof *want);

@@ -71,9 +71,7 @@ static void say(struct visit *v, const char *bytes, size_t n) {
   }
 }
 
-static void say_text(struct visit *v, const char *text) {
-  say(v, text, strlen(text));
-}
+static void say_text(struct visit *v, const char *text) { say(v, text, strlen(text)); }
 
 static void answer(struct visit *v, const char *headers, const char *body, size_t len) {
   char head[300];
@@ -179,17 +177,11 @@ static void garbage(struct visit *v) {
   wait_for_end(v);
 }
 
-static void redirect(struct visit *v) {
-  answer(v, "302 Found\r\nLocation: /echo", "", 0);
-}
+static void redirect(struct visit *v) { answer(v, "302 Found\r\nLocation: /echo", "", 0); }
 
-static void busy(struct visit *v) {
-  answer(v, "503 Service Unavailable\r\nRetry-After: 7", "later", 5);
-}
+static void busy(struct visit *v) { answer(v, "503 Service Unavailable\r\nRetry-After: 7", "later", 5); }
 
-static void no_content(struct visit *v) {
-  say_text(v, "HTTP/1.1 204 No Content\r\nSet-Cookie: a=b\r\n\r\n");
-}
+static void no_content(struct visit *v) { say_text(v, "HTTP/1.1 204 No Content\r\nSet-Cookie: a=b\r\n\r\n"); }
 
 static void trailer(struct visit *v) {
   say_text(v, "HTTP/1.1 200 OK\r\nContent-Type: text/a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -220,11 +212,16 @@ static const struct {
   const char *path;
   void (*act)(struct visit *);
 } acts[] = {
-    {"/echo", echo},         {"/meet", meet},         {"/cut-body", cut_body}, {"/cut-chunk", cut_chunk},
-    {"/cut-head", cut_head}, {"/silent", silent},     {"/exact", exact},       {"/large", large},
-    {"/endless", endless},   {"/many", many_headers}, {"/long", long_header},  {"/interim", endless_interim},
-    {"/garbage", garbage},   {"/redirect", redirect}, {"/busy", busy},         {"/no-content", no_content},
-    {"/trailer", trailer},   {"/bye", bye},           {"/flaky", flaky},       {"/leave", leave},
+    {"/echo", echo},         {"/meet", meet},
+    {"/cut-body", cut_body}, {"/cut-chunk", cut_chunk},
+    {"/cut-head", cut_head}, {"/silent", silent},
+    {"/exact", exact},       {"/large", large},
+    {"/endless", endless},   {"/many", many_headers},
+    {"/long", long_header},  {"/interim", endless_interim},
+    {"/garbage", garbage},   {"/redirect", redirect},
+    {"/busy", busy},         {"/no-content", no_content},
+    {"/trailer", trailer},   {"/bye", bye},
+    {"/flaky", flaky},       {"/leave", leave},
     {"/slow", wait_for_end}, {"/cut-second", cut_second},
 };
 
@@ -423,9 +420,7 @@ static struct http_exchange ask_endpoint(struct server *s, struct http_endpoint 
   return x;
 }
 
-static struct http_exchange ask(struct server *s, int door, const char *path) {
-  return ask_endpoint(s, at(s, door, path));
-}
+static struct http_exchange ask(struct server *s, int door, const char *path) { return ask_endpoint(s, at(s, door, path)); }
 
 static void assert_end(const struct http_exchange *x, enum http_end end) {
   if (x->end != end) fail_msg("ended with %d (%s, status %d)", (int)x->end, x->why ? x->why : "-", x->status);
@@ -441,13 +436,9 @@ static void assert_end(const struct http_exchange *x, enum http_end end) {
   assert_true(x->took_us >= 0);
 }
 
-static int requests(struct server *s) {
-  return atomic_load(&s->seen->requests);
-}
+static int requests(struct server *s) { return atomic_load(&s->seen->requests); }
 
-static int connections(struct server *s) {
-  return atomic_load(&s->seen->connections);
-}
+static int connections(struct server *s) { return atomic_load(&s->seen->connections); }
 
 /* ---- tests ---------------------------------------------------------------------------------------------------------- */
 
@@ -623,7 +614,7 @@ static void test_silent_name_server(void **state) {
 
 static void test_broken(void **state) {
   static const char *const paths[] = {"/cut-body", "/cut-chunk", "/cut-head", "/cut-second", "/silent", "/garbage",
-                                      "/large",    "/endless",   "/many",     "/long",    "/interim"};
+                                      "/large",    "/endless",   "/many",     "/long",       "/interim"};
   struct server *s = *state;
   size_t i;
 
@@ -808,11 +799,27 @@ static void test_endpoints(void **state) {
       {"http://unix:/run/a.sock:/b:c?d", "http://localhost/b:c?d", "/run/a.sock"},
   };
   static const char *const bad[] = {
-      "", "a.example", "/b", "ftp://a.example/", "file:///etc/passwd", "gopher://a.example/", "http://",
-      "http://u:p@a.example/", "http://u@a.example/", "http://a.example/#b", "http://a.example/ b",
-      "http://a.example/\r\nX: y", "http://a.example:99999/", "http://unix:", "http://unix:run/a.sock",
-      "http://unix:/run/a.sock:b", "http://unix:/run/a.sock:", "http://unix::/b", "http://unix:/run/a.sock:/b#c",
-      "http://unix:/run/a.sock:/b c", "https://unix:/run/a.sock",
+      "",
+      "a.example",
+      "/b",
+      "ftp://a.example/",
+      "file:///etc/passwd",
+      "gopher://a.example/",
+      "http://",
+      "http://u:p@a.example/",
+      "http://u@a.example/",
+      "http://a.example/#b",
+      "http://a.example/ b",
+      "http://a.example/\r\nX: y",
+      "http://a.example:99999/",
+      "http://unix:",
+      "http://unix:run/a.sock",
+      "http://unix:/run/a.sock:b",
+      "http://unix:/run/a.sock:",
+      "http://unix::/b",
+      "http://unix:/run/a.sock:/b#c",
+      "http://unix:/run/a.sock:/b c",
+      "https://unix:/run/a.sock",
       "http://unix:/012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567",
   };
   void *mem = talloc_new(NULL);

@@ -37,9 +37,10 @@ static const char *read_key(const char *header) {
 }
 
 static void test_forms(void **state) {
-  static const char *const good[][2] = {{"k", "k"}, {"\"k\"", "k"}, {"\"a \\\"b\\\\\"", "a \"b\\"}, {"a\"b\\", "a\"b\\"}, {"~!,;=", "~!,;="}};
-  static const char *const bad[] = {"", "\"", "\"\"", "\"a", "\"a\"b", "\"a\" ", "\"\\a\"", "\"\\", "a b", " a", "a\t", "\x7f", "\xc3\xa4",
-                                    "\"\xc3\xa4\""};
+  static const char *const good[][2] = {
+      {"k", "k"}, {"\"k\"", "k"}, {"\"a \\\"b\\\\\"", "a \"b\\"}, {"a\"b\\", "a\"b\\"}, {"~!,;=", "~!,;="}};
+  static const char *const bad[] = {"",     "\"",  "\"\"", "\"a", "\"a\"b", "\"a\" ",   "\"\\a\"",
+                                    "\"\\", "a b", " a",   "a\t", "\x7f",   "\xc3\xa4", "\"\xc3\xa4\""};
   char longest[IDEMPOTENCY_KEY_BYTES + 2];
 
   (void)state;
@@ -52,8 +53,8 @@ static void test_forms(void **state) {
   assert_string_equal(read_key(longest), longest);
 }
 
-static const struct idempotency *make(const char *role, const char *user, const char *claims, const char *key, const char *name,
-                                      const char *args) {
+static const struct idempotency *make(const char *role, const char *user, const char *claims, const char *key,
+                                      const char *name, const char *args) {
   struct caller caller = {.role = role, .user = user, .claims = claims};
   struct command command = {.name = name};
   const struct json *value;
@@ -100,7 +101,8 @@ static void test_what(void **state) {
   assert_false(same_request("{\"a\": [1, 2]}", "{\"a\": [2, 1]}"));
   assert_false(same_request("{\"a\": null}", "{}"));
   assert_false(same_request("{\"a\": \"\\\"b\"}", "{\"a\": \"b\"}"));
-  assert_string_not_equal(make("r", "u", NULL, "k", "c", "{}")->fingerprint, make("r", "u", NULL, "k", "d", "{}")->fingerprint);
+  assert_string_not_equal(make("r", "u", NULL, "k", "c", "{}")->fingerprint,
+                          make("r", "u", NULL, "k", "d", "{}")->fingerprint);
 }
 
 int main(void) {

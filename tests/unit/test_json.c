@@ -32,8 +32,7 @@ static const struct good {
     {BYTES("[1,\"2\",[3],{\"4\":5},null,true,false]"), NULL},
     {BYTES("{\"\":0}"), NULL},
     {BYTES("{\"z\":1,\"a\":2,\"m\":3,\"b\":{\"y\":4,\"x\":5},\"c\":6}"), NULL},
-    {BYTES("{\"a\":1,\"A\":2,\"a \":3,\"\\u00e4\":4,\"a\\u0308\":5}"),
-     "{\"a\":1,\"A\":2,\"a \":3,\"ä\":4,\"a\xcc\x88\":5}"},
+    {BYTES("{\"a\":1,\"A\":2,\"a \":3,\"\\u00e4\":4,\"a\\u0308\":5}"), "{\"a\":1,\"A\":2,\"a \":3,\"ä\":4,\"a\xcc\x88\":5}"},
     /* numbers */
     {BYTES("0"), NULL},
     {BYTES("-0"), NULL},
@@ -56,8 +55,7 @@ static const struct good {
     {BYTES("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""), "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
     {BYTES("\"\\u0041\\u00e9\\u20AC\\ud83d\\uDE00\""), "\"A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
     {BYTES("\"\\u0001\\u001f\\u007f\""), "\"\\u0001\\u001f\x7f\""},
-    {BYTES("\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\""),
-     NULL},
+    {BYTES("\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\""), NULL},
     {BYTES("\"\xef\xbb\xbf\""), NULL}, /* U+FEFF within a string is a character */
     {BYTES("\"\\ufffe\\uffff\""), "\"\xef\xbf\xbe\xef\xbf\xbf\""},
 };

@@ -48,7 +48,8 @@ static void test_values(void **state) {
       {"{\"properties\":{\"a\":{\"items\":{\"type\":\"string\"}}}}", "{\"a\":[\"x\"],\"b\":1}", "{\"a\":[\"x\",1]}",
        "a.1 is a number, which is not of the type"},
       {"{\"properties\":{\"a\":true},\"additionalProperties\":false}", "{\"a\":1}", "{\"a\":1,\"b\":1}", "b is not allowed"},
-      {"{\"additionalProperties\":{\"type\":\"null\"}}", "{\"a\":null}", "{\"a\":0}", "a is a number, which is not of the type"},
+      {"{\"additionalProperties\":{\"type\":\"null\"}}", "{\"a\":null}", "{\"a\":0}",
+       "a is a number, which is not of the type"},
       {"true", "1", NULL, NULL},
       {"{}", "[]", NULL, NULL},
   };

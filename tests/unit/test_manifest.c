@@ -208,21 +208,21 @@ static void test_args(void **state) {
 
 static void test_keys_of_commands(void **state) {
   struct fixture *f = *state;
-  const struct manifest *m = must_read(
-      f, "specVersion: 1\n"
-         "commands:\n"
-         "  a: { sql: delete from t, returns: count, description: Removes all., datasource: other, allow: [] }\n"
-         "  b: { sql: call p(), returns: none }\n"
-         "  c: { sql: select 1, returns: optional, allow: [x, \"y\", org/team:z@example] }\n"
-         "  d: { sql: values (1), returns: many }\n"
-         "  e: { check: 'char_length(:a) > 2', error: { message: Too short. } }\n"
-         "  f: { check: 'with x as (select 1) select true from x' }\n"
-         "  always: { check: true }\n"
-         "  g: { sql: merge into t using u on true when matched then do nothing }\n"
-         "  h: { isolation: serializable, commands: [ b: ] }\n"
-         "  i: { isolation: repeatable_read, commands: [ b: {}, h: ] }\n"
-         "  j: { isolation: read_committed, datasource: other, commands: [ a: ] }\n"
-         "  k: { commands: [ j: ] }\n");
+  const struct manifest *m =
+      must_read(f, "specVersion: 1\n"
+                   "commands:\n"
+                   "  a: { sql: delete from t, returns: count, description: Removes all., datasource: other, allow: [] }\n"
+                   "  b: { sql: call p(), returns: none }\n"
+                   "  c: { sql: select 1, returns: optional, allow: [x, \"y\", org/team:z@example] }\n"
+                   "  d: { sql: values (1), returns: many }\n"
+                   "  e: { check: 'char_length(:a) > 2', error: { message: Too short. } }\n"
+                   "  f: { check: 'with x as (select 1) select true from x' }\n"
+                   "  always: { check: true }\n"
+                   "  g: { sql: merge into t using u on true when matched then do nothing }\n"
+                   "  h: { isolation: serializable, commands: [ b: ] }\n"
+                   "  i: { isolation: repeatable_read, commands: [ b: {}, h: ] }\n"
+                   "  j: { isolation: read_committed, datasource: other, commands: [ a: ] }\n"
+                   "  k: { commands: [ j: ] }\n");
 
   assert_int_equal(must_find(m, "a")->returns, RETURNS_COUNT);
   assert_string_equal(must_find(m, "a")->description, "Removes all.");
@@ -254,12 +254,12 @@ static void test_keys_of_commands(void **state) {
   assert_int_equal(must_find(m, "k")->datasource, 1); /* that of its member, which stands before it or behind */
 }
 
-#define HEAD                                                                                                           \
-  "specVersion: 1\n"                                                                                                   \
-  "commands:\n"                                                                                                        \
-  "  one: { sql: 'select :a as a, :j as j', returns: one }\n"                                                          \
-  "  many: { sql: 'select 1 as n', returns: many }\n"                                                                  \
-  "  del: { sql: delete from t, returns: count }\n"                                                                    \
+#define HEAD                                                                                                                \
+  "specVersion: 1\n"                                                                                                        \
+  "commands:\n"                                                                                                             \
+  "  one: { sql: 'select :a as a, :j as j', returns: one }\n"                                                               \
+  "  many: { sql: 'select 1 as n', returns: many }\n"                                                                       \
+  "  del: { sql: delete from t, returns: count }\n"                                                                         \
   "  chk: { check: ':a > 0' }\n"
 
 static void test_templates(void **state) {
@@ -341,11 +341,12 @@ static void test_composites_in_composites(void **state) {
 
 static void test_mutexes(void **state) {
   struct fixture *f = *state;
-  const struct manifest *m = must_read(f, "specVersion: 1\n"
-                                          "commands:\n"
-                                          "  one: { sql: 'select :a, :b', mutex: 'user:$args.b.c.0.$$x.', idempotency: required }\n"
-                                          "  two: { check: 'true', mutex: [plain, $$args.a, 'a. b'] }\n"
-                                          "  all: { args: { x: int }, commands: [ two: , one: { a: $args.x, b: 1 } ], mutex: [$args.x] }\n");
+  const struct manifest *m =
+      must_read(f, "specVersion: 1\n"
+                   "commands:\n"
+                   "  one: { sql: 'select :a, :b', mutex: 'user:$args.b.c.0.$$x.', idempotency: required }\n"
+                   "  two: { check: 'true', mutex: [plain, $$args.a, 'a. b'] }\n"
+                   "  all: { args: { x: int }, commands: [ two: , one: { a: $args.x, b: 1 } ], mutex: [$args.x] }\n");
   const struct command *one = must_find(m, "one"), *two = must_find(m, "two"), *all = must_find(m, "all");
   const struct mutex *x = &one->mutexes[0];
 
@@ -382,12 +383,12 @@ static void test_refused(void **state) {
       {"commands: {}\nspecVersion: 2\n", {"2: specVersion: must be 1"}},
       {"commands: {}\nspecVersion: '1'\n", {"2: specVersion: must be 1"}},
       {"specVersion: 1\nschema: x\ncommands: {}\n", {"2: schema: must be a mapping"}},
-      {"specVersion: 1\nschema: { fiel: x }\ncommands: {}\n", {"2: schema: unknown key fiel; did you mean file?", "2: schema: file: is missing"}},
+      {"specVersion: 1\nschema: { fiel: x }\ncommands: {}\n",
+       {"2: schema: unknown key fiel; did you mean file?", "2: schema: file: is missing"}},
       {"specVersion: 1\nmodels: {}\ncommands: {}\n", {"2: models: needs schema:"}},
       {"specVersion: 1\ncommand: {}\n",
        {"2: manifest: unknown key command; did you mean commands?", "0: commands: is missing"}},
-      {"specVersion: 1\ncommands: {}\nfoo: 1\n",
-       {"3: manifest: unknown key foo; there are: specVersion, schema, models, "}},
+      {"specVersion: 1\ncommands: {}\nfoo: 1\n", {"3: manifest: unknown key foo; there are: specVersion, schema, models, "}},
       /* roles and constraints */
       {"specVersion: 1\ncommands: {}\nroles:\n", {"3: roles: must be a mapping"}},
       {"specVersion: 1\ncommands: {}\nroles: {}\n", {"3: roles: is empty"}},
@@ -414,8 +415,7 @@ static void test_refused(void **state) {
        {"4: constraints.k: is empty", "4: constraints.k: code: is missing", "4: constraints.k: message: is missing"}},
       /* names */
       {"specVersion: 1\ncommands:\n  a-b: { sql: select 1 }\n  2a: { sql: select 1 }\n  '': { sql: select 1 }\n",
-       {"3: a-b: a command's name is letters", "4: 2a: a command's name is letters",
-        "5: : a command's name is letters"}},
+       {"3: a-b: a command's name is letters", "4: 2a: a command's name is letters", "5: : a command's name is letters"}},
       {"specVersion: 1\ncommands:\n  transactional_command_set: { sql: select 1 }\n  execute_command_set: { sql: "
        "select 1 }\n"
        "  dispatch_event: { sql: select 1 }\n  as: { sql: select 1 }\n",
@@ -446,8 +446,7 @@ static void test_refused(void **state) {
       {"specVersion: 1\ncommands:\n  b: { module: /proc/self/exe }\n  c: { commands: [ b: ] }\n", {"4: c: "}},
       {"specVersion: 1\ncommands:\n  a:\n    sql: select 1\n    error: {}\n    result: 1\n    isolation: "
        "serializable\n",
-       {"5: a: error: does not apply to an sql command", "6: a: result: does not apply",
-        "7: a: isolation: does not apply"}},
+       {"5: a: error: does not apply to an sql command", "6: a: result: does not apply", "7: a: isolation: does not apply"}},
       {"specVersion: 1\ncommands:\n  a:\n    sql: select :x\n    mutex:\n    - 'u:$args.y'\n    - 'u:$x'\n    - $args\n    - ''\n",
        {"6: a: mutex: u:$args.y: there is no argument y", "7: a: mutex: u:$x: only arguments can stand in it",
         "8: a: mutex: $args: name an argument", "9: a: mutex: must be text"}},
@@ -456,8 +455,7 @@ static void test_refused(void **state) {
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, idempotency: optional }\n  b: { sql: 'merge into t using s on a', "
        "idempotency: required }\n",
        {"3: a: idempotency: optional is not known here", "4: b: idempotency: the count of a MERGE"}},
-      {"specVersion: 1\ncommands:\n  a: { check: 'true', returns: one }\n",
-       {"3: a: returns: does not apply to a check"}},
+      {"specVersion: 1\ncommands:\n  a: { check: 'true', returns: one }\n", {"3: a: returns: does not apply to a check"}},
       {"specVersion: 1\ncommands:\n  b: { sql: select 1 }\n  a: { commands: [ b: ], error: {} }\n",
        {"4: a: error: does not apply to a composite"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, returns: two, description: , datasource: mian }\n",
@@ -465,8 +463,7 @@ static void test_refused(void **state) {
         "3: a: datasource: mian is not in writ.yaml; did you mean main?"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, datasource: elsewhere }\n",
        {"3: a: datasource: elsewhere is not in writ.yaml, datasources:"}},
-      {"specVersion: 1\ncommands:\n  a: { sql: select 1, allow: anonymous }\n",
-       {"3: a: allow: must be a list of roles"}},
+      {"specVersion: 1\ncommands:\n  a: { sql: select 1, allow: anonymous }\n", {"3: a: allow: must be a list of roles"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1, allow: [x, 5, 'a b', x, ''] }\n",
        {"3: a: allow: must be text; put it", "3: a: allow: a role has no blanks", "3: a: allow: x stands here twice",
         "3: a: allow: must be text, and is empty"}},
@@ -479,17 +476,14 @@ static void test_refused(void **state) {
        {"3: a: error: must be a mapping", "4: b: error: is empty"}},
       /* statements */
       {"specVersion: 1\ncommands:\n  a: { sql: 5 }\n  b: { sql: }\n  c: { check: 5 }\n",
-       {"3: a: sql: must be text; put it", "4: b: sql: must be text, and is empty",
-        "5: c: check: must be text; put it"}},
+       {"3: a: sql: must be text; put it", "4: b: sql: must be text, and is empty", "5: c: check: must be text; put it"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 'x }\n", {"3: a: sql: a string ' has no end"}},
       {"specVersion: 1\ncommands:\n  a: { sql: select 1; select 2 }\n", {"3: a: sql: one statement only"}},
       {"specVersion: 1\ncommands:\n  a: { sql: begin }\n  b: { sql: SET x = 1 }\n  c: { sql: table t }\n  d: { sql: "
        "create table t () }\n  e: { sql: 1 + 1 }\n",
        {"3: a: sql: BEGIN cannot be used here: writ opens and ends the transaction",
-        "4: b: sql: SET cannot be used here: it would outlive",
-        "5: c: sql: TABLE cannot be used here: write SELECT * FROM",
-        "6: d: sql: CREATE cannot be used here: a command is one",
-        "7: e: sql: this cannot be used here: a command is one"}},
+        "4: b: sql: SET cannot be used here: it would outlive", "5: c: sql: TABLE cannot be used here: write SELECT * FROM",
+        "6: d: sql: CREATE cannot be used here: a command is one", "7: e: sql: this cannot be used here: a command is one"}},
       {"specVersion: 1\ncommands:\n  a: { check: delete from t }\n  b: { check: begin }\n  c: { check: 'call p()' }\n  "
        "d: { check: with x as (select 1) update t set a = 1 }\n",
        {"3: a: check: DELETE changes data", "4: b: check: BEGIN cannot be used here", "5: c: check: CALL changes data",
@@ -702,12 +696,19 @@ static void test_load(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-      TEST(test_example),   TEST(test_constraints_and_roles),
-      TEST(test_args),      TEST(test_keys_of_commands),
-      TEST(test_templates), TEST(test_mutexes), TEST(test_composites_in_composites),
-      TEST(test_refused),   TEST(test_growth),
-      TEST(test_nesting),   TEST(test_many_commands),
-      TEST(test_load),      TEST(test_module),
+      TEST(test_example),
+      TEST(test_constraints_and_roles),
+      TEST(test_args),
+      TEST(test_keys_of_commands),
+      TEST(test_templates),
+      TEST(test_mutexes),
+      TEST(test_composites_in_composites),
+      TEST(test_refused),
+      TEST(test_growth),
+      TEST(test_nesting),
+      TEST(test_many_commands),
+      TEST(test_load),
+      TEST(test_module),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

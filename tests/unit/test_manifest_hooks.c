@@ -67,13 +67,16 @@ static const char *as_text(struct fixture *f, const struct json *json) {
 
 static void test_before(void **state) {
   struct fixture *f = *state;
-  const struct command *c = must_read(f, TOP
+  const struct command *c = must_read(
+      f,
+      TOP
       "  a:\n"
       "    sql: select :x as y\n"
       "    hooks:\n"
       "      before:\n"
       "        normalise: { url: $env.WRIT_TEST_URL, timeout_ms: 500, changes: true, secrets: [$env.WRIT_TEST_SECRET] }\n"
-      "        allowed: http://unix:/run/app.sock:/allowed\n", "a");
+      "        allowed: http://unix:/run/app.sock:/allowed\n",
+      "a");
 
   assert_int_equal(c->nbefore_hooks, 2);
   assert_int_equal(c->nafter_hooks, 0);
@@ -93,14 +96,19 @@ static void test_before(void **state) {
 
 static void test_after(void **state) {
   struct fixture *f = *state;
-  const struct hook *h = must_read(f, TOP
-      "  a:\n"
-      "    sql: insert into t (x) values (:x) returning id\n"
-      "    returns: one\n"
-      "    hooks:\n"
-      "      after:\n"
-      "        welcome: { url: http://localhost:1/w, key: [user, $result.id, $args.x], sync: true, on_dead: skip, attempts: 3 }\n"
-      "        plain: http://localhost:1/p\n", "a")->after_hooks;
+  const struct hook *h =
+      must_read(
+          f,
+          TOP
+          "  a:\n"
+          "    sql: insert into t (x) values (:x) returning id\n"
+          "    returns: one\n"
+          "    hooks:\n"
+          "      after:\n"
+          "        welcome: { url: http://localhost:1/w, key: [user, $result.id, $args.x], sync: true, on_dead: skip, attempts: 3 }\n"
+          "        plain: http://localhost:1/p\n",
+          "a")
+          ->after_hooks;
 
   assert_string_equal(h[0].name, "a.welcome");
   assert_true(h[0].sync);
@@ -122,7 +130,9 @@ static void test_after(void **state) {
 
 static void test_handler(void **state) {
   struct fixture *f = *state;
-  const struct command *c = must_read(f, TOP
+  const struct command *c = must_read(
+      f,
+      TOP
       "  sign_up:\n"
       "    allow: [anonymous]\n"
       "    args: { username: text, email: { default: null } }\n"
@@ -158,21 +168,33 @@ static void test_refused(void **state) {
       {HOOKS "      before: { h: 5 }\n", "6: a: hooks: before: h: must be a mapping"},
       {HOOKS "      before: { h: { timeout_ms: 5 } }\n", "6: a: hooks: before: h: url: is missing"},
       {HOOKS "      before: { h: 'ftp://localhost:1/' }\n", "6: a: hooks: before: h: url: "},
-      {HOOKS "      before: { h: { url: 'http://localhost:1/', timeout_ms: 0 } }\n", "6: a: hooks: before: h: timeout_ms: must be"},
-      {HOOKS "      before: { h: { url: 'http://localhost:1/', timeout_ms: 1.5 } }\n", "6: a: hooks: before: h: timeout_ms: must be"},
-      {HOOKS "      before: { h: { url: 'http://localhost:1/', changes: 1 } }\n", "6: a: hooks: before: h: changes: must be true"},
-      {HOOKS "      before: { h: { url: 'http://localhost:1/', sync: true } }\n", "6: a: hooks: before: h: unknown key sync"},
-      {HOOKS "      after: { h: { url: 'http://localhost:1/', changes: true } }\n", "6: a: hooks: after: h: unknown key changes"},
-      {HOOKS "      after: { h: { url: 'http://localhost:1/', on_dead: wait } }\n", "6: a: hooks: after: h: on_dead: wait is none"},
-      {HOOKS "      after: { h: { url: 'http://localhost:1/', attempts: 0 } }\n", "6: a: hooks: after: h: attempts: must be"},
-      {HOOKS "      after: { h: { url: 'http://localhost:1/', key: $args.z } }\n", "6: a: hooks: after: h: $args.z: args: does not"},
-      {HOOKS "      after: { h: { url: 'http://localhost:1/', key: $other.z } }\n", "6: a: hooks: after: h: $other.z: no earlier"},
+      {HOOKS "      before: { h: { url: 'http://localhost:1/', timeout_ms: 0 } }\n",
+       "6: a: hooks: before: h: timeout_ms: must be"},
+      {HOOKS "      before: { h: { url: 'http://localhost:1/', timeout_ms: 1.5 } }\n",
+       "6: a: hooks: before: h: timeout_ms: must be"},
+      {HOOKS "      before: { h: { url: 'http://localhost:1/', changes: 1 } }\n",
+       "6: a: hooks: before: h: changes: must be true"},
+      {HOOKS "      before: { h: { url: 'http://localhost:1/', sync: true } }\n",
+       "6: a: hooks: before: h: unknown key sync"},
+      {HOOKS "      after: { h: { url: 'http://localhost:1/', changes: true } }\n",
+       "6: a: hooks: after: h: unknown key changes"},
+      {HOOKS "      after: { h: { url: 'http://localhost:1/', on_dead: wait } }\n",
+       "6: a: hooks: after: h: on_dead: wait is none"},
+      {HOOKS "      after: { h: { url: 'http://localhost:1/', attempts: 0 } }\n",
+       "6: a: hooks: after: h: attempts: must be"},
+      {HOOKS "      after: { h: { url: 'http://localhost:1/', key: $args.z } }\n",
+       "6: a: hooks: after: h: $args.z: args: does not"},
+      {HOOKS "      after: { h: { url: 'http://localhost:1/', key: $other.z } }\n",
+       "6: a: hooks: after: h: $other.z: no earlier"},
       {HOOKS "      before:\n        h: { url: 'http://localhost:1/', changes: true }\n"
-             "        i: { url: 'http://localhost:1/', changes: true }\n", "6: a: hooks: changes: only one hook"},
+             "        i: { url: 'http://localhost:1/', changes: true }\n",
+       "6: a: hooks: changes: only one hook"},
       {HOOKS "      before: { h: 'http://localhost:1/' }\n      after: { h: 'http://localhost:1/' }\n",
        "6: a: hooks: a.h stands in before: and in after:"},
-      {HOOKS "      before: { h: $env.WRIT_TEST_UNSET }\n", "6: a: hooks: before: h: $env.WRIT_TEST_UNSET: the environment has no"},
-      {HOOKS "      before: { h: $env.WRIT_TEST_EMPTY }\n", "6: a: hooks: before: h: $env.WRIT_TEST_EMPTY: the environment has no"},
+      {HOOKS "      before: { h: $env.WRIT_TEST_UNSET }\n",
+       "6: a: hooks: before: h: $env.WRIT_TEST_UNSET: the environment has no"},
+      {HOOKS "      before: { h: $env.WRIT_TEST_EMPTY }\n",
+       "6: a: hooks: before: h: $env.WRIT_TEST_EMPTY: the environment has no"},
       {HOOKS "      before: { h: $other.X }\n", "6: a: hooks: before: h: $other.X: is no reference such as $env.NAME"},
       {HOOKS "      before: { h: $env.A-B }\n", "6: a: hooks: before: h: $env.A-B: is no reference"},
       {HOOKS "      before: { h: { url: 'http://localhost:1/', secrets: $env.WRIT_TEST_SECRET } }\n",
@@ -184,7 +206,8 @@ static void test_refused(void **state) {
       {TOP "  a: { http: { url: 'http://localhost:1/', changes: true } }\n", "3: a: http: unknown key changes"},
       {TOP "  a: { http: 'http://localhost:1/', returns: one }\n", "3: a: returns: does not apply to a handler"},
       {TOP "  a: { http: 'http://localhost:1/', sql: select 1 }\n", "3: a: only one of sql:"},
-      {TOP "  a: { http: 'http://localhost:1/' }\n  c: { commands: [ a: ] }\n", "4: c: a: a handler cannot be part of a composite"},
+      {TOP "  a: { http: 'http://localhost:1/' }\n  c: { commands: [ a: ] }\n",
+       "4: c: a: a handler cannot be part of a composite"},
   };
   struct fixture *f = *state;
 
@@ -214,7 +237,8 @@ static void test_only_checked(void **state) {
 
   checking.environment_optional = true;
   assert_null(read_text(f, &config, TOP "  a: { http: { url: 'http://localhost:1/', secrets: [$env.WRIT_TEST_UNSET] } }\n"));
-  assert_non_null(read_text(f, &checking, TOP "  a: { http: { url: 'http://localhost:1/', secrets: [$env.WRIT_TEST_UNSET] } }\n"));
+  assert_non_null(
+      read_text(f, &checking, TOP "  a: { http: { url: 'http://localhost:1/', secrets: [$env.WRIT_TEST_UNSET] } }\n"));
   assert_int_equal(f->problems.n, 1);
   assert_true(f->problems.items[0].warning);
   assert_non_null(read_text(f, &checking, TOP "  a: { http: $env.WRIT_TEST_UNSET }\n"));
@@ -226,8 +250,13 @@ static void test_warnings(void **state) {
   static const struct {
     const char *url;
     unsigned warnings;
-  } cases[] = {{"http://localhost:1/x", 0}, {"http://127.0.0.1/x", 0}, {"http://[::1]:80/x", 0}, {"https://app.example/x", 0},
-               {"http://unix:/run/a.sock:/x", 0}, {"http://app.example/x", 1}, {"http://localhost.evil.example/x", 1},
+  } cases[] = {{"http://localhost:1/x", 0},
+               {"http://127.0.0.1/x", 0},
+               {"http://[::1]:80/x", 0},
+               {"https://app.example/x", 0},
+               {"http://unix:/run/a.sock:/x", 0},
+               {"http://app.example/x", 1},
+               {"http://localhost.evil.example/x", 1},
                {"http://127.0.0.1.evil.example/x", 1}};
 
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -239,8 +268,8 @@ static void test_warnings(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-      TEST(test_before), TEST(test_after), TEST(test_handler), TEST(test_refused),
-      TEST(test_quiet), TEST(test_only_checked), TEST(test_warnings),
+      TEST(test_before), TEST(test_after),        TEST(test_handler),  TEST(test_refused),
+      TEST(test_quiet),  TEST(test_only_checked), TEST(test_warnings),
 #undef TEST
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,7 +73,8 @@ static const struct field *field(struct fixture *f, const char *model, const cha
 
 static void test_operations(void **state) {
   struct fixture *f = *state;
-  const struct manifest *m = must_read(f, TOP
+  const struct manifest *m = must_read(
+      f, TOP
       "  User:\n"
       "    create: { allow: [customer], mutex: \"u:$args.data.name\", hooks: { before: { b: http://h/ }, after: { a: http://h/ } } }\n"
       "    update: { version: select 1 from t where id = :where ->> 'id', hooks: { after: { a: { url: http://h/, key: $args.version } } } }\n"
@@ -97,7 +98,8 @@ static void test_operations(void **state) {
 
 static void test_fields(void **state) {
   struct fixture *f = *state;
-  const struct manifest *m = must_read(f, TOP
+  const struct manifest *m = must_read(
+      f, TOP
       "  User:\n"
       "    fields: { name: { write: [admin] }, age: { create: [customer], update: [] }, tags: { update: [admin] }, posts: { write: [admin] } }\n");
   const struct field *name = field(f, "User", "name"), *age = field(f, "User", "age"), *tags = field(f, "User", "tags");
@@ -119,11 +121,11 @@ static void test_fields(void **state) {
 
 static void test_presets(void **state) {
   struct fixture *f = *state;
-  const struct manifest *m = must_read(f, TOP
-      "  User:\n"
-      "    fields: { age: { write: [admin] } }\n"
-      "    presets: { create: { name: $claims.org.0.id, age: 7 }, update: { name: $role } }\n"
-      "  Post: { presets: { author: $user } }\n");
+  const struct manifest *m =
+      must_read(f, TOP "  User:\n"
+                       "    fields: { age: { write: [admin] } }\n"
+                       "    presets: { create: { name: $claims.org.0.id, age: 7 }, update: { name: $role } }\n"
+                       "  Post: { presets: { author: $user } }\n");
   const struct field_rules *name = manifest_field_rules(m, field(f, "User", "name"));
   const struct field_rules *author = manifest_field_rules(m, field(f, "Post", "author"));
 
@@ -145,7 +147,8 @@ static void test_refused(void **state) {
   static const struct {
     const char *text, *problem;
   } cases[] = {
-      {"  User: { fields: { nme: { write: [admin] } } }\n", "4: models.User.fields: User has no field nme; did you mean name?"},
+      {"  User: { fields: { nme: { write: [admin] } } }\n",
+       "4: models.User.fields: User has no field nme; did you mean name?"},
       {"  User: { fields: { name: { write: [boss] } } }\n", "write: role boss is not in roles:"},
       {"  User: { fields: { name: { writes: [admin] } } }\n", "unknown key writes"},
       {"  User: { fields: { name: [admin] } }\n", "models.User.fields.name"},
@@ -179,7 +182,8 @@ static void test_refused(void **state) {
 
     assert_null(read_text(f, arena_printf(f->mem, TOP "%s", cases[i].text)));
     for (size_t j = 0; j < f->problems.n; j++)
-      found |= strstr(arena_printf(f->mem, "%d: %s", f->problems.items[j].line, f->problems.items[j].text), cases[i].problem) != NULL;
+      found |= strstr(arena_printf(f->mem, "%d: %s", f->problems.items[j].line, f->problems.items[j].text),
+                      cases[i].problem) != NULL;
     if (!found) {
       print_error("case %zu, %s wanted %s, got:\n", i, cases[i].text, cases[i].problem);
       problems_print(&f->problems);

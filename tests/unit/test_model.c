@@ -63,7 +63,8 @@ static const struct mistake mistakes[] = {
     {"type PageInfo { " KEY "}", 1, "PageInfo is a type of the API already"},
     {"enum DateTime { A }\ntype B { " KEY "}", 1, "DateTime is a type of the API already"},
     {"type A implements B { " KEY "}", 1, "no interfaces"},
-    {"type A { " KEY " b: B }\nenum B { C }\ntype D { x: Int }\ntype Query { d: D } type E { " KEY " d: D }", 3, "D has no key"},
+    {"type A { " KEY " b: B }\nenum B { C }\ntype D { x: Int }\ntype Query { d: D } type E { " KEY " d: D }", 3,
+     "D has no key"},
     {"type A { " KEY " b: B }\ninput B { c: Int }", 1, "there is no type, enum or scalar B"},
     {"schema { query: A }\ntype B { " KEY "}", 1, "remove schema { }"},
     {"type A { " KEY "}\nextend type A { b: Int }", 2, "put it where A is defined"},
@@ -263,10 +264,8 @@ static const struct relation_case relations[] = {
 };
 
 static void same_text(const char *got, const char *wanted) {
-  if (!wanted)
-    assert_null(got);
-  else
-    assert_string_equal(got ? got : "(null)", wanted);
+  if (!wanted) assert_null(got);
+  else assert_string_equal(got ? got : "(null)", wanted);
 }
 
 static void check_relation(const struct relation_case *c) {
@@ -590,7 +589,8 @@ static void test_own_definitions(void **state) {
       {"type A { " KEY " c: C } type Query { c: C } enum C { D }", "Query ", 1, 1},
       {"type A { " KEY " } type Query { c: C } enum C @db(name: \"c\") { D } union U = B | A type B { x: Int } scalar S",
        "Query U B S ", 1, 1},
-      {"type A { " KEY " } directive @d(x: I) on OBJECT input I { x: E } enum E { A } extend enum E { B } extend type Query { a: A }",
+      {"type A { " KEY
+       " } directive @d(x: I) on OBJECT input I { x: E } enum E { A } extend enum E { B } extend type Query { a: A }",
        "d I E E Query ", 1, 0},
       {"type A { " KEY " }", "", 1, 0},
   };
@@ -615,12 +615,18 @@ static void test_own_definitions(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_own_definitions),
-      cmocka_unit_test(test_mistakes),           cmocka_unit_test(test_all_mistakes_at_once),
-      cmocka_unit_test(test_relations),          cmocka_unit_test(test_one_to_one_warns),
-      cmocka_unit_test(test_key_sources),        cmocka_unit_test(test_composite_keys),
-      cmocka_unit_test(test_links_of_a_model),   cmocka_unit_test(test_scalars),
-      cmocka_unit_test(test_type_names_refused), cmocka_unit_test(test_plurals),
-      cmocka_unit_test(test_names_of_the_api),   cmocka_unit_test(test_learning),
+      cmocka_unit_test(test_mistakes),
+      cmocka_unit_test(test_all_mistakes_at_once),
+      cmocka_unit_test(test_relations),
+      cmocka_unit_test(test_one_to_one_warns),
+      cmocka_unit_test(test_key_sources),
+      cmocka_unit_test(test_composite_keys),
+      cmocka_unit_test(test_links_of_a_model),
+      cmocka_unit_test(test_scalars),
+      cmocka_unit_test(test_type_names_refused),
+      cmocka_unit_test(test_plurals),
+      cmocka_unit_test(test_names_of_the_api),
+      cmocka_unit_test(test_learning),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

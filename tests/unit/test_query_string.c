@@ -47,8 +47,8 @@ static void test_values(void **state) {
 }
 
 static void test_refused(void **state) {
-  static const char *const wrong[] = {"other=1", "=1", "after=1&after=1", "key=%", "key=%4", "key=%4g", "key=%00", "key=%ff",
-                                      "key=%0a", "%zz=1"};
+  static const char *const wrong[] = {"other=1", "=1",      "after=1&after=1", "key=%",   "key=%4",
+                                      "key=%4g", "key=%00", "key=%ff",         "key=%0a", "%zz=1"};
   void *mem = talloc_new(NULL);
 
   (void)state;

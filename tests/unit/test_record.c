@@ -25,7 +25,8 @@ static void put_record(struct str *s, int kind, const char *content, size_t n) {
 }
 
 static void put_pair(struct str *s, const char *name, const char *value) {
-  const unsigned char lengths[5] = {(unsigned char)strlen(name), 0x80, 0, (unsigned char)(strlen(value) >> 8), (unsigned char)strlen(value)};
+  const unsigned char lengths[5] = {(unsigned char)strlen(name), 0x80, 0, (unsigned char)(strlen(value) >> 8),
+                                    (unsigned char)strlen(value)};
 
   str_bytes(s, (const char *)lengths, sizeof lengths);
   str_add(s, name);
@@ -50,7 +51,8 @@ static struct str *request_bytes(void *mem) {
 }
 
 /* As a connection does: bytes come in pieces, whole records are taken from them. */
-static enum record_news feed(struct record_reader *r, const struct str *bytes, size_t piece, bool *complete, const char **why) {
+static enum record_news feed(struct record_reader *r, const struct str *bytes, size_t piece, bool *complete,
+                             const char **why) {
   enum record_news news = RECORD_MORE;
   size_t start = 0, used;
 
@@ -111,12 +113,12 @@ static void test_bad(void **state) {
   (void)state;
 #define TAKE(text) take(text, sizeof text - 1)
   assert_int_equal(TAKE(BEGIN), RECORD_MORE);
-  assert_int_equal(TAKE("\2\1\0\1\0\0\0\0"), RECORD_BAD);             /* version */
-  assert_int_equal(TAKE(BEGIN BEGIN), RECORD_BAD);                    /* twice */
+  assert_int_equal(TAKE("\2\1\0\1\0\0\0\0"), RECORD_BAD);                  /* version */
+  assert_int_equal(TAKE(BEGIN BEGIN), RECORD_BAD);                         /* twice */
   assert_int_equal(TAKE("\1\1\0\1\0\10\0\0\0\2\0\0\0\0\0\0"), RECORD_BAD); /* authorizer */
   assert_int_equal(TAKE("\1\1\0\0\0\10\0\0\0\1\0\0\0\0\0\0"), RECORD_BAD); /* request 0 */
-  assert_int_equal(TAKE("\1\4\0\1\0\0\0\0"), RECORD_BAD);             /* no begin */
-  assert_int_equal(TAKE(BEGIN "\1\4\0\2\0\0\0\0"), RECORD_BAD);       /* of another request */
+  assert_int_equal(TAKE("\1\4\0\1\0\0\0\0"), RECORD_BAD);                  /* no begin */
+  assert_int_equal(TAKE(BEGIN "\1\4\0\2\0\0\0\0"), RECORD_BAD);            /* of another request */
   assert_int_equal(TAKE(BEGIN "\1\2\0\1\0\0\0\0"), RECORD_GONE);
   assert_int_equal(TAKE(BEGIN "\1\4\0\1\0\0\0\0\1\4\0\1\0\0\0\0"), RECORD_BAD); /* behind the last */
 #undef TAKE

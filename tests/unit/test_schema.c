@@ -27,7 +27,8 @@ static const struct schema *read_text(void *mem, const char *text, struct proble
 
   err_init(&e, mem);
   problems_init(p, mem);
-  if (!graphql_parse_schema(mem, text, strlen(text), &graphql_limits_default, &document, &e)) fail_msg("%s: %s", text, e.message);
+  if (!graphql_parse_schema(mem, text, strlen(text), &graphql_limits_default, &document, &e))
+    fail_msg("%s: %s", text, e.message);
   return schema_read(mem, "s.graphql", document, p);
 }
 
@@ -93,7 +94,8 @@ static void abstract_types_know_their_objects(void **state) {
   void *mem = arena_request(NULL);
   const struct schema *s = must_read(mem, "type Query { a: A } interface A { a: A } interface B implements A { a: B }\n"
                                           "type C implements A & B { a: C } union U = C");
-  const struct gql_type *a = schema_type(s, "A"), *b = schema_type(s, "B"), *c = schema_type(s, "C"), *u = schema_type(s, "U");
+  const struct gql_type *a = schema_type(s, "A"), *b = schema_type(s, "B"), *c = schema_type(s, "C"),
+                        *u = schema_type(s, "U");
 
   (void)state;
   assert_int_equal(a->npossible, 1);
@@ -118,10 +120,10 @@ static void roots_are_named_or_usual(void **state) {
 
 static void extensions_are_put_in(void **state) {
   void *mem = arena_request(NULL);
-  const struct schema *s =
-      must_read(mem, "extend type Query implements I { b: Int } type Query { a: Int } interface I { b: Int } enum E { A }\n"
-                     "extend enum E { B } union U = Query extend union U = T type T { t: E } input In { a: Int }\n"
-                     "extend input In { b: Int } scalar S extend scalar S @specifiedBy(url: \"x\") extend interface I { a: Int }");
+  const struct schema *s = must_read(
+      mem, "extend type Query implements I { b: Int } type Query { a: Int } interface I { b: Int } enum E { A }\n"
+           "extend enum E { B } union U = Query extend union U = T type T { t: E } input In { a: Int }\n"
+           "extend input In { b: Int } scalar S extend scalar S @specifiedBy(url: \"x\") extend interface I { a: Int }");
 
   (void)state;
   assert_non_null(schema_field(s->query, "b"));
@@ -184,8 +186,10 @@ static const struct bad {
     {"interface A { a(b: Int): Int }\ntype Query implements A { a(b: Int!): Int }", 2, "b is Int! here, but Int in A"},
     {"interface A { a: Int }\ntype Query implements A { a(b: Int!): Int }", 2, "b is required"},
     {"type Query { a: Int }\ninterface A implements A { a: Int }", 2, "A implements itself"},
-    {"type Query { a: Int }\ninterface A implements B { a: Int }\ninterface B implements A { a: Int }", 2, "implement each other"},
-    {"interface A { a: Int } interface B implements A { a: Int }\ntype Query implements B { a: Int }", 2, "must implement A, too"},
+    {"type Query { a: Int }\ninterface A implements B { a: Int }\ninterface B implements A { a: Int }", 2,
+     "implement each other"},
+    {"interface A { a: Int } interface B implements A { a: Int }\ntype Query implements B { a: Int }", 2,
+     "must implement A, too"},
     {"type Query { a(b: Int! @deprecated): Int }", 1, "cannot be deprecated"},
     /* 3.8 unions, 3.9 enums, 3.10 inputs */
     {"type Query { a: Int }\nunion U", 2, "U has no members"},
@@ -281,7 +285,8 @@ static void write_file(struct folder *f, const char *name, const char *text) {
 }
 
 /* NULL sdl: the file is not written; NULL more: no mutations: */
-static const struct schema *make(struct folder *f, const char *manifest, const char *sdl, const char *more, const char *more_sdl) {
+static const struct schema *make(struct folder *f, const char *manifest, const char *sdl, const char *more,
+                                 const char *more_sdl) {
   const struct manifest *m;
 
   f->mem = arena_request(NULL);
@@ -292,8 +297,8 @@ static const struct schema *make(struct folder *f, const char *manifest, const c
   if (more) write_file(f, "more.yaml", more);
   if (more_sdl) write_file(f, "more.graphql", more_sdl);
   f->source = (struct datasource){.name = "main"};
-  f->config = (struct config){.manifest = arena_printf(f->mem, "%s/manifest.yaml", f->path), .datasources = &f->source,
-                              .ndatasources = 1};
+  f->config = (struct config){
+      .manifest = arena_printf(f->mem, "%s/manifest.yaml", f->path), .datasources = &f->source, .ndatasources = 1};
   problems_init(&f->problems, f->mem);
   m = manifest_load(f->mem, &f->config, &f->problems);
   return m ? schema_make(f->mem, m, &f->problems) : NULL;
@@ -349,12 +354,12 @@ static void printing_is_read_back(void **state) {
   }
 }
 
-#define MODEL                                                                                                             \
+#define MODEL                                                                                                                          \
   "type User { id: ID! @id email: String! @unique age: Int no: Int @db(name: \"n\") tags: [String!]! role: Role! @default(value: A)\n" \
-  "  pets: [Pet!]! best: Toy createdAt: DateTime @createdAt }\n"                                                           \
-  "type Pet { id: Int! @id owner: User! toys: [Toy!]! @relation(name: \"T\") }\n"                                          \
-  "type Toy { name: String! @id(strategy: NONE) pet: Pet @relation(name: \"T\") }\n"                                       \
-  "type Line @id(fields: [\"pet\", \"no\"]) { pet: Pet! no: Int! big: BigInt }\n"                                          \
+  "  pets: [Pet!]! best: Toy createdAt: DateTime @createdAt }\n"                                                                       \
+  "type Pet { id: Int! @id owner: User! toys: [Toy!]! @relation(name: \"T\") }\n"                                                      \
+  "type Toy { name: String! @id(strategy: NONE) pet: Pet @relation(name: \"T\") }\n"                                                   \
+  "type Line @id(fields: [\"pet\", \"no\"]) { pet: Pet! no: Int! big: BigInt }\n"                                                      \
   "type Number { id: Int! @id } enum Role { A B }\n"
 #define WITH_MODEL "schema: { file: schema.graphql }\n"
 
@@ -449,10 +454,15 @@ static void parts_are_tied_to_the_model(void **state) {
 
 static void roles_see_what_they_may_call(void **state) {
   struct folder f;
-  const struct schema *s = must_make(&f, WITH_MODEL "graphql: { introspection: [reader] }\nmodels:\n  User: { create: { allow: [writer] }, query: { allow: [reader] } }\n",
-                                     MODEL);
-  const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false), *reader = schema_view_new(f.mem, s, "reader", false),
-                           *nobody = schema_view_new(f.mem, s, NULL, false), *inside = schema_view_new(f.mem, s, "writer", true);
+  const struct schema *s = must_make(
+      &f,
+      WITH_MODEL
+      "graphql: { introspection: [reader] }\nmodels:\n  User: { create: { allow: [writer] }, query: { allow: [reader] } }\n",
+      MODEL);
+  const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false),
+                           *reader = schema_view_new(f.mem, s, "reader", false),
+                           *nobody = schema_view_new(f.mem, s, NULL, false),
+                           *inside = schema_view_new(f.mem, s, "writer", true);
   const struct gql_type *pets = schema_type(s, "PetCreateManyWithoutOwnerInput");
 
   (void)state;
@@ -478,20 +488,26 @@ static void roles_see_what_they_may_call(void **state) {
   assert_true(view_introspects(reader) && view_introspects(inside) && !view_introspects(writer));
   check_round_trip(f.mem, s, writer);
   check_round_trip(f.mem, s, reader);
-  assert_string_equal(printed(f.mem, s, nobody), "type Query {\n  \"\"\"There is no query; a schema must have one. Always null.\"\"\"\n  _: Boolean\n}\n");
+  assert_string_equal(
+      printed(f.mem, s, nobody),
+      "type Query {\n  \"\"\"There is no query; a schema must have one. Always null.\"\"\"\n  _: Boolean\n}\n");
   done(&f);
 }
 
 /* fields:, presets: and version: of models: in the manifest. */
 static void roles_write_what_they_may(void **state) {
   struct folder f;
-  const struct schema *s = must_make(&f, WITH_MODEL
-                                     "models:\n  User:\n    create: { allow: [writer, admin] }\n    update: { allow: [writer], version: { sql: 'select 1', required: true } }\n"
-                                     "    delete: { allow: [writer], version: select 1 }\n"
-                                     "    fields: { age: { create: [admin], update: [admin] }, no: { update: [admin] }, best: { write: [admin] } }\n"
-                                     "    presets: { email: $user }\n"
-                                     "  Toy: { create: { allow: [writer, admin] }, fields: { name: { create: [admin] } } }\n", MODEL);
-  const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false), *admin = schema_view_new(f.mem, s, "admin", false);
+  const struct schema *s = must_make(
+      &f,
+      WITH_MODEL
+      "models:\n  User:\n    create: { allow: [writer, admin] }\n    update: { allow: [writer], version: { sql: 'select 1', required: true } }\n"
+      "    delete: { allow: [writer], version: select 1 }\n"
+      "    fields: { age: { create: [admin], update: [admin] }, no: { update: [admin] }, best: { write: [admin] } }\n"
+      "    presets: { email: $user }\n"
+      "  Toy: { create: { allow: [writer, admin] }, fields: { name: { create: [admin] } } }\n",
+      MODEL);
+  const struct schema_view *writer = schema_view_new(f.mem, s, "writer", false),
+                           *admin = schema_view_new(f.mem, s, "admin", false);
   const struct gql_type *create = schema_type(s, "UserCreateInput"), *update = schema_type(s, "UserUpdateInput");
 
   (void)state;
@@ -507,8 +523,10 @@ static void roles_write_what_they_may(void **state) {
   assert_false(view_has_input(writer, create, schema_input_field(create, "best")));
   assert_true(view_has_input(writer, update, schema_input_field(update, "best"))); /* the link is refused, not all of it */
   assert_false(view_has_input(writer, update, schema_input_field(update, "age_increment")));
-  assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "updateUser")->args, 3, "version")->type), "String!");
-  assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "deleteUser")->args, 2, "version")->type), "String");
+  assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "updateUser")->args, 3, "version")->type),
+                      "String!");
+  assert_string_equal(gql_type_text(f.mem, schema_input(schema_field(s->mutation, "deleteUser")->args, 2, "version")->type),
+                      "String");
   assert_int_equal(schema_field(s->mutation, "upsertUser")->nargs, 3);
   /* what must be given and may not: there is nothing left of the input, and so not of what takes it */
   assert_false(view_has_field(writer, s->mutation, schema_field(s->mutation, "createToy")));
@@ -520,15 +538,15 @@ static void roles_write_what_they_may(void **state) {
 
 /* ---- type Mutation, type Query ---- */
 
-#define COMMANDS                                                                                                         \
-  "commands:\n"                                                                                                         \
-  "  one: { sql: 'select :a::int as a', returns: one, args: { a: int } }\n"                                             \
-  "  maybe: { sql: 'select 1 as a', returns: optional, allow: [writer] }\n"                                             \
-  "  rows: { sql: 'select 1 as a', returns: many }\n"                                                                   \
-  "  deleted: { sql: 'delete from t where a = :a', returns: count, args: { a: { type: int, default: 3 } } }\n"          \
-  "  none: { sql: 'select 1 as a', returns: none }\n"                                                                   \
-  "  ok: { check: 'true' }\n"                                                                                           \
-  "  both: { args: { a: int }, commands: [{ one: { a: $args.a }, as: x }], result: { a: $x.a } }\n"                                           \
+#define COMMANDS                                                                                                            \
+  "commands:\n"                                                                                                             \
+  "  one: { sql: 'select :a::int as a', returns: one, args: { a: int } }\n"                                                 \
+  "  maybe: { sql: 'select 1 as a', returns: optional, allow: [writer] }\n"                                                 \
+  "  rows: { sql: 'select 1 as a', returns: many }\n"                                                                       \
+  "  deleted: { sql: 'delete from t where a = :a', returns: count, args: { a: { type: int, default: 3 } } }\n"              \
+  "  none: { sql: 'select 1 as a', returns: none }\n"                                                                       \
+  "  ok: { check: 'true' }\n"                                                                                               \
+  "  both: { args: { a: int }, commands: [{ one: { a: $args.a }, as: x }], result: { a: $x.a } }\n"                         \
   "  within: { commands: [{ deleted: { a: 1 }, as: x }], result: { a: $x } }\n"
 
 static void commands_are_fields(void **state) {
@@ -537,10 +555,12 @@ static void commands_are_fields(void **state) {
   const struct schema *s;
 
   (void)state;
-  s = must_make(&f, WITH_MODEL COMMANDS,
-                MODEL "type Mutation { one(a: Int!): A! maybe: A deleted(a: Int): Int! none: Boolean ok: Boolean! both(a: Int! = 3): B! }\n"
-                "type Query { rows: [A!]! } type A { a: Int u: User } type B { a: Int }\n"
-                "interface I { a: Int } extend type A implements I @x directive @x on OBJECT\n");
+  s = must_make(
+      &f, WITH_MODEL COMMANDS,
+      MODEL
+      "type Mutation { one(a: Int!): A! maybe: A deleted(a: Int): Int! none: Boolean ok: Boolean! both(a: Int! = 3): B! }\n"
+      "type Query { rows: [A!]! } type A { a: Int u: User } type B { a: Int }\n"
+      "interface I { a: Int } extend type A implements I @x directive @x on OBJECT\n");
   assert_ptr_equal(schema_field(s->mutation, "one")->command, manifest_command(s->manifest, "one"));
   assert_non_null(schema_field(s->mutation, "createUser"));
   v = schema_view_new(f.mem, s, "writer", false);
@@ -603,7 +623,8 @@ static const struct misfit {
     {"type Mutation { none: Boolean! }", 1, "write it without !"},
     {"type Mutation { ok: Int }", 1, "write Boolean!"},
     {"type Mutation { both(a: Int!): A! } type A { a: Int\nb: Int }", 1, "A has a field b, but result: of the command"},
-    {"type Mutation { ok: Boolean }\ntype UserEdge { a: Int } extend type Query { rows: [UserEdge] }", 2, "UserEdge is defined already, by writ"},
+    {"type Mutation { ok: Boolean }\ntype UserEdge { a: Int } extend type Query { rows: [UserEdge] }", 2,
+     "UserEdge is defined already, by writ"},
     {"type Mutation { ok: Boolean }\ninput UserCreateInput { a: Int }", 2, "UserCreateInput is defined already, by writ"},
     {"type Mutation { ok: Boolean\nb: Nothing }", 2, "there is no type Nothing"},
 };
@@ -633,13 +654,14 @@ static const struct bad_file {
     {"mutations: {}\ncommands: {}", NULL, "manifest.yaml", 2, "mutations: file: is missing"},
     {"mutations: { file: no.yaml }\ncommands: {}", NULL, "no.yaml", 0, "No such file"},
     {"mutations: { file: more.yaml }", "commands: { a: { sql: select 1 as b } }", "more.yaml", 1, "specVersion"},
-    {"mutations: { file: more.yaml }", "specVersion: 1\nx: 1\ncommands: { a: { sql: select 1 as b } }", "more.yaml", 2, "unknown key x"},
+    {"mutations: { file: more.yaml }", "specVersion: 1\nx: 1\ncommands: { a: { sql: select 1 as b } }", "more.yaml", 2,
+     "unknown key x"},
     {"mutations: { file: more.yaml }", "specVersion: 1\ncommands:\n  a: { sql: 3 }", "more.yaml", 3, "a: sql"},
     {"mutations: { file: more.yaml }", "specVersion: 1\ncommands:\n  a: { commands: [{ b: {} }] }", "more.yaml", 3, "a"},
-    {"mutations: { file: more.yaml }\ncommands:\n  a: { sql: select 1 as b }", "specVersion: 1\ncommands:\n  a: { sql: select 1 as b }",
-     "more.yaml", 3, "has a command of this name"},
-    {"mutations: { file: more.yaml }\ncommands: {}", "specVersion: 1\nschema: { file: none.graphql }\ncommands: {}", "none.graphql", 0,
-     "cannot read it"},
+    {"mutations: { file: more.yaml }\ncommands:\n  a: { sql: select 1 as b }",
+     "specVersion: 1\ncommands:\n  a: { sql: select 1 as b }", "more.yaml", 3, "has a command of this name"},
+    {"mutations: { file: more.yaml }\ncommands: {}", "specVersion: 1\nschema: { file: none.graphql }\ncommands: {}",
+     "none.graphql", 0, "cannot read it"},
     {"graphql: { introspection: all }\ncommands: {}", NULL, "manifest.yaml", 2, "must be a list of roles"},
     {"graphql: { depth: 3 }\ncommands: {}", NULL, "manifest.yaml", 2, "unknown key depth"},
 };
@@ -673,27 +695,34 @@ static const char *introspected(void *mem, const struct schema *s, const struct 
 
 static void introspection_answers(void **state) {
   void *mem = arena_request(NULL);
-  const struct schema *s = must_read(mem, "\"q\" type Query { a(b: [E!] = [A], c: Int @deprecated): T @deprecated(reason: \"x\") b: U }\n"
-                                          "enum E { A B @deprecated } type T implements I { i: Int } interface I { i: Int }\n"
-                                          "union U = T input In { a: Int = 3 } scalar S @specifiedBy(url: \"u\")");
+  const struct schema *s =
+      must_read(mem, "\"q\" type Query { a(b: [E!] = [A], c: Int @deprecated): T @deprecated(reason: \"x\") b: U }\n"
+                     "enum E { A B @deprecated } type T implements I { i: Int } interface I { i: Int }\n"
+                     "union U = T input In { a: Int = 3 } scalar S @specifiedBy(url: \"u\")");
 
   (void)state;
 #define ANSWER(query, text) assert_string_equal(introspected(mem, s, NULL, query), text)
-  ANSWER("{ __schema { q: queryType { name kind } mutationType { name } __typename description } }",
-         "{\"q\":{\"name\":\"Query\",\"kind\":\"OBJECT\"},\"mutationType\":null,\"__typename\":\"__Schema\",\"description\":null}");
+  ANSWER(
+      "{ __schema { q: queryType { name kind } mutationType { name } __typename description } }",
+      "{\"q\":{\"name\":\"Query\",\"kind\":\"OBJECT\"},\"mutationType\":null,\"__typename\":\"__Schema\",\"description\":null}");
   ANSWER("{ __type(name: \"None\") { name } }", "null");
-  ANSWER("{ __type(name: \"Query\") { description fields { name } enumValues { name } inputFields { name } possibleTypes { name } } }",
-         "{\"description\":\"q\",\"fields\":[{\"name\":\"b\"}],\"enumValues\":null,\"inputFields\":null,\"possibleTypes\":null}");
-  ANSWER("{ __type(name: \"Query\") { fields(includeDeprecated: true) { name isDeprecated deprecationReason args { name } } } }",
-         "{\"fields\":[{\"name\":\"a\",\"isDeprecated\":true,\"deprecationReason\":\"x\",\"args\":[{\"name\":\"b\"}]},"
-         "{\"name\":\"b\",\"isDeprecated\":false,\"deprecationReason\":null,\"args\":[]}]}");
-  ANSWER("{ __type(name: \"Query\") { fields(includeDeprecated: true) { args(includeDeprecated: true) { defaultValue "
-         "type { kind name ofType { kind ofType { name } } } } type { name } } } }",
-         "{\"fields\":[{\"args\":[{\"defaultValue\":\"[A]\",\"type\":{\"kind\":\"LIST\",\"name\":null,\"ofType\":{\"kind\":\"NON_NULL\","
-         "\"ofType\":{\"name\":\"E\"}}}},{\"defaultValue\":null,\"type\":{\"kind\":\"SCALAR\",\"name\":\"Int\",\"ofType\":null}}],"
-         "\"type\":{\"name\":\"T\"}},{\"args\":[],\"type\":{\"name\":\"U\"}}]}");
-  ANSWER("{ __type(name: \"E\") { enumValues { name } fields { name } } }", "{\"enumValues\":[{\"name\":\"A\"}],\"fields\":null}");
-  ANSWER("{ __type(name: \"I\") { possibleTypes { name } interfaces { name } } }", "{\"possibleTypes\":[{\"name\":\"T\"}],\"interfaces\":[]}");
+  ANSWER(
+      "{ __type(name: \"Query\") { description fields { name } enumValues { name } inputFields { name } possibleTypes { name } } }",
+      "{\"description\":\"q\",\"fields\":[{\"name\":\"b\"}],\"enumValues\":null,\"inputFields\":null,\"possibleTypes\":null}");
+  ANSWER(
+      "{ __type(name: \"Query\") { fields(includeDeprecated: true) { name isDeprecated deprecationReason args { name } } } }",
+      "{\"fields\":[{\"name\":\"a\",\"isDeprecated\":true,\"deprecationReason\":\"x\",\"args\":[{\"name\":\"b\"}]},"
+      "{\"name\":\"b\",\"isDeprecated\":false,\"deprecationReason\":null,\"args\":[]}]}");
+  ANSWER(
+      "{ __type(name: \"Query\") { fields(includeDeprecated: true) { args(includeDeprecated: true) { defaultValue "
+      "type { kind name ofType { kind ofType { name } } } } type { name } } } }",
+      "{\"fields\":[{\"args\":[{\"defaultValue\":\"[A]\",\"type\":{\"kind\":\"LIST\",\"name\":null,\"ofType\":{\"kind\":\"NON_NULL\","
+      "\"ofType\":{\"name\":\"E\"}}}},{\"defaultValue\":null,\"type\":{\"kind\":\"SCALAR\",\"name\":\"Int\",\"ofType\":null}}],"
+      "\"type\":{\"name\":\"T\"}},{\"args\":[],\"type\":{\"name\":\"U\"}}]}");
+  ANSWER("{ __type(name: \"E\") { enumValues { name } fields { name } } }",
+         "{\"enumValues\":[{\"name\":\"A\"}],\"fields\":null}");
+  ANSWER("{ __type(name: \"I\") { possibleTypes { name } interfaces { name } } }",
+         "{\"possibleTypes\":[{\"name\":\"T\"}],\"interfaces\":[]}");
   ANSWER("{ __type(name: \"T\") { interfaces { name } } }", "{\"interfaces\":[{\"name\":\"I\"}]}");
   ANSWER("{ __type(name: \"S\") { specifiedByURL kind } }", "{\"specifiedByURL\":\"u\",\"kind\":\"SCALAR\"}");
   ANSWER("{ __type(name: \"In\") { inputFields { name defaultValue __typename } } }",
@@ -708,11 +737,13 @@ static void introspection_keeps_to_the_view(void **state) {
   const struct schema_view *v = schema_view_new(f.mem, s, "writer", false);
 
   (void)state;
-  assert_string_equal(introspected(f.mem, s, v, "{ __schema { mutationType { fields { name } } queryType { fields { name } } } }"),
-                      "{\"mutationType\":{\"fields\":[{\"name\":\"createUser\"}]},\"queryType\":{\"fields\":[{\"name\":\"_\"}]}}");
+  assert_string_equal(
+      introspected(f.mem, s, v, "{ __schema { mutationType { fields { name } } queryType { fields { name } } } }"),
+      "{\"mutationType\":{\"fields\":[{\"name\":\"createUser\"}]},\"queryType\":{\"fields\":[{\"name\":\"_\"}]}}");
   assert_string_equal(introspected(f.mem, s, v, "{ __type(name: \"UserUpdateInput\") { name } }"), "null");
-  assert_string_equal(introspected(f.mem, s, v, "{ __type(name: \"PetCreateManyWithoutOwnerInput\") { inputFields { name } } }"),
-                      "{\"inputFields\":[{\"name\":\"connect\"}]}");
+  assert_string_equal(
+      introspected(f.mem, s, v, "{ __type(name: \"PetCreateManyWithoutOwnerInput\") { inputFields { name } } }"),
+      "{\"inputFields\":[{\"name\":\"connect\"}]}");
   done(&f);
 }
 

@@ -15,18 +15,44 @@
 #include <cmocka.h>
 
 static const char *const known[] = {
-    "null", "{}", "\"{ id }\"", "\"{ id name }\"", "\"{id}\"", "{\"id\":true}", "{\"id\":false}",
-    "{\"id\":true,\"name\":true}", "{\"idname\":true}", "{\"a\":{\"field\":\"id\"}}", "{\"a\":{\"field\":\"name\"}}",
-    "{\"a\":true,\"field\":true}", "{\"a\":{\"select\":{\"id\":true}}}", "{\"a\":{\"select\":{}},\"id\":true}",
-    "{\"a\":{\"select\":{\"id\":true,\"b\":true}}}", "{\"a\":{\"select\":{\"id\":true}},\"b\":true}",
-    "{\"a\":{\"field\":\"b\",\"select\":{\"id\":true}}}", "{\"a\":{\"field\":\"\"}}", "{\"m\":true}", "{\"a\":true,\"m\":true}",
-    "{\"amm\":true}", "{\"a\":true,\"b\":true}", "{\"aamb\":true}", "{\"a\":{\"field\":\"amm\"}}",
+    "null",
+    "{}",
+    "\"{ id }\"",
+    "\"{ id name }\"",
+    "\"{id}\"",
+    "{\"id\":true}",
+    "{\"id\":false}",
+    "{\"id\":true,\"name\":true}",
+    "{\"idname\":true}",
+    "{\"a\":{\"field\":\"id\"}}",
+    "{\"a\":{\"field\":\"name\"}}",
+    "{\"a\":true,\"field\":true}",
+    "{\"a\":{\"select\":{\"id\":true}}}",
+    "{\"a\":{\"select\":{}},\"id\":true}",
+    "{\"a\":{\"select\":{\"id\":true,\"b\":true}}}",
+    "{\"a\":{\"select\":{\"id\":true}},\"b\":true}",
+    "{\"a\":{\"field\":\"b\",\"select\":{\"id\":true}}}",
+    "{\"a\":{\"field\":\"\"}}",
+    "{\"m\":true}",
+    "{\"a\":true,\"m\":true}",
+    "{\"amm\":true}",
+    "{\"a\":true,\"b\":true}",
+    "{\"aamb\":true}",
+    "{\"a\":{\"field\":\"amm\"}}",
 };
 enum { KNOWN = sizeof known / sizeof *known };
 
 static const char *const unknown[] = {
-    "\"{ posts(first: 1) { id } }\"", "{\"a\":{\"where\":{\"id\":\"1\"}}}", "{\"a\":{\"first\":1,\"select\":{\"id\":true}}}",
-    "{\"a\":{\"select\":{\"b\":{\"last\":2}}}}", "{\"a\":{\"field\":1}}", "{\"a\":1}", "{\"a\":\"b\"}", "[]", "7", "{\"a\":[true]}",
+    "\"{ posts(first: 1) { id } }\"",
+    "{\"a\":{\"where\":{\"id\":\"1\"}}}",
+    "{\"a\":{\"first\":1,\"select\":{\"id\":true}}}",
+    "{\"a\":{\"select\":{\"b\":{\"last\":2}}}}",
+    "{\"a\":{\"field\":1}}",
+    "{\"a\":1}",
+    "{\"a\":\"b\"}",
+    "[]",
+    "7",
+    "{\"a\":[true]}",
 };
 
 static struct str *key_of(void *mem, const char *text, bool numbers_as_text, unsigned slot, size_t id) {

@@ -65,16 +65,21 @@ static void test_sizes(void **state) {
   (void)state;
   assert_int_equal(secret(mem, "whsec_a2tra2tra2tra2tra2tra2tra2tra2tr").len, 24);
   assert_int_equal(secret(mem, "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr"
-                               "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2traw==").len,
+                               "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2traw==")
+                       .len,
                    64);
   talloc_free(mem);
 }
 
 static void test_no_secret(void **state) {
   static const char *const texts[] = {
-      "", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa!!",
-      "whsec_a2tra2tra2tra2tra2tra2tra2tra2s=", /* 23 bytes */
+      "",
+      "whsec_",
+      "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+      "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
+      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa!!",
+      "whsec_a2tra2tra2tra2tra2tra2tra2tra2s=",                                                         /* 23 bytes */
       "whsec_a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=", /* 65 bytes */
   };
   void *mem = talloc_new(NULL);

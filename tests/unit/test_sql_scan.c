@@ -128,8 +128,7 @@ static void test_parameters(void **state) {
     struct sql_scan s;
     must_scan(*state, cases[i][0], true, &s);
     const char *expected = cases[i][1] ? cases[i][1] : cases[i][0];
-    if (strcmp(cut(*state, &s), expected) != 0)
-      fail_msg("%s was cut as %s, not %s", cases[i][0], cut(*state, &s), expected);
+    if (strcmp(cut(*state, &s), expected) != 0) fail_msg("%s was cut as %s, not %s", cases[i][0], cut(*state, &s), expected);
   }
 }
 
@@ -243,8 +242,7 @@ static void test_with(void **state) {
       {"with a as (delete from t returning *) update u set x = 1", SQL_UPDATE, " a as", "update u", false},
       {"with a as (select 1), b as (select 2) delete from t", SQL_DELETE, " a as", "delete from t", false},
       {"with a as (select 1) values (1)", SQL_VALUES, " a as", "values (1)", false},
-      {"with a as (select 1) merge into t using a on true when matched then do nothing", SQL_MERGE, " a as", "merge",
-       false},
+      {"with a as (select 1) merge into t using a on true when matched then do nothing", SQL_MERGE, " a as", "merge", false},
       {"with recursive a(n) as (values (1) union all select n + 1 from a) select n from a", SQL_SELECT, " a(n)",
        "select n from", true},
       {"-- x\nwith/**/recursive-- with\na as (select 1)select 1", SQL_SELECT, "-- with", "select 1", true},
@@ -270,26 +268,24 @@ static void test_with(void **state) {
       {"with a as (select 1) ((values (2)))", SQL_SELECT, " a as", "((values", false},
       {"with a(x) as (select 1), b(y) as (select 2) (select 3)", SQL_SELECT, " a(x)", "(select 3)", false},
       /* SEARCH and CYCLE */
-      {"with recursive a as (select 1) search depth first by x set ord select 3", SQL_SELECT, " a as", "select 3",
-       true},
+      {"with recursive a as (select 1) search depth first by x set ord select 3", SQL_SELECT, " a as", "select 3", true},
       {"with recursive a as (select 1) search breadth first by x, update, y set values, b as (select 2) select 3",
        SQL_SELECT, " a as", "select 3", true},
       {"with recursive a as (select 1) search depth first by select_, set set insert (select 3)", SQL_SELECT, " a as",
        "(select 3)", true},
-      {"with recursive a as (select 1) cycle x set is_cycle using path select 3", SQL_SELECT, " a as", "select 3",
-       true},
+      {"with recursive a as (select 1) cycle x set is_cycle using path select 3", SQL_SELECT, " a as", "select 3", true},
       {"with recursive a as (select 1) cycle x, delete set update to 'Y' default 'N' using insert, b as (select 2) "
        "delete from t",
        SQL_DELETE, " a as", "delete from t", true},
-      {"with recursive a as (select 1) cycle x set c to true default false using p insert into t values (1)",
-       SQL_INSERT, " a as", "insert into", true},
+      {"with recursive a as (select 1) cycle x set c to true default false using p insert into t values (1)", SQL_INSERT,
+       " a as", "insert into", true},
       {"with recursive a as (select 1) search depth first by x set o cycle x, y set c using p, b as (select 2) update "
        "t set x = 1",
        SQL_UPDATE, " a as", "update t", true},
       {"with recursive a as (select 1) cycle x set c to pg_catalog.int4 '1' default .5 using p select 1", SQL_SELECT,
        " a as", "select 1", true},
-      {"with recursive a as (select 1) cycle x set c to 1 default 0 using p (values (1))", SQL_SELECT, " a as",
-       "(values", true},
+      {"with recursive a as (select 1) cycle x set c to 1 default 0 using p (values (1))", SQL_SELECT, " a as", "(values",
+       true},
       /* parameters before it */
       {"with a as (select :x) select :y", SQL_SELECT, " a as (select ", "select ", false},
       {"with a as (select :x, :y[1]), b as (select ')', :z) insert into t select :x", SQL_INSERT, " a as",
@@ -311,8 +307,8 @@ static void test_with(void **state) {
       const char *begin = s.pieces[s.main_piece] + s.main_offset;
       if (s.verb != cases[i].verb || strncmp(list, cases[i].list, strlen(cases[i].list)) != 0 ||
           strncmp(begin, cases[i].main, strlen(cases[i].main)) != 0 || s.recursive != cases[i].recursive)
-        fail_msg("%s: verb %d, list at \"%s\", main in piece %zu at \"%s\"", cases[i].sql, (int)s.verb, list,
-                 s.main_piece, begin);
+        fail_msg("%s: verb %d, list at \"%s\", main in piece %zu at \"%s\"", cases[i].sql, (int)s.verb, list, s.main_piece,
+                 begin);
     }
   }
 }

@@ -159,8 +159,7 @@ static void test_refused(void **state) {
     assert_true(f->problems.errors > 0);
     const struct problem *p = &f->problems.items[0];
     assert_string_equal(p->file, "file.yaml");
-    if (p->line != cases[i].line || !strstr(p->text, cases[i].what))
-      fail_msg("%s: %d: %s", cases[i].text, p->line, p->text);
+    if (p->line != cases[i].line || !strstr(p->text, cases[i].what)) fail_msg("%s: %d: %s", cases[i].text, p->line, p->text);
   }
 }
 
