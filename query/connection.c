@@ -205,7 +205,7 @@ static void put_cursor(struct sql_build *b, const struct key *key, const struct 
     return;
   }
   row = sql_alias(b);
-  sql_printf(b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(b, "(select row_to_json(%s.*) from (select ", row);
   for (size_t i = 0; i < key->nfields; i++) {
     const struct field *f = key->fields[i];
 
@@ -241,7 +241,7 @@ static void put_name(struct connection_build *k, const struct part *part) {
 static void put_values(struct connection_build *k, const struct group *g, const char *alias) {
   const char *row = sql_alias(k->b);
 
-  sql_printf(k->b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(k->b, "(select row_to_json(%s.*) from (select ", row);
   for (size_t i = 0; i < g->n; i++) {
     if (i) sql_add(k->b, ", ");
     if (g->items[i].part->kind == KIND_NAME) put_name(k, g->items[i].part);
@@ -256,7 +256,7 @@ static void put_values(struct connection_build *k, const struct group *g, const 
 static bool put_edge(struct connection_build *k, const struct group *g, const char *node) {
   const char *row = sql_alias(k->b);
 
-  sql_printf(k->b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(k->b, "(select row_to_json(%s.*) from (select ", row);
   for (size_t i = 0; i < g->n; i++) {
     const struct chosen *item = &g->items[i];
 
@@ -351,7 +351,7 @@ static bool put_page(struct connection_build *k, const char *page) {
 static bool put_total(struct connection_build *k, const struct group *g) {
   const char *node = sql_alias(k->b), *row = sql_alias(k->b);
 
-  sql_printf(k->b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(k->b, "(select row_to_json(%s.*) from (select ", row);
   for (size_t i = 0; i < g->n; i++) {
     if (i) sql_add(k->b, ", ");
     if (g->items[i].part->kind == KIND_NAME) put_name(k, g->items[i].part);
@@ -378,7 +378,7 @@ bool connection_put(struct sql_build *b, const struct config *config, const stru
   const char *row = sql_alias(b), *page = sql_alias(b);
   unsigned edges = 0;
 
-  sql_printf(b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(b, "(select row_to_json(%s.*) from (select ", row);
   for (size_t i = 0; i < c->group->n; i++) {
     const struct chosen *item = &c->group->items[i];
 

@@ -78,7 +78,7 @@ static bool put_columns(struct select_build *s, const struct selection *selectio
 static bool put_one(struct select_build *s, const struct selected *item, const char *parent) {
   const char *child = sql_alias(s->b), *row = sql_alias(s->b);
 
-  sql_printf(s->b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(s->b, "(select row_to_json(%s.*) from (select ", row);
   if (!put_columns(s, item->selection, child)) return false;
   sql_add(s->b, " ");
   where_put_linked(s->b, item->field, parent, child);
@@ -98,13 +98,13 @@ static bool put_list(struct select_build *s, const struct selection *selection, 
                                         what, s->config->max_rows));
   sql_add(b, ", 422)::json ");
   if (s->lists) {
-    sql_printf(b, "when octet_length(json_agg(%s)::text) > %d then writ.fail('TOO_LARGE', ", row,
+    sql_printf(b, "when octet_length(json_agg(%s.*)::text) > %d then writ.fail('TOO_LARGE', ", row,
                s->config->max_result_bytes);
     str_sql_literal(b->text,
                     arena_printf(b->mem, "The list \"%s\" is larger than %d bytes.", what, s->config->max_result_bytes));
     sql_add(b, ", 422)::json ");
   }
-  sql_printf(b, "else coalesce(json_agg(%s), '[]') end from (select ", row);
+  sql_printf(b, "else coalesce(json_agg(%s.*), '[]') end from (select ", row);
   s->lists++;
   if (!put_columns(s, selection, child)) return false;
   s->lists--;
@@ -140,7 +140,7 @@ bool select_put_node(struct sql_build *b, const struct config *config, const str
   struct select_build s = {.b = b, .config = config, .lists = in_list, .e = e};
   const char *row = sql_alias(b);
 
-  sql_printf(b, "(select row_to_json(%s) from (select ", row);
+  sql_printf(b, "(select row_to_json(%s.*) from (select ", row);
   if (!put_columns(&s, selection, alias)) return false;
   sql_printf(b, ") as %s)", row);
   return true;

@@ -143,6 +143,19 @@ def test_where_a_mistake_is(site, refuse):
     assert (answer.json["path"], answer.json["index"]) == ("/commands/1/args/where/nic", 1)
     assert "did you mean nick?" in answer.json["detail"]
 
+@pytest.mark.parametrize("name", [f"t{i}" for i in range(1, 8)])
+def test_names_that_statements_use(ask, name):
+    """An alias of the client's is no alias of the statement's."""
+    where = {"id": "u2"}
+    select = "{ NAME: id posts { NAME: id } boss { NAME: nick staff { NAME: id } } }".replace("NAME", name)
+    node = {name: "u2", "posts": [{name: "a3"}], "boss": {name: "Ann", "staff": [{name: "u2"}, {name: "u3"}]}}
+    assert ask("user", where=where, select=select) == node
+    assert ask("users", where=where, select=select) == [node]
+    page = "{ edges { NAME: node NODE cursor } NAME: edges { NAME: cursor } pageInfo { NAME: endCursor } aggregate { NAME: count } }"
+    assert ask("usersConnection", where=where, select=page.replace("NODE", select).replace("NAME", name)) == {
+        "edges": [{name: node, "cursor": "u2"}], name: [{name: "u2"}], "pageInfo": {name: "u2"}, "aggregate": {name: 1}}
+
+
 # ---- limits ---------------------------------------------------------------------------------------------------------
 
 def test_limits(database):
