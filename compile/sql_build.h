@@ -12,6 +12,12 @@ struct config;
 struct known;
 struct str;
 
+/* Lists within a result that were not counted as they were made. */
+struct sql_lists {
+  const char *names; /* as writ.limited() takes them (sql/install/011.sql): {"posts":"posts","boss":{"team":"staff"}} */
+  int bytes; /* a result of so many, which are at most limits.result_bytes, has none of more than limits.rows nodes */
+};
+
 struct sql_build {
   void *mem; /* the request's */
   struct str *text;
@@ -47,8 +53,10 @@ bool sql_input_list(struct sql_build *b, const struct expr *value, const struct 
     __attribute__((warn_unused_result));
 
 /* Around an expression which is the result of the node, of a type that casts to text; its NULL is null. Refuses one that
- * is too large, keeps it where others refer to it (node->slot). The whole is a SELECT of one row and column. */
-void sql_result_begin(struct sql_build *b, const struct node *node, const struct config *config);
+ * is too large, or has a list that is (lists NULL: there are none to be judged), keeps it where others refer to it (node->slot).
+ * The whole is a SELECT of one row and column. */
+void sql_result_begin(struct sql_build *b, const struct node *node, const struct config *config,
+                      const struct sql_lists *lists);
 void sql_result_end(struct sql_build *b);
 
 /* The step of the finished statement: gives, purpose, path are the caller's to fill in. owner: index of the node. False:

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 enum {
-  VERSION_WANTED = 10, /* of schema writ: sql/install */
+  VERSION_WANTED = 11, /* of schema writ: sql/install */
   READY_TIMEOUT_MS = 5000,
   EVENT_MS = 2000, /* for the reducers of one event of a state, which has the state's row locked meanwhile */
 };

@@ -218,7 +218,7 @@ static bool plan_answer(struct planner *p, const struct nested_root *root, unsig
 static bool plan_count(struct planner *p, struct sql_build *b, const char *count, const struct nested_subject *subject) {
   const struct command *c = p->node->command;
 
-  sql_result_begin(b, p->node, p->k->config);
+  sql_result_begin(b, p->node, p->k->config, NULL);
   sql_add(b, "json_build_object('count', ");
   if (c->max_affected >= 0) rules_put_limit(b, c->name, c->max_affected, count);
   else sql_add(b, count);

@@ -18,6 +18,8 @@ void list_take(struct list *l, const char *name, const struct expr *value) {
     if (strcmp(list_arguments[i], name) == 0) *places[i] = expr_is_null(value) ? NULL : value;
 }
 
+bool list_is_cut(const struct list *l) { return l->first || l->last; }
+
 struct list_build {
   struct sql_build *b;
   const struct config *config;

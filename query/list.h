@@ -18,6 +18,9 @@ extern const char *const list_arguments[];
 /* Takes one argument; name is one of list_arguments. */
 void list_take(struct list *l, const char *name, const struct expr *value);
 
+/* It has first or last, which are refused beyond limits.rows. */
+bool list_is_cut(const struct list *l);
+
 /* "from ... where ... order by ... limit ..." of the nodes in their order, for a SELECT whose list is over alias. field
  * and parent: those linked to a row of another model; NULL: all of the model. Without first or last at most max_rows + 1
  * come: who counts them sees that there are too many. */

@@ -40,7 +40,7 @@ static bool compile_many(struct compiler *k, const struct node *node, size_t own
   struct list list = list_of(k->mem, node);
 
   b->numbers_as_text = k->numbers_as_text;
-  sql_result_begin(b, node, k->config);
+  sql_result_begin(b, node, k->config, NULL);
   return select_put_list(b, k->config, s, NULL, NULL, &list, e) && end_step(k, b, node, owner, step, e);
 }
 
@@ -52,7 +52,7 @@ static bool compile_connection(struct compiler *k, const struct node *node, size
 
   if (!c) return false;
   b->numbers_as_text = k->numbers_as_text;
-  sql_result_begin(b, node, k->config);
+  sql_result_begin(b, node, k->config, NULL);
   return connection_put(b, k->config, c, &list, e) && end_step(k, b, node, owner, step, e);
 }
 

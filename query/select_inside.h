@@ -39,4 +39,9 @@ const struct selection *select_text(struct select_reader *r, const struct model 
 const struct selection *select_tree(struct select_reader *r, const struct model *m, const struct expr *value,
                                     struct input_place at);
 
+/* The lists in a node, or in what it leads to one of, which may have too many nodes: not counted where they stand, but when the
+ * whole is long enough to have such a one (sql_result_begin). Lists within lists are not among them. NULL: each is to be counted
+ * where it stands. */
+const struct sql_lists *select_lists(void *mem, const struct config *config, const struct selection *s);
+
 #endif

@@ -12,6 +12,7 @@ struct select_build {
   struct sql_build *b;
   const struct config *config;
   unsigned lists; /* that the list in hand stands in */
+  bool by_length; /* lists in none are judged by the length of the whole: select_lists.c */
   struct err *e;
 };
 
@@ -86,25 +87,36 @@ static bool put_one(struct select_build *s, const struct selected *item, const c
   return true;
 }
 
-/* Each list is refused when it has too many rows, and one within another when it has too many bytes: nothing much larger than the
- * whole may be, which is looked at in the end, is ever put together. Each writ.fail costs some 3 us, though it never runs. */
+static void put_most_rows(struct select_build *s, const char *what) {
+  sql_printf(s->b, "when count(*) > %d then writ.fail('TOO_MANY_ROWS', ", s->config->max_rows);
+  str_sql_literal(s->b->text,
+                  arena_printf(s->b->mem, "The list \"%s\" has more than %d nodes: ask for fewer with \"first\".", what,
+                               s->config->max_rows));
+  sql_add(s->b, ", 422)::json ");
+}
+
+static void put_most_bytes(struct select_build *s, const char *what, const char *row) {
+  sql_printf(s->b, "when octet_length(json_agg(%s.*)::text) > %d then writ.fail('TOO_LARGE', ", row,
+             s->config->max_result_bytes);
+  str_sql_literal(s->b->text,
+                  arena_printf(s->b->mem, "The list \"%s\" is larger than %d bytes.", what, s->config->max_result_bytes));
+  sql_add(s->b, ", 422)::json ");
+}
+
+/* Each list is refused when it has too many rows, if only in the end, and one within another when it has too many bytes: nothing
+ * much larger than the whole may be, which is looked at in the end, is ever put together. */
 static bool put_list(struct select_build *s, const struct selection *selection, const struct field *field,
                      const char *parent, const struct list *list) {
   struct sql_build *b = s->b;
   const char *child = sql_alias(b), *row = sql_alias(b), *what = field ? field->name : selection->model->query.many;
 
-  sql_printf(b, "(select case when count(*) > %d then writ.fail('TOO_MANY_ROWS', ", s->config->max_rows);
-  str_sql_literal(b->text, arena_printf(b->mem, "The list \"%s\" has more than %d nodes: ask for fewer with \"first\".",
-                                        what, s->config->max_rows));
-  sql_add(b, ", 422)::json ");
-  if (s->lists) {
-    sql_printf(b, "when octet_length(json_agg(%s.*)::text) > %d then writ.fail('TOO_LARGE', ", row,
-               s->config->max_result_bytes);
-    str_sql_literal(b->text,
-                    arena_printf(b->mem, "The list \"%s\" is larger than %d bytes.", what, s->config->max_result_bytes));
-    sql_add(b, ", 422)::json ");
-  }
-  sql_printf(b, "else coalesce(json_agg(%s.*), '[]') end from (select ", row);
+  bool count = !list_is_cut(list) && (s->lists || !s->by_length);
+
+  sql_add(b, count || s->lists ? "(select case " : "(select ");
+  if (count) put_most_rows(s, what);
+  if (s->lists) put_most_bytes(s, what, row);
+  sql_printf(b, count || s->lists ? "else coalesce(json_agg(%s.*), '[]') end" : "coalesce(json_agg(%s.*), '[]')", row);
+  sql_add(b, " from (select ");
   s->lists++;
   if (!put_columns(s, selection, child)) return false;
   s->lists--;
@@ -158,15 +170,18 @@ bool select_step(struct compiler *k, const struct node *node, size_t owner, cons
                  bool (*put_condition)(struct sql_build *b, const char *alias, const void *data, struct err *e),
                  const void *data, struct step *out, struct err *e) {
   struct sql_build *b = sql_begin(k->mem);
-  const char *alias = sql_alias(b);
+  const char *alias = sql_alias(b), *row = sql_alias(b);
+  const struct sql_lists *lists = select_lists(k->mem, k->config, selection);
+  struct select_build s = {.b = b, .config = k->config, .by_length = lists != NULL, .e = e};
 
   b->key = key;
   b->numbers_as_text = k->numbers_as_text;
-  sql_result_begin(b, node, k->config);
-  sql_add(b, "select ");
-  if (!select_put_node(b, k->config, selection, alias, false, e)) return false;
+  sql_result_begin(b, node, k->config, lists);
+  sql_printf(b, "select row_to_json(%s.*) from (select ", row);
+  if (!put_columns(&s, selection, alias)) return false;
   sql_printf(b, " from %s as %s where ", selection->model->table_sql, alias);
   if (!put_condition(b, alias, data, e)) return false;
+  sql_printf(b, ") as %s", row);
   sql_result_end(b);
   if (!sql_end(b, k, owner, out, e)) return false;
   out->gives = GIVES_TEXT;

@@ -356,7 +356,7 @@ def test_install_grants_no_more_than_it_says(empty):
     assert empty.execute("select proname::text from pg_proc, aclexplode(proacl) "
                          "where pronamespace = 'writ'::regnamespace and grantee = 0 and "
                          "privilege_type = 'EXECUTE' order by 1") == [("assert",), ("dispatch",), ("fail",),
-                                                                                  ("version",)]
+                                                                                  ("limited",), ("version",)]
     assert empty.execute("select privilege_type from pg_namespace, aclexplode(nspacl) "
                          "where nspname = 'writ' and grantee = 0") == [("USAGE",)]
     assert not empty.one("select has_schema_privilege('writ', 'writ', 'create')")
