@@ -173,6 +173,7 @@ def test_bytes(data, rows):
     select = "{ id posts { title } }"
     with limited(data, result_bytes=len(whole)) as site:
         assert read(site, select).text == '{"result":' + whole + "}"
+        assert read(site, "{ id posts(first: 5) { title } }").text == '{"result":' + whole + "}"  # no list that could be too long
         assert read(site, "{ id  p: posts { title } }").status == 200
         for longer in ("{ id posts { title } n }", "{ id posts { id title } }", "{ id posts(first: 5) { title } n }"):
             large = read(site, longer)
