@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* What json holds as \u0000, or as half of a surrogate pair, goes into an answer and out to the client, but PostgreSQL does not take
- * apart again what has it. jsonb takes neither in. */
+/* What json holds as \u0000, or as half of a surrogate pair, goes into an answer and out to the client, but PostgreSQL does not
+ * take apart again what has it. jsonb takes neither in. */
 static bool is_opaque(const struct selection *s) {
   for (size_t i = 0; i < s->nitems; i++) {
     const struct field *f = s->items[i].field;
@@ -41,7 +41,7 @@ static long long shortest_node(const struct selection *s) {
   return bytes;
 }
 
-/* [{},{},{}], with one node too many. PostgreSQL puts more than a comma between them; no matter. */
+/* [{},{},{}], with one node too many. */
 static long long shortest_long_list(const struct selection *s, const struct config *config) {
   return (config->max_rows + 1LL) * (shortest_node(s) + 1) + 1;
 }

@@ -103,26 +103,26 @@ static void put_most_bytes(struct select_build *s, const char *what, const char 
   sql_add(s->b, ", 422)::json ");
 }
 
-/* Each list is refused when it has too many rows, if only in the end, and one within another when it has too many bytes: nothing
- * much larger than the whole may be, which is looked at in the end, is ever put together. */
+/* Each list is refused when it has too many rows, if only in the end, and one within another when it has too many bytes:
+ * nothing much larger than the whole may be, which is looked at in the end, is ever put together. */
 static bool put_list(struct select_build *s, const struct selection *selection, const struct field *field,
                      const char *parent, const struct list *list) {
   struct sql_build *b = s->b;
   const char *child = sql_alias(b), *row = sql_alias(b), *what = field ? field->name : selection->model->query.many;
+  bool count = !list_is_cut(list) && (s->lists || !s->by_length), measure = s->lists;
 
-  bool count = !list_is_cut(list) && (s->lists || !s->by_length);
-
-  sql_add(b, count || s->lists ? "(select case " : "(select ");
+  if (count || measure) sql_add(b, "(select case ");
+  else sql_printf(b, "array_to_json(array(select (%s.*)::record", row); /* quicker than an aggregate */
   if (count) put_most_rows(s, what);
-  if (s->lists) put_most_bytes(s, what, row);
-  sql_printf(b, count || s->lists ? "else coalesce(json_agg(%s.*), '[]') end" : "coalesce(json_agg(%s.*), '[]')", row);
+  if (measure) put_most_bytes(s, what, row);
+  if (count || measure) sql_printf(b, "else coalesce(json_agg(%s.*), '[]') end", row);
   sql_add(b, " from (select ");
   s->lists++;
   if (!put_columns(s, selection, child)) return false;
   s->lists--;
   sql_add(b, " ");
   if (!list_put(b, s->config, selection->model, field, parent, list, child, s->e)) return false;
-  sql_printf(b, ") as %s)", row);
+  sql_printf(b, ") as %s)%s", row, count || measure ? "" : ")");
   return true;
 }
 

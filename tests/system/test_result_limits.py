@@ -3,6 +3,7 @@ whole is long enough to have one that is too long is it looked into (writ.limite
 yet short: of ids of one character, of nulls, of empty strings."""
 
 import contextlib
+import re
 import uuid
 
 import pytest
@@ -169,7 +170,7 @@ def test_short_nodes(data, rows, values, limit):
 def test_bytes(data, rows):
     rows("User", ("id",), ("u",))
     posts(rows, "u", ROWS, title="x" * 100)
-    whole = '{"id":"u","posts":[' + ", \n ".join(f'{{"title":"{"x" * 100}"}}' for _ in range(ROWS)) + "]}"
+    whole = '{"id":"u","posts":[' + ",".join(f'{{"title":"{"x" * 100}"}}' for _ in range(ROWS)) + "]}"
     select = "{ id posts { title } }"
     with limited(data, result_bytes=len(whole)) as site:
         assert read(site, select).text == '{"result":' + whole + "}"
@@ -277,10 +278,12 @@ def test_several_where_one_should_be(data, rows):
 # ---- the function ---------------------------------------------------------------------------------------------------
 
 def judge(data, text, lists, most_bytes=1000, most_rows=2):
-    """None when it gives the text back, else its message."""
+    """None when it gives the text back, else the code and the message. In the text, digits are nodes."""
+    text = re.sub(r"\d", r'{"n":\g<0>}', text)
     with data.connect() as connection:
         try:
-            (given,), = connection.execute("select writ.limited(%s, 'user', %s, %s, %s)", (text, most_bytes, most_rows, lists)).fetchall()
+            (given,), = connection.execute("select writ.limited(%s, 'user', %s, %s, %s)",
+                                           (text, most_bytes, most_rows, lists)).fetchall()
         except harness.psycopg.Error as error:
             assert error.diag.sqlstate == "WR000" and error.diag.message_hint == "422"
             return error.diag.message_detail, error.diag.message_primary
@@ -288,22 +291,39 @@ def judge(data, text, lists, most_bytes=1000, most_rows=2):
     return None
 
 
-def test_limited(data):
-    def rows(name):
-        return "TOO_MANY_ROWS", f'The list "{name}" has more than 2 nodes: ask for fewer with "first".'
+def rows_of(name):
+    return "TOO_MANY_ROWS", f'The list "{name}" has more than 2 nodes: ask for fewer with "first".'
 
-    large = "TOO_LARGE", 'The result of "user" is larger than 10 bytes.'
-    assert judge(data, '{"a":[1,2]}', '{"a":"A"}') is None
-    assert judge(data, '{"a":[1,2,3]}', '{"a":"A"}') == rows("A")
-    assert judge(data, '{"a":[1,2,3],"b":[1,2,3]}', '{"b":"B","a":"A"}') == rows("B")
-    assert judge(data, '{"b":[1],"a":{"x":[1],"b":[1,2,3]}}', '{"b":"B","a":{"b":"C"}}') == rows("C")
-    assert judge(data, '{"b":[1],"a":{"x":[1],"b":[1,2,3]},"c":[1,2,3]}', '{"b":"B","c":"D","a":{"b":"C"}}') == rows("D")
-    assert judge(data, '{"a":{"b":null},"c":null}', '{"a":{"b":{"c":"C"}},"c":{"d":"D"}}') is None
-    assert judge(data, '{"a":[1,2,3],"c":{"d":[1,2,3]}}', '{"b":"B"}') is None
-    assert judge(data, '{"a":[1]}', '{"a":"A"}', most_bytes=9) is None
-    assert judge(data, '{"a":[1 ] }', '{"a":"A"}', most_bytes=10) == large
-    assert judge(data, '{"a":[1,2,3]}', '{"a":"A"}', most_bytes=10) == rows("A")
-    assert judge(data, None, '{"a":"A"}') is None
+
+def bytes_of(n):
+    return "TOO_LARGE", f'The result of "user" is larger than {n} bytes.'
+
+
+JUDGED = [
+    ('{"a":[1,2]}', '{"a":"A"}', None),
+    ('{"a":[1,2,3]}', '{"a":"A"}', rows_of("A")),
+    ('{"a":[1,2,3],"b":[1,2,3]}', '{"b":"B","a":"A"}', rows_of("B")),
+    ('{"b":[1],"a":{"x":[1],"b":[1,2,3]}}', '{"b":"B","a":{"b":"C"}}', rows_of("C")),
+    ('{"b":[1],"a":{"x":[1],"b":[1,2,3]},"c":[1,2,3]}', '{"b":"B","c":"D","a":{"b":"C"}}', rows_of("D")),
+    ('{"a":{"b":null},"c":null,"d":[1,2]}', '{"a":{"b":{"c":"C"}},"c":{"d":"D"},"d":"E"}', None),
+    ('{"a":[1,2,3],"c":{"d":[1,2,3]}}', '{"b":"B"}', None),
+    ('{"a":[1,2],"c":{"a":[1,2]},"d":[[1],[2,3]]}', '{"a":"A","c":{"a":"C"},"d":"D"}', None),
+]
+
+
+@pytest.mark.parametrize("text, lists, says", JUDGED)
+def test_limited(data, text, lists, says):
+    assert judge(data, text, lists) == says
+    assert judge(data, text, lists, most_bytes=10) == (says or bytes_of(10))
+
+
+def test_limited_by_bytes(data):
+    assert judge(data, '{"a":[1]}', '{"a":"A"}', most_bytes=15) is None
+    assert judge(data, '{"a":[1]}', '{"a":"A"}', most_bytes=14) == bytes_of(14)
+    assert judge(data, '{"a":[1,2]}', '{"a":"A"}', most_bytes=23) is None
+    assert judge(data, '{"a":[1,2]}', '{"a":"A"}', most_bytes=22) == bytes_of(22)
+    assert judge(data, '{"a":[1,2],"b":[3]}', '{"a":"A"}', most_bytes=36) == bytes_of(36)
+    assert judge(data, '{"a":[1,2],"b":[3]}', '{"a":"A"}', most_bytes=37) is None
 
 
 def test_limited_is_for_everybody(data):
