@@ -104,6 +104,17 @@ static bool is_implicit(const struct plan *p) {
 }
 
 const char *plan_begin_sql(const struct plan *p) { return is_implicit(p) ? NULL : begins[p->isolation][p->read_only]; }
+struct plan plan_own(const char *name, struct step *steps, size_t n) {
+  return (struct plan){.isolation = ISOLATION_READ_COMMITTED,
+                       .claims = "{}",
+                       .caller_role = "",
+                       .caller_user = "",
+                       .request_id = name,
+                       .shared_session = true,
+                       .steps = steps,
+                       .n = n};
+}
+
 const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][sets_role(p)]; }
 const char *plan_role_sql(void) { return "select set_config('role', $1, true)"; }
 
