@@ -1,0 +1,91 @@
+"""What the database does by itself to rows that mutations write: triggers, defaults and policies. What was answered is what is there."""
+
+import pytest
+
+import harness
+
+MODEL = """
+type Note { id: ID! @id  text: String  owner: String  marks: [Mark] }
+type Mark { id: ID! @id  text: String  note: Note }
+"""
+
+MANIFEST = """
+specVersion: 1
+schema: { file: ./schema.graphql }
+roles: { customer: written_customer }
+models:
+  Note: { create: { allow: [customer] }, update: { allow: [customer] }, upsert: { allow: [customer] } }
+  Mark: { create: { allow: [customer] } }
+"""
+
+
+@pytest.fixture(scope="module")
+def site(database):
+    harness.create_tables(database, MODEL)
+    database.execute(f"""
+        create role written_customer; grant written_customer to {harness.LOGIN_ROLE};
+        grant all on all tables in schema public to written_customer;
+        alter table "Note" enable row level security;
+        create policy writes on "Note" for insert to written_customer with check (true);
+        create policy sees on "Note" for select to written_customer using (owner = current_setting('request.user'));
+        create policy changes on "Note" for update to written_customer using (true);
+        create policy all_of_it on "Note" to {harness.LOGIN_ROLE} using (true);
+        create function acts() returns trigger language plpgsql as $$
+          begin
+            if new.text = 'kept out' then return null; end if;
+            if new.text = 'shouted' then new.text := upper(new.text); end if;
+            if new.text = 'another key' then new.id := lower(new.id); end if;
+            return new;
+          end $$;
+        create trigger acts before insert on "Note" for each row execute function acts()""")
+    with harness.Site(database, MANIFEST, workers=1, inside_workers=2, files={"schema.graphql": MODEL}) as site:
+        yield site
+    database.execute("drop owned by written_customer; drop role written_customer")
+
+
+@pytest.fixture(autouse=True)
+def empty(site, database):
+    database.execute('truncate "Note", "Mark"')
+
+
+def as_customer(site, how, command, args):
+    """(status, code): as a command, or as a field of GraphQL."""
+    if how == "command":
+        answer = site.client.command(command, args, role="customer", user="ann")
+        return answer.status, answer.code
+    text = "mutation ($data: NoteCreateInput!) { createNote(data: $data) { id } }" if "data" in args else \
+        "mutation ($where: NoteWhereUniqueInput!, $create: NoteCreateInput!, $update: NoteUpdateInput!) " \
+        "{ upsertNote(where: $where, create: $create, update: $update) { id } }"
+    answer = site.client.post("/graphql", {"query": text, "variables": args}, role="customer", user="ann")
+    (error,) = answer.json["errors"]
+    return error["extensions"]["status"], error["extensions"]["code"]
+
+
+MARKS = {"create": [{"text": "a"}, {"text": "b"}]}
+
+
+@pytest.mark.parametrize("how", ["command", "GraphQL"])
+@pytest.mark.parametrize("data", [
+    {"text": "hidden", "owner": "bob"},
+    {"text": "hidden", "owner": "bob", "marks": MARKS},
+    {"text": "kept out", "owner": "ann"},
+    {"id": "ABC", "text": "another key", "owner": "ann"},
+])
+def test_nothing_is_kept_of_what_cannot_be_answered(site, database, how, data):
+    """It would be a result without a node, which the type does not allow."""
+    assert as_customer(site, how, "createNote", {"data": data}) == (403, "FORBIDDEN")
+    assert database.one('select (select count(*) from "Note") + (select count(*) from "Mark")') == 0
+
+
+@pytest.mark.parametrize("how", ["command", "GraphQL"])
+@pytest.mark.parametrize("create", [{"text": "hidden", "owner": "bob"}, {"text": "kept out", "owner": "ann"}])
+def test_nor_of_an_upsert(site, database, how, create):
+    assert as_customer(site, how, "upsertNote", {"where": {"id": "n"}, "create": {"id": "n", **create}, "update": {}}) \
+        == (403, "FORBIDDEN")
+    assert database.one('select count(*) from "Note"') == 0
+
+
+def test_what_a_trigger_changed_is_answered(site):
+    answer = site.client.command("createNote", {"data": {"text": "shouted", "owner": "ann", "marks": MARKS},
+                                                "select": "{ text marks { text } }"}, role="customer", user="ann")
+    assert answer.result == {"text": "SHOUTED", "marks": [{"text": "a"}, {"text": "b"}]}
