@@ -13,7 +13,7 @@ struct act {
   struct link link;
   unsigned parent;
   bool in_create; /* the parent was just made: it has no links of its own yet */
-  bool alone;     /* no other operation of the parent goes through the field */
+  bool alone;     /* nothing else can have made the link by then */
 };
 
 static const struct model *child_model(const struct act *a) { return link_there(a->link)->model; }
@@ -662,9 +662,14 @@ static bool plan_group(struct planner *p, const struct act *a, size_t n) {
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
+static bool nests(const struct nested_op *op) { return (op->create && op->create->nops) || (op->update && op->update->nops); }
+
+/* Other operations of the row may be of the same relation (in one of a type with itself, from its other end too), and what is
+ * nested below those that have run may lead back to the row. */
 static bool is_alone(const struct nested_data *d, const struct nested_op *op) {
   for (size_t i = 0; i < d->nops; i++)
-    if (&d->ops[i] != op && d->ops[i].field == op->field) return false;
+    if (&d->ops[i] != op && (d->ops[i].field->relation == op->field->relation || (&d->ops[i] < op && nests(&d->ops[i]))))
+      return false;
   return true;
 }
 

@@ -339,6 +339,18 @@ def test_self_relations(do):
               select=select)["boss"]["name"] == "ann"
 
 
+@pytest.mark.parametrize("data", [
+    {"following": {"connect": {"id": "me"}}, "followers": {"connect": {"id": "me"}}},
+    {"following": {"connect": {"name": "idol"}}, "staff": {"create": {"name": "bob", "staff": {
+        "upsert": {"where": {"name": "idol"}, "create": {"name": "idol"}, "update": {"followers": {"connect": {"id": "me"}}}}}}}},
+], ids=["from its other end", "by what is nested ahead"])
+def test_a_new_row_is_linked_twice(do, database, data):
+    """Connecting what is connected already is no error, whoever did it."""
+    do("createPerson", data={"name": "idol"})
+    do("createPerson", data={"id": "me", "name": "ann", **data})
+    assert database.one("""select count(*) from "_Follows" where 'me' in ("A", "B")""") == 1
+
+
 def test_without_back_fields(do):
     """The missing side is a list: nothing is stolen."""
     do("createPlace", data={"title": "hut"})
