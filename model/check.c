@@ -64,6 +64,19 @@ static const char *type_text(const void *mem, const char *type, bool list) {
   return type ? arena_printf(mem, "%s%s", type, list ? "[]" : "") : "one that has no name";
 }
 
+/* Text that can be put into the file as it is. */
+static const char *type_hint(const void *mem, const char *type) {
+  struct str *hint = str_new(mem, 64);
+
+  str_add(hint, "; write @db(type: \"");
+  for (; *type; type++) {
+    if (*type == '"' || *type == '\\') str_char(hint, '\\');
+    str_char(hint, *type);
+  }
+  str_add(hint, "\")");
+  return hint->p;
+}
+
 static void check_type(struct checking *c, const struct field *f, const struct db_column *there) {
   const struct column *column = f->column;
   const char *type = type_text(c->p->mem, there->type_sql, there->list);
@@ -74,7 +87,7 @@ static void check_type(struct checking *c, const struct field *f, const struct d
   else if (strcmp(type, column->type_sql) != 0)
     wrong(c, f->line, "%s.%s: the column %s is of type %s, the file says %s%s", f->model->name, f->name, column->name, type,
           column->type_sql,
-          there->list == f->list ? arena_printf(c->p->mem, "; write @db(type: \"%s\")", there->type_sql)
+          there->list == f->list ? type_hint(c->p->mem, there->type_sql)
           : f->list              ? "; remove the [ ]"
                                  : "; write the type in [ ]");
   else if (column->bytewise && !there->bytewise)
