@@ -6,6 +6,9 @@ import harness
 
 MODEL = """
 type Note { id: ID! @id  text: String  owner: String  marks: [Mark] }
+type Meeting { at: DateTime! @id(strategy: NONE) @db(type: "timestamp")  day: DateTime @db(type: "date")
+  others: [DateTime] @db(type: "timestamp")  pauses: [Pause] }
+type Pause { id: ID! @id  at: DateTime @unique @db(type: "timestamp(3)")  meeting: Meeting }
 type Mark { id: ID! @id  text: String  note: Note }
 """
 
@@ -45,7 +48,7 @@ def site(database):
 
 @pytest.fixture(autouse=True)
 def empty(site, database):
-    database.execute('truncate "Note", "Mark"')
+    database.execute('truncate "Note", "Mark", "Meeting", "Pause"')
 
 
 def as_customer(site, how, command, args):
@@ -89,3 +92,21 @@ def test_what_a_trigger_changed_is_answered(site):
     answer = site.client.command("createNote", {"data": {"text": "shouted", "owner": "ann", "marks": MARKS},
                                                 "select": "{ text marks { text } }"}, role="customer", user="ann")
     assert answer.result == {"text": "SHOUTED", "marks": [{"text": "a"}, {"text": "b"}]}
+
+
+def test_a_column_without_a_zone_is_in_utc(site):
+    """PostgreSQL passes over the zone in what is to be a timestamp or a date."""
+    at = "2024-03-01T01:30:00+02:00"
+    data = {"at": at, "day": at, "others": {"set": [at, "2024-01-01"]}, "pauses": {"create": [{"at": at}] + [{}] * 5}}
+    utc = "2024-02-29T23:30:00.000Z"
+    select = "{ at day others pauses { at } }"
+    created = {"at": utc, "day": "2024-02-29T00:00:00.000Z", "others": [utc, "2024-01-01T00:00:00.000Z"],
+               "pauses": [{"at": utc}] + [{"at": None}] * 5}
+    assert site.inside.command("createMeeting", {"data": data, "select": select}, role="customer").result == created
+    for where in (at, utc):
+        assert site.inside.command("meeting", {"where": {"at": where}, "select": select}, role="customer").result == created
+        assert site.inside.command("pauses", {"where": {"at_gte": where}, "select": "{ at }"}, role="customer").result == [{"at": utc}]
+    query = 'mutation ($at: DateTime) { updateMeeting(where: {at: $at}, data: {day: $at, pauses: {update: {where: {at: $at}, ' \
+        'data: {at: "2024-03-01T01:00-01:00"}}}}) { pauses(first: 1) { at } } }'
+    answer = site.inside.post("/graphql", {"query": query, "variables": {"at": at}}, role="customer")
+    assert answer.json == {"data": {"updateMeeting": {"pauses": [{"at": "2024-03-01T02:00:00.000Z"}]}}}
