@@ -474,11 +474,14 @@ static void learn_sequence(const void *mem, struct field *f, const struct db_tab
   f->next_sql = sql->p;
 }
 
+static void learn_table(const void *mem, struct model *m, const struct db_table *t) {
+  for (size_t i = 0; i < m->nfields; i++) learn_sequence(mem, (struct field *)&m->fields[i], t);
+  m->insert_trigger = t && t->insert_trigger;
+}
+
 void model_learn(struct datamodel *d, const struct db_tables *tables) {
   for (size_t i = 0; i < d->nmodels; i++)
-    for (size_t j = 0; j < d->models[i].nfields; j++)
-      learn_sequence(d, (struct field *)&d->models[i].fields[j],
-                     tables_find(tables, d->models[i].schema, d->models[i].table));
+    learn_table(d, (struct model *)&d->models[i], tables_find(tables, d->models[i].schema, d->models[i].table));
   for (size_t i = 0; i < d->nrelations; i++) {
     struct relation *relation = (struct relation *)&d->relations[i];
     struct relation_side *holder = &relation->sides[relation->holder];

@@ -110,7 +110,7 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
 /* A row that has just been made is linked to others, of which each may have many links: nothing can be linked already, nothing
  * else changes, and the link's foreign key locks what has to stay. So these are not locked ahead. */
 bool connects_newborn(bool in_create, const struct nested_op *op);
-/* All links of such operations on one field, in one statement. alone: no other operation links by the field. */
+/* All links of such operations on one field, in one statement. alone: nothing else can have made the link. */
 bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n,
                           unsigned parent, bool alone);
 bool can_find_all(const struct where_unique *const *wheres, size_t n);

@@ -664,9 +664,10 @@ static bool plan_group(struct planner *p, const struct act *a, size_t n) {
 
 static bool nests(const struct nested_op *op) { return (op->create && op->create->nops) || (op->update && op->update->nops); }
 
-/* Other operations of the row may be of the same relation (in one of a type with itself, from its other end too), and what is
- * nested below those that have run may lead back to the row. */
+/* Other operations of the row may be of the same relation (in one of a type with itself, from its other end too), what is
+ * nested below those that have run may lead back to the row, and a trigger may have linked it. */
 static bool is_alone(const struct nested_data *d, const struct nested_op *op) {
+  if (d->model->insert_trigger) return false;
   for (size_t i = 0; i < d->nops; i++)
     if (&d->ops[i] != op && (d->ops[i].field->relation == op->field->relation || (&d->ops[i] < op && nests(&d->ops[i]))))
       return false;

@@ -6,6 +6,8 @@ import harness
 
 MODEL = """
 type Note { id: ID! @id  text: String  owner: String  marks: [Mark] }
+type Member { id: ID! @id  groups: [Group] }
+type Group { id: ID! @id(strategy: NONE)  members: [Member] }
 type Meeting { at: DateTime! @id(strategy: NONE) @db(type: "timestamp")  day: DateTime @db(type: "date")
   others: [DateTime] @db(type: "timestamp")  pauses: [Pause] }
 type Pause { id: ID! @id  at: DateTime @unique @db(type: "timestamp(3)")  meeting: Meeting }
@@ -40,7 +42,10 @@ def site(database):
             if new.text = 'another key' then new.id := lower(new.id); end if;
             return new;
           end $$;
-        create trigger acts before insert on "Note" for each row execute function acts()""")
+        create trigger acts before insert on "Note" for each row execute function acts();
+        create function joins() returns trigger language plpgsql as $$
+          begin insert into "_GroupToMember" ("A", "B") values ('all', new.id); return new; end $$;
+        create trigger joins after insert on "Member" for each row execute function joins()""")
     with harness.Site(database, MANIFEST, workers=1, inside_workers=2, files={"schema.graphql": MODEL}) as site:
         yield site
     database.execute("drop owned by written_customer; drop role written_customer")
@@ -48,7 +53,7 @@ def site(database):
 
 @pytest.fixture(autouse=True)
 def empty(site, database):
-    database.execute('truncate "Note", "Mark", "Meeting", "Pause"')
+    database.execute('truncate "Note", "Mark", "Member", "Group", "_GroupToMember", "Meeting", "Pause"')
 
 
 def as_customer(site, how, command, args):
@@ -92,6 +97,14 @@ def test_what_a_trigger_changed_is_answered(site):
     answer = site.client.command("createNote", {"data": {"text": "shouted", "owner": "ann", "marks": MARKS},
                                                 "select": "{ text marks { text } }"}, role="customer", user="ann")
     assert answer.result == {"text": "SHOUTED", "marks": [{"text": "a"}, {"text": "b"}]}
+
+
+@pytest.mark.parametrize("groups", [{"connect": {"id": "all"}}, {"connect": [{"id": "all"}, {"id": "some"}]},
+                                    {"connectOrCreate": {"where": {"id": "all"}, "create": {"id": "all"}}}])
+def test_a_trigger_may_have_made_the_link(site, database, groups):
+    database.execute("""insert into "Group" values ('all'), ('some')""")
+    answer = site.inside.command("createMember", {"data": {"groups": groups}, "select": "{ groups { id } }"}, role="customer")
+    assert answer.result["groups"][0] == {"id": "all"}
 
 
 def test_a_column_without_a_zone_is_in_utc(site):
