@@ -6,6 +6,9 @@ import harness
 
 MODEL = """
 type Note { id: ID! @id  text: String  owner: String  marks: [Mark] }
+type Desk { id: ID! @id  papers: [Paper] }
+type Paper { id: ID! @id  owner: String  desk: Desk  sheets: [Sheet] }
+type Sheet { id: ID! @id  size: Int  paper: Paper }
 type Member { id: ID! @id  groups: [Group] }
 type Group { id: ID! @id(strategy: NONE)  members: [Member] }
 type Meeting { at: DateTime! @id(strategy: NONE) @db(type: "timestamp")  day: DateTime @db(type: "date")
@@ -20,7 +23,13 @@ schema: { file: ./schema.graphql }
 roles: { customer: written_customer }
 models:
   Note: { create: { allow: [customer] }, update: { allow: [customer] }, upsert: { allow: [customer] } }
-  Mark: { create: { allow: [customer] } }
+  Mark:
+    create: { allow: [customer] }
+  Paper:
+    create: { allow: [customer], permissions: { after: { own: ":result ->> 'owner' = :user" } } }
+    upsert: { allow: [customer] }
+  Desk: { create: { allow: [customer] } }
+  Sheet: { create: { allow: [customer] } }
 """
 
 
@@ -34,6 +43,10 @@ def site(database):
         create policy writes on "Note" for insert to written_customer with check (true);
         create policy sees on "Note" for select to written_customer using (owner = current_setting('request.user'));
         create policy changes on "Note" for update to written_customer using (true);
+        alter table "Paper" enable row level security;
+        create policy writes on "Paper" for insert to written_customer with check (true);
+        create policy sees on "Paper" for select to written_customer using (owner = current_setting('request.user'));
+        create unique index one_of_a_size on "Sheet" (size) where size > 10;
         create policy all_of_it on "Note" to {harness.LOGIN_ROLE} using (true);
         create function acts() returns trigger language plpgsql as $$
           begin
@@ -53,7 +66,7 @@ def site(database):
 
 @pytest.fixture(autouse=True)
 def empty(site, database):
-    database.execute('truncate "Note", "Mark", "Member", "Group", "_GroupToMember", "Meeting", "Pause"')
+    database.execute('truncate "Desk", "Paper", "Sheet", "Note", "Mark", "Member", "Group", "_GroupToMember", "Meeting", "Pause"')
 
 
 def as_customer(site, how, command, args):
@@ -91,6 +104,41 @@ def test_nor_of_an_upsert(site, database, how, create):
     assert as_customer(site, how, "upsertNote", {"where": {"id": "n"}, "create": {"id": "n", **create}, "update": {}}) \
         == (403, "FORBIDDEN")
     assert database.one('select count(*) from "Note"') == 0
+
+
+BOB, ANN = {"owner": "bob"}, {"owner": "ann"}
+
+
+@pytest.mark.parametrize("papers", [
+    {"create": BOB},
+    {"create": [BOB, BOB]},
+    {"create": [ANN, BOB]},
+    {"create": [BOB | {"id": str(i)} for i in range(5)]},
+    {"create": [BOB | {"sheets": {"create": [{}, {}]}}, ANN]},
+    {"create": BOB | {"sheets": {"connectOrCreate": {"where": {"id": "s"}, "create": {"id": "s"}}}}},
+    {"upsert": {"where": {"id": "p"}, "create": BOB, "update": {}}},
+    {"connectOrCreate": {"where": {"id": "p"}, "create": BOB}},
+], ids=str)
+def test_what_a_permission_cannot_see_it_does_not_let_pass(site, database, papers):
+    """A policy hides the row that was written: the permission after it has nothing to judge."""
+    answer = site.client.command("createDesk", {"data": {"papers": papers}}, role="customer", user="ann")
+    assert (answer.status, answer.code) == (403, "FORBIDDEN")
+    assert database.one('select (select count(*) from "Desk") + (select count(*) from "Paper")') == 0
+
+
+def test_what_it_sees_it_judges(site, database):
+    papers = {"create": [ANN, ANN, ANN | {"sheets": {"create": {}}}], "connectOrCreate": {"where": {"id": "p"}, "create": ANN}}
+    assert site.client.command("createDesk", {"data": {"papers": papers}}, role="customer", user="ann").status == 200
+    assert database.one('select count(*) from "Paper"') == 4
+
+
+def test_an_index_that_the_file_does_not_know(site):
+    """It is no relation that would be broken."""
+    assert site.inside.command("createSheet", {"data": {"size": 11}}, role="customer").status == 200
+    for create, at in (({"size": 11}, ""), ([{}, {"size": 11}], "/1")):
+        answer = site.inside.command("createPaper", {"data": {"owner": "x", "sheets": {"create": create}}}, role="customer", user="x")
+        assert (answer.code, answer.json["prisma_code"], answer.json["path"]) \
+            == ("UNIQUE_VIOLATION", 3010, "/data/sheets/create" + at)
 
 
 def test_what_a_trigger_changed_is_answered(site):
