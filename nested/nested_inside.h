@@ -77,6 +77,9 @@ bool plan_step(struct planner *p, struct sql_build *b, const char *path, const s
 const struct nested_subject *subject_of(struct planner *p, const struct model *m, const struct key *unless);
 /* "takes a string, not a number" becomes a sentence. False. */
 bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
+/* The same of a list of the values of those wheres that have the key, of one column: the first that is wrong. False. */
+bool values_error(struct planner *p, const struct model *m, const struct key *key, const struct where_unique *const *wheres,
+                  size_t n);
 const struct drawn *drawn_for(const struct planner *p, const struct model *m);
 /* In the place of a value: a number of f's sequence. */
 void put_new_key(struct sql_build *b, const struct field *f);

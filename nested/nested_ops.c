@@ -498,6 +498,13 @@ static const struct expr *values_of(struct planner *p, const struct nested_op *o
   return x;
 }
 
+static bool wrong_name(struct planner *p, const struct act *a, const struct key *key) {
+  const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, a->op->nwheres);
+
+  for (size_t i = 0; i < a->op->nwheres; i++) wheres[i] = &a->op->wheres[i];
+  return values_error(p, child_model(a), key, wheres, a->op->nwheres);
+}
+
 /* Is the alias's row one of those that set names? */
 static bool put_named(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
   const struct nested_op *op = a->op;
@@ -513,8 +520,7 @@ static bool put_named(struct planner *p, struct sql_build *b, const struct act *
       continue;
     }
     sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
-    if (!sql_input_list(b, values_of(p, op, key), key->columns[0], p->e))
-      return value_error(p, key->name, child_model(a), op->wheres[i].at.path);
+    if (!sql_input_list(b, values_of(p, op, key), key->columns[0], p->e)) return wrong_name(p, a, key);
     sql_add(b, ")");
   }
   sql_add(b, ") is true)");
