@@ -71,7 +71,7 @@ def plan_script(text):
 
     for line in text.splitlines()[1:]:
         parameter = re.fullmatch(r"       \$(\d+) = (.*)", line)
-        if re.match(r" *\d+  -- ", line) or line.strip() == "Sync":
+        if re.match(r" *\d+  -- ", line) or line.strip().startswith(("Flush", "Sync")):
             end()
         elif parameter:
             number, value = int(parameter[1]), parameter[2]

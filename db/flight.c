@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What was put into the pipeline, in order: each has an answer. */
 enum item_kind { ITEM_DEALLOCATE, ITEM_PREPARE, ITEM_RUN, ITEM_SYNC, ITEM_END };
@@ -31,6 +32,7 @@ struct pipe {
   const struct plan *plan;
   struct item *items;
   size_t nitems;
+  bool implicit;   /* no BEGIN, and no COMMIT: the Sync is the end of the transaction */
   bool broken;     /* libpq took no more */
   bool commit_put; /* the COMMIT was handed to libpq: the server may have seen it */
 };
@@ -81,7 +83,26 @@ static enum timeouts timeouts_of(const struct plan *p) {
 static bool begins_as_login(const struct plan *p) { return p->n && p->steps[0].as_login; }
 static bool sets_role(const struct plan *p) { return p->role && !begins_as_login(p); }
 
-const char *plan_begin_sql(const struct plan *p) { return begins[p->isolation][p->read_only]; }
+/* What PostgreSQL itself calls a query, by its first word: of these alone none can end the transaction that it runs in, as a CALL
+ * can, or needs a block around it, as LOCK does. What begins otherwise (with a comment, say) is not looked at further. */
+static bool is_query(const char *sql) {
+  static const char *const words[] = {"select", "insert", "update", "delete", "with", "merge", "values"};
+
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    size_t len = strlen(words[i]);
+    if (strncasecmp(sql, words[i], len) == 0) return sql[len] == ' ' || sql[len] == '\n' || sql[len] == '(';
+  }
+  return false;
+}
+
+static bool is_implicit(const struct plan *p) {
+  if (p->isolation != ISOLATION_DEFAULT || p->read_only || p->dry_run) return false;
+  for (size_t i = 0; i < p->n; i++)
+    if (!is_query(p->steps[i].statement.sql)) return false;
+  return true;
+}
+
+const char *plan_begin_sql(const struct plan *p) { return is_implicit(p) ? NULL : begins[p->isolation][p->read_only]; }
 const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][sets_role(p)]; }
 const char *plan_role_sql(void) { return "select set_config('role', $1, true)"; }
 
@@ -163,6 +184,7 @@ static void put_fixed(struct pipe *p, enum item_kind kind, unsigned slot, const 
 
 static void put_sync(struct pipe *p) {
   if (p->broken) return;
+  p->commit_put |= p->implicit;
   p->broken |= !PQpipelineSync(p->c->pg);
   put_item(p, ITEM_SYNC, NULL, p->plan->n);
 }
@@ -193,10 +215,25 @@ static void put_role(struct pipe *p, size_t step) {
   if (role) put_fixed(p, ITEM_RUN, FIXED_ROLE, plan_role_sql(), &role, 1);
 }
 
-static void put_plan(struct pipe *p, const struct wait *w) {
+/* What ends the transaction is sent with all else, and comes behind the answers to all else. */
+static void put_end(struct pipe *p) {
   const struct plan *plan = p->plan;
 
-  put_fixed(p, ITEM_RUN, FIXED_BEGIN + 2 * plan->isolation + plan->read_only, plan_begin_sql(plan), NULL, 0);
+  if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
+  if (p->implicit) p->broken |= !PQsendFlushRequest(p->c->pg);
+  else put_sync(p);
+  FAULT("before-commit");
+  if (plan->dry_run) put_fixed(p, ITEM_END, FIXED_ROLLBACK, "rollback", NULL, 0);
+  else if (!p->implicit) put_fixed(p, ITEM_END, FIXED_COMMIT, "commit", NULL, 0);
+  put_sync(p);
+}
+
+static void put_plan(struct pipe *p, const struct wait *w) {
+  const struct plan *plan = p->plan;
+  const char *begin = plan_begin_sql(plan);
+
+  p->implicit = !begin;
+  if (begin) put_fixed(p, ITEM_RUN, FIXED_BEGIN + 2 * plan->isolation + plan->read_only, begin, NULL, 0);
   put_settings(p, w);
   if (plan->durable) put_fixed(p, ITEM_RUN, FIXED_DURABLE, plan_durable_sql(), NULL, 0);
   for (size_t i = 0; i < plan->n; i++) {
@@ -206,12 +243,7 @@ static void put_plan(struct pipe *p, const struct wait *w) {
     put(p, ITEM_RUN, &step->statement, step->params, step->nparams, i);
   }
   put_role(p, plan->n);
-  if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
-  put_sync(p);
-  FAULT("before-commit");
-  if (plan->dry_run) put_fixed(p, ITEM_END, FIXED_ROLLBACK, "rollback", NULL, 0);
-  else put_fixed(p, ITEM_END, FIXED_COMMIT, "commit", NULL, 0);
-  put_sync(p);
+  put_end(p);
 }
 
 /* Reading. */
@@ -223,7 +255,7 @@ struct reading {
   struct err *e;
   bool fatal;  /* the first error ended the session */
   bool lost;   /* some error ended the session: nothing follows it */
-  bool synced; /* the first Sync was answered: the server has begun on the COMMIT, or will */
+  bool ending; /* all ahead of the end was answered: the server has begun on the COMMIT, or will */
 };
 
 static int clear_result(PGresult **holder) {
@@ -318,23 +350,34 @@ static void take_result(struct reading *r, const struct item *item, PGresult *re
     if (item->kind == ITEM_RUN && item->step < r->p->plan->n) keep_step(r, item, &result);
     break;
   case PGRES_PIPELINE_SYNC:
+    if (r->p->implicit && r->f->state == TXN_OPEN) r->f->state = TXN_COMMITTED;
+    break;
   case PGRES_PIPELINE_ABORTED: break;
   default: first_error(r, item, result);
   }
   PQclear(result);
 }
 
-/* All results of one item. False: nothing more can be read. */
-static bool read_item(struct reading *r, const struct item *item) {
+/* Up to the NULL behind the results of a query or of an error, or to the answer to a Sync. False: nothing more can be read. */
+static bool read_results(struct reading *r, const struct item *item, bool *synced) {
   PGresult *result;
 
   do {
     if (!conn_result(r->p->c, r->w, &result)) return false;
-    if (!result) break;
+    if (!result) return true;
+    *synced = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
     take_result(r, item, result);
     if (r->lost) return false;
-  } while (item->kind != ITEM_SYNC);
+  } while (!*synced);
   return true;
+}
+
+/* All results of one item. The answer to a Sync that was to commit and could not stands behind the error. */
+static bool read_item(struct reading *r, const struct item *item) {
+  bool synced = false;
+
+  if (!read_results(r, item, &synced)) return false;
+  return item->kind != ITEM_SYNC || synced || (read_results(r, item, &synced) && synced);
 }
 
 /* PgBouncer's own FATALs for a client that it never gave a server: nothing was run. It has one SQLSTATE for all. */
@@ -366,7 +409,7 @@ static bool judge_loss(struct reading *r) {
   if (r->f->state == TXN_FAILED && !r->fatal) return false; /* an error before COMMIT: certain, and already told */
   r->f->failed_step = r->p->plan->n;                        /* no command is to blame */
   if (r->p->plan->dry_run || !r->p->commit_put ||
-      (!r->synced && !given_up &&
+      (!r->ending && !given_up &&
        (direct || (r->f->state == TXN_FAILED && c->options.prepared && is_of_server(r->e)) || refused_by_pooler(r->e)))) {
     r->f->state = TXN_ROLLED_BACK;
     err_set(r->e, DATABASE_UNAVAILABLE, "The connection to the database was lost; nothing was changed.");
@@ -393,7 +436,7 @@ static bool read_answers(struct reading *r) {
 
   for (size_t i = 0; readable && i < p->nitems; i++) {
     readable = read_item(r, &p->items[i]);
-    if (readable && p->items[i].kind == ITEM_SYNC) r->synced = true;
+    if (readable && (p->items[i].kind == ITEM_SYNC || (p->implicit && i + 2 == p->nitems))) r->ending = true;
   }
   /* What was not confirmed is not there: a Parse skipped in an aborted pipeline. */
   for (size_t i = 0; i < p->nitems; i++) p->c->sent[p->items[i].slot] = p->c->prepared[p->items[i].slot];

@@ -1,9 +1,10 @@
 /* A flight: one plan sent to PostgreSQL and its answers read, in one network round trip (docs/design.md, "One flight").
  *
+ *     settings  steps ...  Flush  Sync
  *     BEGIN  settings  steps ...  Sync  COMMIT  Sync
  *
- * After an error the server skips to the first Sync, and the COMMIT behind it answers ROLLBACK. What COMMIT answered is the
- * outcome; nothing is reported before the last Sync has been read. */
+ * The first where all steps are queries: one implicit transaction, which the Sync commits. After an error the server skips to
+ * the Sync; in the second form the COMMIT behind it answers ROLLBACK. Nothing is reported before the last Sync has been read. */
 #ifndef WRIT_DB_FLIGHT_H
 #define WRIT_DB_FLIGHT_H
 

@@ -48,7 +48,8 @@ struct plan {
   size_t n;
 };
 
-/* The statements around the steps, for the flight and for explain: BEGIN with its isolation; the settings with their
+/* The statements around the steps, for the flight and for explain: BEGIN with its isolation (NULL: the transaction is implicit,
+ * from the first statement to the only Sync, which commits); the settings with their
  * parameters, of which there are at most PLAN_SETTINGS; between steps of different roles, the one that changes it ($1: the
  * role); the end (COMMIT, or the two of a dry run). */
 enum { PLAN_SETTINGS = 7 };

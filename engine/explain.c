@@ -54,11 +54,12 @@ static void explain_role(struct str *out, size_t *number, const struct plan *pla
 static void explain_plan(struct str *out, const struct plan *plan, const char *datasource) {
   const char *settings[PLAN_SETTINGS];
   unsigned nsettings = settings_of(out, plan, settings);
+  const char *begin = plan_begin_sql(plan);
   size_t number = 1;
 
   str_printf(out, "transaction on datasource %s: %zu statements, 1 round trip\n", datasource,
-             plan->n + 3 + plan->dry_run + plan->durable + role_changes(plan));
-  explain_step(out, number++, plan_begin_sql(plan), NULL, 0, "begin");
+             plan->n + 1 + (begin ? 2 : 0) + plan->dry_run + plan->durable + role_changes(plan));
+  if (begin) explain_step(out, number++, begin, NULL, 0, "begin");
   explain_step(out, number++, plan_settings_sql(plan), settings, nsettings, "who calls");
   if (plan->durable) explain_step(out, number++, plan_durable_sql(), NULL, 0, "wait for the disk");
   for (size_t i = 0; i < plan->n; i++) {
@@ -69,7 +70,8 @@ static void explain_plan(struct str *out, const struct plan *plan, const char *d
   }
   explain_role(out, &number, plan, plan->n);
   if (plan->dry_run) explain_step(out, number++, "set constraints all immediate", NULL, 0, "dry run");
-  str_add(out, "     Sync\n");
+  str_add(out, begin ? "     Sync\n" : "     Flush\n     Sync, which commits\n");
+  if (!begin) return;
   explain_step(out, number, plan->dry_run ? "rollback" : "commit", NULL, 0, "end");
   str_add(out, "     Sync\n");
 }

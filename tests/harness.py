@@ -37,6 +37,8 @@ BUILD = pathlib.Path(os.environ.get("WRIT_BUILD", SOURCE)).resolve()
 VALGRIND = os.environ.get("WRIT_VALGRIND", "0") not in ("", "0")
 PATIENCE = 20 if VALGRIND else 1  # every wait for writd is multiplied by this
 
+# Messages of PostgreSQL's protocol, to be matched by the proxy: the end of a flight, and its answer outside of a transaction.
+SYNC, READY_FOR_QUERY = "S\0\0\0\4", "Z\0\0\0\5I"
 LOGIN_ROLE = "writ"  # what writd logs in as: no superuser, owns nothing
 UNPRIVILEGED = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 

@@ -60,7 +60,7 @@ class Rule:
     def split(self, connection, data, tail):
         """How many bytes of data still pass when the rule fires on them; None: it does not fire."""
         if self.match is not None:
-            if self.match not in tail + data:
+            if self.match not in tail[max(0, len(tail) + 1 - len(self.match)):] + data:
                 return None
             return len(data) if self.passes else 0
         before = self.seen.get(connection, 0)

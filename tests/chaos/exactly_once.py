@@ -265,11 +265,11 @@ class Faults:
         self.proxy.ask("cut")
 
     def cut_at_commit(self):
-        """The COMMIT comes through, or does not; the answer never does. w10: its prepared statement (db/flight.c)."""
+        """The Sync that commits comes through, or does not; its answer never does."""
         if self.chance.random() < 0.5:
-            self.proxy.ask("rule", way="to_server", match="w10", action="cut", **{"pass": self.chance.random() < 0.7})
+            self.proxy.ask("rule", way="to_server", match=harness.SYNC, action="cut", **{"pass": self.chance.random() < 0.7})
         else:
-            self.proxy.ask("rule", way="to_client", match="COMMIT", action="cut")
+            self.proxy.ask("rule", way="to_client", match=harness.READY_FOR_QUERY, action="cut")
 
     def cut_answers(self):
         self.proxy.ask("rule", way="to_client", bytes=self.chance.randrange(1, 3000), action="cut")

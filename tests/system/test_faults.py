@@ -144,10 +144,13 @@ def backend(database, event="PgSleep"):
 
 
 def committing(database):
-    """The same, once it is at COMMIT."""
+    """The same, once it commits: the query shown is COMMIT, or the last statement of an implicit transaction."""
     return harness.wait_until(lambda: database.one(
-        "select max(pid) from pg_stat_activity where wait_event = 'PgSleep' and query ilike 'commit' "
+        "select max(pid) from pg_stat_activity where wait_event = 'PgSleep' and query not ilike '%%pg_sleep%%' "
         "and datname = current_database()"), "a COMMIT under way")
+
+
+BOTH_FORMS = pytest.mark.parametrize("isolation", [None, "read_committed"], ids=["implicit", "with BEGIN"])
 
 
 def settle(database):
@@ -240,9 +243,10 @@ def test_the_backend_dies_while_idle(base, site, die):
 
 
 @TO_DIE
-def test_the_backend_dies_in_a_statement(base, site, die):
-    key = f"in a statement {die.__name__}"
-    later = Later(site.client.set, *commands(key, PAUSE))
+@BOTH_FORMS
+def test_the_backend_dies_in_a_statement(base, site, die, isolation):
+    key = f"in a statement {die.__name__} {isolation}"
+    later = Later(site.client.set, *commands(key, PAUSE), isolation=isolation)
     die(base, backend(base))
     answer = later.get()
     assert (answer.status, answer.code) == (503, "DATABASE_UNAVAILABLE"), answer
@@ -253,10 +257,11 @@ def test_the_backend_dies_in_a_statement(base, site, die):
 
 
 @TO_DIE
-def test_the_backend_dies_at_commit(base, site, die):
+@BOTH_FORMS
+def test_the_backend_dies_at_commit(base, site, die, isolation):
     """The worker has seen that all statements were fine, and cannot know what became of the COMMIT."""
-    key = f"at commit {die.__name__}"
-    later = Later(site.client.set, *commands(key, last=SLOW_COMMIT))
+    key = f"at commit {die.__name__} {isolation}"
+    later = Later(site.client.set, *commands(key, last=SLOW_COMMIT), isolation=isolation)
     die(base, committing(base))
     answer = later.get()
     assert (answer.status, answer.code) == (500, "COMMIT_UNKNOWN"), answer

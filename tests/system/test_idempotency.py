@@ -354,7 +354,7 @@ def test_a_worker_dies_and_the_client_tries_again(database, place, applied):
 
 def committing(database):
     return harness.wait_until(lambda: database.one(
-        "select max(pid) from pg_stat_activity where wait_event = 'PgSleep' and query ilike 'commit' "
+        "select max(pid) from pg_stat_activity where wait_event = 'PgSleep' and query not ilike '%%pg_sleep%%' "
         "and datname = current_database()"), "a COMMIT under way")
 
 
