@@ -187,42 +187,13 @@ static bool put_answer_rows(struct sql_build *b, const char *alias, const void *
   return true;
 }
 
-/* A row was made; where it is not to be found it was kept out or changed by a trigger, or hidden by row-level security (its INSERT
- * has no RETURNING, which would have had a policy asked). Nothing of it may be committed then, as nobody would be told. */
-static bool make_answer_of_new(struct planner *p, const struct nested_root *root, const struct selection *s,
-                               const struct str *key, unsigned slot, struct step *step) {
-  struct sql_build *b = plan_begin(p);
-  const char *alias = sql_alias(b);
-
-  b->key = key;
-  b->numbers_as_text = p->k->numbers_as_text;
-  sql_result_begin(b, p->node, p->k->config);
-  sql_add(b, "select coalesce((select ");
-  if (!select_put_node(b, p->k->config, s, alias, false, p->e)) return false;
-  sql_printf(b, " from %s as %s where ", root->model->table_sql, alias);
-  put_one_row(b, alias, root->model->key, slot);
-  sql_add(b, "), writ.fail('FORBIDDEN', ");
-  str_sql_literal(b->text, arena_printf(p->mem,
-                                        "The node of %s cannot be read once it is written: a policy hides it from the caller, or a "
-                                        "trigger gave it another key or kept it out.",
-                                        root->model->name));
-  sql_add(b, ", 403)::json)");
-  sql_result_end(b);
-  if (!sql_end(b, p->k, p->owner, step, p->e)) return false;
-  step->gives = GIVES_TEXT;
-  step->purpose = p->node->command->name;
-  return true;
-}
-
 static bool make_answer(struct planner *p, const struct nested_root *root, const struct str *key, unsigned slot,
                         struct step *step) {
   struct input_place at = {.mem = p->mem, .path = "/select"};
   const struct selection *s = select_read(p->mem, root->model, node_argument(p->node, "select"), at, p->e);
   struct answer_rows rows = {root->model, slot, &p->known};
 
-  if (!s) return false;
-  if (root->kind == ROOT_CREATE || root->kind == ROOT_UPSERT) return make_answer_of_new(p, root, s, key, slot, step);
-  return select_step(p->k, p->node, p->owner, s, key, put_answer_rows, &rows, step, p->e);
+  return s && select_step(p->k, p->node, p->owner, s, key, put_answer_rows, &rows, step, p->e);
 }
 
 /* Clients select the same again and again: a selection without arguments is found by its own bytes, without being read. Such a
