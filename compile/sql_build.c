@@ -204,11 +204,13 @@ static void put_refused(struct sql_build *b, const struct command *c, int most) 
     sql_add(b, ", 422) else r end");
     return;
   }
-  missing = arena_printf(b->mem,
-                         "The node of %s cannot be read once it is written: a policy hides it from the caller, or a trigger gave it "
-                         "another key or kept it out.",
-                         c->model->name);
-  sql_add(b, " or r = 'null' then writ.fail(case r when 'null' then 'FORBIDDEN' else 'TOO_LARGE' end, case r when 'null' then ");
+  missing = arena_printf(
+      b->mem,
+      "The node of %s cannot be read once it is written: a policy hides it from the caller, or a trigger gave it "
+      "another key or kept it out.",
+      c->model->name);
+  sql_add(
+      b, " or r = 'null' then writ.fail(case r when 'null' then 'FORBIDDEN' else 'TOO_LARGE' end, case r when 'null' then ");
   str_sql_literal(b->text, missing);
   sql_add(b, " else ");
   str_sql_literal(b->text, large);

@@ -209,7 +209,9 @@ static void read_strategy(struct model_reader *r, struct field_draft *f, const s
   else wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
   if (field->source == SOURCE_SEQUENCE) field->next_sql = next_sql(r, field);
   if (field->source == SOURCE_CUID && most_characters(field->column) && most_characters(field->column) < ID_CHARACTERS)
-    wrong(r, f, "a key that writ makes has 25 characters, more than its column takes; write @id(strategy: NONE), or a longer type");
+    wrong(
+        r, f,
+        "a key that writ makes has 25 characters, more than its column takes; write @id(strategy: NONE), or a longer type");
 }
 
 static void read_key(struct model_reader *r, struct field_draft *f) {

@@ -215,8 +215,7 @@ static bool put_wanted(struct planner *p, struct sql_build *b, const char *alias
 
   if (key->ncolumns > 1) return where_unique_put(b, w->wheres[i], alias, p->e);
   sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
-  if (!sql_input_list(b, list_of(p, w, key), key->columns[0], p->e))
-    return values_error(p, w->model, key, w->wheres, w->n);
+  if (!sql_input_list(b, list_of(p, w, key), key->columns[0], p->e)) return values_error(p, w->model, key, w->wheres, w->n);
   sql_add(b, ")");
   return true;
 }

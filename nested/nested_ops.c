@@ -668,7 +668,9 @@ static bool plan_group(struct planner *p, const struct act *a, size_t n) {
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
-static bool nests(const struct nested_op *op) { return (op->create && op->create->nops) || (op->update && op->update->nops); }
+static bool nests(const struct nested_op *op) {
+  return (op->create && op->create->nops) || (op->update && op->update->nops);
+}
 
 /* Other operations of the row may be of the same relation (in one of a type with itself, from its other end too), what is
  * nested below those that have run may lead back to the row, and a trigger may have linked it. */

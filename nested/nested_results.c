@@ -53,10 +53,11 @@ static bool put_row_json(struct planner *p, struct sql_build *b, const struct mo
 /* Behind the rows' JSON: what cannot be read cannot be judged, so it is refused. A caller's policies may hide a row that it wrote. */
 static void put_or_refused(struct sql_build *b, const struct part *part) {
   sql_add(b, ", writ.fail('FORBIDDEN', ");
-  str_sql_literal(b->text, arena_printf(b->mem,
-                                        "What \"%s\" has written cannot be read for its rules: a policy hides it from the caller, or a "
-                                        "trigger gave it another key or kept it out.",
-                                        part->command->name));
+  str_sql_literal(
+      b->text, arena_printf(b->mem,
+                            "What \"%s\" has written cannot be read for its rules: a policy hides it from the caller, or a "
+                            "trigger gave it another key or kept it out.",
+                            part->command->name));
   sql_add(b, ", 403))");
 }
 
