@@ -58,20 +58,21 @@ static const char *const begins[][2] = {
 
 /* The caller is known to SQL by settings local to the transaction. The role comes last: what stands before it runs as the
  * login role. A session of our own has its timeouts since it was opened (conn.c): set here, each costs PostgreSQL some 3 us
- * a transaction. */
+ * a transaction. num_nulls, so that not all of it is sent back. */
 #define CALLER                                                                                                              \
-  "select set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                               \
+  "select num_nulls(set_config('request.jwt.claims', $1, true), set_config('request.role', $2, true), "                     \
   "set_config('request.user', $3, true), set_config('request.id', $4, true)"
 /* And no just-in-time compilation, which a session of ours has switched off for good: it takes longer than the statements. */
 #define TIMEOUT ", set_config('statement_timeout', $5, true), set_config('jit', 'off', true)"
 #define LOCKS ", set_config('lock_timeout', $6, true)"
+#define ROLE(parameter) ", set_config('role', " parameter ", true)"
 
 enum timeouts { TIMEOUTS_OF_SESSION, TIMEOUTS_STATEMENT, TIMEOUTS_BOTH };
 
 static const char *const settings[][2] = {
-    [TIMEOUTS_OF_SESSION] = {CALLER, CALLER ", set_config('role', $5, true)"},
-    [TIMEOUTS_STATEMENT] = {CALLER TIMEOUT, CALLER TIMEOUT ", set_config('role', $6, true)"},
-    [TIMEOUTS_BOTH] = {CALLER TIMEOUT LOCKS, CALLER TIMEOUT LOCKS ", set_config('role', $7, true)"},
+    [TIMEOUTS_OF_SESSION] = {CALLER ")", CALLER ROLE("$5") ")"},
+    [TIMEOUTS_STATEMENT] = {CALLER TIMEOUT ")", CALLER TIMEOUT ROLE("$6") ")"},
+    [TIMEOUTS_BOTH] = {CALLER TIMEOUT LOCKS ")", CALLER TIMEOUT LOCKS ROLE("$7") ")"},
 };
 
 static enum timeouts timeouts_of(const struct plan *p) {
@@ -103,6 +104,17 @@ static bool is_implicit(const struct plan *p) {
 }
 
 const char *plan_begin_sql(const struct plan *p) { return is_implicit(p) ? NULL : begins[p->isolation][p->read_only]; }
+struct plan plan_own(const char *name, struct step *steps, size_t n) {
+  return (struct plan){.isolation = ISOLATION_READ_COMMITTED,
+                       .claims = "{}",
+                       .caller_role = "",
+                       .caller_user = "",
+                       .request_id = name,
+                       .shared_session = true,
+                       .steps = steps,
+                       .n = n};
+}
+
 const char *plan_settings_sql(const struct plan *p) { return settings[timeouts_of(p)][sets_role(p)]; }
 const char *plan_role_sql(void) { return "select set_config('role', $1, true)"; }
 

@@ -48,6 +48,9 @@ struct plan {
   size_t n;
 };
 
+/* A transaction of writ's own, whoever calls: read committed, as the login role, without a caller; name: what request.id says. */
+struct plan plan_own(const char *name, struct step *steps, size_t n);
+
 /* The statements around the steps, for the flight and for explain: BEGIN with its isolation (NULL: the transaction is implicit,
  * from the first statement to the only Sync, which commits); the settings with their
  * parameters, of which there are at most PLAN_SETTINGS; between steps of different roles, the one that changes it ($1: the

@@ -14,6 +14,14 @@
 
 enum { TIMEOUT_MS = 5000 };
 
+static struct plan plan_of(struct step *step) {
+  struct plan plan = plan_own("check", step, 1);
+
+  plan.dry_run = true;
+  plan.caller_role = "anonymous";
+  return plan;
+}
+
 static void check_roles(struct engine *engine, const struct command *c, struct problems *p, void *mem) {
   const struct shape *shape = &engine->shapes[c->id];
   unsigned char *modes = arena_array(mem, unsigned char, c->sql.nnames + 1);
@@ -28,13 +36,7 @@ static void check_roles(struct engine *engine, const struct command *c, struct p
     struct err e;
     struct flight f;
     struct step step = {.params = params, .nparams = (unsigned)c->sql.nnames, .gives = GIVES_NOTHING};
-    struct plan plan = {.dry_run = true,
-                        .claims = "{}",
-                        .caller_role = "anonymous",
-                        .caller_user = "",
-                        .request_id = "check",
-                        .steps = &step,
-                        .n = 1};
+    struct plan plan = plan_of(&step);
     bool fresh;
 
     err_init(&e, mem);
@@ -93,13 +95,7 @@ static void ask_roles(struct engine *engine, const struct command *c, const char
                         .nparams = nparams,
                         .gives = GIVES_TEXT,
                         .member = MEMBER_NONE};
-    struct plan plan = {.dry_run = true,
-                        .claims = "{}",
-                        .caller_role = "anonymous",
-                        .caller_user = "",
-                        .request_id = "check",
-                        .steps = &step,
-                        .n = 1};
+    struct plan plan = plan_of(&step);
     struct flight f;
     struct err e;
     bool fresh, ok;
@@ -167,13 +163,7 @@ static void check_tables(struct engine *engine, size_t datasource, struct proble
       " and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))";
   struct wait w = {.deadline_ms = clock_ms() + TIMEOUT_MS, .caller_fd = -1};
   struct step step = {.statement = variants_text(engine->variants, mem, sql), .gives = GIVES_TEXT, .member = MEMBER_NONE};
-  struct plan plan = {.dry_run = true,
-                      .claims = "{}",
-                      .caller_role = "anonymous",
-                      .caller_user = "",
-                      .request_id = "check",
-                      .steps = &step,
-                      .n = 1};
+  struct plan plan = plan_of(&step);
   struct flight f;
   struct err e;
   bool needed = false;

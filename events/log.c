@@ -36,18 +36,12 @@ bool event_log_page(struct engine *engine, void *mem, size_t datasource, const s
   const char *params[4] = {arena_printf(mem, "%lld", (long long)q->after), arena_printf(mem, "%d", q->limit)};
   unsigned n = 2;
   struct step step = {.params = params, .gives = GIVES_TEXT, .as_login = true, .member = MEMBER_NONE, .purpose = "events"};
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
-                      .read_only = true,
-                      .claims = "{}",
-                      .caller_role = "",
-                      .caller_user = "",
-                      .request_id = "events",
-                      .steps = &step,
-                      .n = 1,
-                      .shared_session = !engine->config->datasources[datasource].prepared};
+  struct plan plan = plan_own("events", &step, 1);
   struct flight f;
   bool fresh;
 
+  plan.read_only = true;
+  plan.shared_session = !engine->config->datasources[datasource].prepared;
   if (q->name) params[n++] = q->name;
   if (q->key) params[n++] = q->key;
   step.nparams = n;

@@ -25,20 +25,9 @@ static struct step step_of(enum place place, const char *sql, const char *const 
                        .purpose = "projection"};
 }
 
-static struct plan plan_of(struct step *steps, size_t n) {
-  return (struct plan){.isolation = ISOLATION_READ_COMMITTED,
-                       .claims = "{}",
-                       .caller_role = "",
-                       .caller_user = "",
-                       .request_id = "projection",
-                       .shared_session = true,
-                       .steps = steps,
-                       .n = n};
-}
-
 static bool run_one(struct conn *c, void *mem, struct step step, const struct wait *w, struct step_result *result,
                     struct err *e) {
-  struct plan plan = plan_of(&step, 1);
+  struct plan plan = plan_own("projection", &step, 1);
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
@@ -128,7 +117,7 @@ bool projection_round(struct conn *c, void *mem, const struct projection *p, int
   struct step steps[] = {step_of(PLACE_LOCK, lock_sql, name, 1, false),
                          step_of(PLACE_READ, read_sql(mem, p), params, p->nevents ? 3 : 2, true),
                          step_of(PLACE_MOVE, move_sql, name, 1, false), step_of(PLACE_CALL, call, NULL, 0, false)};
-  struct plan plan = plan_of(steps, sizeof steps / sizeof *steps);
+  struct plan plan = plan_own("projection", steps, sizeof steps / sizeof *steps);
   struct flight f;
 
   *round = (struct projection_round){0};
@@ -206,7 +195,7 @@ bool projection_rebuild(struct conn *c, void *mem, const struct projection *p, i
   struct step steps[4] = {
       step_of(PLACE_OTHER, tail_sql, NULL, 0, false), step_of(PLACE_OTHER + 1, row_sql, params, 1, false),
       step_of(PLACE_OTHER + 2, set_sql, params, 2, false), step_of(PLACE_OTHER + 3, NULL, NULL, 0, false)};
-  struct plan plan = plan_of(steps, position < 0 ? 4 : 3);
+  struct plan plan = plan_own("projection", steps, position < 0 ? 4 : 3);
   struct flight f;
 
   if (position < 0 && !p->reset && !p->ntruncate)

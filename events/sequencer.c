@@ -122,18 +122,12 @@ bool sequencer_round(struct sequencer *s, struct conn *conn, void *mem, const st
                           s->server ? s->server : "", arena_printf(mem, "%lld", (long long)s->last)};
   bool look = s->since >= SEQUENCER_LOOK_AFTER, waits = look && s->mark;
   struct step steps[4];
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
-                      .durable = !conn_is_durable(conn),
-                      .claims = "{}",
-                      .caller_role = "",
-                      .caller_user = "",
-                      .request_id = "sequencer",
-                      .shared_session = true,
-                      .steps = steps};
+  struct plan plan = plan_own("sequencer", steps, 0);
   const struct json *moved;
   struct flight f;
   size_t move;
 
+  plan.durable = !conn_is_durable(conn);
   add(steps, &plan.n, PLACE_LOCK, NULL, 0, false);
   if (waits) add(steps, &plan.n, PLACE_OVER, &s->open, 1, true);
   move = plan.n;

@@ -21,14 +21,7 @@ static struct step step_of(enum place place, const char *sql, const char *const 
 /* As a transaction of its own. *rows: of the last. */
 static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, const struct wait *w, uint64_t *rows,
                       struct err *e) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
-                      .claims = "{}",
-                      .caller_role = "anonymous",
-                      .caller_user = "",
-                      .request_id = "clean",
-                      .shared_session = true,
-                      .steps = steps,
-                      .n = n};
+  struct plan plan = plan_own("clean", steps, n);
   struct flight f;
 
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;

@@ -50,17 +50,10 @@ static struct step step_of(unsigned slot, const char *sql, const char *const *pa
 /* The first statement's text. */
 static bool ask(struct conn *c, void *mem, struct step *steps, size_t n, const char **text, const struct wait *w,
                 struct err *e) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
-                      .durable = true,
-                      .claims = "",
-                      .caller_role = "",
-                      .caller_user = "",
-                      .request_id = "",
-                      .shared_session = true,
-                      .steps = steps,
-                      .n = n};
+  struct plan plan = plan_own("jobs", steps, n);
   struct flight f;
 
+  plan.durable = true;
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
   *text = f.results[0].text;
   return true;

@@ -146,14 +146,9 @@ static struct step *add_step(void *mem, struct plan *plan, enum place place, con
 }
 
 static struct plan new_plan(void *mem) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
-                      .durable = true,
-                      .claims = "",
-                      .caller_role = "",
-                      .caller_user = "",
-                      .request_id = "",
-                      .shared_session = true};
+  struct plan plan = plan_own("queue", NULL, 0);
 
+  plan.durable = true;
   add_step(mem, &plan, PLACE_PLANS, NULL, 0, false);
   return plan;
 }

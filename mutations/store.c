@@ -94,16 +94,9 @@ static struct step step_of(struct engine *engine, void *mem, const char *sql, co
 
 static bool trip_within(struct engine *engine, void *mem, size_t datasource, struct step *steps, size_t n, struct flight *f,
                         const struct wait *w, struct err *e) {
-  struct plan plan = {.isolation = ISOLATION_READ_COMMITTED,
-                      .durable = true,
-                      .claims = "",
-                      .caller_role = "",
-                      .caller_user = "",
-                      .request_id = "",
-                      .shared_session = true,
-                      .steps = steps,
-                      .n = n};
+  struct plan plan = plan_own("mutations", steps, n);
 
+  plan.durable = true;
   *f = (struct flight){.failed_step = n};
   return source_ready(engine, datasource, w, e) && flight_run(engine->sources[datasource].conn, mem, &plan, w, f, e);
 }
