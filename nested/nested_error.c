@@ -111,6 +111,14 @@ void nested_explain_error(const struct step *step, struct err *e) {
            arena_printf(e->mem, "A node that %s is linked to does not exist.", s->model->name));
 }
 
+void nested_explain_late(const struct plan *plan, struct err *e) {
+  bool writes = false;
+
+  for (size_t i = 0; i < plan->n; i++) writes |= plan->steps[i].subject != NULL;
+  if (writes && strcmp(e->sqlstate, "23503") == 0)
+    become(e, ERR_FOREIGN_KEY_VIOLATION, 3011, "A node that was linked to does not exist.");
+}
+
 bool nested_lost_race(const struct step *step, const struct err *e) {
   const struct nested_subject *s = step->subject;
 

@@ -56,6 +56,9 @@ def site(database):
             return new;
           end $$;
         create trigger acts before insert on "Note" for each row execute function acts();
+        create function strays() returns trigger language plpgsql as $$
+          begin if new.text = 'astray' then new.note := 'nobody'; end if; return new; end $$;
+        create trigger strays before insert on "Mark" for each row execute function strays();
         create function joins() returns trigger language plpgsql as $$
           begin insert into "_GroupToMember" ("A", "B") values ('all', new.id); return new; end $$;
         create trigger joins after insert on "Member" for each row execute function joins()""")
@@ -130,6 +133,14 @@ def test_what_it_sees_it_judges(site, database):
     papers = {"create": [ANN, ANN, ANN | {"sheets": {"create": {}}}], "connectOrCreate": {"where": {"id": "p"}, "create": ANN}}
     assert site.client.command("createDesk", {"data": {"papers": papers}}, role="customer", user="ann").status == 200
     assert database.one('select count(*) from "Paper"') == 4
+
+
+def test_a_key_that_waits_is_told_as_one_that_does_not(site, database):
+    """Foreign keys of `writ schema ddl` are looked at by the COMMIT."""
+    answer = site.inside.command("createNote", {"data": {"owner": "ann", "marks": {"create": [{"text": "astray"}, {"text": "b"}]}}},
+                                 role="customer", user="ann")
+    assert (answer.code, answer.json["prisma_code"]) == ("FOREIGN_KEY_VIOLATION", 3011)
+    assert database.one('select count(*) from "Note"') == 0
 
 
 def test_an_index_that_the_file_does_not_know(site):
