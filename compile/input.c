@@ -120,33 +120,64 @@ static int days_of(int year, int month) {
   return month == 2 && leap ? 29 : days[month - 1];
 }
 
-static void zone(struct scan *s, struct str *out) {
-  char sign = *s->p;
-  int hours, minutes = 0;
+struct moment {
+  int year, month, day, hour, minute, second;
+  const char *fraction; /* nfraction digits */
+  int nfraction;
+};
 
-  if (skip(s, 'Z') || skip(s, 'z') || !*s->p) {
-    str_add(out, "+00");
-    return;
-  }
+/* By how many minutes the zone is ahead of UTC. */
+static int zone(struct scan *s) {
+  int sign = *s->p == '-' ? -1 : 1, hours, minutes = 0;
+
+  if (skip(s, 'Z') || skip(s, 'z') || !*s->p) return 0;
   if (!skip(s, '+') && !skip(s, '-')) {
     s->ok = false;
-    return;
+    return 0;
   }
   hours = digits(s, 2, 0, 14);
   if (skip(s, ':') || *s->p) minutes = digits(s, 2, 0, 59);
-  str_printf(out, "%c%02d:%02d", sign, hours, minutes);
+  return sign * (60 * hours + minutes);
 }
 
-static void time_of_day(struct scan *s, struct str *out) {
-  int hour = digits(s, 2, 0, 23), minute = 0, second = 0;
+static void previous_day(struct moment *m) {
+  if (--m->day) return;
+  if (!--m->month) {
+    m->month = 12;
+    m->year--;
+  }
+  m->day = days_of(m->year, m->month);
+}
 
-  if (skip(s, ':')) minute = digits(s, 2, 0, 59);
-  if (skip(s, ':')) second = digits(s, 2, 0, 59);
-  str_printf(out, "%02d:%02d:%02d", hour, minute, second);
+static void next_day(struct moment *m) {
+  if (++m->day <= days_of(m->year, m->month)) return;
+  m->day = 1;
+  if (++m->month <= 12) return;
+  m->month = 1;
+  m->year++;
+}
+
+/* Where the column is a timestamp without a zone, or a date, PostgreSQL would pass over the zone. */
+static void to_utc(struct moment *m, int ahead) {
+  enum { DAY = 24 * 60 };
+  int minutes = 60 * m->hour + m->minute - ahead;
+
+  if (minutes < 0) previous_day(m);
+  if (minutes >= DAY) next_day(m);
+  minutes = (minutes + DAY) % DAY;
+  m->hour = minutes / 60;
+  m->minute = minutes % 60;
+}
+
+static void time_of_day(struct scan *s, struct moment *m) {
+  m->hour = digits(s, 2, 0, 23);
+  if (skip(s, ':')) m->minute = digits(s, 2, 0, 59);
+  if (skip(s, ':')) m->second = digits(s, 2, 0, 59);
   if (skip(s, '.')) {
     size_t n = strspn(s->p, "0123456789");
     s->ok &= n > 0;
-    str_printf(out, ".%.*s", n > 6 ? 6 : (int)n, s->p);
+    m->fraction = s->p;
+    m->nfraction = n > 6 ? 6 : (int)n;
     s->p += n;
   }
 }
@@ -155,17 +186,15 @@ static void time_of_day(struct scan *s, struct str *out) {
  * full: PostgreSQL alone would take 2016 for 20:16 o'clock, and words like yesterday. */
 static bool date_time(void *mem, const char *text, const char **out, struct err *e) {
   struct scan s = {.p = text, .ok = true};
-  struct str *full = str_new(mem, 40);
-  int year = digits(&s, 4, 1, 9999), month = 1, day = 1;
+  struct moment m = {.year = digits(&s, 4, 1, 9999), .month = 1, .day = 1, .fraction = ""};
 
-  if (skip(&s, '-')) month = digits(&s, 2, 1, 12);
-  if (s.ok && skip(&s, '-')) day = digits(&s, 2, 1, days_of(year, month));
-  str_printf(full, "%04d-%02d-%02d ", year, month, day);
-  if (skip(&s, 'T') || skip(&s, 't') || skip(&s, ' ')) time_of_day(&s, full);
-  else str_add(full, "00:00:00");
-  if (s.ok) zone(&s, full);
-  *out = full->p;
-  return (s.ok && !*s.p) || bad_text(SCALAR_DATETIME, NULL, text, e);
+  if (skip(&s, '-')) m.month = digits(&s, 2, 1, 12);
+  if (s.ok && skip(&s, '-')) m.day = digits(&s, 2, 1, days_of(m.year, m.month));
+  if (skip(&s, 'T') || skip(&s, 't') || skip(&s, ' ')) time_of_day(&s, &m);
+  if (s.ok) to_utc(&m, zone(&s));
+  *out = arena_printf(mem, "%04d-%02d-%02d %02d:%02d:%02d%s%.*s+00", m.year, m.month, m.day, m.hour, m.minute, m.second,
+                      m.nfraction ? "." : "", m.nfraction, m.fraction);
+  return (s.ok && !*s.p && m.year > 0) || bad_text(SCALAR_DATETIME, NULL, text, e);
 }
 
 /* ---- the rest ---- */

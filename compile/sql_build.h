@@ -53,8 +53,8 @@ bool sql_input_list(struct sql_build *b, const struct expr *value, const struct 
     __attribute__((warn_unused_result));
 
 /* Around an expression which is the result of the node, of a type that casts to text; its NULL is null. Refuses one that
- * is too large, or has a list that is (lists NULL: there are none to be judged), keeps it where others refer to it (node->slot).
- * The whole is a SELECT of one row and column. */
+ * is too large, or has a list that is (lists NULL: there are none to be judged), and of a create or upsert one that is NULL;
+ * keeps it where others refer to it (node->slot). The whole is a SELECT of one row and column. */
 void sql_result_begin(struct sql_build *b, const struct node *node, const struct config *config,
                       const struct sql_lists *lists);
 void sql_result_end(struct sql_build *b);

@@ -109,6 +109,7 @@ static void finish_error(struct run *r, const struct plan *plan, const struct fl
 
   own_argument_error(r, argument);
   if (f->failed_step < plan->n) nested_explain_error(&plan->steps[f->failed_step], r->e);
+  else nested_explain_late(plan, r->e);
   if (node && node->command->model && r->e->code == ERR_TOO_MANY_ROWS) r->e->prisma_code = PRISMA_TOO_MANY_NODES;
   own_constraint_error(r);
   if (f->failed_step < plan->n && plan->steps[f->failed_step].purpose == outbox_purpose) outbox_explain(r->e);

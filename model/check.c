@@ -64,6 +64,19 @@ static const char *type_text(const void *mem, const char *type, bool list) {
   return type ? arena_printf(mem, "%s%s", type, list ? "[]" : "") : "one that has no name";
 }
 
+/* Text that can be put into the file as it is. */
+static const char *type_hint(const void *mem, const char *type) {
+  struct str *hint = str_new(mem, 64);
+
+  str_add(hint, "; write @db(type: \"");
+  for (; *type; type++) {
+    if (*type == '"' || *type == '\\') str_char(hint, '\\');
+    str_char(hint, *type);
+  }
+  str_add(hint, "\")");
+  return hint->p;
+}
+
 static void check_type(struct checking *c, const struct field *f, const struct db_column *there) {
   const struct column *column = f->column;
   const char *type = type_text(c->p->mem, there->type_sql, there->list);
@@ -74,7 +87,7 @@ static void check_type(struct checking *c, const struct field *f, const struct d
   else if (strcmp(type, column->type_sql) != 0)
     wrong(c, f->line, "%s.%s: the column %s is of type %s, the file says %s%s", f->model->name, f->name, column->name, type,
           column->type_sql,
-          there->list == f->list ? arena_printf(c->p->mem, "; write @db(type: \"%s\")", there->type_sql)
+          there->list == f->list ? type_hint(c->p->mem, there->type_sql)
           : f->list              ? "; remove the [ ]"
                                  : "; write the type in [ ]");
   else if (column->bytewise && !there->bytewise)
@@ -461,11 +474,14 @@ static void learn_sequence(const void *mem, struct field *f, const struct db_tab
   f->next_sql = sql->p;
 }
 
+static void learn_table(const void *mem, struct model *m, const struct db_table *t) {
+  for (size_t i = 0; i < m->nfields; i++) learn_sequence(mem, (struct field *)&m->fields[i], t);
+  m->insert_trigger = t && t->insert_trigger;
+}
+
 void model_learn(struct datamodel *d, const struct db_tables *tables) {
   for (size_t i = 0; i < d->nmodels; i++)
-    for (size_t j = 0; j < d->models[i].nfields; j++)
-      learn_sequence(d, (struct field *)&d->models[i].fields[j],
-                     tables_find(tables, d->models[i].schema, d->models[i].table));
+    learn_table(d, (struct model *)&d->models[i], tables_find(tables, d->models[i].schema, d->models[i].table));
   for (size_t i = 0; i < d->nrelations; i++) {
     struct relation *relation = (struct relation *)&d->relations[i];
     struct relation_side *holder = &relation->sides[relation->holder];

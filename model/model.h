@@ -126,6 +126,7 @@ struct model {
   const struct key *keys; /* it, then the unique ones in the order of the file */
   size_t nkeys;
   const struct field *created_at, *updated_at; /* NULL: none */
+  bool insert_trigger;                         /* a new row may be linked already; known once model_learn has looked */
 
   /* Relations in which rows of this model may be the child of another row, or have children, also through sides that are
    * not visible here: everything that deleting a row must look at. In the order of their declaration; a self relation

@@ -184,6 +184,12 @@ static void read_sequence(struct model_reader *r, struct field_draft *f, bool wa
   if (directive_value(d, "name")) schema_db_name(r, directive_value(d, "name"), &field->sequence);
 }
 
+/* varchar(20), char(20): how many characters a column takes; 0: any number. */
+static unsigned long most_characters(const struct column *c) {
+  const char *number = str_starts(c->type_sql, "character") ? strchr(c->type_sql, '(') : NULL;
+  return number ? strtoul(number + 1, NULL, 10) : 0;
+}
+
 static void read_strategy(struct model_reader *r, struct field_draft *f, const struct graphql_directive *id) {
   struct field *field = f->field;
   const char *strategy = directive_text(id, "strategy");
@@ -202,6 +208,10 @@ static void read_strategy(struct model_reader *r, struct field_draft *f, const s
   else if (number) field->source = SOURCE_SEQUENCE;
   else wrong(r, f, "a key of this type cannot be generated; write @id(strategy: NONE)");
   if (field->source == SOURCE_SEQUENCE) field->next_sql = next_sql(r, field);
+  if (field->source == SOURCE_CUID && most_characters(field->column) && most_characters(field->column) < ID_CHARACTERS)
+    wrong(
+        r, f,
+        "a key that writ makes has 25 characters, more than its column takes; write @id(strategy: NONE), or a longer type");
 }
 
 static void read_key(struct model_reader *r, struct field_draft *f) {

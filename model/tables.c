@@ -67,7 +67,8 @@ static const char tables_sql[] =
     "           join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.number)) order by f.conkey, f.conname), "
     "'[]')"
     "     from pg_constraint f join pg_class fc on fc.oid = f.confrelid join pg_namespace fn on fn.oid = fc.relnamespace"
-    "     where f.conrelid = c.oid and f.contype = 'f')"
+    "     where f.conrelid = c.oid and f.contype = 'f'),"
+    "  'insert_trigger', exists (select from pg_trigger g where g.tgrelid = c.oid and not g.tgisinternal and g.tgtype & 4 <> 0)"
     "  ) order by array_position($1::name[], n.nspname), c.relname), '[]')"
     "  from pg_class c join pg_namespace n on n.oid = c.relnamespace"
     "  where n.nspname = any($1::name[]) and c.relkind in ('r', 'p') and not c.relispartition"
@@ -157,6 +158,7 @@ static void read_table(const void *mem, const struct json *from, struct db_table
   *t = (struct db_table){.schema = text_of(from, "schema"),
                          .name = text_of(from, "name"),
                          .comment = text_of(from, "comment"),
+                         .insert_trigger = truth_of(from, "insert_trigger"),
                          .ncolumns = columns->len,
                          .nkeys = keys->len,
                          .nforeign_keys = foreign->len};

@@ -46,6 +46,7 @@ struct db_table {
   size_t nkeys;
   struct db_foreign_key *foreign_keys;
   size_t nforeign_keys;
+  bool insert_trigger; /* somebody has made a trigger that an INSERT sets off */
 };
 
 struct db_enum {

@@ -61,6 +61,18 @@ bool value_error(struct planner *p, const char *field, const struct model *m, co
   return place_reason(at, p->e, "The field %s of %s", field, m->name);
 }
 
+bool values_error(struct planner *p, const struct model *m, const struct key *key, const struct where_unique *const *wheres,
+                  size_t n) {
+  const char *path = NULL;
+
+  for (size_t i = 0; i < n; i++) {
+    if (wheres[i]->key != key) continue;
+    path = wheres[i]->at.path;
+    if (!sql_input(plan_begin(p), wheres[i]->values[0], key->columns[0], p->e)) break;
+  }
+  return value_error(p, key->name, m, path);
+}
+
 bool put_filter(struct planner *p, struct sql_build *b, const struct model *m, const char *alias, const struct expr *filter,
                 bool scalars_only, const char *path) {
   sql_add(b, " and ");

@@ -38,6 +38,8 @@ const struct expr *nested_kept_args(void *mem, const struct nested_kept *kept);
 
 /* After a failed flight: what the error of a step means to those who see the data model, not the tables. */
 void nested_explain_error(const struct step *step, struct err *e);
+/* The same of an error that came with the commit: keys that wait are looked at there. */
+void nested_explain_late(const struct plan *plan, struct err *e);
 /* Where in the input its fault is: step->path, or more exactly; NULL: nowhere. */
 const char *nested_error_path(const struct step *step, const struct err *e);
 /* Was it one of many rows that the step makes, and cannot be told which? Compiled one_by_one, it can. */

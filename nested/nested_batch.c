@@ -430,7 +430,7 @@ static bool put_found_some(struct planner *p, struct sql_build *b, const char *a
 
   put_found_key(p, b, alias, m, wheres, n);
   sql_add(b, " from unnest(");
-  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e)) return false;
+  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e)) return values_error(p, m, wheres[0]->key, wheres, n);
   sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v", m->table_sql, alias, alias,
              column->sql);
   return true;
@@ -450,8 +450,7 @@ bool plan_connect_newborn(struct planner *p, struct link l, const struct where_u
     put_key_part(b, parent, i, here->columns[i]->cast_sql);
     sql_add(b, ", ");
   }
-  if (!(one ? put_found_one(p, b, alias, m, wheres[0]) : put_found_some(p, b, alias, m, wheres, n)))
-    return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
+  if (!(one ? put_found_one(p, b, alias, m, wheres[0]) : put_found_some(p, b, alias, m, wheres, n))) return false;
   if (one && alone) {
     put_if_filled(b, " where ", parent);
   } else { /* two may have named the same row */
@@ -476,8 +475,7 @@ bool plan_find_all(struct planner *p, struct link l, const struct where_unique *
              alias, m->key->columns[0]->sql, messages(p, b, m, wheres, n));
   put_key(b, alias, m);
   sql_add(b, " end as k from unnest(");
-  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e))
-    return value_error(p, wheres[0]->key->name, m, wheres[0]->at.path);
+  if (!sql_input_list(b, list_of(p->mem, wheres, n), column, p->e)) return values_error(p, m, wheres[0]->key, wheres, n);
   sql_printf(b, ") with ordinality as writ_w(v, o) left join %s as %s on %s.%s = writ_w.v where ", m->table_sql, alias,
              alias, column->sql);
   put_filled(b, parent);

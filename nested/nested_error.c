@@ -6,31 +6,36 @@
 
 #include <string.h>
 
-/* Is it the key? columns: "email" or "a, b", in quotes where PostgreSQL wants them. */
-static bool is_key(const void *mem, const struct key *key, const char *columns) {
+/* Is it these columns that PostgreSQL names? text: "email" or "a, b", in quotes where it wants them. */
+static bool are_columns(const void *mem, const struct column *const *columns, size_t n, const char *text) {
   struct str *plain = str_new(mem, 64), *quoted = str_new(mem, 64);
 
-  for (size_t i = 0; i < key->ncolumns; i++) {
-    str_printf(plain, "%s%s", i ? ", " : "", key->columns[i]->name);
-    str_printf(quoted, "%s%s", i ? ", " : "", key->columns[i]->sql);
+  for (size_t i = 0; i < n; i++) {
+    str_printf(plain, "%s%s", i ? ", " : "", columns[i]->name);
+    str_printf(quoted, "%s%s", i ? ", " : "", columns[i]->sql);
   }
-  return strcmp(plain->p, columns) == 0 || strcmp(quoted->p, columns) == 0;
+  return strcmp(plain->p, text) == 0 || strcmp(quoted->p, text) == 0;
 }
 
 static const struct key *violated(const struct model *m, const struct err *e) {
   if (!e->key || !e->table || strcmp(e->table, m->table) != 0) return NULL;
   for (size_t i = 0; i < m->nkeys; i++)
-    if (is_key(e->mem, &m->keys[i], e->key)) return &m->keys[i];
+    if (are_columns(e->mem, m->keys[i].columns, m->keys[i].ncolumns, e->key)) return &m->keys[i];
   return NULL;
 }
 
-/* Is it the columns of a link that are unique, or the link's table? */
+/* Is it the columns of a link that are unique, or the link's table? A database may also have unique indexes that no file knows. */
 static bool is_link(const struct model *m, const struct err *e) {
   for (size_t i = 0; i < m->nlinks && e->table; i++) {
     const struct relation *r = m->links[i].relation;
+    const struct relation_side *holder = &r->sides[r->holder];
+
     if (r->storage == LINK_TABLE && strcmp(r->table, e->table) == 0) return true;
+    if (r->storage == LINK_INLINE && e->key && strcmp(holder->model->table, e->table) == 0 &&
+        are_columns(e->mem, holder->columns, holder->ncolumns, e->key))
+      return true;
   }
-  return e->key && e->table && !violated(m, e);
+  return false;
 }
 
 static void become(struct err *e, enum err_code code, int prisma_code, const char *message) {
@@ -104,6 +109,14 @@ void nested_explain_error(const struct step *step, struct err *e) {
   else if (strcmp(e->sqlstate, "23503") == 0)
     become(e, ERR_FOREIGN_KEY_VIOLATION, 3011,
            arena_printf(e->mem, "A node that %s is linked to does not exist.", s->model->name));
+}
+
+void nested_explain_late(const struct plan *plan, struct err *e) {
+  bool writes = false;
+
+  for (size_t i = 0; i < plan->n; i++) writes |= plan->steps[i].subject != NULL;
+  if (writes && strcmp(e->sqlstate, "23503") == 0)
+    become(e, ERR_FOREIGN_KEY_VIOLATION, 3011, "A node that was linked to does not exist.");
 }
 
 bool nested_lost_race(const struct step *step, const struct err *e) {

@@ -77,6 +77,9 @@ bool plan_step(struct planner *p, struct sql_build *b, const char *path, const s
 const struct nested_subject *subject_of(struct planner *p, const struct model *m, const struct key *unless);
 /* "takes a string, not a number" becomes a sentence. False. */
 bool value_error(struct planner *p, const char *field, const struct model *m, const char *path);
+/* The same of a list of the values of those wheres that have the key, of one column: the first that is wrong. False. */
+bool values_error(struct planner *p, const struct model *m, const struct key *key, const struct where_unique *const *wheres,
+                  size_t n);
 const struct drawn *drawn_for(const struct planner *p, const struct model *m);
 /* In the place of a value: a number of f's sequence. */
 void put_new_key(struct sql_build *b, const struct field *f);
@@ -110,7 +113,7 @@ bool plan_batch(struct planner *p, const struct nested_op *ops, size_t n, unsign
 /* A row that has just been made is linked to others, of which each may have many links: nothing can be linked already, nothing
  * else changes, and the link's foreign key locks what has to stay. So these are not locked ahead. */
 bool connects_newborn(bool in_create, const struct nested_op *op);
-/* All links of such operations on one field, in one statement. alone: no other operation links by the field. */
+/* All links of such operations on one field, in one statement. alone: nothing else can have made the link. */
 bool plan_connect_newborn(struct planner *p, struct link l, const struct where_unique *const *wheres, size_t n,
                           unsigned parent, bool alone);
 bool can_find_all(const struct where_unique *const *wheres, size_t n);

@@ -215,8 +215,7 @@ static bool put_wanted(struct planner *p, struct sql_build *b, const char *alias
 
   if (key->ncolumns > 1) return where_unique_put(b, w->wheres[i], alias, p->e);
   sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
-  if (!sql_input_list(b, list_of(p, w, key), key->columns[0], p->e))
-    return value_error(p, key->name, w->model, w->wheres[i]->at.path);
+  if (!sql_input_list(b, list_of(p, w, key), key->columns[0], p->e)) return values_error(p, w->model, key, w->wheres, w->n);
   sql_add(b, ")");
   return true;
 }
@@ -254,19 +253,20 @@ static bool has_alike_before(const struct wanted *w, size_t i) {
 
 /* Where all routes like that one begin. */
 static bool put_beginnings(struct planner *p, struct sql_build *b, const struct wanted *w, size_t i, const char *row) {
-  const struct where_unique *where = w->routes[i].where, *last = NULL;
+  const struct where_unique *where = w->routes[i].where, *last = NULL,
+                            **wheres = arena_array(p->mem, const struct where_unique *, w->nroutes);
   struct json *items = arena_array(p->mem, struct json, w->nroutes);
   size_t n = 0;
 
   for (size_t j = i; j < w->nroutes; j++) {
     if (w->routes[j].where == last || !is_alike(&w->routes[i], &w->routes[j])) continue;
-    last = w->routes[j].where;
+    wheres[n] = last = w->routes[j].where;
     items[n++] = *last->values[0]->literal;
   }
   if (n == 1 || where->key->ncolumns > 1) return where_unique_put(b, where, row, p->e);
   sql_printf(b, "%s.%s = any (", row, where->key->columns[0]->sql);
   if (!sql_input_list(b, list(p, items, n), where->key->columns[0], p->e))
-    return value_error(p, where->key->name, field_here(w->routes[i].fields[0])->model, where->at.path);
+    return values_error(p, field_here(w->routes[i].fields[0])->model, where->key, wheres, n);
   sql_add(b, ")");
   return true;
 }

@@ -13,7 +13,7 @@ struct act {
   struct link link;
   unsigned parent;
   bool in_create; /* the parent was just made: it has no links of its own yet */
-  bool alone;     /* no other operation of the parent goes through the field */
+  bool alone;     /* nothing else can have made the link by then */
 };
 
 static const struct model *child_model(const struct act *a) { return link_there(a->link)->model; }
@@ -498,6 +498,13 @@ static const struct expr *values_of(struct planner *p, const struct nested_op *o
   return x;
 }
 
+static bool wrong_name(struct planner *p, const struct act *a, const struct key *key) {
+  const struct where_unique **wheres = arena_array(p->mem, const struct where_unique *, a->op->nwheres);
+
+  for (size_t i = 0; i < a->op->nwheres; i++) wheres[i] = &a->op->wheres[i];
+  return values_error(p, child_model(a), key, wheres, a->op->nwheres);
+}
+
 /* Is the alias's row one of those that set names? */
 static bool put_named(struct planner *p, struct sql_build *b, const struct act *a, const char *alias) {
   const struct nested_op *op = a->op;
@@ -513,8 +520,7 @@ static bool put_named(struct planner *p, struct sql_build *b, const struct act *
       continue;
     }
     sql_printf(b, "%s.%s = any (", alias, key->columns[0]->sql);
-    if (!sql_input_list(b, values_of(p, op, key), key->columns[0], p->e))
-      return value_error(p, key->name, child_model(a), op->wheres[i].at.path);
+    if (!sql_input_list(b, values_of(p, op, key), key->columns[0], p->e)) return wrong_name(p, a, key);
     sql_add(b, ")");
   }
   sql_add(b, ") is true)");
@@ -662,9 +668,17 @@ static bool plan_group(struct planner *p, const struct act *a, size_t n) {
   return n > 1 ? plan_connects(p, a, a->op, n) : runs[a->op->kind](p, a);
 }
 
+static bool nests(const struct nested_op *op) {
+  return (op->create && op->create->nops) || (op->update && op->update->nops);
+}
+
+/* Other operations of the row may be of the same relation (in one of a type with itself, from its other end too), what is
+ * nested below those that have run may lead back to the row, and a trigger may have linked it. */
 static bool is_alone(const struct nested_data *d, const struct nested_op *op) {
+  if (d->model->insert_trigger) return false;
   for (size_t i = 0; i < d->nops; i++)
-    if (&d->ops[i] != op && d->ops[i].field == op->field) return false;
+    if (&d->ops[i] != op && (d->ops[i].field->relation == op->field->relation || (&d->ops[i] < op && nests(&d->ops[i]))))
+      return false;
   return true;
 }
 

@@ -50,6 +50,17 @@ static bool put_row_json(struct planner *p, struct sql_build *b, const struct mo
   return s && select_put_node(b, p->k->config, s, alias, false, p->e);
 }
 
+/* Behind the rows' JSON: what cannot be read cannot be judged, so it is refused. A caller's policies may hide a row that it wrote. */
+static void put_or_refused(struct sql_build *b, const struct part *part) {
+  sql_add(b, ", writ.fail('FORBIDDEN', ");
+  str_sql_literal(
+      b->text, arena_printf(b->mem,
+                            "What \"%s\" has written cannot be read for its rules: a policy hides it from the caller, or a "
+                            "trigger gave it another key or kept it out.",
+                            part->command->name));
+  sql_add(b, ", 403))");
+}
+
 static bool keep_rows(struct planner *p, struct part *part, const struct model *m, unsigned slot, const struct overlay *o) {
   struct sql_build *b = plan_begin(p);
   const char *alias;
@@ -62,14 +73,16 @@ static bool keep_rows(struct planner *p, struct part *part, const struct model *
   sql_add(b, " then ");
   enlist(p, part);
   put_keep(p, b, part);
-  sql_printf(b, "(select string_agg(json_build_object('p', $%u::integer, 'v', ",
+  sql_printf(b, "coalesce((select string_agg(json_build_object('p', $%u::integer, 'v', ",
              sql_param(b, arena_printf(p->mem, "%zu", part->index - 1)));
   rules_put_overlay(b, alias, m, o);
   sql_add(b, ", 'r', ");
   if (!put_row_json(p, b, m, alias)) return false;
   sql_printf(b, ")::text, ',') from %s as %s where ", m->table_sql, alias);
   put_among(b, alias, m->key->columns, m->key->ncolumns, (struct rows){.slot = slot});
-  sql_add(b, ")), true) end");
+  sql_add(b, ")");
+  put_or_refused(b, part);
+  sql_add(b, "), true) end");
   return plan_step(p, b, part->path, NULL, arena_printf(p->mem, "result of %s", part->command->name));
 }
 
@@ -92,14 +105,17 @@ bool rules_keep_batch(struct planner *p, const struct nested_op *const *ops, siz
   str_char(indexes, '}');
   sql_add(b, "select ");
   put_keep(p, b, first);
-  sql_add(b, "(select string_agg(json_build_object('p', writ_k.i, 'r', ");
+  sql_add(b, "coalesce((select string_agg(json_build_object('p', writ_k.i, 'r', ");
   if (!put_row_json(p, b, m, alias)) return false;
   sql_add(b, ")::text, ',' order by writ_k.i) from unnest(");
   put_keys(p, b, data);
-  sql_printf(b, ", $%u::integer[]) as writ_k(k, i), %s as %s where %s.%s = writ_k.k::%s)), true)", sql_param(b, indexes->p),
-             m->table_sql, alias, alias, m->key->columns[0]->sql, m->key->columns[0]->cast_sql);
+  sql_printf(b, ", $%u::integer[]) as writ_k(k, i), %s as %s where %s.%s = writ_k.k::%s having count(*) = $%u::bigint)",
+             sql_param(b, indexes->p), m->table_sql, alias, alias, m->key->columns[0]->sql, m->key->columns[0]->cast_sql,
+             sql_param(b, arena_printf(p->mem, "%zu", n)));
+  put_or_refused(b, first);
+  sql_add(b, "), true)");
   put_if_filled(b, " where ", guard);
-  return plan_step(p, b, ops[0]->path, NULL, arena_printf(p->mem, "results of %s", first->command->name));
+  return plan_step(p, b, n > 1 ? NULL : ops[0]->path, NULL, arena_printf(p->mem, "results of %s", first->command->name));
 }
 
 void rules_put_count(struct planner *p, struct sql_build *b, const struct nested_op *op, const char *count) {

@@ -203,8 +203,8 @@ def test_only_long_answers_are_looked_into(data, site, rows):
     posts(rows, "u", 1)
     posts(rows, "u", 1, first="z", title="x" * 300)
     as_installed = data.one("select pg_get_functiondef('writ.limited'::regproc)")
-    data.execute("create or replace function writ.limited(r text, command text, most_bytes integer, most_rows integer, lists json) "
-                 "returns text language sql as $$ select writ.fail('LOOKED_INTO', lists::text) $$")
+    data.execute("create or replace function writ.limited(r text, command text, most_bytes integer, most_rows integer, lists json, "
+                 "made text) returns text language sql as $$ select writ.fail('LOOKED_INTO', lists::text) $$")
     try:
         assert len(read(site, "{ id posts { id } }").result["posts"]) == 2
         assert len(read(site, "{ id posts(first: 2) { title } }").result["posts"]) == 2
@@ -277,15 +277,16 @@ def test_several_where_one_should_be(data, rows):
 
 # ---- the function ---------------------------------------------------------------------------------------------------
 
-def judge(data, text, lists, most_bytes=1000, most_rows=2):
+def judge(data, text, lists, most_bytes=1000, most_rows=2, made=None):
     """None when it gives the text back, else the code and the message. In the text, digits are nodes."""
     text = re.sub(r"\d", r'{"n":\g<0>}', text)
     with data.connect() as connection:
         try:
-            (given,), = connection.execute("select writ.limited(%s, 'user', %s, %s, %s)",
-                                           (text, most_bytes, most_rows, lists)).fetchall()
+            (given,), = connection.execute("select writ.limited(%s, 'user', %s, %s, %s, %s)",
+                                           (text, most_bytes, most_rows, lists, made)).fetchall()
         except harness.psycopg.Error as error:
-            assert error.diag.sqlstate == "WR000" and error.diag.message_hint == "422"
+            assert error.diag.sqlstate == "WR000"
+            assert error.diag.message_hint == ("403" if error.diag.message_detail == "FORBIDDEN" else "422")
             return error.diag.message_detail, error.diag.message_primary
     assert given == text
     return None
@@ -326,8 +327,16 @@ def test_limited_by_bytes(data):
     assert judge(data, '{"a":[1,2],"b":[3]}', '{"a":"A"}', most_bytes=37) is None
 
 
+def test_what_was_made_must_be_there(data):
+    code, message = judge(data, "null", '{"a":"A"}', made="User")
+    assert code == "FORBIDDEN" and message.startswith("The node of User cannot be read once it is written")
+    assert judge(data, "null", '{"a":"A"}') is None
+    assert judge(data, '{"a":[1]}', '{"a":"A"}', made="User") is None
+    assert judge(data, '{"a":[1,2,3]}', '{"a":"A"}', made="User") == rows_of("A")
+
+
 def test_limited_is_for_everybody(data):
     """Statements run as the caller's role."""
-    signature = "writ.limited(text,text,integer,integer,json)"
+    signature = "writ.limited(text,text,integer,integer,json,text)"
     assert data.execute(f"select has_function_privilege('public', '{signature}', 'execute'), prosecdef from pg_proc "
                         f"where oid = '{signature}'::regprocedure") == [(True, False)]

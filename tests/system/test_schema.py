@@ -484,6 +484,16 @@ def test_check_tells_each_difference(fresh, change, line, kind, text):
         assert any(found[:2] == (line, kind) and text in found[2] for found in problems(errors)), errors
 
 
+def test_a_hint_can_be_put_into_the_file(fresh):
+    folder = Folder(fresh('''create domain "odd \\ ""name" as varchar(40);
+        create table pet (id uuid primary key, name "odd \\ ""name")'''),
+                    'type Pet @db(name: "pet") {\n  id: UUID! @id\n  name: String\n}\n')
+    _, _, errors = folder.schema("check")
+    hint = re.search(r"write (@db\(type: .*\))", errors)[1]
+    folder.file.write_text(folder.file.read_text().replace("String", "String " + hint))
+    assert "no difference" in folder.must("check")
+
+
 def test_a_file_may_be_stricter(fresh):
     """1:1 without UNIQUE and with SET NULL, as Prisma 1 made them: warnings, no errors."""
     folder = Folder(fresh("""

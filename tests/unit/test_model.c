@@ -134,6 +134,8 @@ static const struct mistake mistakes[] = {
     {"type A @id { a: Int! }", 1, "@id needs fields:"},
     {"type A { a: String! @id }", 1, "write @id(strategy: NONE)"},
     {"type A { a: Json! @id(strategy: NONE) }", 1, "Json and Float cannot be keys"},
+    {"type A { a: ID! @id @db(type: \"varchar(24)\") }", 1, "25 characters, more than its column takes"},
+    {"type A { a: ID! @id @db(type: \"char(3)\") }", 1, "25 characters, more than its column takes"},
     {"type A { a: [ID] @id }", 1, "a list cannot be a key"},
     {"type A { " KEY "\n a: [Int] @unique }", 2, "a list cannot be a key nor unique"},
     {"type A { a: ID! @id(strategy: SEQUENCE) }", 1, "goes with Int or BigInt"},
