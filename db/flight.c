@@ -104,6 +104,7 @@ static bool is_implicit(const struct plan *p) {
 }
 
 const char *plan_begin_sql(const struct plan *p) { return is_implicit(p) ? NULL : begins[p->isolation][p->read_only]; }
+
 struct plan plan_own(const char *name, struct step *steps, size_t n) {
   return (struct plan){.isolation = ISOLATION_READ_COMMITTED,
                        .claims = "{}",

@@ -372,6 +372,16 @@ def test_promises_are_kept_by_the_database(fresh):
     assert database.one("""select string_agg(id, '' order by id) from "Child" """).startswith("ABCDEF")
 
 
+def test_keys_of_other_writers(fresh):
+    """The columns' defaults make keys of the same kind as writ does, in the order of time."""
+    folder = Folder(fresh(), "type A { id: UUID! @id  n: Int }  type B { id: ID! @id  n: Int }")
+    folder.must("apply")
+    for table, form in [("A", "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"), ("B", "c[0-9a-f]{24}")]:
+        rows = [folder.database.execute(f"""insert into "{table}" (n) values ({n}) returning id, pg_sleep(0.005)""") for n in range(3)]
+        keys = [str(row[0][0]) for row in rows]
+        assert keys == sorted(keys) and len(set(keys)) == 3 and all(re.fullmatch(form, key) for key in keys), keys
+
+
 def test_apply_wants_empty_schemas_and_does_all_or_nothing(fresh):
     database = fresh("create table there (id integer)")
     folder = Folder(database, "type A { id: ID! @id }\n")
