@@ -167,7 +167,7 @@ def test_what_is_deferred_runs_as_the_callers_role(site, service, database, comm
 
 def test_explain_ends_as_the_callers_role(site):
     text = writ("explain", "-c", site.writ.file, "--role", "member", "add_told", '{"name": "x"}').stdout
-    order = [text.index(words) for words in ("as the login role", "after-hooks", "as the caller's role", "commit\n")]
+    order = [text.index(words) for words in ("as the login role", "after-hooks", "as the caller's role", "Sync, which commits\n")]
     assert order == sorted(order)
     assert f"{text.count('  -- ')} statements, 1 round trip" in text
 
