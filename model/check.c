@@ -64,16 +64,13 @@ static const char *type_text(const void *mem, const char *type, bool list) {
   return type ? arena_printf(mem, "%s%s", type, list ? "[]" : "") : "one that has no name";
 }
 
-/* Text that can be put into the file as it is. */
+/* Text that can be put into the file as it is: strings of SDL are escaped as those of JSON. */
 static const char *type_hint(const void *mem, const char *type) {
   struct str *hint = str_new(mem, 64);
 
-  str_add(hint, "; write @db(type: \"");
-  for (; *type; type++) {
-    if (*type == '"' || *type == '\\') str_char(hint, '\\');
-    str_char(hint, *type);
-  }
-  str_add(hint, "\")");
+  str_add(hint, "; write @db(type: ");
+  str_json(hint, type);
+  str_char(hint, ')');
   return hint->p;
 }
 
