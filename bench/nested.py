@@ -202,23 +202,29 @@ def measure_one(name, stack, database, seconds, tag, plan, articles=2, connectio
     return load
 
 
-def one_round(stack, database, number, seconds):
-    """{name: load}. The order moves on by one each round."""
-    plan, names, found = stack.explain(), [*SCRIPTS, "plan", *stack.roots], {}
+def all_rounds(stack, database, rounds, seconds):
+    """[{name: load}]. The order moves on by one each round."""
+    plan, names = stack.explain(), [*SCRIPTS, "plan", *stack.roots]
     for name in names:
-        measure_one(name, stack, database, 1, f"warm{number}", plan)
-    for name in names[number % len(names):] + names[:number % len(names)]:
-        found[name] = measure_one(name, stack, database, seconds, f"r{number}", plan)
-    return {name: found[name] for name in names}
+        measure_one(name, stack, database, 1, "warm", plan)
+    for number in range(rounds):
+        order = names[number % len(names):] + names[:number % len(names)]
+        found = {name: measure_one(name, stack, database, seconds, f"r{number}", plan) for name in order}
+        yield {name: found[name] for name in names}
+
+
+def quartiles(values):
+    """(the first, the median, the third) of at least one value."""
+    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
 
 
 def show(rounds, delay_ms):
-    print(f"  delay {delay_ms} ms\n  {'':20}{'req/s':>9}{'of pgbench':>12}{'writ is':>10}{'p50 ms':>9}{'p99 ms':>9}")
+    print(f"  delay {delay_ms} ms\n  {'':20}{'req/s':>9}{'of pgbench':>12}{'quartiles':>13}{'writ is':>10}{'p50 ms':>9}{'p99 ms':>9}")
     for name in rounds[0]:
         loads = [one[name] for one in rounds]
-        of_pgbench = statistics.median(one[name].rps / one["pgbench"].rps for one in rounds)
+        first, median, third = quartiles([one[name].rps / one["pgbench"].rps for one in rounds])
         times = statistics.median(one["writ"].rps / one[name].rps for one in rounds)
-        print(f"  {name:20}{statistics.median(load.rps for load in loads):9.0f}{of_pgbench:12.2f}{times:9.2f}x"
+        print(f"  {name:20}{statistics.median(load.rps for load in loads):9.0f}{median:12.2f}{first:8.2f}-{third:.2f}{times:9.2f}x"
               f"{statistics.median(load.p50_ms for load in loads):9.2f}{statistics.median(load.p99_ms for load in loads):9.2f}")
 
 
@@ -231,7 +237,7 @@ def grow(stack, database, seconds):
 
 @contextlib.contextmanager
 def systems(delay_ms, modules):
-    """All of it on a cluster of its own: one is a fifth faster than the next, for pgbench above all, as long as it lives."""
+    """All of it at one delay, on a cluster of its own."""
     with servers.postgres() as cluster:
         database = harness.Database(cluster, "bench", "", True)
         harness.create_tables(database, (BENCH / "nested.graphql").read_text())
@@ -241,26 +247,23 @@ def systems(delay_ms, modules):
 
 def bench(chosen):
     modules = None if chosen.no_node else node_modules()
-    print(f"{measure.CONNECTIONS} connections, {servers.WORKERS} workers; medians of {chosen.rounds} rounds of {chosen.seconds} s, each on a cluster "
-          "of its own" + ("" if modules else "; without Node"))
+    print(f"{measure.CONNECTIONS} connections, {servers.WORKERS} workers; medians of {chosen.rounds} rounds of {chosen.seconds} s"
+          + ("" if modules else "; without Node"))
     for delay_ms in chosen.delay:
-        rounds = []
-        for number in range(chosen.rounds):
-            with systems(delay_ms, modules) as (stack, database):
-                rounds.append(one_round(stack, database, number, chosen.seconds))
-        show(rounds, delay_ms)
+        with systems(delay_ms, modules) as (stack, database):
+            show(list(all_rounds(stack, database, chosen.rounds, chosen.seconds)), delay_ms)
     with systems(0, None) as (stack, database):
         grow(stack, database, chosen.seconds)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, prog="bench/nested")
-    parser.add_argument("--rounds", type=int, default=5, help="medians are of so many (default %(default)s)")
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="medians are of so many (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each measurement (default %(default)s)")
     parser.add_argument("--delay", type=float, nargs="*", default=[0, 1], help="ms of round trip (default 0 1)")
     parser.add_argument("--no-node", action="store_true", help="leave out the Node services")
     chosen = parser.parse_args()
-    return measure.program("bench/nested", 400 + 2 * chosen.rounds * (60 + 7 * (chosen.seconds + 20)), lambda: bench(chosen))
+    return measure.program("bench/nested", 400 + len(chosen.delay) * (1 + chosen.rounds) * 7 * (chosen.seconds + 20), lambda: bench(chosen))
 
 
 if __name__ == "__main__":
