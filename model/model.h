@@ -56,6 +56,7 @@ struct column {
   const char *type_sql;      /* as in DDL: character varying(40), text[] */
   const char *cast_sql;      /* for $1::cast_sql: without lengths, which would cut silently (character becomes bpchar) */
   bool bytewise;             /* COLLATE "C": of IDs whose column writ makes */
+  bool zoned;                /* timestamp with time zone, or a domain over it; of domains known once model_learn has looked */
   const struct field *field; /* the scalar field that it stores; NULL: a link's only */
   unsigned nlinks; /* inline relations that it is part of. With field, or above 1: shared, so that two inputs may give
                           * it a value and must agree */
