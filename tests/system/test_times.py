@@ -75,10 +75,46 @@ GIVEN = [
 ]
 
 
+@pytest.mark.parametrize("command, at, utc", GIVEN)
+def test_a_result_is_the_moment_that_it_says(site, database, command, at, utc):
+    database.execute('truncate "Event", "Label"')
+    every = {"$ref": "first.all"} if command in ("of_zone", "of_none") else None
+    answer = site.inside.set({"command": command, "as": "first", "args": {"at": at}}, make({"$ref": "first.at"}, every),
+                             {"command": "events", "args": {"where": {"plain": {"$ref": "first.at"}, "zoned_in": [{"$ref": "first.at"}],
+                                                                      "day": {"$ref": "first.at"}}, "select": SELECT}},
+                             {"command": "label", "args": {"where": {"at": {"$ref": "first.at"}}, "select": "{ at }"}})
+    assert answer.status == 200, answer.text
+    assert answer.results[1] == answered(utc)
+    assert answer.results[2:] == [[answered(utc)], {"at": utc}]
+    time, day = utc[:-1].replace("T", " ").removesuffix(".000"), utc[:10]
+    short = time.rstrip("0") if "." in time else time
+    midnight = day + " 00:00:00"
+    assert kept(database) == (short, short, short, midnight, short, short, f'{{"{short}"}}', f"{{{day}}}", short)
+
+
 @pytest.mark.parametrize("at, utc", [(at, utc) for command, at, utc in GIVEN if "Europe" not in at])
 def test_and_so_is_what_is_given(site, database, at, utc):
     database.execute('truncate "Event", "Label"')
     assert site.inside.set(make(at)).results[0] == answered(utc)
+
+
+def test_none_is_none(site, database):
+    answer = site.inside.set({"command": "of_zone", "as": "first", "args": {"at": None}},
+                             {"command": "createEvent", "args": {"data": {f: {"$ref": "first.at"} for f in FIELDS}, "select": SELECT}})
+    assert answer.results[1] == {**{f: None for f in FIELDS}, "plains": [], "days": [], "label": None}
+
+
+def test_a_time_without_end(site, database):
+    answer = site.inside.set({"command": "of_zone", "as": "first", "args": {"at": "infinity"}},
+                             {"command": "createEvent", "args": {"data": {f: {"$ref": "first.at"} for f in FIELDS}, "select": SELECT}})
+    assert answer.results[1] == {**{f: "infinity" for f in FIELDS}, "plains": [], "days": [], "label": None}
+
+
+@pytest.mark.parametrize("column", ["plain", "zoned"])
+def test_what_is_no_time_is_refused(site, column):
+    answer = site.inside.set({"command": "of_text", "as": "first", "args": {"at": "some day"}},
+                             {"command": "createEvent", "args": {"data": {column: {"$ref": "first.at"}}}})
+    assert (answer.status, answer.code) == (422, "DATA_ERROR")
 
 
 def test_stamps_of_a_domain(site, database):
