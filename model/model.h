@@ -209,6 +209,8 @@ struct datamodel {
 const struct model *model_find(const struct datamodel *d, const char *name);
 const struct field *model_field(const struct model *m, const char *name);
 const struct key *model_key(const struct model *m, const char *name); /* what a where names */
+/* The key of just these columns, in any order. */
+const struct key *model_columns_key(const struct model *m, const struct column *const *columns, size_t n);
 const struct enumeration *model_enum(const struct datamodel *d, const char *name);
 const struct enum_value *enum_value(const struct enumeration *e, const char *name);
 const struct relation *model_relation(const struct datamodel *d, const char *name);
