@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,7 +90,6 @@ static bool bind_private(int fd, const struct sockaddr_un *un) {
 }
 
 bool socket_open(struct bound_socket *s, const struct listener *l, const void *mem, const char **why) {
-  struct timeval accept_time = {.tv_sec = SOCKET_ACCEPT_S};
   const char *what = "socket";
   struct sockaddr_un un;
   struct stat st;
@@ -100,7 +98,7 @@ bool socket_open(struct bound_socket *s, const struct listener *l, const void *m
 
   *s = (struct bound_socket){.path = arena_strdup(mem, l->socket), .fd = -1};
   if (!address(&un, l->socket, mem, why) || !find_owner(l, &uid, &gid, mem, why) || !clear_path(&un, mem, why)) return false;
-  s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (s->fd < 0) goto failed;
   what = "bind";
   if (!bind_private(s->fd, &un) || lstat(l->socket, &st) < 0) goto failed;
@@ -111,8 +109,7 @@ bool socket_open(struct bound_socket *s, const struct listener *l, const void *m
   what = "change its mode";
   if (chmod(l->socket, (mode_t)l->mode) < 0) goto failed;
   what = "listen";
-  if (setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &accept_time, sizeof accept_time) < 0 || listen(s->fd, l->backlog) < 0)
-    goto failed;
+  if (listen(s->fd, l->backlog) < 0) goto failed;
   return true;
 
 failed:

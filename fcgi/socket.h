@@ -16,10 +16,7 @@ struct bound_socket {
   ino_t inode;
 };
 
-/* Seconds after which accept gives up with EAGAIN, so that an idle worker gets to its housekeeping. */
-enum { SOCKET_ACCEPT_S = 5 };
-
-/* Binds and listens; a socket file that nobody listens on is replaced. False: *why tells. mem outlives the socket. */
+/* Binds and listens, non-blocking; a socket file that nobody listens on is replaced. False: *why tells. mem outlives the socket. */
 bool socket_open(struct bound_socket *s, const struct listener *listener, const void *mem, const char **why)
     __attribute__((warn_unused_result));
 /* Closes; removes the file if it is still the one that was bound. Called by the process that opened it only. */

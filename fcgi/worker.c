@@ -1,4 +1,4 @@
-/* A worker blocks, in accept, in read, in PostgreSQL: that keeps a request straight-line code. */
+/* A worker blocks, in waiting for a connection, in read, in PostgreSQL: that keeps a request straight-line code. */
 #include "fcgi/worker.h"
 
 #include "base/arena.h"
@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -30,6 +31,9 @@
 /* A web server sends the head of a request at once. A peer that connects and is silent, or stops in the middle of a
  * record, holds a worker no longer than this for each read (libfcgi itself: 2 s for the first byte, then for ever). */
 enum { WORKER_HEAD_MS = 2000 };
+
+/* After so long without a connection an idle worker gets to its housekeeping. */
+enum { WORKER_IDLE_MS = 5000 };
 
 enum { ROLE_RESPONDER = 1 }; /* FastCGI specification, section 6.2 */
 
@@ -46,19 +50,29 @@ struct worker {
 
 /* A signal handler has nothing else to work on. */
 static volatile sig_atomic_t leaving;
-static int listening_fd = -1, null_fd = -1;
+static int listening_fd = -1, arrivals_fd = -1, null_fd = -1;
 
-/* Puts /dev/null in the place of the listening socket, in this process only: an accept about to be called, or restarted
- * behind this handler, fails at once. So no signal is lost between looking at a flag and going to sleep. It also lets
- * go of the socket while a request is in work, so that a new supervisor finds the path free after its predecessor was
- * killed. */
+/* Puts /dev/null in the place of the listening socket and of the epoll that waits for it, in this process only: a wait about to be
+ * called fails at once. So no signal is lost between looking at a flag and going to sleep. It also lets go of the socket while a
+ * request is in work, so that a new supervisor finds the path free after its predecessor was killed. */
 static void on_term(int signo) {
   int saved = errno;
 
   (void)signo;
   leaving = 1;
+  dup2(null_fd, arrivals_fd);
   dup2(null_fd, listening_fd);
   errno = saved;
+}
+
+/* EPOLLEXCLUSIVE: one of those that wait is woken, and always the first of them in the order they began. So the work of a quiet
+ * hour is done by few workers, whose caches, and whose backends' caches, are warm; in accept they would take turns. */
+static bool await_arrivals(int listen_fd) {
+  struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+
+  listening_fd = listen_fd;
+  arrivals_fd = epoll_create1(EPOLL_CLOEXEC);
+  return arrivals_fd >= 0 && epoll_ctl(arrivals_fd, EPOLL_CTL_ADD, listen_fd, &event) == 0;
 }
 
 /* Order: before FCGX_Init, which puts handlers of its own where it finds the default, or SIG_IGN. SA_RESTART, so that a
@@ -68,9 +82,8 @@ static bool set_signals(const struct worker_start *start) {
   struct sigaction term = {.sa_handler = on_term, .sa_flags = SA_RESTART};
   struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-  listening_fd = start->listen_fd;
   null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null_fd < 0 || sigaction(SIGTERM, &term, NULL) < 0 || FCGX_Init() != 0) return false;
+  if (null_fd < 0 || !await_arrivals(start->listen_fd) || sigaction(SIGTERM, &term, NULL) < 0 || FCGX_Init() != 0) return false;
   /* A terminal sends SIGINT and SIGQUIT to all of its foreground processes: the supervisor decides what they mean. */
   static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGUSR1};
   for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) sigaction(ignored[i], &ignore, NULL);
@@ -222,22 +235,21 @@ static void serve(struct worker *w, int fd) {
   request_done_reading(&input);
 }
 
-/* A connection, or -1: time to leave, or *failed. */
+/* A connection, or -1: time to leave, or *failed. Whoever has been at work looks before it waits: one that arrived meanwhile woke
+ * somebody who may have left, or died, instead of accepting it. */
 static int next_connection(struct worker *w, bool *failed) {
+  struct epoll_event event;
+
   while (!leaving) {
-    int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC), ready = -1;
 
     if (fd >= 0) return fd;
-    switch (errno) {
-    case EAGAIN: engine_tidy(w->site.engine); break; /* SOCKET_ACCEPT_S without a request */
-    case EINTR:
-    case ECONNABORTED: break;
-    default:
-      if (leaving) break;
-      log_line(LOG_ERROR, "worker", "reason=\"accept: %s\"", strerror(errno));
-      *failed = true;
-      return -1;
-    }
+    if (errno == EAGAIN) ready = epoll_wait(arrivals_fd, &event, 1, WORKER_IDLE_MS);
+    if (ready == 0) engine_tidy(w->site.engine);
+    if (ready >= 0 || leaving || errno == EINTR || errno == ECONNABORTED) continue;
+    log_line(LOG_ERROR, "worker", "reason=\"accept: %s\"", strerror(errno));
+    *failed = true;
+    return -1;
   }
   return -1;
 }

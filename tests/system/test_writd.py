@@ -1,5 +1,6 @@
 """writd as a process: how it starts, forks, reloads, drains, ends, and what it does when something of it dies."""
 
+import collections
 import contextlib
 import datetime
 import os
@@ -29,6 +30,7 @@ commands:
   add_note: { allow: [anonymous], sql: insert into note (number) values (:number) returning number, returns: one }
   pause: { allow: [anonymous], sql: "select pg_sleep(:seconds)::text as slept", args: { seconds: float8 }, returns: one }
   version: { allow: [anonymous], sql: "select VERSION as version", returns: one }
+  backend: { allow: [anonymous], sql: select pg_backend_pid() as pid, returns: one }
 """
 BROKEN = """
 specVersion: 1
@@ -278,6 +280,20 @@ def test_pools(database):
         sleeping(database, 3)
         assert site.inside.command("version").result == {"version": 1}  # a full border leaves the inside alone
         assert [answer.get().status for answer in busy] == [200] * 3
+
+
+def test_one_after_the_other_goes_to_one_worker(database):
+    """Its caches are warm, and those of its backend. The others do what it has no time for."""
+    with harness.Site(database, manifest(), workers=4) as site:
+        workers = full_pool(site.writ, 4)
+        busy = [Later(site.client.command, "pause", {"seconds": 1}) for _ in workers]
+        sleeping(database, 4)
+        assert [answer.get().status for answer in busy] == [200] * 4
+        backends = collections.Counter()
+        for _ in range(20):
+            harness.wait_until(lambda: all(harness.process_state(pid) == "S" for pid in workers), "workers that wait")
+            backends[site.client.command("backend").result["pid"]] += 1
+        assert max(backends.values()) > 10, backends  # in turns they would have five each
 
 
 @pytest.mark.parametrize("given, workers", [(os.SCHED_OTHER, os.SCHED_BATCH), (os.SCHED_IDLE, os.SCHED_IDLE)])
