@@ -140,7 +140,8 @@ static void add_table(struct str *out, const struct model *m) {
     const struct relation *relation = m->links[i].relation;
     const struct relation_side *side = &relation->sides[m->links[i].side];
 
-    if (relation->storage == LINK_INLINE && side->columns && side->unique && !model_columns_key(m, side->columns, side->ncolumns))
+    if (relation->storage == LINK_INLINE && side->columns && side->unique &&
+        !model_columns_key(m, side->columns, side->ncolumns))
       str_printf(out, "  unique (%s),\n", side->columns_sql);
   }
   str_printf(out, "  primary key (%s)\n);\n", m->key->columns_sql);

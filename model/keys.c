@@ -394,16 +394,18 @@ static void check_shared(struct model_reader *r, const struct relation *relation
 /* A link that is a key cannot be one of several to the same row, as a list at the other end, declared or not, would have it. */
 static void check_alone(struct model_reader *r, const struct relation *relation) {
   const struct relation_side *side = &relation->sides[relation->holder], *other = &relation->sides[!relation->holder];
-  const struct key *key = side->unique || !side->columns ? NULL : model_columns_key(side->model, side->columns, side->ncolumns);
+  const struct key *key =
+      side->unique || !side->columns ? NULL : model_columns_key(side->model, side->columns, side->ncolumns);
   const char *type = side->model->name, *to = other->model->name;
   const char *what = key == side->model->key ? "@id" : "@unique";
 
   if (!key) return;
-  schema_wrong(r, side->field->line,
-               "%s.%s: the link alone is %s, so only one %s can have a link to the same %s; give %s%s the type %s, not a list, "
-               "and write @relation(link: INLINE) here; or name another field in %s, too",
-               type, side->field->name, what, type, to, to,
-               other->field ? arena_printf(r->mem, ".%s", other->field->name) : " a field of", type, what);
+  schema_wrong(
+      r, side->field->line,
+      "%s.%s: the link alone is %s, so only one %s can have a link to the same %s; give %s%s the type %s, not a list, "
+      "and write @relation(link: INLINE) here; or name another field in %s, too",
+      type, side->field->name, what, type, to, to,
+      other->field ? arena_printf(r->mem, ".%s", other->field->name) : " a field of", type, what);
 }
 
 static bool is_listed(const struct column *const *columns, size_t n, const struct column *c) {

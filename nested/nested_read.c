@@ -241,10 +241,9 @@ static bool is_number(const struct field *f) {
   return f->scalar == SCALAR_INT || f->scalar == SCALAR_BIGINT || f->scalar == SCALAR_FLOAT || f->scalar == SCALAR_DECIMAL;
 }
 
-static const char *const change_names[] = {[HOW_SET] = "set",           [HOW_INCREMENT] = "increment",
-                                           [HOW_DECREMENT] = "decrement", [HOW_MULTIPLY] = "multiply",
-                                           [HOW_DIVIDE] = "divide",       [HOW_PUSH] = "push",
-                                           [HOW_REMOVE] = "remove"};
+static const char *const change_names[] = {
+    [HOW_SET] = "set",       [HOW_INCREMENT] = "increment", [HOW_DECREMENT] = "decrement", [HOW_MULTIPLY] = "multiply",
+    [HOW_DIVIDE] = "divide", [HOW_PUSH] = "push",           [HOW_REMOVE] = "remove"};
 enum { CHANGES = sizeof change_names / sizeof *change_names };
 
 static bool change_offered(const struct field *f, int how, bool create) {
