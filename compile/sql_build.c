@@ -68,8 +68,21 @@ static bool has_labels(const struct column *column) {
   return false;
 }
 
+/* An expression of type text, as a time in UTC: PostgreSQL would pass over its zone where the column has none, and take the
+ * session's where the text has none. Behind the date a sign, a Z and the name of a place are zones, BC is none. */
+static void put_time(struct sql_build *b, const char *text, const struct column *column) {
+  sql_printf(b,
+             "((select case when pg_catalog.substr(t, 11) ~ '[-+Zz]|[[:alpha:]]{3}' then t::timestamptz at time zone 'UTC' "
+             "else t::timestamp end from (select %s as t offset 0) as writ_t)%s)::%s",
+             text, column->zoned ? " at time zone 'UTC'" : "", element_cast(b, column));
+}
+
 /* An expression of type text, as a value of the column. */
 static void put_converted(struct sql_build *b, const char *text, const struct column *column) {
+  if (column->scalar == SCALAR_DATETIME) {
+    put_time(b, text, column);
+    return;
+  }
   if (!has_labels(column)) {
     sql_printf(b, "(%s)::%s", text, element_cast(b, column));
     return;

@@ -446,12 +446,22 @@ void model_check(const struct datamodel *d, const struct db_tables *tables, stru
   check_circles(&c);
 }
 
+/* A type that is not PostgreSQL's own, "public"."moment", may be a domain over one that has a zone. */
+static void learn_zones(const struct column *const *columns, size_t n, const struct db_table *t) {
+  for (size_t i = 0; i < n; i++) {
+    const struct db_column *there = t && *columns[i]->cast_sql == '"' ? table_column(t, columns[i]->name) : NULL;
+
+    if (there) ((struct column *)columns[i])->zoned = strcmp(there->base, "timestamptz") == 0;
+  }
+}
+
 static void learn_side(const void *mem, struct relation_side *side, const struct db_table *t, const struct model *to) {
   const struct db_foreign_key *f = t ? find_foreign(t, side, to) : NULL;
 
   side->foreign_key =
       f ? (struct foreign_key){.exists = true, .deferrable = f->deferrable, .action = f->action} : (struct foreign_key){0};
   side->unique_exists = t && side_is_unique(mem, t, side);
+  learn_zones(side->columns, side->ncolumns, t);
 }
 
 /* A sequence by its name, not by the column that owns it: that would be looked up for each number. */
@@ -473,6 +483,7 @@ static void learn_sequence(const void *mem, struct field *f, const struct db_tab
 
 static void learn_table(const void *mem, struct model *m, const struct db_table *t) {
   for (size_t i = 0; i < m->nfields; i++) learn_sequence(mem, (struct field *)&m->fields[i], t);
+  learn_zones(m->columns, m->ncolumns, t);
   m->insert_trigger = t && t->insert_trigger;
 }
 

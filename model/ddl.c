@@ -26,21 +26,6 @@ static bool starts_with(const struct column *const *columns, size_t n, const str
   return true;
 }
 
-static bool same_set(const struct key *key, const struct column *const *columns, size_t n) {
-  size_t found = 0;
-
-  for (size_t i = 0; i < n; i++)
-    for (size_t j = 0; j < key->ncolumns; j++) found += key->columns[j] == columns[i];
-  return found == n && n == key->ncolumns;
-}
-
-/* Is there a key of just these columns already? */
-static bool is_unique(const struct model *m, const struct column *const *columns, size_t n) {
-  for (size_t i = 0; i < m->nkeys; i++)
-    if (same_set(&m->keys[i], columns, n)) return true;
-  return false;
-}
-
 static void add_comment(struct str *out, const char *what, const char *name, const char *column, const char *text) {
   if (!text) return;
   str_printf(out, "comment on %s %s%s%s is ", what, name, column ? "." : "", column ? column : "");
@@ -155,7 +140,8 @@ static void add_table(struct str *out, const struct model *m) {
     const struct relation *relation = m->links[i].relation;
     const struct relation_side *side = &relation->sides[m->links[i].side];
 
-    if (relation->storage == LINK_INLINE && side->columns && side->unique && !is_unique(m, side->columns, side->ncolumns))
+    if (relation->storage == LINK_INLINE && side->columns && side->unique &&
+        !model_columns_key(m, side->columns, side->ncolumns))
       str_printf(out, "  unique (%s),\n", side->columns_sql);
   }
   str_printf(out, "  primary key (%s)\n);\n", m->key->columns_sql);

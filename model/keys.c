@@ -391,6 +391,23 @@ static void check_shared(struct model_reader *r, const struct relation *relation
                  side->model->name, side->field->name);
 }
 
+/* A link that is a key cannot be one of several to the same row, as a list at the other end, declared or not, would have it. */
+static void check_alone(struct model_reader *r, const struct relation *relation) {
+  const struct relation_side *side = &relation->sides[relation->holder], *other = &relation->sides[!relation->holder];
+  const struct key *key =
+      side->unique || !side->columns ? NULL : model_columns_key(side->model, side->columns, side->ncolumns);
+  const char *type = side->model->name, *to = other->model->name;
+  const char *what = key == side->model->key ? "@id" : "@unique";
+
+  if (!key) return;
+  schema_wrong(
+      r, side->field->line,
+      "%s.%s: the link alone is %s, so only one %s can have a link to the same %s; give %s%s the type %s, not a list, "
+      "and write @relation(link: INLINE) here; or name another field in %s, too",
+      type, side->field->name, what, type, to, to,
+      other->field ? arena_printf(r->mem, ".%s", other->field->name) : " a field of", type, what);
+}
+
 static bool is_listed(const struct column *const *columns, size_t n, const struct column *c) {
   for (size_t i = 0; i < n; i++)
     if (columns[i] == c) return true;
@@ -480,4 +497,6 @@ void keys_read(struct model_reader *r) {
     list_links(r, d->model);
     check_key_names(r, d->model);
   }
+  for (size_t i = 0; i < r->out->nrelations; i++)
+    if (r->relations[i].storage == LINK_INLINE) check_alone(r, &r->relations[i]);
 }

@@ -21,6 +21,18 @@ const struct key *model_key(const struct model *m, const char *name) {
   return NULL;
 }
 
+const struct key *model_columns_key(const struct model *m, const struct column *const *columns, size_t n) {
+  for (size_t i = 0; i < m->nkeys; i++) {
+    const struct key *key = &m->keys[i];
+    size_t found = 0;
+
+    for (size_t j = 0; j < n; j++)
+      for (size_t k = 0; k < key->ncolumns; k++) found += key->columns[k] == columns[j];
+    if (found == n && n == key->ncolumns) return key;
+  }
+  return NULL;
+}
+
 const struct enumeration *model_enum(const struct datamodel *d, const char *name) {
   for (size_t i = 0; i < d->nenums; i++)
     if (strcmp(d->enums[i].name, name) == 0) return &d->enums[i];

@@ -56,6 +56,7 @@ struct column {
   const char *type_sql;      /* as in DDL: character varying(40), text[] */
   const char *cast_sql;      /* for $1::cast_sql: without lengths, which would cut silently (character becomes bpchar) */
   bool bytewise;             /* COLLATE "C": of IDs whose column writ makes */
+  bool zoned;                /* timestamp with time zone, or a domain over it; of domains known once model_learn has looked */
   const struct field *field; /* the scalar field that it stores; NULL: a link's only */
   unsigned nlinks; /* inline relations that it is part of. With field, or above 1: shared, so that two inputs may give
                           * it a value and must agree */
@@ -208,6 +209,8 @@ struct datamodel {
 const struct model *model_find(const struct datamodel *d, const char *name);
 const struct field *model_field(const struct model *m, const char *name);
 const struct key *model_key(const struct model *m, const char *name); /* what a where names */
+/* The key of just these columns, in any order. */
+const struct key *model_columns_key(const struct model *m, const struct column *const *columns, size_t n);
 const struct enumeration *model_enum(const struct datamodel *d, const char *name);
 const struct enum_value *enum_value(const struct enumeration *e, const char *name);
 const struct relation *model_relation(const struct datamodel *d, const char *name);

@@ -25,7 +25,8 @@ struct column *column_new(struct model_reader *r, const char *name, const struct
                          .enumeration = like->enumeration,
                          .type_sql = like->type_sql,
                          .cast_sql = like->cast_sql,
-                         .bytewise = like->bytewise};
+                         .bytewise = like->bytewise,
+                         .zoned = like->zoned};
   str_sql_ident(sql, name);
   c->name = name;
   c->sql = sql->p;
@@ -45,6 +46,7 @@ static void read_type(struct model_reader *r, struct field_draft *f, struct colu
   if (!type.type_sql) type.type_sql = type.cast_sql = scalar_type_sql(c->scalar);
   c->type_sql = c->list ? arena_printf(r->mem, "%s[]", type.type_sql) : type.type_sql;
   c->cast_sql = c->list ? arena_printf(r->mem, "%s[]", type.cast_sql) : type.cast_sql;
+  c->zoned = c->scalar == SCALAR_DATETIME && str_starts(type.cast_sql, "timestamp with time zone");
   if (given || c->scalar != SCALAR_ID) return;
   c->bytewise = true; /* so that the order of keys is the order of creation, in any database */
   f->field->max_length = ID_CHARACTERS;

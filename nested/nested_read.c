@@ -241,24 +241,39 @@ static bool is_number(const struct field *f) {
   return f->scalar == SCALAR_INT || f->scalar == SCALAR_BIGINT || f->scalar == SCALAR_FLOAT || f->scalar == SCALAR_DECIMAL;
 }
 
+static const char *const change_names[] = {
+    [HOW_SET] = "set",       [HOW_INCREMENT] = "increment", [HOW_DECREMENT] = "decrement", [HOW_MULTIPLY] = "multiply",
+    [HOW_DIVIDE] = "divide", [HOW_PUSH] = "push",           [HOW_REMOVE] = "remove"};
+enum { CHANGES = sizeof change_names / sizeof *change_names };
+
+static bool change_offered(const struct field *f, int how, bool create) {
+  return how == HOW_SET || (!create && (how >= HOW_PUSH) == f->list);
+}
+
+static bool no_change(struct reader *r, const struct field *f, const char *name, const char *path, bool create) {
+  const char *names[CHANGES + 1];
+  size_t n = 0;
+
+  for (int how = 0; how < CHANGES; how++)
+    if (change_offered(f, how, create)) names[n++] = change_names[how];
+  names[n] = NULL;
+  return nested_refuse(r->e, 0, below(r, path, name), "\"%.100s\" is not offered for the field %s here.%s", name, f->name,
+                       hint(r, name, names));
+}
+
 /* {set: x}, {increment: 1}, {push: [..]}: the one member, NULL for none. */
 static bool read_change(struct reader *r, const struct field *f, const struct expr *x, const char *path, bool create,
                         struct nested_value *v) {
-  static const char *const names[] = {
-      [HOW_SET] = "set",       [HOW_INCREMENT] = "increment", [HOW_DECREMENT] = "decrement", [HOW_MULTIPLY] = "multiply",
-      [HOW_DIVIDE] = "divide", [HOW_PUSH] = "push",           [HOW_REMOVE] = "remove",       NULL};
   int how = 0;
 
   v->value = NULL;
   if (!expr_len(x)) return true;
-  while (names[how] && strcmp(names[how], expr_key(x, 0)) != 0) how++;
-  if (!names[how] || (create && how != HOW_SET) || (how != HOW_SET && (how >= HOW_PUSH) != f->list))
-    return nested_refuse(r->e, 0, below(r, path, expr_key(x, 0)), "\"%.100s\" is not offered for the field %s.%s",
-                         expr_key(x, 0), f->name, hint(r, expr_key(x, 0), names));
+  while (how < CHANGES && strcmp(change_names[how], expr_key(x, 0)) != 0) how++;
+  if (how == CHANGES || !change_offered(f, how, create)) return no_change(r, f, expr_key(x, 0), path, create);
   if (expr_len(x) > 1) return nested_refuse(r->e, 0, path, "Only one change of the field %s can be made at once.", f->name);
   v->how = (enum nested_how)how;
   v->value = expr_item(r->mem, x, 0);
-  v->path = below(r, path, names[how]);
+  v->path = below(r, path, change_names[how]);
   return true;
 }
 

@@ -10,9 +10,7 @@
 /* time: an expression of type timestamp with time zone. The answer shows milliseconds, so that is what is kept: what
  * a client read is what it can filter by. */
 const char *now_sql(const void *mem, const struct column *column, const char *time) {
-  bool zoned = strstr(column->cast_sql, "with time zone") || strstr(column->cast_sql, "timestamptz");
-
-  if (zoned) return arena_printf(mem, "date_trunc('milliseconds', %s)", time);
+  if (column->zoned) return arena_printf(mem, "date_trunc('milliseconds', %s)", time);
   return arena_printf(mem, "(date_trunc('milliseconds', %s) at time zone 'UTC')::%s", time, column->cast_sql);
 }
 

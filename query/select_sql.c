@@ -46,10 +46,8 @@ static void put_enum(struct sql_build *b, const struct enumeration *e, const cha
 
 /* UTC with three decimals and Z. to_char gives NULL for infinity, which is shown as the word. */
 static void put_time(struct sql_build *b, const struct column *c, const char *value) {
-  bool with_zone = strstr(c->cast_sql, "with time zone") != NULL;
-
   sql_printf(b, "coalesce(pg_catalog.to_char(%s%s, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), %s::text)", value,
-             with_zone ? " at time zone 'UTC'" : "::timestamp", value);
+             c->zoned ? " at time zone 'UTC'" : "::timestamp", value);
 }
 
 static void put_converted(struct sql_build *b, const struct field *f, const char *value) {

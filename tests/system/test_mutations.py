@@ -148,6 +148,19 @@ def test_did_you_mean(site):
         "staff": {"conect": []}}}).json["detail"].lower()
 
 
+@pytest.mark.parametrize("command, field, change, said", [
+    ("createPerson", "tags", "push", '"push" is not offered for the field tags here.'),
+    ("updatePerson", "tags", "pusch", '"pusch" is not offered for the field tags here. Did you mean "push"?'),
+    ("updatePerson", "tags", "increment", '"increment" is not offered for the field tags here.'),
+    ("updatePerson", "age", "remove", '"remove" is not offered for the field age here.'),
+    ("updatePerson", "age", "decrment", '"decrment" is not offered for the field age here. Did you mean "decrement"?'),
+])
+def test_only_what_is_offered_is_meant(site, command, field, change, said):
+    where = {"where": {"name": "x"}} if command == "updatePerson" else {}
+    answer = site.inside.command(command, {**where, "data": {"name": "x", field: {change: 1}}})
+    assert (answer.code, answer.json["path"], answer.json["detail"]) == ("BAD_ARGUMENT", f"/data/{field}/{change}", said)
+
+
 # -------------------------------------------------------------------------- what is refused while it runs
 
 

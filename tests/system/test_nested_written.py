@@ -15,6 +15,10 @@ type Meeting { at: DateTime! @id(strategy: NONE) @db(type: "timestamp")  day: Da
   others: [DateTime] @db(type: "timestamp")  pauses: [Pause] }
 type Pause { id: ID! @id  at: DateTime @unique @db(type: "timestamp(3)")  meeting: Meeting }
 type Mark { id: ID! @id  text: String  note: Note }
+type Drawer { id: ID! @id  slips: [Slip]  best: Slip @relation(name: "Best", link: INLINE)  cards: [Card] }
+type Slip { id: ID! @id  owner: String  drawer: Drawer  clips: [Clip]  of: Drawer @relation(name: "Best") }
+type Clip { id: ID! @id  slip: Slip }
+type Card { id: ID! @id  owner: String  drawers: [Drawer] }
 """
 
 MANIFEST = """
@@ -30,6 +34,10 @@ models:
     upsert: { allow: [customer] }
   Desk: { create: { allow: [customer] } }
   Sheet: { create: { allow: [customer] } }
+  Drawer: { create: { allow: [customer] }, update: { allow: [customer] } }
+  Slip: { create: { allow: [customer] }, update: { allow: [customer] } }
+  Clip: { create: { allow: [customer] } }
+  Card: { create: { allow: [customer] } }
 """
 
 
@@ -46,6 +54,12 @@ def site(database):
         alter table "Paper" enable row level security;
         create policy writes on "Paper" for insert to written_customer with check (true);
         create policy sees on "Paper" for select to written_customer using (owner = current_setting('request.user'));
+        alter table "Slip" enable row level security; alter table "Card" enable row level security;
+        create policy writes on "Slip" for insert to written_customer with check (true);
+        create policy changes on "Slip" for update to written_customer using (true);
+        create policy sees on "Slip" for select to written_customer using (owner = current_setting('request.user'));
+        create policy writes on "Card" for insert to written_customer with check (true);
+        create policy sees on "Card" for select to written_customer using (owner = current_setting('request.user'));
         create unique index one_of_a_size on "Sheet" (size) where size > 10;
         create policy all_of_it on "Note" to {harness.LOGIN_ROLE} using (true);
         create function acts() returns trigger language plpgsql as $$
@@ -69,7 +83,8 @@ def site(database):
 
 @pytest.fixture(autouse=True)
 def empty(site, database):
-    database.execute('truncate "Desk", "Paper", "Sheet", "Note", "Mark", "Member", "Group", "_GroupToMember", "Meeting", "Pause"')
+    database.execute('truncate "Desk", "Paper", "Sheet", "Note", "Mark", "Member", "Group", "_GroupToMember", "Meeting", "Pause", '
+                     '"Drawer", "Slip", "Clip", "Card", "_CardToDrawer"')
 
 
 def as_customer(site, how, command, args):
@@ -133,6 +148,42 @@ def test_what_it_sees_it_judges(site, database):
     papers = {"create": [ANN, ANN, ANN | {"sheets": {"create": {}}}], "connectOrCreate": {"where": {"id": "p"}, "create": ANN}}
     assert site.client.command("createDesk", {"data": {"papers": papers}}, role="customer", user="ann").status == 200
     assert database.one('select count(*) from "Paper"') == 4
+
+
+HIDDEN = BOB | {"id": "s"}
+
+
+@pytest.mark.parametrize("data, answered, kept", [
+    ({"slips": {"create": HIDDEN}}, [], 1),
+    ({"slips": {"create": [ANN, HIDDEN]}}, [{"owner": "ann"}], 2),
+    ({"slips": {"create": HIDDEN | {"clips": {"create": [{}, {}]}}}}, [], 3),
+    ({"slips": {"connectOrCreate": {"where": {"id": "s"}, "create": HIDDEN}}}, [], 1),
+], ids=str)
+@pytest.mark.parametrize("command", ["createDrawer", "updateDrawer"])
+def test_what_is_nested_and_hidden_is_made(site, database, command, data, answered, kept):
+    """docs/nested.md, "Rights in the database"."""
+    database.execute("""insert into "Drawer" (id) values ('d')""")
+    where = {"where": {"id": "d"}} if command == "updateDrawer" else {}
+    answer = site.client.command(command, {**where, "data": data, "select": "{ slips { owner } best { owner } }"}, role="customer", user="ann")
+    assert answer.result == {"slips": answered, "best": None}
+    if command == "createDrawer":
+        best = site.client.command(command, {"data": {"best": {"create": BOB}}, "select": "{ best { owner } }"}, role="customer", user="ann")
+        assert best.result == {"best": None}
+        kept += 1
+    assert database.one('select (select count(*) from "Slip") + (select count(*) from "Clip")') == kept
+
+
+@pytest.mark.parametrize("data, code", [
+    ({"cards": {"create": [BOB]}}, "FORBIDDEN"),  # a table of links
+    ({"best": {"create": BOB}}, "FORBIDDEN"),  # an update writes its key into the parent
+    ({"slips": {"create": HIDDEN, "update": {"where": {"id": "s"}, "data": {}}}}, "NOT_FOUND"),
+    ({"slips": {"create": HIDDEN | ANN, "update": {"where": {"id": "s"}, "data": BOB}}}, "FORBIDDEN"),  # it would be hidden then
+])
+def test_unless_it_is_looked_at(site, database, data, code):
+    database.execute("""insert into "Drawer" (id) values ('d')""")
+    answer = site.client.command("updateDrawer", {"where": {"id": "d"}, "data": data}, role="customer", user="ann")
+    assert answer.code == code
+    assert database.one('select (select count(*) from "Slip") + (select count(*) from "Card")') == 0
 
 
 def test_a_key_that_waits_is_told_as_one_that_does_not(site, database):

@@ -517,6 +517,27 @@ def test_a_file_may_be_stricter(fresh):
     assert [kind for _, kind, _ in problems(errors)] == ["warning", "warning"]
 
 
+USER = "type User { id: ID! @id  name: String %s }\n"
+
+
+@pytest.mark.parametrize("profile, list, way", [
+    ('type Profile @id(fields: ["user"]) {\n  user: User!%s\n  text: String }', "profiles: [Profile]", "profiles: Profile"),
+    ('type Profile @id(fields: ["user"]) {\n  user: User!%s\n  text: String }', "", "profile: Profile"),
+    ('type Profile @unique(fields: ["user"]) { id: ID! @id\n  user: User%s }', "profiles: [Profile]", "profiles: Profile"),
+])
+def test_a_link_that_is_the_key_is_of_one_to_one(fresh, profile, list, way):
+    """What makes tables is what `check` takes; what is refused says how it can be."""
+    wrong = Folder(fresh(), USER % list + profile % "")
+    for action in ("ddl", "apply", "check"):
+        status, out, errors = wrong.schema(action)
+        (problem,) = problems(errors)
+        assert (status, out, problem[:2]) == (1, "", (3, "error")), (out, errors)
+        assert "the type Profile, not a list, and write @relation(link: INLINE) here" in problem[2]
+    right = Folder(fresh(), USER % way + profile % " @relation(link: INLINE)")
+    right.must("apply")
+    assert "no difference" in right.must("check")
+
+
 def test_a_circle_that_cannot_be_written(fresh):
     tables = """create table a (id integer primary key, b integer not null);
                 create table b (id integer primary key, a integer not null references a);
@@ -658,7 +679,7 @@ def test_command_line(arguments, status, text):
 
 def test_examples_of_the_documentation(fresh):
     examples = re.findall(r"^```graphql\n(.*?)^```", (harness.SOURCE / "docs" / "datamodel.md").read_text(), re.M | re.S)
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         folder = Folder(fresh(), example)
         folder.must("apply")

@@ -149,6 +149,14 @@ static const struct mistake mistakes[] = {
      "\"X\") }",
      1, "whose key is made of it"},
     {"type A @id(fields: [\"b\"]) { b: [B] }\ntype B { " KEY " a: A! }", 1, "a relation in a key"},
+    {"type A @id(fields: [\"b\"]) {\n b: B! }\ntype B { " KEY "\n as: [A] }", 2,
+     "A.b: the link alone is @id, so only one A can have a link to the same B; give B.as the type A, not a list, and "
+     "write @relation(link: INLINE) here; or name another field in @id, too"},
+    {"type B { " KEY " }\ntype A @id(fields: [\"b\"]) {\n b: B! }", 3, "give B a field of the type A, not a list"},
+    {"type A @unique(fields: [\"b\"]) { " KEY "\n b: B }\ntype B { " KEY "\n as: [A] }", 2, "the link alone is @unique"},
+    {"type A @id(fields: [\"x\", \"y\"]) { x: Int! y: Int!\n b: B! @db(names: [\"y\", \"x\"]) }\n"
+     "type B @id(fields: [\"p\", \"q\"]) { p: Int! q: Int! as: [A] }",
+     2, "A.b: the link alone is @id"},
     /* relations */
     {"type A { " KEY "\n b: B\n c: B }\ntype B { " KEY "}", 2, "there are several relations between A and B"},
     {"type A { " KEY "\n b: B }\ntype B { " KEY "\n a: A\n c: A }", 5, "there are several relations"},
