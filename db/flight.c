@@ -228,13 +228,14 @@ static void put_role(struct pipe *p, size_t step) {
   if (role) put_fixed(p, ITEM_RUN, FIXED_ROLE, plan_role_sql(), &role, 1);
 }
 
-/* What ends the transaction is sent with all else, and comes behind the answers to all else. */
+/* What ends the transaction is sent with all else, and comes behind the answers to all else: that they came says something where
+ * it is known that what the server had sent was read (judge_loss). */
 static void put_end(struct pipe *p) {
   const struct plan *plan = p->plan;
 
   if (plan->dry_run) put_fixed(p, ITEM_RUN, FIXED_IMMEDIATE, "set constraints all immediate", NULL, 0);
-  if (p->implicit) p->broken |= !PQsendFlushRequest(p->c->pg);
-  else put_sync(p);
+  if (!p->implicit) put_sync(p);
+  else if (p->c->direct) p->broken |= !PQsendFlushRequest(p->c->pg);
   FAULT("before-commit");
   if (plan->dry_run) put_fixed(p, ITEM_END, FIXED_ROLLBACK, "rollback", NULL, 0);
   else if (!p->implicit) put_fixed(p, ITEM_END, FIXED_COMMIT, "commit", NULL, 0);

@@ -70,7 +70,7 @@ static void explain_plan(struct str *out, const struct plan *plan, const char *d
   }
   explain_role(out, &number, plan, plan->n);
   if (plan->dry_run) explain_step(out, number++, "set constraints all immediate", NULL, 0, "dry run");
-  str_add(out, begin ? "     Sync\n" : "     Flush\n     Sync, which commits\n");
+  str_add(out, begin ? "     Sync\n" : "     Flush (on a unix socket)\n     Sync, which commits\n");
   if (!begin) return;
   explain_step(out, number, plan->dry_run ? "rollback" : "commit", NULL, 0, "end");
   str_add(out, "     Sync\n");
