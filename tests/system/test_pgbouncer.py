@@ -195,9 +195,11 @@ def test_a_session_pooler_that_loses_its_server(workspace_cluster):
 
 @pytest.fixture
 def workspace_cluster():
-    """A cluster of its own: PostgreSQL starts anew when a backend is killed."""
+    """A cluster of its own: PostgreSQL starts anew when a backend is killed. It is stopped when it has: in the midst of its recovery
+    PostgreSQL 15 may not hear it."""
     with harness.Postgres() as cluster:
         yield cluster, harness.Database(cluster, "killed", SCHEMA)
+        harness.wait_until(cluster.ready, "the recovery", 10 * harness.PATIENCE)
 
 
 @pytest.mark.parametrize("mode", ["transaction", "session"])
