@@ -715,7 +715,6 @@ def test_a_claim_does_not_look_at_all(database, hook):
     database.execute("""insert into writ.outbox (mutation, hook, key, payload, due)
         select gen_random_uuid(), h, k, '{}', now() + interval '1 hour' from generate_series(1, 50000),
         (values ('add_pet.told', null), ('name_pet.named', 'pet:1')) v (h, k)""")
-    database.execute("analyze writ.outbox")  # as autovacuum does, at a time of its own: what it knew of other tests' rows is no plan for these
     read = "select coalesce(seq_scan, 0), coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = 'outbox'"
     with Site(database, manifest(hook), **FAST) as site:
         ((scans, fetched),) = database.execute(read)
