@@ -421,6 +421,28 @@ static bool op_upsert_own(struct planner *p, const struct act *a) {
          plan_update(p, a->op->update, child) && plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
 
+/* The row in a slot, which has been updated since, into the other: what is nested below it may have given it a parent, or have
+ * deleted it. */
+static bool plan_look_again(struct planner *p, const struct act *a, unsigned found, unsigned slot) {
+  struct sql_build *b = plan_begin(p);
+  const struct model *m = child_model(a);
+  const char *alias = sql_alias(b);
+
+  sql_add(b, "select ");
+  put_set_slot(b, slot);
+  put_case(b, found);
+  sql_add(b, "coalesce((select ");
+  found_to_connect(p, b, a, alias);
+  sql_printf(b, " from %s as %s where ", m->table_sql, alias);
+  put_among(b, alias, m->key->columns, m->key->ncolumns, (struct rows){.slot = found});
+  sql_add(b, "), ");
+  put_fail(b, 3039, text_3039(p, m, a->op->wheres));
+  sql_add(b, ")");
+  put_case_end(b, found);
+  sql_add(b, ", true)");
+  return plan_step(p, b, a->op->path, NULL, purpose(p, a, "find"));
+}
+
 /* In a create: found anywhere, it is updated and connected. */
 static bool op_upsert_any(struct planner *p, const struct act *a) {
   unsigned child = slot_take(p), none = slot_take(p), found = slot_take(p);
@@ -428,8 +450,7 @@ static bool op_upsert_any(struct planner *p, const struct act *a) {
 
   create.parent = none;
   return rules_judge(p, a->op->part, a->parent) && plan_perhaps(p, a, a->op->wheres, found_any, a->parent, found, none) &&
-         plan_perhaps(p, a, a->op->wheres, found_to_connect, a->parent, child, none) &&
-         plan_update(p, a->op->update, found) && plan_attach(p, a, child) &&
+         plan_update(p, a->op->update, found) && plan_look_again(p, a, found, child) && plan_attach(p, a, child) &&
          plan_create_child(p, &create, a->op->create, unless_of(a->op));
 }
 
