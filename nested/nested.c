@@ -368,6 +368,8 @@ bool nested_compile(struct compiler *k, struct command_set *set, size_t owner, s
   set->nodes[owner]->ends = NULL;
   if (!read_root(&p, &root) || !plan_allowed(&p, &root)) return false;
   rules_find(&p, &root);
+  find_links_behind(root.update);
+  find_links_behind(root.create);
   /* An earlier mutation of this transaction has ended the waiting. */
   if (steps_that_remove(&p) && !plan_constraints(&p, &root, "deferred")) return false;
   if (!plan_locks(&p, &root) || !rules_judge_ahead(&p, &root)) return false;

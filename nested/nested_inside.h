@@ -1,5 +1,5 @@
 /* The inside of nested mutations, for their own files: nested.c (the roots), nested_rows.c (one row), nested_batch.c
- * (many at once), nested_ops.c (what is done to a parent's children), nested_delete.c,
+ * (many at once), nested_ops.c (what is done to a parent's children), nested_behind.c, nested_delete.c,
  * nested_lock.c, nested_allow.c, nested_rules.c and nested_results.c (what the manifest says of models), nested_error.c.
  *
  * Everything is guarded by slots: what is nested below a row runs where the slot of that row is filled, and the slot
@@ -133,6 +133,9 @@ const char *text_3042(struct planner *p, const struct relation *r);
 
 /* nested_delete.c: the rows in the slot, with all that section 6 of the rules says: cascades, checks. */
 bool plan_delete(struct planner *p, const struct model *m, unsigned slot, const char *path);
+
+/* nested_behind.c: marks the operations of all of a tree. */
+void find_links_behind(struct nested_data *d);
 
 /* nested_allow.c. False: FORBIDDEN. */
 bool plan_allowed(struct planner *p, const struct nested_root *root);

@@ -681,7 +681,7 @@ static run_op *const runs[] = {
 };
 
 bool op_comes_before(const struct nested_data *d, const struct nested_op *op) {
-  return d->create && field_holds_link(op->field);
+  return d->create && field_holds_link(op->field) && !op->behind;
 }
 
 static bool plan_group(struct planner *p, const struct act *a, size_t n) {

@@ -48,6 +48,7 @@ struct nested_op {
   struct part *part; /* what its rules judge (nested_rules.c); NULL: nothing. Of CREATE, UPDATE, CONNECT_OR_CREATE it is
                                    with what they write */
   bool of_caller;    /* it came with the request, and is no part of a composite's own text */
+  bool behind;       /* planned: a link of the new row that is made once it is there (nested_behind.c) */
   bool locked;       /* planned: the children that it finds through the link are locked ahead */
 };
 
