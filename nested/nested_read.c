@@ -69,7 +69,6 @@ static enum json_kind kind_of(const struct expr *x) {
 
 static bool is_object(const struct expr *x) { return kind_of(x) == JSON_OBJECT; }
 static bool is_array(const struct expr *x) { return kind_of(x) == JSON_ARRAY; }
-static bool is_false(const struct expr *x) { return x->kind == EXPR_LITERAL && x->literal->kind == JSON_FALSE; }
 static bool is_true(const struct expr *x) { return x->kind == EXPR_LITERAL && x->literal->kind == JSON_TRUE; }
 
 static const char *what(const struct expr *x) { return x->kind == EXPR_RESULT ? "a reference" : json_kind_name(kind_of(x)); }
@@ -506,11 +505,17 @@ static bool read_set(struct reader *r, struct nested_data *d, const struct field
   return true;
 }
 
+/* null, and false of a delete or disconnect. */
+static bool does_nothing(const char *kind, const struct expr *x) {
+  bool flag = strcmp(kind, kind_names[NESTED_DELETE]) == 0 || strcmp(kind, kind_names[NESTED_DISCONNECT]) == 0;
+  return expr_is_null(x) || (flag && x->kind == EXPR_LITERAL && x->literal->kind == JSON_FALSE);
+}
+
 static bool read_kind(struct reader *r, struct nested_data *d, const struct field *f, enum nested_kind kind,
                       const struct expr *x, const char *path) {
   size_t n = is_array(x) ? expr_len(x) : 1;
 
-  if (expr_is_null(x) || is_false(x)) return true;
+  if (does_nothing(kind_names[kind], x)) return true;
   if (x->kind == EXPR_RESULT)
     return nested_refuse(r->e, 0, path, "A reference can stand for a value here, not for the input of \"%s\".",
                          kind_names[kind]);
@@ -540,7 +545,7 @@ static bool count_ops(struct reader *r, const struct nested_data *d, const struc
 
   for (size_t i = 0; x && i < expr_len(x); i++) {
     const struct expr *item = expr_item(r->mem, x, i);
-    if (expr_is_null(item) || is_false(item)) continue;
+    if (does_nothing(expr_key(x, i), item)) continue;
     if (first && !f->list)
       return nested_refuse(r->e, 0, path, "\"%s\" and \"%s\" cannot both be given for the field %s.", first, expr_key(x, i),
                            f->name);
