@@ -194,7 +194,7 @@ static bool date_time(void *mem, const char *text, const char **out, struct err 
   if (s.ok) to_utc(&m, zone(&s));
   *out = arena_printf(mem, "%04d-%02d-%02d %02d:%02d:%02d%s%.*s+00", m.year, m.month, m.day, m.hour, m.minute, m.second,
                       m.nfraction ? "." : "", m.nfraction, m.fraction);
-  return (s.ok && !*s.p && m.year > 0) || bad_text(SCALAR_DATETIME, NULL, text, e);
+  return (s.ok && !*s.p && m.year > 0 && m.year < 10000) || bad_text(SCALAR_DATETIME, NULL, text, e);
 }
 
 /* ---- the rest ---- */
