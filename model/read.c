@@ -82,7 +82,8 @@ static void read_enum_value(struct model_reader *r, struct enumeration *e, const
   *v = (struct enum_value){.name = def->name, .label = def->name, .description = text_of(def->description)};
   directives_check(r, ON_ENUM_VALUE, arena_printf(r->mem, "%s.%s", e->name, def->name), def->directives);
   label = directive_value(directive_find(def->directives, "db"), "name");
-  if (label) schema_db_name(r, label, &v->label);
+  if (label && !label->len) v->label = ""; /* PostgreSQL takes it for a label, though not for a name */
+  else if (label) schema_db_name(r, label, &v->label);
   if (!isupper((unsigned char)def->name[0]))
     schema_wrong(r, (int)def->pos.line,
                  "%s.%s: values of an enum begin with an upper-case letter; the database keeps what it has "

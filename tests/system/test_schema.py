@@ -538,6 +538,26 @@ def test_a_link_that_is_the_key_is_of_one_to_one(fresh, profile, list, way):
     assert "no difference" in right.must("check")
 
 
+def test_a_foreign_key_of_which_a_part_is_never_null(fresh):
+    """A relation can say it only where something else gives the column its value; else the columns stay what they are."""
+    text = introspected(fresh("""
+        create table tenant (id integer primary key);
+        create table person (tenant integer, no integer, primary key (tenant, no));
+        create table task (id integer primary key, tenant integer not null, by integer, foreign key (tenant, by) references person);
+        create table note (id integer primary key, tenant integer not null references tenant, by integer,
+          foreign key (tenant, by) references person)"""))
+    has(block(text, "Task"), "tenant: Int!", "by: Int", "# left out: foreign key task_tenant_by_fkey: a column of it is NOT NULL and "
+        "others are not, and no key or required relation has it")
+    has(block(text, "Note"), "tenant: Tenant!", 'person: Person @db(names: ["tenant", "by"])')
+
+
+def test_a_label_of_no_letters(fresh):
+    text = introspected(fresh("create type size as enum ('', 'big'); create table box (id integer primary key, size size default '')"))
+    again = Folder(fresh(), text)
+    again.must("apply")
+    assert introspected(again.database) == text
+
+
 def test_a_circle_that_cannot_be_written(fresh):
     tables = """create table a (id integer primary key, b integer not null);
                 create table b (id integer primary key, a integer not null references a);
