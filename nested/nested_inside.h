@@ -58,7 +58,7 @@ struct nested_subject {
 /* The row to be made: what it depends on, who asks for it. Slots; 0: none. */
 struct birth {
   unsigned guard;   /* made where this is filled */
-  unsigned parent;  /* link is in the row: to the row in this slot */
+  unsigned parent;  /* the row is linked to the one in this slot; with result, where the link is not in the row */
   struct link link; /* seen from the parent; with parent */
   unsigned also;    /* gets its key, and keeps what it has where no row is made */
   unsigned result;  /* gets its key, or is emptied */

@@ -324,16 +324,11 @@ static bool plan_make_room(struct planner *p, const struct act *a) {
 static bool plan_create_child(struct planner *p, const struct act *a, const struct nested_data *d,
                               const struct key *unless) {
   unsigned top = p->last_slot;
-  struct birth birth = {.guard = a->parent, .unless = unless};
+  struct birth birth = {.guard = a->parent, .parent = a->parent, .link = a->link, .unless = unless};
 
   if (!plan_make_room(p, a)) return false;
-  if (link_is_there(a->link)) {
-    birth.parent = a->parent;
-    birth.link = a->link;
-  } else {
-    birth.result = slot_take(p);
-  }
-  if (!plan_create(p, d, birth) || (birth.result && !plan_link(p, a, birth.result))) return false;
+  if (!link_is_there(a->link)) birth.result = slot_take(p);
+  if (!plan_create(p, d, birth)) return false;
   slot_give_back(p, top);
   return true;
 }

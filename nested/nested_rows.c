@@ -194,6 +194,16 @@ static bool plan_insert(struct planner *p, const struct nested_data *d, const st
   return plan_step(p, b, d->path, subject_of(p, d->model, birth->unless), arena_printf(p->mem, "create %s", d->model->name));
 }
 
+/* To the parent, where the link is not in the row: ahead of what is nested below it, which may change the link again. */
+static bool plan_link_born(struct planner *p, const struct nested_data *d, const struct birth *birth) {
+  struct sql_build *b = plan_begin(p);
+  const struct relation_side *here = link_here(birth->link);
+
+  put_link(b, birth->link, birth->parent, birth->result);
+  return plan_step(p, b, d->path, subject_of(p, d->model, NULL),
+                   arena_printf(p->mem, "%s.%s: link", here->model->name, here->field->name));
+}
+
 static bool has_ops_behind(const struct nested_data *d) {
   for (size_t i = 0; i < d->nops; i++)
     if (!op_comes_before(d, &d->ops[i])) return true;
@@ -207,7 +217,7 @@ bool plan_create(struct planner *p, const struct nested_data *d, struct birth bi
 
   if (!birth.result && (has_ops_behind(d) || rules_keep_result(d))) birth.result = slot_take(p);
   if (!rules_judge(p, d->part, birth.guard)) return false;
-  if (birth.parent) holdings[n++] = (struct holding){link_there(birth.link), birth.parent};
+  if (birth.parent && link_is_there(birth.link)) holdings[n++] = (struct holding){link_there(birth.link), birth.parent};
   for (size_t i = 0; i < d->nops; i++) {
     if (!op_comes_before(d, &d->ops[i])) continue;
     holdings[n] = (struct holding){field_here(d->ops[i].field), slot_take(p)};
@@ -215,6 +225,7 @@ bool plan_create(struct planner *p, const struct nested_data *d, struct birth bi
     n++;
   }
   if (!know_key(p, d, &birth) || !plan_insert(p, d, &birth, holdings, n)) return false;
+  if (birth.parent && !link_is_there(birth.link) && !plan_link_born(p, d, &birth)) return false;
   if (has_ops_behind(d) && !plan_ops(p, d, birth.result)) return false;
   if (!rules_keep(p, d->part, birth.result) || !rules_keep(p, d->also, birth.result)) return false;
   slot_give_back(p, top);
