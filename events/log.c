@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "engine/engine_inside.h"
 #include "engine/told.h"
+#include "jobs/queue.h"
 
 #include <string.h>
 
@@ -35,8 +36,9 @@ bool event_log_page(struct engine *engine, void *mem, size_t datasource, const s
                     const char **text, struct err *e) {
   const char *params[4] = {arena_printf(mem, "%lld", (long long)q->after), arena_printf(mem, "%d", q->limit)};
   unsigned n = 2;
-  struct step step = {.params = params, .gives = GIVES_TEXT, .as_login = true, .member = MEMBER_NONE, .purpose = "events"};
-  struct plan plan = plan_own("events", &step, 1);
+  struct step steps[] = {{.as_login = true, .member = MEMBER_NONE, .purpose = "plans"},
+                         {.params = params, .gives = GIVES_TEXT, .as_login = true, .member = MEMBER_NONE, .purpose = "events"}};
+  struct plan plan = plan_own("events", steps, 2);
   struct flight f;
   bool fresh;
 
@@ -44,11 +46,12 @@ bool event_log_page(struct engine *engine, void *mem, size_t datasource, const s
   plan.shared_session = !engine->config->datasources[datasource].prepared;
   if (q->name) params[n++] = q->name;
   if (q->key) params[n++] = q->key;
-  step.nparams = n;
-  step.statement = variants_text(engine->variants, mem, page_sql(mem, q));
+  steps[0].statement = variants_text(engine->variants, mem, QUEUE_PLANS);
+  steps[1].nparams = n;
+  steps[1].statement = variants_text(engine->variants, mem, page_sql(mem, q));
   if (!conn_open(engine->sources[datasource].conn, w, &fresh, e)) return false;
   if (flight_run(engine->sources[datasource].conn, mem, &plan, w, &f, e)) {
-    *text = f.results[0].text;
+    *text = f.results[1].text;
     return true;
   }
   if (strcmp(e->sqlstate, "42P01") != 0 && strcmp(e->sqlstate, "42501") != 0 && strcmp(e->sqlstate, "3F000") != 0)

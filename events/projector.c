@@ -78,7 +78,9 @@ static const char move_sql[] =
     "and (position <> current_setting('writ.s3')::bigint or failed_at is not null)";
 
 static const char *read_sql(void *mem, const struct projection *p) {
-  return arena_printf(mem, "%s%s%s", read_head, p->nevents ? " and name = any ($3::text[])" : "", read_tail);
+  const char *filter = p->nevents ? "name = any ($3::text[])" : "position <= g.here + $1::integer"; /* they have no gaps */
+
+  return arena_printf(mem, "%s and %s%s", read_head, filter, read_tail);
 }
 
 static const char *names_of(void *mem, const struct projection *p) {

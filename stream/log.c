@@ -37,9 +37,10 @@ struct log_follower {
   bool due;      /* there may be something for it */
 };
 
-/* One page of one follower: so many events, but no more behind the one that reaches $6 bytes, as each may be large. A text for
- * each of the filters there are, of which PostgreSQL runs the one that is meant: "f.name is null or" would keep it from using
- * their indexes. A long key is asked for as it stands in the log. */
+/* One page of one follower: so many events, but no more behind the one that reaches $6 bytes, as each may be large. Positions have
+ * no gaps. A text for each of the filters there are, of which PostgreSQL runs the one that is meant: "f.name is null or" would
+ * keep it from using their indexes. A long key is asked for as it stands in the log. */
+#define ALL "f.name is null and f.key is null and e.position <= greatest(f.after, t.tail) + f.page"
 #define KEYED "e.key = " TOLD_SHORT("f.key")
 #define PAGE(filter)                                                                                                        \
   "(select p.position, p.event, p.bytes >= $6::bigint as cut from (select b.position, b.event, "                            \
@@ -54,7 +55,7 @@ static const char log_sql[] =
     "greatest(t.tail, (select max(position) from writ.event)) as top, "
     "sum(coalesce(octet_length(e.event), 0)) over (order by f.i, e.position) as bytes "
     "from (select coalesce(max(position), 0) as tail from writ.event_tail) t, "
-    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::integer[]) as f (i, after, name, key, page) left join lateral (" PAGE("f.name is null and f.key is null") " union all " PAGE(
+    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::integer[]) as f (i, after, name, key, page) left join lateral (" PAGE(ALL) " union all " PAGE(
         "f.key is null and e.name = f.name") " union all " PAGE("f.name is null and " KEYED) " union all " PAGE("e.name = f.name and " KEYED) ") e on true) z "
                                                                                                                                               "where bytes - coalesce(octet_length(event), 0) < $7 order by i, position";
 enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_CUT };
