@@ -18,14 +18,17 @@
   "when $1::bigint > ends.last then writ.fail('EVENTS_AHEAD', 'The log ends at position ' || ends.last || ': after=' || $1 || " \
   "' is of another log, or of one that was restored to an earlier state.', 400) else "
 
-/* A text for each of the filters there are: "is null or" would keep PostgreSQL from using their indexes. */
+/* A text for each of the filters there are: "is null or" would keep PostgreSQL from using their indexes. A page of all events is of
+ * so many positions, as only the partitions that have them are to be looked at; some of the events may have been erased. */
 static const char *page_sql(const void *mem, const struct event_query *q) {
+  bool all = !q->name && !q->key;
+
   return arena_printf(
       mem,
       GUARDED "(select json_build_object('events', coalesce(json_agg(" EVENT_JSON " order by e.position), '[]'), "
-              "'last', case when count(*) = $2::integer then max(e.position) else ends.last end)::text "
+              "'last', case when count(*) = $2::integer then max(e.position) else %s end)::text "
               "from (select * from writ.event where position > $1%s%s%s order by position limit $2) e) end from ends",
-      q->name || q->key ? "" : " and position <= $1 + $2::integer", /* positions have no gaps */
+      all ? "least(ends.last, $1 + $2::integer)" : "ends.last", all ? " and position <= $1 + $2::integer" : "",
       q->name ? " and name = $3::text" : "",
       !q->key   ? ""
       : q->name ? " and key = " TOLD_SHORT("$4::text")
