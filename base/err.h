@@ -29,9 +29,9 @@ struct err {
   const char *log_detail;                           /* for the log only; may hold what a client must not see */
   char sqlstate[6];                                 /* "" when PostgreSQL did not raise it */
   const char *constraint, *column, *details, *hint; /* as PostgreSQL gave them */
-  const char *table, *key,
+  const char *schema, *table, *key,
       *key_value;      /* of a violated unique or foreign key: its table, its columns with commas between, what
-                                        * they would be; for us alone */
+                                        * they would be, both NULL where row-level security does not say; for us alone */
   int item;            /* which of several values that a statement works on, from 0; -1: does not apply; for us alone */
   int index;           /* place in the set, -1: none */
   const char *command; /* the command that the request named */

@@ -94,6 +94,7 @@ static void copy_key(struct err *e, const PGresult *r) {
   const char *detail = field(r, PG_DIAG_MESSAGE_DETAIL), *begin = strchr(detail, '('),
              *end = begin ? strstr(begin, ")=(") : NULL;
 
+  e->schema = keep(e, r, PG_DIAG_SCHEMA_NAME);
   e->table = keep(e, r, PG_DIAG_TABLE_NAME);
   if (!end) return;
   e->key = arena_strndup(e->mem, begin + 1, (size_t)(end - begin - 1));

@@ -97,6 +97,7 @@ struct run {
   const char *mutation; /* UUID: the call's that this is part of, or one of its own */
   unsigned retries;
   bool looked_again, session_renewed;
+  size_t hidden_at;       /* the step, from 1, that was tried again though the row in its way may be hidden; 0: none */
   bool waits;             /* it has a place among the workers that wait */
   bool guarding;          /* a handler's permissions alone: no key, no mutexes */
   size_t references_left; /* bytes that references may still bring */

@@ -169,13 +169,16 @@ static const char several_rows[] =
     "(select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) "
     "with ordinality as u(hook, key, place, head, slot, tail, lease, o))";
 
-/* What is to be tried before the answer is leased to the worker, when no other item of its key is ahead of it. */
+/* What is to be tried before the answer is leased to the worker, when no other item of its key is ahead of it. Each of the two
+ * looks has its index: that of what waits, by the order that only it has, and that of dead letters. */
 static const char sync_insert[] =
     "with i as (insert into writ.outbox (mutation, hook, key, payload, owner, due) select $1::uuid, hook, k, p, "
     "case when mine then $9::uuid end, "
     "case when mine then clock_timestamp() + lease::integer * interval '1 ms' else now() end from ("
     "select *, lease is not null and (k is null or (row_number() over (partition by hook, k order by o) = 1 "
-    "and not exists (select from writ.outbox a where a.hook = z.hook and a.key = z.k))) as mine from (";
+    "and (select true from writ.outbox a where a.hook = z.hook and a.key = z.k and a.dead is null "
+    "order by a.id + 0 limit 1) is null and (select true from writ.outbox d "
+    "where d.hook = z.hook and d.key = z.k and d.dead is not null limit 1) is null)) as mine from (";
 static const char sync_end[] =
     ") z) w order by o returning id, hook, payload, owner) "
     "select coalesce(json_agg(json_build_array(id::text, hook, payload) order by id), '[]')::text from i "

@@ -132,7 +132,9 @@ static bool pause_before_retry(struct run *r) {
   return true;
 }
 
+/* Where row-level security may hide the row in the way, a step that fails a second time will always. */
 static bool lost_race(const struct run *r, const struct plan *plan, const struct flight *f) {
+  if (nested_is_hidden(r->e) && r->hidden_at == f->failed_step + 1) return false;
   return f->failed_step < plan->n && nested_lost_race(&plan->steps[f->failed_step], r->e);
 }
 
@@ -149,6 +151,7 @@ static bool try_again(struct run *r, const struct plan *plan, const struct fligh
 
   if (r->retries < most_retries(r, plan, f) && pause_before_retry(r)) {
     r->retries++;
+    if (nested_is_hidden(r->e)) r->hidden_at = f->failed_step + 1;
     if (r->engine->counters) r->engine->counters->retries++;
     return true;
   }
@@ -292,6 +295,7 @@ static enum next fly(struct run *r, size_t datasource, enum isolation isolation,
 bool transaction_run(struct run *r, size_t datasource, enum isolation isolation, size_t first, size_t end) {
   enum next next;
 
+  r->hidden_at = 0;
   r->keyed = (struct keyed){0};
   r->mutexes = (struct mutexes){.held_by = r->mutexes.held_by};
   do next = fly(r, datasource, isolation, first, end);

@@ -241,7 +241,8 @@ static void project(struct projector *p) {
     if (ok) fed(p, &round);
     else failed(p, mem, &round, &e);
     talloc_free(mem);
-    if (ok && !round.n) bell_wait(bell, heard, p->duty.start->config->runner_poll_ms);
+    if (ok && !round.n && (round.busy || round.position >= round.last))
+      bell_wait(bell, heard, p->duty.start->config->runner_poll_ms);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "engine/engine_inside.h"
 #include "engine/told.h"
+#include "jobs/queue.h"
 
 #include <string.h>
 
@@ -17,14 +18,17 @@
   "when $1::bigint > ends.last then writ.fail('EVENTS_AHEAD', 'The log ends at position ' || ends.last || ': after=' || $1 || " \
   "' is of another log, or of one that was restored to an earlier state.', 400) else "
 
-/* A text for each of the filters there are: "is null or" would keep PostgreSQL from using their indexes. */
+/* A text for each of the filters there are: "is null or" would keep PostgreSQL from using their indexes. A page of all events is of
+ * so many positions, as only the partitions that have them are to be looked at; some of the events may have been erased. */
 static const char *page_sql(const void *mem, const struct event_query *q) {
+  bool all = !q->name && !q->key;
+
   return arena_printf(
       mem,
       GUARDED "(select json_build_object('events', coalesce(json_agg(" EVENT_JSON " order by e.position), '[]'), "
-              "'last', case when count(*) = $2::integer then max(e.position) else ends.last end)::text "
+              "'last', case when count(*) = $2::integer then max(e.position) else %s end)::text "
               "from (select * from writ.event where position > $1%s%s%s order by position limit $2) e) end from ends",
-      q->name || q->key ? "" : " and position <= $1 + $2::integer", /* positions have no gaps */
+      all ? "least(ends.last, $1 + $2::integer)" : "ends.last", all ? " and position <= $1 + $2::integer" : "",
       q->name ? " and name = $3::text" : "",
       !q->key   ? ""
       : q->name ? " and key = " TOLD_SHORT("$4::text")
@@ -35,8 +39,9 @@ bool event_log_page(struct engine *engine, void *mem, size_t datasource, const s
                     const char **text, struct err *e) {
   const char *params[4] = {arena_printf(mem, "%lld", (long long)q->after), arena_printf(mem, "%d", q->limit)};
   unsigned n = 2;
-  struct step step = {.params = params, .gives = GIVES_TEXT, .as_login = true, .member = MEMBER_NONE, .purpose = "events"};
-  struct plan plan = plan_own("events", &step, 1);
+  struct step steps[] = {{.as_login = true, .member = MEMBER_NONE, .purpose = "plans"},
+                         {.params = params, .gives = GIVES_TEXT, .as_login = true, .member = MEMBER_NONE, .purpose = "events"}};
+  struct plan plan = plan_own("events", steps, 2);
   struct flight f;
   bool fresh;
 
@@ -44,11 +49,12 @@ bool event_log_page(struct engine *engine, void *mem, size_t datasource, const s
   plan.shared_session = !engine->config->datasources[datasource].prepared;
   if (q->name) params[n++] = q->name;
   if (q->key) params[n++] = q->key;
-  step.nparams = n;
-  step.statement = variants_text(engine->variants, mem, page_sql(mem, q));
+  steps[0].statement = variants_text(engine->variants, mem, QUEUE_PLANS);
+  steps[1].nparams = n;
+  steps[1].statement = variants_text(engine->variants, mem, page_sql(mem, q));
   if (!conn_open(engine->sources[datasource].conn, w, &fresh, e)) return false;
   if (flight_run(engine->sources[datasource].conn, mem, &plan, w, &f, e)) {
-    *text = f.results[0].text;
+    *text = f.results[1].text;
     return true;
   }
   if (strcmp(e->sqlstate, "42P01") != 0 && strcmp(e->sqlstate, "42501") != 0 && strcmp(e->sqlstate, "3F000") != 0)

@@ -54,32 +54,31 @@ static const char lock_sql[] =
     "|| '` builds it anew, with --from-snapshot POSITION it goes on behind a position.', 500)), true)";
 
 /* In another statement, so that it sees what was committed until the row was locked. writ.s2: the events; empty: none.
- * writ.s3: behind them. A full batch ends with its last event, any other with the log. */
-static const char read_head[] =
-    "with ends as (select t.position as gone, greatest(t.position, (select max(position) from writ.event)) as last, "
-    "nullif(current_setting('writ.s1'), '')::bigint as here from writ.event_tail t), "
-    "guarded as (select last, case "
-    "when here < gone then writ.fail('EVENTS_GONE', 'Events up to position ' || gone || ' have been cleaned away, and it has "
-    "come to ' || here || ' only: rebuild it from a snapshot.', 500)::bigint "
-    "when here > last then writ.fail('EVENTS_AHEAD', 'It has come to position ' || here || ', and the log ends at ' || last || "
-    "': rebuild it.', 500)::bigint else here end as here from ends offset 0), "
-    "batch as (select e.* from guarded g cross join lateral (select * from writ.event where position > g.here and position <= g.last";
-static const char read_tail[] =
-    " order by position limit $1::integer) e), "
-    "sum as (select count(*) as n, max(e.position) as position, json_agg(" EVENT_JSON
-    " order by e.position)::text as events from batch e) "
-    "select json_build_array(set_config('writ.s2', coalesce(sum.events, ''), true) = '', set_config('writ.s3', "
-    "coalesce(case when sum.n = $1 then sum.position when g.here is not null then g.last end::text, ''), true) = '', sum.n, g.last, "
-    "(select position from writ.projection where name = $2::text))::text from sum, guarded g";
+ * writ.s3: behind them. A full batch ends with its last event, any other with what was looked at: the log, or, of all events, so
+ * many positions, of which some may have been erased. */
+#define READ(upto, filter)                                                                                                   \
+  "with ends as (select t.position as gone, greatest(t.position, (select max(position) from writ.event)) as last, "          \
+  "nullif(current_setting('writ.s1'), '')::bigint as here from writ.event_tail t), "                                         \
+  "guarded as (select last, " upto " as upto, case "                                                                         \
+  "when here < gone then writ.fail('EVENTS_GONE', 'Events up to position ' || gone || ' have been cleaned away, and it has " \
+  "come to ' || here || ' only: rebuild it from a snapshot.', 500)::bigint "                                                 \
+  "when here > last then writ.fail('EVENTS_AHEAD', 'It has come to position ' || here || ', and the log ends at ' || last "  \
+  "|| ': rebuild it.', 500)::bigint else here end as here from ends offset 0), "                                             \
+  "batch as (select e.* from guarded g cross join lateral (select * from writ.event where position > g.here "                \
+  "and position <= g.upto" filter " order by position limit $1::integer) e), "                                               \
+  "sum as (select count(*) as n, max(e.position) as position, json_agg(" EVENT_JSON                                          \
+  " order by e.position)::text as events from batch e) "                                                                     \
+  "select json_build_array(set_config('writ.s2', coalesce(sum.events, ''), true) = '', set_config('writ.s3', "               \
+  "coalesce(case when sum.n = $1 then sum.position when g.here is not null then g.upto end::text, ''), true) = '', sum.n, "  \
+  "g.last, (select position from writ.projection where name = $2::text))::text from sum, guarded g"
+
+static const char read_sql[] = READ("least(last, here + $1::integer)", "");
+static const char read_named_sql[] = READ("last", " and name = any ($3::text[])");
 
 static const char move_sql[] =
     "update writ.projection set position = current_setting('writ.s3')::bigint, updated = now(), failed_at = null, "
     "failed_since = null, error = null where name = $1::text and current_setting('writ.s3') <> '' "
     "and (position <> current_setting('writ.s3')::bigint or failed_at is not null)";
-
-static const char *read_sql(void *mem, const struct projection *p) {
-  return arena_printf(mem, "%s%s%s", read_head, p->nevents ? " and name = any ($3::text[])" : "", read_tail);
-}
 
 static const char *names_of(void *mem, const struct projection *p) {
   struct str *s = str_new(mem, 64);
@@ -115,7 +114,7 @@ bool projection_round(struct conn *c, void *mem, const struct projection *p, int
   const char *call =
       arena_printf(mem, "select %s(current_setting('writ.s2')::jsonb) where current_setting('writ.s2') <> ''", p->function);
   struct step steps[] = {step_of(PLACE_LOCK, lock_sql, name, 1, false),
-                         step_of(PLACE_READ, read_sql(mem, p), params, p->nevents ? 3 : 2, true),
+                         step_of(PLACE_READ, p->nevents ? read_named_sql : read_sql, params, p->nevents ? 3 : 2, true),
                          step_of(PLACE_MOVE, move_sql, name, 1, false), step_of(PLACE_CALL, call, NULL, 0, false)};
   struct plan plan = plan_own("projection", steps, sizeof steps / sizeof *steps);
   struct flight f;

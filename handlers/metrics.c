@@ -37,7 +37,7 @@ static const struct row {
      "Answers that the web server did not take; what they tell of was done."},
     {"writ_commits_total", "", AT(commits), "Transactions committed."},
     {"writ_rollbacks_total", "", AT(rollbacks), "Transactions rolled back, dry runs among them."},
-    {"writ_retries_total", "", AT(retries), "Transactions run again after a serialization failure or a deadlock."},
+    {"writ_retries_total", "", AT(retries), "Transactions run again: serialization failures, deadlocks, lost races."},
     {"writ_replays_total", "", AT(replays), "Answers to an Idempotency-Key that were given again."},
     {"writ_state_events_total", "", AT(state_events), "Events written to states of mutations."},
     {"writ_state_events_lost_total", "", AT(state_events_lost),

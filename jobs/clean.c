@@ -3,11 +3,12 @@
 
 #include "base/arena.h"
 #include "db/flight.h"
+#include "jobs/queue.h"
 
 #include <stdlib.h>
 
 /* The statements of this file. */
-enum place { PLACE_KEYS, PLACE_STATES, PLACE_TAIL, PLACE_EVENTS, PLACE_EVENTS_WHOLE, PLACE_PARTITION };
+enum place { PLACE_PLANS, PLACE_KEYS, PLACE_STATES, PLACE_TAIL, PLACE_EVENTS, PLACE_EVENTS_WHOLE, PLACE_PARTITION };
 
 static struct step step_of(enum place place, const char *sql, const char *const *params, unsigned n) {
   return (struct step){.statement = {.sql = sql, .gen = UINT32_MAX - place, .slot = STATEMENT_CLEAN},
@@ -16,6 +17,15 @@ static struct step step_of(enum place place, const char *sql, const char *const 
                        .gives = GIVES_TAG,
                        .member = MEMBER_NONE,
                        .purpose = "cleaning"};
+}
+
+/* Ahead of all others of its flight. */
+static struct step plans_step(void) {
+  struct step step = step_of(PLACE_PLANS, QUEUE_PLANS, NULL, 0);
+
+  step.statement.slot -= 2; /* each of a flight has its own */
+  step.gives = GIVES_NOTHING;
+  return step;
 }
 
 /* As a transaction of its own. *rows: of the last. */
@@ -32,15 +42,15 @@ static bool run_steps(struct conn *c, void *mem, struct step *steps, size_t n, c
 
 static bool run(struct conn *c, void *mem, enum place place, const char *sql, const char *const *params, unsigned nparams,
                 const struct wait *w, uint64_t *rows, struct err *e) {
-  struct step step = step_of(place, sql, params, nparams);
+  struct step steps[] = {plans_step(), step_of(place, sql, params, nparams)};
 
-  return run_steps(c, mem, &step, 1, w, rows, e);
+  return run_steps(c, mem, steps, 2, w, rows, e);
 }
 
 bool clean_keys(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
   static const char sql[] =
-      "delete from writ.idempotency where id in (select id from writ.idempotency"
-      " where created < now() - make_interval(hours => $1::integer) order by created limit 1000 for update skip locked)";
+      "delete from writ.idempotency where id = any (array(select id from writ.idempotency"
+      " where created < now() - make_interval(hours => $1::integer) order by created limit 1000 for update skip locked))";
   const char *param = arena_printf(mem, "%d", hours);
 
   return run(c, mem, PLACE_KEYS, sql, &param, 1, w, gone, e);
@@ -60,11 +70,11 @@ static const char tail_sql[] =
 static bool run_behind_tail(struct conn *c, void *mem, enum place place, const char *sql, bool tells, int hours,
                             const struct wait *w, uint64_t *gone, struct err *e) {
   const char *param = arena_printf(mem, "%d", hours);
-  struct step steps[] = {step_of(PLACE_TAIL, tail_sql, NULL, 0), step_of(place, sql, &param, 1)};
+  struct step steps[] = {plans_step(), step_of(PLACE_TAIL, tail_sql, NULL, 0), step_of(place, sql, &param, 1)};
 
-  steps[0].statement.slot--; /* both are of one flight */
-  if (tells) steps[1].gives = GIVES_TEXT;
-  return run_steps(c, mem, steps, 2, w, gone, e);
+  steps[1].statement.slot--;
+  if (tells) steps[2].gives = GIVES_TEXT;
+  return run_steps(c, mem, steps, 3, w, gone, e);
 }
 
 /* Rows stand on disk in the order in which they go, so what is deleted are whole pages, at the front of table and indexes, which
@@ -108,9 +118,9 @@ bool clean_partition(struct conn *c, void *mem, const struct wait *w, uint64_t *
 
 bool clean_states(struct conn *c, void *mem, int hours, const struct wait *w, uint64_t *gone, struct err *e) {
   static const char sql[] =
-      "with old as (delete from writ.state where mutation in (select mutation from writ.state"
-      " where ended < now() - make_interval(hours => $1::integer) order by ended limit 1000 for update skip locked) returning mutation),"
-      " changes as (delete from writ.state_change c using old o where c.mutation = o.mutation)"
+      "with old as (delete from writ.state where mutation = any (array(select mutation from writ.state"
+      " where ended < now() - make_interval(hours => $1::integer) order by ended limit 1000 for update skip locked)) returning mutation),"
+      " changes as (delete from writ.state_change where mutation = any (array(select mutation from old)))"
       " select mutation from old";
   const char *param = arena_printf(mem, "%d", hours);
 

@@ -20,14 +20,17 @@ enum { ROW_DEPTH = 4 };
   "'due', case when dead is null and not held then due end, 'last_try', last_try, 'last_status', last_status, "             \
   "'last_answer', last_answer, 'mutation', mutation"
 
-static const char list_sql[] =
-    "select coalesce(json_agg(json_build_object(" ROW ") order by id), '[]')::text from "
-    "(select * from writ.outbox where dead is not null or not $2::boolean order by id limit 1000) o";
+#define LIST(items) "select coalesce(json_agg(json_build_object(" ROW ") order by id), '[]')::text from (" items " limit 1000) o"
+static const char list_sql[] = LIST("select * from writ.outbox order by id");
+static const char dead_sql[] = LIST("select * from writ.outbox where dead is not null and id > 0 order by dead");
 static const char show_sql[] = "select coalesce(json_agg(json_build_object(" ROW ", 'payload', payload)), '[]')::text "
                                "from writ.outbox where id = $2::bigint";
 
 /* $1 ids, $2 hook. */
-#define CHOSEN "(id = any ($1::bigint[]) or (hook = $2 and dead is not null)) and (owner is null or due <= now())"
+#define CHOSEN                                                                                                              \
+  "id = any (array(select unnest($1::bigint[]) union all "                                                                  \
+  "select d.id from writ.outbox d where d.hook = $2 and d.dead is not null and d.id > 0)) "                                 \
+  "and (id = any ($1::bigint[]) or dead is not null) and (owner is null or due <= now())"
 
 static const char retry_sql[] =
     "with e as (update writ.outbox set dead = null, attempts = 0, due = now(), owner = null, held = false where " CHOSEN
@@ -47,7 +50,14 @@ static struct step step_of(unsigned slot, const char *sql, const char *const *pa
                        .purpose = "jobs"};
 }
 
-/* The first statement's text. */
+static struct step plans_step(void) {
+  struct step step = step_of(STATEMENT_FIXED, QUEUE_PLANS, NULL, 0);
+
+  step.gives = GIVES_NOTHING;
+  return step;
+}
+
+/* The text of the second of these steps; the first is plans_step. */
 static bool ask(struct conn *c, void *mem, struct step *steps, size_t n, const char **text, const struct wait *w,
                 struct err *e) {
   struct plan plan = plan_own("jobs", steps, n);
@@ -55,14 +65,14 @@ static bool ask(struct conn *c, void *mem, struct step *steps, size_t n, const c
 
   plan.durable = true;
   if (!flight_run(c, mem, &plan, w, &f, e)) return false;
-  *text = f.results[0].text;
+  *text = f.results[1].text;
   return true;
 }
 
 bool jobs_ask(struct conn *c, void *mem, const char *sql, const char *const *params, unsigned n, const char **text,
               const struct wait *w, struct err *e) {
-  struct step step = step_of(STATEMENT_FIXED, sql, params, n);
-  return ask(c, mem, &step, 1, text, w, e);
+  struct step steps[] = {plans_step(), step_of(STATEMENT_FIXED + 1, sql, params, n)};
+  return ask(c, mem, steps, 2, text, w, e);
 }
 
 static const char *array_of(void *mem, const char *const *items, size_t n) {
@@ -77,15 +87,15 @@ static const char *array_of(void *mem, const char *const *items, size_t n) {
   return s->p;
 }
 
-static bool ask_rows(struct conn *c, void *mem, const char *sql, const char *const *params, const char **text,
+static bool ask_rows(struct conn *c, void *mem, const char *sql, const char *const *params, unsigned n, const char **text,
                      const struct json **rows, const struct wait *w, struct err *e) {
-  return jobs_ask(c, mem, sql, params, 2, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
+  return jobs_ask(c, mem, sql, params, n, text, w, e) && json_read(mem, *text, strlen(*text), ROW_DEPTH, rows, e);
 }
 
 bool jobs_list(struct conn *c, void *mem, bool dead_only, const char *const *hooks, size_t nhooks, const char **text,
                const struct json **rows, const struct wait *w, struct err *e) {
-  const char *params[] = {array_of(mem, hooks, nhooks), dead_only ? "t" : "f"};
-  return ask_rows(c, mem, list_sql, params, text, rows, w, e);
+  const char *params[] = {array_of(mem, hooks, nhooks)};
+  return ask_rows(c, mem, dead_only ? dead_sql : list_sql, params, 1, text, rows, w, e);
 }
 
 bool jobs_show(struct conn *c, void *mem, const char *id, const char *const *hooks, size_t nhooks, const char **text,
@@ -93,7 +103,7 @@ bool jobs_show(struct conn *c, void *mem, const char *id, const char *const *hoo
   const char *params[] = {array_of(mem, hooks, nhooks), id};
   const struct json *rows;
 
-  if (!ask_rows(c, mem, show_sql, params, text, &rows, w, e)) return false;
+  if (!ask_rows(c, mem, show_sql, params, 2, text, &rows, w, e)) return false;
   if (!rows->len) return err_set(e, NOT_FOUND, "There is no item %s.", id);
   *row = &rows->items[0];
   *text = arena_strndup(mem, *text + 1, strlen(*text) - 2); /* without the brackets */
@@ -104,9 +114,10 @@ bool jobs_show(struct conn *c, void *mem, const char *id, const char *const *hoo
 static bool change(struct conn *c, void *mem, const char *sql, bool next, const struct jobs_choice *choice, uint64_t *n,
                    const struct wait *w, struct err *e) {
   const char *params[] = {array_of(mem, choice->ids, choice->nids), choice->hook}, *text;
-  struct step steps[] = {step_of(STATEMENT_FIXED, sql, params, 2), step_of(STATEMENT_FIXED + 1, QUEUE_NEXT, NULL, 0)};
+  struct step steps[] = {
+      plans_step(), step_of(STATEMENT_FIXED + 1, sql, params, 2), step_of(STATEMENT_FIXED + 2, QUEUE_NEXT, NULL, 0)};
 
-  if (!ask(c, mem, steps, next ? 2 : 1, &text, w, e)) return false;
+  if (!ask(c, mem, steps, next ? 3 : 2, &text, w, e)) return false;
   *n = strtoull(text, NULL, 10);
   return true;
 }

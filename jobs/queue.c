@@ -16,7 +16,7 @@
 enum { ANSWER_DEPTH = 8 };
 
 /* $1 ids, $2 owners. */
-#define IS_OURS "o.id = x.id and o.owner = x.owner and o.due > clock_timestamp()"
+#define IS_OURS "o.id = any ($1::bigint[]) and o.id = x.id and o.owner = x.owner and o.due > clock_timestamp()"
 #define GIVE_IDS(from) "select coalesce(json_agg(id::text), '[]')::text from " from
 
 static const char done_sql[] =
@@ -63,10 +63,11 @@ static const char lock_sql[] =
  * statement of ours sees, a row that somebody deleted. An item whose transaction was late, so that a later one is under way
  * already, looks again when that one's lease ends. */
 static const char claim_sql[] =
-    "with c as (select o.id, o.hook, o.key, octet_length(o.payload) as bytes, o.key is not null and exists ("
-    "select from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id + 0 < o.id and a.dead is null) as behind, "
-    "o.key is not null and o.hook <> all ($3::text[]) and exists ("
-    "select from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null) as behind_dead, "
+    "with c as (select o.id, o.hook, o.key, octet_length(o.payload) as bytes, o.key is not null and ("
+    "select true from writ.outbox a where a.hook = o.hook and a.key = o.key and a.id + 0 < o.id and a.dead is null "
+    "order by a.id + 0 limit 1) is not null as behind, o.key is not null and o.hook <> all ($3::text[]) and ("
+    "select true from writ.outbox d where d.hook = o.hook and d.key = o.key and d.dead is not null limit 1) is not null "
+    "as behind_dead, "
     "(select l.due from writ.outbox l where l.hook = o.hook and l.key = o.key and l.key is not null and l.dead is null "
     "and l.owner is not null and l.due > now() and l.id <> o.id limit 1) as other "
     "from writ.outbox o where o.id = any (current_setting('writ.claimed')::bigint[])), "
@@ -75,32 +76,35 @@ static const char claim_sql[] =
     "and a.id + 0 < w.id and a.dead is null order by a.id + 0 limit 1 for share skip locked) l where w.behind), "
     "d as (select w.id from w cross join lateral (select a.id from writ.outbox a where a.hook = w.hook and a.key = w.key "
     "and a.dead is not null limit 1 for share skip locked) l where w.behind_dead and not w.behind), "
-    "b as (update writ.outbox o set held = true, owner = null, due = case when not w.waits then w.other "
-    "when w.id in (select id from s union all select id from d) then now() + (1 + random()) * interval '1 hour' "
+    "p as (select id, waits, other from w where waits or other is not null), "
+    "b as (update writ.outbox o set held = true, owner = null, due = case when not p.waits then p.other "
+    "when p.id in (select id from s union all select id from d) then now() + (1 + random()) * interval '1 hour' "
     "else clock_timestamp() + interval '100 ms' end "
-    "from w where (w.waits or w.other is not null) and o.id = w.id), "
+    "from p where o.id = any (array(select id from p)) and o.id = p.id), "
     "t as (update writ.outbox o set held = false, owner = $1::uuid, "
-    "due = clock_timestamp() + $2::integer * interval '1 ms' from w "
-    "where not w.waits and w.other is null and w.ahead < " ROUND_BYTES " and o.id = w.id "
+    "due = clock_timestamp() + $2::integer * interval '1 ms' where o.id = any (array("
+    "select id from w where not waits and other is null and ahead < " ROUND_BYTES ")) "
     "returning o.id, o.hook, o.payload, o.mutation, o.attempts) "
     "select json_build_array((select count(*) from c), (select coalesce(json_agg("
     "json_build_array(id::text, hook, payload, mutation, attempts) order by id), '[]') from t))::text";
 
-/* Hooks are found one by one, each by one look at the index. */
+/* Hooks are found one by one, each by one look at the index. What waits for longest is looked for among those that wait, as many
+ * may be dead ahead of it, unless those are many. */
 static const char look_sql[] =
-    "select json_build_array((select count(*) from (select from writ.outbox where dead is null limit 10000) x), "
-    "(select count(*) from (select from writ.outbox where dead is not null limit 10000) x), "
-    "(select greatest(0, floor(extract(epoch from now() - created) * 1000))::bigint "
-    "from writ.outbox where dead is null order by id limit 1), "
+    "with w as materialized (select created from writ.outbox where dead is null limit 10000) "
+    "select json_build_array((select count(*) from w), "
+    "(select count(*) from (select from writ.outbox where dead is not null and id > 0 order by dead limit 10000) x), "
+    "greatest(0, floor(extract(epoch from now() - case when (select count(*) from w) < 10000 then (select min(created) from w) "
+    "else (select created from writ.outbox where dead is null order by id limit 1) end) * 1000))::bigint, "
     "(with recursive h(hook) as ((select hook from writ.outbox where dead is null order by hook limit 1) union all "
     "select (select o.hook from writ.outbox o where o.dead is null and o.hook > h.hook order by o.hook limit 1) "
     "from h where h.hook is not null) "
     "select coalesce(json_agg(hook), '[]') from h where hook is not null))::text";
 
 static const char clean_sql[] =
-    "with e as (delete from writ.outbox where id in ("
+    "with e as (delete from writ.outbox where id = any (array("
     "select id from writ.outbox where dead < now() - $1::integer * interval '1 s' and id > 0 "
-    "order by dead limit 1000 for update skip locked) returning id, hook, key) select " QUEUE_ENDED("e");
+    "order by dead limit 1000 for update skip locked)) returning id, hook, key) select " QUEUE_ENDED("e");
 
 static const char pass_sql[] =
     "with e as (select distinct hook, key from writ.outbox where dead is not null and key is not null "

@@ -18,12 +18,20 @@
  * who puts off locks what is ahead (queue.c). The row may just be locked by a runner that puts it off; then this waits for
  * that, and sees what it wrote: so it must not ask for held before. Items that are leased or failed keep their time. */
 #define QUEUE_NEXT                                                                                                          \
-  "update writ.outbox o set due = case when o.held then now() else o.due end, held = false from (select (select a.id "      \
-  "from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null order by a.id + 0 limit 1) as id "         \
-  "from (select distinct v ->> 0 as hook, v ->> 1 as key from "                                                             \
-  "json_array_elements(current_setting('writ.ended')::json) as t(v)) e) x where o.id = x.id and o.owner is null"
+  "update writ.outbox o set due = case when o.held then now() else o.due end, held = false where o.id = any (array("         \
+  "select (select a.id from writ.outbox a where a.hook = e.hook and a.key = e.key and a.dead is null "                      \
+  "order by a.id + 0 limit 1) from (select distinct v ->> 0 as hook, v ->> 1 as key from "                                  \
+  "json_array_elements(current_setting('writ.ended')::json) as t(v)) e)) and o.owner is null"
 
-/* Plans that do not depend on what a queue's statistics say at the moment: it is empty, or has a million rows. */
+/* Plans that do not depend on what statistics say of a queue, which is empty at one moment and has a million rows at the next.
+ * The worst is one row in many pages, which is what ANALYZE finds while the INSERT of a million is not committed: then to walk
+ * an index costs no more than to look into it. So statements about tables that grow leave the planner no choice, by these
+ * settings, where they are not in a transaction of an application's statements, and by four rules:
+ * - Rows that are known are asked for by their key, "id = any (array(select ...))", also beside a join that brings values for
+ *   them: of two tables that are joined by a key alone, either may be walked to look for the other's.
+ * - Beside the key they do not name what an index is partial for: that one could be walked in its place.
+ * - What only one index has in order is ordered by that, with a limit. Sorting is out of the question.
+ * - A look for each row is "(select ... limit 1) is not null": EXISTS may become a join, or a hash table of all there are. */
 #define QUEUE_PLANS                                                                                                         \
   "select set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), "                        \
   "set_config('enable_sort', 'off', true)"

@@ -20,8 +20,9 @@ enum {
 /* A mark is left alone while the process that made it may be about to take it in. */
 static const char list_sql[] =
     "select coalesce(json_agg(mutation), '[]')::text from ("
-    "select mutation from writ.state where ended is null and lease < clock_timestamp()"
-    " union select mutation from writ.state_mark where at < clock_timestamp() - interval '5 s' limit 100) l";
+    "(select mutation from writ.state where ended is null and lease < now() order by lease limit 100)"
+    " union (select mutation from (select mutation, at from writ.state_mark order by id limit 1000) m"
+    " where at < now() - interval '5 s') limit 100) l";
 /* $1: those, $2: the rules. */
 static const char settle_sql[] =
     "select count(*)::text from unnest($1::uuid[]) as l(mutation) where writ.state_settle(l.mutation, $2::jsonb)";

@@ -481,10 +481,28 @@ static void learn_sequence(const void *mem, struct field *f, const struct db_tab
   f->next_sql = sql->p;
 }
 
+static void learn_indexes(const void *mem, struct model *m, const struct db_table *t) {
+  struct unique_index *indexes = arena_array(mem, struct unique_index, t ? t->nkeys + 1 : 1);
+
+  m->indexes = indexes;
+  m->nindexes = t ? t->nkeys : 0;
+  for (size_t i = 0; i < m->nindexes; i++) {
+    const struct db_key *key = &t->keys[i];
+    struct str *columns = str_new(mem, 64);
+
+    for (size_t j = 0; j < key->ncolumns; j++) {
+      str_add(columns, j ? ", " : "");
+      str_sql_ident(columns, key->columns[j]);
+    }
+    indexes[i] = (struct unique_index){.name = arena_strdup(mem, key->name), .columns_sql = columns->p};
+  }
+}
+
 static void learn_table(const void *mem, struct model *m, const struct db_table *t) {
   for (size_t i = 0; i < m->nfields; i++) learn_sequence(mem, (struct field *)&m->fields[i], t);
   learn_zones(m->columns, m->ncolumns, t);
   m->insert_trigger = t && t->insert_trigger;
+  learn_indexes(mem, m, t);
 }
 
 void model_learn(struct datamodel *d, const struct db_tables *tables) {

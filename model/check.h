@@ -14,8 +14,8 @@ struct wait;
  * say; a warning where writ alone keeps a promise of the file. */
 void model_check(const struct datamodel *d, const struct db_tables *tables, struct problems *p);
 
-/* Puts what the catalog says into the model: foreign keys and unique constraints that are there, and how they behave; what
- * the sequences of keys are called. Once,
+/* Puts what the catalog says into the model: foreign keys and unique constraints that are there, how they behave and what
+ * errors call them; what the sequences of keys are called. Once,
  * before anybody compiles with it. What is not in the catalog counts as not there. */
 void model_learn(struct datamodel *d, const struct db_tables *tables);
 

@@ -109,6 +109,12 @@ struct key {
   const char *columns_sql; /* "order", "no" */
 };
 
+/* A unique index of a model's table as the database has it, without condition or expression. Errors tell its name. */
+struct unique_index {
+  const char *name;
+  const char *columns_sql; /* as in struct key */
+};
+
 struct model {
   const char *name, *description;
   const char *plural; /* first letter as in name: Children */
@@ -128,6 +134,8 @@ struct model {
   size_t nkeys;
   const struct field *created_at, *updated_at; /* NULL: none */
   bool insert_trigger;                         /* a new row may be linked already; known once model_learn has looked */
+  const struct unique_index *indexes;          /* known once model_learn has looked */
+  size_t nindexes;
 
   /* Relations in which rows of this model may be the child of another row, or have children, also through sides that are
    * not visible here: everything that deleting a row must look at. In the order of their declaration; a self relation

@@ -49,7 +49,7 @@ static const char tables_sql[] =
     "     join pg_namespace bn on bn.oid = b.typnamespace"
     "     left join pg_attrdef ad on ad.adrelid = a.attrelid and ad.adnum = a.attnum"
     "     where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),"
-    "  'keys', (select coalesce(json_agg(json_build_object('primary', i.indisprimary, 'columns',"
+    "  'keys', (select coalesce(json_agg(json_build_object('name', ic.relname, 'primary', i.indisprimary, 'columns',"
     "        (select json_agg(a.attname order by k.place) from unnest(i.indkey::int2[]) with ordinality as k(number, place)"
     "         join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number where k.place <= i.indnkeyatts))"
     "        order by i.indisprimary desc, ic.relname), '[]')"
@@ -168,6 +168,7 @@ static void read_table(const void *mem, const struct json *from, struct db_table
   for (size_t i = 0; i < columns->len; i++) read_column(mem, &columns->items[i], &t->columns[i]);
   for (size_t i = 0; i < foreign->len; i++) read_foreign_key(mem, &foreign->items[i], &t->foreign_keys[i]);
   for (size_t i = 0; i < keys->len; i++) {
+    t->keys[i].name = text_of(&keys->items[i], "name");
     t->keys[i].primary = truth_of(&keys->items[i], "primary");
     t->keys[i].columns = names_of(mem, &keys->items[i], "columns", &t->keys[i].ncolumns);
   }

@@ -24,6 +24,7 @@ struct db_column {
 
 /* A unique index without condition or expression; the primary key, when there is one, is the first. */
 struct db_key {
+  const char *name;
   const char *const *columns;
   size_t ncolumns;
   bool primary;

@@ -18,15 +18,15 @@ static const char home_sql[] = "select id::text from writ.installation";
 /* The numbers of those that are. A step that the home has heard of is done there, and can be begun by those alone that come too late. */
 static const char needed_sql[] =
     "select coalesce(json_agg(o order by o), '[]')::text from unnest($1::uuid[], $2::integer[], $3::uuid[]) "
-    "with ordinality as u (mutation, step, born, o) where exists (select from writ.mutation m "
-    "where m.id = u.mutation and coalesce(m.born, m.id) = u.born and m.ended is null and m.step <= u.step)";
+    "with ordinality as u (mutation, step, born, o) where (select true from writ.mutation m "
+    "where m.id = u.mutation and coalesce(m.born, m.id) = u.born and m.outcome is null and m.step <= u.step)";
 /* $4: how long they are kept still; null: not at all. */
 static const char keep_sql[] =
     "with u as (select * from unnest($1::uuid[], $2::integer[], $3::uuid[], $4::integer[]) as u (mutation, step, born, hours)), "
     "k as (update writ.mutation_step s set due = now() + u.hours * interval '1 hour' from u "
-    "where (s.mutation, s.step, s.born) = (u.mutation, u.step, u.born) and u.hours is not null), "
+    "where s.mutation = any ($1::uuid[]) and (s.mutation, s.step, s.born) = (u.mutation, u.step, u.born) and u.hours is not null), "
     "d as (delete from writ.mutation_step s using u "
-    "where (s.mutation, s.step, s.born) = (u.mutation, u.step, u.born) and u.hours is null returning 1) "
+    "where s.mutation = any ($1::uuid[]) and (s.mutation, s.step, s.born) = (u.mutation, u.step, u.born) and u.hours is null returning 1) "
     "select count(*)::text from d";
 
 enum { KEEP_NOT = 0, KEEP_NEEDED = 1, KEEP_UNKNOWN = 24 };

@@ -23,7 +23,7 @@ static const char complete_sql[] =
               "select id, $4::integer, x.name, case x.o when 1 then jsonb_build_object('step', $5::text) "
               "else writ.state_payload(x.name, answer) end "
               "from m cross join (values (1, 'TRANSACTION_COMPLETED'), (2, 'MUTATION_COMPLETED')) as x (o, name) "
-              "where exists (select from writ.state s where s.mutation = m.id) order by x.o";
+              "where exists (select from writ.state where mutation = $1::uuid) order by x.o";
 /* The same of one of its commands that has a state of its own, unless that has ended: a retry goes on with others. */
 static const char complete_part_sql[] =
     "insert into writ.state_mark (mutation, attempt, name, payload) "

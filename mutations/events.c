@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "db/post.h"
 #include "engine/engine_inside.h"
+#include "mutations/state.h"
 
 #include <string.h>
 
@@ -23,7 +24,7 @@ enum {
 };
 
 /* A lock that is not free soon is not waited for: nobody has the state's row for long. */
-static const char event_sql[] = "select pg_catalog.set_config('lock_timeout', '1000', true), "
+static const char event_sql[] = "select pg_catalog.set_config('lock_timeout', '1000', true) || " STATE_PLANS ", "
                                 "writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)";
 
 struct event {

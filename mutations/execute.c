@@ -27,7 +27,7 @@ static const char mark_sql[] =
         "$4") "::json from m) "
               "insert into writ.state_mark (mutation, attempt, name, payload) "
               "select id, $5::integer, 'TRANSACTION_COMPLETED', jsonb_build_object('step', $6::text) from m "
-              "where $6::text is not null and exists (select from writ.state s where s.mutation = m.id)";
+              "where $6::text is not null and exists (select from writ.state where mutation = $1::uuid)";
 
 static struct work *work_of(struct frame *frame) { return (struct work *)frame; }
 

@@ -23,7 +23,8 @@ static const char load_sql[] =
     "where p.answer is null union all "
     "select n.name, (v.v -> 'result')::text from json_array_elements(case when exists (select from n) then p.answer::json -> 'results' end) "
     "with ordinality as v (v, o) join n using (o)) x), "
-    "p.error)::text from writ.mutation m left join writ.mutation p on p.id = m.parent where m.id = $1::uuid";
+    "p.error)::text from writ.mutation m "
+    "left join lateral (select args, id, answer, error from writ.mutation f where f.id = m.parent limit 1) p on true where m.id = $1::uuid";
 /* Only now: reading takes its time as well. */
 static const char renew_sql[] =
     "update writ.mutation set due = clock_timestamp() + $2::integer * interval '1 ms' where id = $1::uuid";

@@ -10,8 +10,8 @@
 
 static const char new_sql[] = "select writ.state_new($1::uuid, $2::bytea, $3::jsonb, $4::jsonb, $5::bigint)::text";
 static const char event_sql[] =
-    "select writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)::text";
-static const char settle_sql[] = "select writ.state_event($1::uuid, 1, null, null, $2::jsonb)::text";
+    "select " STATE_PLANS ", writ.state_event($1::uuid, $2::integer, $3::text, writ.state_payload($3, $4), $5::jsonb)";
+static const char settle_sql[] = "select " STATE_PLANS ", writ.state_event($1::uuid, 1, null, null, $2::jsonb)";
 static const char mark_sql[] = "insert into writ.state_mark (mutation, attempt, name, payload)"
                                " values ($1::uuid, $2::integer, $3::text, $4::jsonb)";
 

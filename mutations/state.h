@@ -11,6 +11,10 @@ struct compiler;
 struct plan;
 struct run;
 
+/* Ahead of a call of these functions, in the same list: sessions keep the plans of their statements, so they must not be made for
+ * tables that happen to be empty (jobs/queue.h, QUEUE_PLANS). Reducers get it too. For transactions of writ's own. */
+#define STATE_PLANS "pg_catalog.set_config('enable_seqscan', 'off', true) || pg_catalog.set_config('jit', 'off', true)"
+
 /* A step ahead. Texts may be NULL but id, which is what TRANSACTION_... events name. */
 struct state_step {
   const char *id, *title, *description;

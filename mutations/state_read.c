@@ -13,10 +13,10 @@ enum { CHANGES_DEPTH = 1000, SETTLE_MS = 1000 };
 /* version, flags, caller, state, with blanks between. A mark is left alone while the process that made it may be about to take it in. */
 static const char read_sql[] =
     "select s.version || ' ' || case when s.ended is null then '-' else 'e' end || case when s.lease is null then 'd' else '-' end"
-    " || case when (s.ended is null and s.lease < clock_timestamp()) or exists (select from writ.state_mark m"
-    " where m.mutation = s.mutation and m.at < clock_timestamp() - interval '5 s') then 'u' else '-' end"
+    " || case when (s.ended is null and s.lease < clock_timestamp()) or (select true from writ.state_mark m"
+    " where m.mutation = s.mutation and m.at < clock_timestamp() - interval '5 s' limit 1) then 'u' else '-' end"
     " || ' ' || coalesce(encode(s.caller, 'hex'), '-') || ' ' || s.state::text from writ.state s where s.mutation = $1::uuid";
-static const char settle_sql[] = "select writ.state_settle($1::uuid, $2::jsonb)::text";
+static const char settle_sql[] = "select case when " STATE_PLANS " <> '' then writ.state_settle($1::uuid, $2::jsonb)::text end";
 
 /* *text NULL: it is not there. */
 static bool look(struct engine *engine, void *mem, size_t datasource, const char *mutation, const struct wait *w,

@@ -27,7 +27,7 @@ static const char claim_sql[] =
     "c as (select id from (select id, o, sum(bytes) over (order by o) - bytes as ahead from d) y where ahead < 8000000), "
     "t as (update writ.mutation m set attempts = m.attempts + case when m.owner is null then 0 else 1 end, owner = $2::uuid, "
     "due = clock_timestamp() + $3::integer * interval '1 ms' "
-    "from c where m.id = c.id returning m.*) "
+    "where m.id = any (array(select id from c)) returning m.*) "
     "select coalesce(json_agg(json_build_array(id, command, args, role, caller_user, claims, request_id, step, attempts, "
     "floor(extract(epoch from deadline - clock_timestamp()) * 1000)::bigint, parent, key, away, (select i.id from writ.installation i), coalesce(born, id)) order by id), '[]')::text from t";
 
@@ -35,9 +35,10 @@ static const char claim_sql[] =
 static const char settle_sql[] =
     "select count(writ.state_event(id, 1, null, null, $2::jsonb))::text from unnest($1::uuid[]) as u(id)";
 /* Nobody has the row of a state for long, but for a reducer that does not return. */
-static const char hurry_sql[] = "select set_config('lock_timeout', '1000', true)";
+static const char hurry_sql[] = "select set_config('lock_timeout', '1000', true), set_config('enable_seqscan', 'off', true)";
 
-#define OURS "where id = $1::uuid and owner = $2::uuid and ended is null"
+/* By key: not "ended is null", which an index is partial for (jobs/queue.h, QUEUE_PLANS). */
+#define OURS "where id = $1::uuid and owner = $2::uuid and outcome is null"
 static const char renew_sql[] =
     "with m as (update writ.mutation set due = clock_timestamp() + $3::integer * interval '1 ms' " OURS
     " returning id) select count(*)::text from m";
@@ -45,10 +46,10 @@ static const char release_sql[] =
     "update writ.mutation set owner = null, due = clock_timestamp() + $3::integer * interval '1 ms', "
     "away = $5, attempts = attempts + case when $4::text is null then 0 else 1 end, error = coalesce($4::json, error) " OURS;
 static const char forget_sql[] = "with m as (delete from writ.mutation where id = $1::uuid and step = 0 returning id), "
-                                 "s as (delete from writ.state where mutation in (select id from m)), "
-                                 "c as (delete from writ.state_change where mutation in (select id from m)), "
-                                 "k as (delete from writ.state_mark where mutation in (select id from m)) "
-                                 "delete from writ.idempotency where mutation in (select id from m)";
+                                 "s as (delete from writ.state where mutation = (select id from m)), "
+                                 "c as (delete from writ.state_change where mutation = (select id from m)), "
+                                 "k as (delete from writ.state_mark where mutation = (select id from m)) "
+                                 "delete from writ.idempotency where mutation = (select id from m)";
 static const char look_sql[] =
     "select json_build_array(outcome, answer, error::text)::text from writ.mutation where id = $1::uuid";
 
@@ -57,18 +58,18 @@ static const char cancel_sql[] =
     "with s as (select m.id, m.ended from writ.mutation m where m.id = $1::uuid and ($5::boolean or m.role = $2 "
     "and coalesce(m.caller_user, '') = $3 and ($3 <> '' or coalesce(m.claims::json ->> 'sub', '') = $4))), "
     "c as (insert into writ.mutation_cancel (mutation) select id from s where ended is null on conflict do nothing), "
-    "w as (update writ.mutation set due = now() where id in (select m.id from writ.mutation m join s using (id) "
-    "where m.owner is null and m.ended is null for no key update of m skip locked)) "
+    "w as (update writ.mutation set due = now() where id = (select m.id from writ.mutation m "
+    "where m.id = (select id from s) and m.owner is null and m.outcome is null for no key update skip locked)) "
     "select case when ended is null then 'asked' else 'ended' end from s";
 
 /* $1: seconds. A key's row is older than what it names, and continuations look at what they follow. */
-static const char clean_sql[] = "with m as (delete from writ.mutation where id in (select m.id from writ.mutation m "
+static const char clean_sql[] = "with m as (delete from writ.mutation where id = any (array(select m.id from writ.mutation m "
                                 "where m.ended < now() - $1::integer * interval '1 s' "
-                                "and not exists (select from writ.idempotency i where i.mutation = m.id) "
-                                "and not exists (select from writ.mutation c where c.parent = m.id and c.ended is null) "
-                                "order by m.ended limit 1000 for update of m skip locked) returning id), "
-                                "r as (delete from writ.mutation_result where mutation in (select id from m)), "
-                                "c as (delete from writ.mutation_cancel where mutation in (select id from m)) "
+                                "and (select true from writ.idempotency i where i.mutation = m.id limit 1) is null "
+                                "and (select true from writ.mutation c where c.parent = m.id and c.outcome is null limit 1) is null "
+                                "order by m.ended limit 1000 for update of m skip locked)) returning id), "
+                                "r as (delete from writ.mutation_result where mutation = any (array(select id from m))), "
+                                "c as (delete from writ.mutation_cancel where mutation = any (array(select id from m))) "
                                 "select count(*)::text from m";
 
 /* ---- a trip ---- */
@@ -119,11 +120,11 @@ bool mutation_trip(struct engine *engine, void *mem, size_t datasource, struct s
 
 bool mutation_ask(struct engine *engine, void *mem, size_t datasource, const char *sql, const char *const *params,
                   unsigned n, const char **text, struct err *e) {
-  struct step step = step_of(engine, mem, sql, params, n, true);
+  struct step steps[] = {step_of(engine, mem, QUEUE_PLANS, NULL, 0, false), step_of(engine, mem, sql, params, n, true)};
   struct flight f;
 
-  if (!mutation_trip(engine, mem, datasource, &step, 1, &f, e)) return false;
-  *text = f.results[0].text;
+  if (!mutation_trip(engine, mem, datasource, steps, 2, &f, e)) return false;
+  *text = f.results[1].text;
   return true;
 }
 
@@ -192,8 +193,8 @@ bool mutation_claim(struct engine *engine, void *mem, struct mutation_claim *cla
   size_t n = 0;
 
   clock_uuid7(owner);
-  if (claim->nsettle) steps[n++] = step_of(engine, mem, settle_sql, settle, 2, false);
   steps[n++] = step_of(engine, mem, QUEUE_PLANS, NULL, 0, false);
+  if (claim->nsettle) steps[n++] = step_of(engine, mem, settle_sql, settle, 2, false);
   steps[n++] = step_of(engine, mem, claim_sql, params, 3, true);
   claim->n = 0;
   if (!mutation_trip(engine, mem, claim->datasource, steps, n, &f, e)) {
@@ -220,17 +221,15 @@ bool mutation_renew(struct engine *engine, void *mem, struct mutation *m, int64_
 bool mutation_release(struct engine *engine, void *mem, const struct mutation *m, int64_t pause_ms, const char *error,
                       struct err *e) {
   const char *params[] = {m->id, m->owner, arena_printf(mem, "%lld", (long long)pause_ms), error, m->away};
-  struct step step = step_of(engine, mem, release_sql, params, 5, false);
-  struct flight f;
+  const char *ignored;
 
-  return mutation_trip(engine, mem, m->datasource, &step, 1, &f, e);
+  return mutation_ask(engine, mem, m->datasource, release_sql, params, 5, &ignored, e);
 }
 
 bool mutation_forget(struct engine *engine, void *mem, const struct mutation *m, struct err *e) {
-  struct step step = step_of(engine, mem, forget_sql, &m->id, 1, false);
-  struct flight f;
+  const char *ignored;
 
-  return mutation_trip(engine, mem, m->datasource, &step, 1, &f, e);
+  return mutation_ask(engine, mem, m->datasource, forget_sql, &m->id, 1, &ignored, e);
 }
 
 bool mutation_look(struct engine *engine, void *mem, size_t datasource, const char *id, struct mutation_outcome *out,

@@ -6,7 +6,7 @@
 
 /* Locks the row until the transaction ends: nobody claims it meanwhile, however long the step takes. */
 #define LOCK_IF(more)                                                                                                       \
-  "select coalesce((select " more " from writ.mutation where id = $1::uuid and owner = $2::uuid and ended is null "         \
+  "select coalesce((select " more " from writ.mutation where id = $1::uuid and owner = $2::uuid and outcome is null "       \
   "and step = $3::integer for no key update), writ.fail('LEASE_LOST', 'lost', 409))"
 
 /* Texts and names of settings take turns (result_pieces). */

@@ -47,5 +47,8 @@ bool nested_is_one_of_many(const struct step *step, const struct err *e);
 /* Is it that somebody else made the row first which the step was to make if there was none, or holds one that has just been
  * linked to ours? Then the flight may be tried again. */
 bool nested_lost_race(const struct step *step, const struct err *e);
+/* May the row that was made first be one that the caller never sees? Then the next try fails in the same way, and the one
+ * behind it. */
+bool nested_is_hidden(const struct err *e);
 
 #endif

@@ -17,22 +17,35 @@ static bool are_columns(const void *mem, const struct column *const *columns, si
   return strcmp(plain->p, text) == 0 || strcmp(quoted->p, text) == 0;
 }
 
+static bool is_table(const struct err *e, const char *schema, const char *table) {
+  return e->table && strcmp(e->table, table) == 0 && (!e->schema || strcmp(e->schema, schema) == 0);
+}
+
+/* Is it these columns of m's table that the error is about? Where PostgreSQL does not name them, as to those whom row-level
+ * security applies to, or some of them in quotes, the name of the index tells. */
+static bool is_about(const struct err *e, const struct model *m, const struct column *const *columns, size_t n,
+                     const char *columns_sql) {
+  if (!is_table(e, m->schema, m->table)) return false;
+  if (e->key && are_columns(e->mem, columns, n, e->key)) return true;
+  for (size_t i = 0; i < m->nindexes && e->constraint; i++)
+    if (strcmp(m->indexes[i].name, e->constraint) == 0) return strcmp(m->indexes[i].columns_sql, columns_sql) == 0;
+  return false;
+}
+
 static const struct key *violated(const struct model *m, const struct err *e) {
-  if (!e->key || !e->table || strcmp(e->table, m->table) != 0) return NULL;
   for (size_t i = 0; i < m->nkeys; i++)
-    if (are_columns(e->mem, m->keys[i].columns, m->keys[i].ncolumns, e->key)) return &m->keys[i];
+    if (is_about(e, m, m->keys[i].columns, m->keys[i].ncolumns, m->keys[i].columns_sql)) return &m->keys[i];
   return NULL;
 }
 
 /* Is it the columns of a link that are unique, or the link's table? A database may also have unique indexes that no file knows. */
 static bool is_link(const struct model *m, const struct err *e) {
-  for (size_t i = 0; i < m->nlinks && e->table; i++) {
+  for (size_t i = 0; i < m->nlinks; i++) {
     const struct relation *r = m->links[i].relation;
     const struct relation_side *holder = &r->sides[r->holder];
 
-    if (r->storage == LINK_TABLE && strcmp(r->table, e->table) == 0) return true;
-    if (r->storage == LINK_INLINE && e->key && strcmp(holder->model->table, e->table) == 0 &&
-        are_columns(e->mem, holder->columns, holder->ncolumns, e->key))
+    if (r->storage == LINK_TABLE && is_table(e, r->schema, r->table)) return true;
+    if (r->storage == LINK_INLINE && is_about(e, holder->model, holder->columns, holder->ncolumns, holder->columns_sql))
       return true;
   }
   return false;
@@ -125,3 +138,5 @@ bool nested_lost_race(const struct step *step, const struct err *e) {
   if (s && s->no_wait) return strcmp(e->sqlstate, "55P03") == 0;
   return s && s->unless && strcmp(e->sqlstate, "23505") == 0 && violated(s->model, e) == s->unless;
 }
+
+bool nested_is_hidden(const struct err *e) { return strcmp(e->sqlstate, "23505") == 0 && !e->key; }

@@ -206,7 +206,8 @@ static const char lookup_sql[] =
     "sum(coalesce(octet_length(state), 0)) over (order by i) as bytes from ("
     "select t.i, t.id, t.seen, s.version, encode(s.caller, 'hex') as caller, s.status, "
     "case when t.seen < 0 or t.seen > s.version or t.seen < coalesce(f.first, s.version + 1) - 1 then s.state::text end as state "
-    "from unnest($1::uuid[], $2::bigint[]) with ordinality as t (id, seen, i) left join writ.state s on s.mutation = t.id "
+    "from unnest($1::uuid[], $2::bigint[]) with ordinality as t (id, seen, i) "
+    "left join lateral (select * from writ.state where mutation = t.id limit 1) s on true "
     "left join lateral (select min(c.version) as first from writ.state_change c where c.mutation = s.mutation) f on true "
     "offset 0) y) z where bytes - coalesce(octet_length(state), 0) < $3 order by i";
 enum { LOOKUP_ID, LOOKUP_SEEN, LOOKUP_VERSION, LOOKUP_CALLER, LOOKUP_STATUS, LOOKUP_STATE, LOOKUP_CUT };
@@ -322,8 +323,9 @@ static const char changes_sql[] =
     "select id, newest, status, version, change, bytes >= $3::bigint from (select y.*, "
     "sum(coalesce(octet_length(change), 0)) over (order by id, version) as bytes from ("
     "select t.id, s.version as newest, s.status, c.version, c.change::text as change "
-    "from unnest($1::uuid[], $2::bigint[]) as t (id, seen) left join writ.state s on s.mutation = t.id "
-    "left join writ.state_change c on c.mutation = t.id and c.version > t.seen "
+    "from unnest($1::uuid[], $2::bigint[]) as t (id, seen) "
+    "left join lateral (select mutation, version, status from writ.state where mutation = t.id limit 1) s on true "
+    "left join lateral (select version, change from writ.state_change where mutation = s.mutation and version > t.seen offset 0) c on true "
     "where s.mutation is null or s.version > t.seen order by t.id, c.version limit $4::integer) y) z "
     "where bytes - coalesce(octet_length(change), 0) < $3 order by id, version";
 enum { CHANGES_ID, CHANGES_VERSION, CHANGES_STATUS, CHANGES_CHANGE, CHANGES_TEXT, CHANGES_CUT };

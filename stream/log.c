@@ -39,7 +39,9 @@ struct log_follower {
 
 /* One page of one follower: so many events, but no more behind the one that reaches $6 bytes, as each may be large. A text for
  * each of the filters there are, of which PostgreSQL runs the one that is meant: "f.name is null or" would keep it from using
- * their indexes. A long key is asked for as it stands in the log. */
+ * their indexes. A page of all is of so many positions: some of the events may have been erased. A long key is asked for as it
+ * stands in the log. */
+#define ALL "f.name is null and f.key is null and e.position <= f.after + f.page"
 #define KEYED "e.key = " TOLD_SHORT("f.key")
 #define PAGE(filter)                                                                                                        \
   "(select p.position, p.event, p.bytes >= $6::bigint as cut from (select b.position, b.event, "                            \
@@ -54,7 +56,7 @@ static const char log_sql[] =
     "greatest(t.tail, (select max(position) from writ.event)) as top, "
     "sum(coalesce(octet_length(e.event), 0)) over (order by f.i, e.position) as bytes "
     "from (select coalesce(max(position), 0) as tail from writ.event_tail) t, "
-    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::integer[]) as f (i, after, name, key, page) left join lateral (" PAGE("f.name is null and f.key is null") " union all " PAGE(
+    "unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::integer[]) as f (i, after, name, key, page) left join lateral (" PAGE(ALL) " union all " PAGE(
         "f.key is null and e.name = f.name") " union all " PAGE("f.name is null and " KEYED) " union all " PAGE("e.name = f.name and " KEYED) ") e on true) z "
                                                                                                                                               "where bytes - coalesce(octet_length(event), 0) < $7 order by i, position";
 enum { LOG_NUMBER, LOG_TOP, LOG_TAIL, LOG_POSITION, LOG_EVENT, LOG_CUT };
@@ -222,7 +224,7 @@ static void set_page(struct log_follower *f, unsigned events) { f->page = events
 
 /* The rows of one follower, in one piece. */
 static void take_rows(struct log_follower *f, const struct async *a, size_t row, size_t end) {
-  int64_t top = strtoll(async_text(a, row, LOG_TOP), NULL, 10);
+  int64_t top = strtoll(async_text(a, row, LOG_TOP), NULL, 10), upto = f->name || f->key ? top : f->after + f->page;
   struct str *text;
   unsigned events = 0;
   bool more, cut = false;
@@ -239,8 +241,9 @@ static void take_rows(struct log_follower *f, const struct async *a, size_t row,
   }
   more = cut || events == f->page;
   if (more) set_page(f, 2 * events);
-  if (more) f->due = true;
+  else if (upto < top) f->after = upto;
   else if (top > f->after) f->after = top;
+  if (more || f->after < top) f->due = true;
   if (events) connection_send(f->connection, text->p, text->len, events);
   talloc_free(text);
 }

@@ -286,6 +286,21 @@ def test_pages_and_filters(site):
     assert log(site, name="never") == {"events": [], "last": 8}
 
 
+def test_events_that_were_erased_are_passed_over(site, database):
+    for i in range(9):
+        site.client.command("note", {"text": str(i)})
+    events(site, 9)
+    database.execute("delete from writ.event where position in (2, 4, 5, 6)")
+    pages, after = [], 0
+    while True:
+        page = log(site, after=after, limit=3)
+        pages.append([event["position"] for event in page["events"]])
+        if page["last"] == after:
+            break
+        after = page["last"]
+    assert pages == [[1, 3], [], [7, 8, 9], []] and after == 9
+
+
 def test_who_may_read(site):
     assert ask(site, role=None).status == 401
     assert ask(site, role="stranger").status == 403

@@ -119,6 +119,18 @@ def test_each_event_once_in_order(site, database):
     assert database.execute("select position, who from painted order by 1") == [(i, "painter") for i in range(2, 21, 2)]
 
 
+def test_events_that_were_erased_are_passed_over(database, empty):
+    fill(database, 1000)
+    with Site(database, MANIFEST, **FAST):
+        reaches(database, "seen", 1000)
+    database.execute("delete from writ.event where position between 100 and 450 or position in (2, 700); truncate writ.projection, seen")
+    with Site(database, MANIFEST, **FAST):
+        reaches(database, "seen", 1000)
+        assert positions(database, "seen") == [n for n in range(1, 1001) if n not in (2, 700) and not 100 <= n <= 450]
+        fill(database, 1)
+        reaches(database, "seen", 1001)
+
+
 def test_killed_at_any_time(site, database):
     stop = threading.Event()
 

@@ -84,6 +84,17 @@ def test_resume_by_last_event_id_and_after(site):
         assert stream.next().id == "251"
 
 
+def test_events_that_were_erased_are_passed_over(site):
+    for i in range(60):
+        note(site, str(i))
+    harness.wait_until(lambda: site.database.one("select count(*) from writ.event") == 60, "positions")
+    site.database.execute("delete from writ.event where position in (2, 59) or position between 5 and 50")
+    with sse.open(site.client, "/events", role="auditor") as stream:
+        assert [event.id for event in stream.take(12)] == [str(n) for n in (1, 3, 4, *range(51, 59), 60)]
+        note(site, "new")
+        assert stream.next().id == "61"
+
+
 def test_filters(site):
     for text in ("a", "b", "a"):
         note(site, text)

@@ -547,7 +547,8 @@ static void test_names_of_the_api(void **state) {
 
 static void test_learning(void **state) {
   static const char *const id[] = {"id"}, *const b[] = {"b"}, *const pair[] = {"B", "A"}, *const first[] = {"A"};
-  struct db_key key = {.columns = id, .ncolumns = 1, .primary = true}, unique = {.columns = pair, .ncolumns = 2};
+  struct db_key keys[] = {{.name = "A_pkey", .columns = id, .ncolumns = 1, .primary = true},
+                          {.name = "both", .columns = pair, .ncolumns = 2}};
   struct db_foreign_key foreign[] = {{.name = "f",
                                       .columns = b,
                                       .referenced = id,
@@ -564,14 +565,15 @@ static void test_learning(void **state) {
                                    .table = "A",
                                    .action = ACTION_RESTRICT}};
   struct db_table tables[] = {
-      {.schema = "public", .name = "A", .keys = &key, .nkeys = 1, .foreign_keys = foreign, .nforeign_keys = 1},
-      {.schema = "public", .name = "_Many", .keys = &unique, .nkeys = 1, .foreign_keys = link, .nforeign_keys = 1}};
+      {.schema = "public", .name = "A", .keys = keys, .nkeys = 2, .foreign_keys = foreign, .nforeign_keys = 1},
+      {.schema = "public", .name = "_Many", .keys = &keys[1], .nkeys = 1, .foreign_keys = link, .nforeign_keys = 1}};
   const struct db_tables catalog = {.tables = tables, .ntables = 2};
   void *mem = talloc_new(NULL);
   const struct datamodel *d =
       must_read(mem, "type A { " KEY " b: B @relation(link: INLINE name: \"One\") bs: [B] @relation(name: \"Many\") }"
                      "type B { " KEY " a: A @relation(name: \"One\") as: [A] @relation(name: \"Many\") }");
   const struct relation *one = model_relation(d, "One"), *many = model_relation(d, "Many");
+  const struct model *a = model_find(d, "A");
 
   (void)state;
   assert_true(one->sides[0].unique && one->sides[0].unique_exists && one->sides[0].foreign_key.exists);
@@ -584,6 +586,12 @@ static void test_learning(void **state) {
   assert_true(many->sides[0].foreign_key.exists && !many->sides[0].foreign_key.deferrable);
   assert_int_equal(many->sides[0].foreign_key.action, ACTION_RESTRICT);
   assert_false(many->sides[1].foreign_key.exists);
+  assert_int_equal(a->nindexes, 2);
+  assert_string_equal(a->indexes[0].name, "A_pkey");
+  assert_string_equal(a->indexes[0].columns_sql, a->key->columns_sql);
+  assert_string_equal(a->indexes[1].name, "both");
+  assert_string_equal(a->indexes[1].columns_sql, "\"B\", \"A\"");
+  assert_int_equal(model_find(d, "B")->nindexes, 0);
   talloc_free(mem);
 }
 
