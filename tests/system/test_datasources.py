@@ -146,6 +146,7 @@ def test_connections_come_when_needed_and_go_when_idle(site, far):
 def test_one_that_is_down(site, database, far):
     far.postgres.execute(f"alter database {far.name} with allow_connections false")
     far.postgres.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{far.name}'")
+    wait_until(lambda: not far.postgres.execute(f"select from pg_stat_activity where datname = '{far.name}'"), "its sessions to end")
     try:
         answer = each(site, {"command": "near", "args": {"name": "a"}}, {"command": "far", "args": {"name": "b"}})
         assert (answer.status, answer.code, answer.json["committed"]) == (503, "DATABASE_UNAVAILABLE", 0)
