@@ -145,6 +145,11 @@ LOCATION = """
 """
 
 
+def workers(delay_ms):
+    """Of writd, as docs/operation.md has it for commits that need no wait; 8 where each trip waits for the network."""
+    return servers.WORKERS if delay_ms else max(4, 2 * len(os.sched_getaffinity(0)))
+
+
 class Stack(contextlib.ExitStack):
     """All systems at one delay, behind one nginx."""
 
@@ -152,7 +157,7 @@ class Stack(contextlib.ExitStack):
         super().__init__()
         self.proxy = servers.DelayProxy(database.postgres, delay_ms) if delay_ms else None
         self.route = servers.Route(database, self.proxy)
-        self.writ = harness.Writ(self.route, MANIFEST, workers=servers.WORKERS, log_level="warn",
+        self.writ = harness.Writ(self.route, MANIFEST, workers=workers(delay_ms), log_level="warn",
                                  files={"schema.graphql": (BENCH / "nested.graphql").read_text()})
         self.roots = {"writ": self.writ}
         locations = servers.WRIT_LOCATION
@@ -261,13 +266,13 @@ def systems(delay_ms, modules):
 
 def bench(chosen):
     modules = None if chosen.no_node else node_modules()
-    print(f"{CONNECTIONS} connections, {servers.WORKERS} workers; medians of {chosen.rounds} rounds of {chosen.seconds} s"
+    print(f"{CONNECTIONS} connections, {servers.WORKERS} clients of pgbench; medians of {chosen.rounds} rounds of {chosen.seconds} s"
           + ("" if modules else "; without Node"))
     for delay_ms in chosen.delay:
         for one in (False, True) if delay_ms == 0 else (False,):
             with processors(one), systems(delay_ms, modules) as (stack, database):
                 show(list(all_rounds(stack, database, chosen.rounds, chosen.seconds)),
-                     f"delay {delay_ms:g} ms{', all on one processor' if one else ''}")
+                     f"delay {delay_ms:g} ms{', all on one processor' if one else ''}, {workers(delay_ms)} workers")
     with systems(0, None) as (stack, database):
         grow(stack, database, chosen.seconds)
 
