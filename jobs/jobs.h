@@ -22,8 +22,8 @@ struct jobs_choice {
 /* One statement as a transaction; the text that it gives. */
 bool jobs_ask(struct conn *c, void *mem, const char *sql, const char *const *params, unsigned n, const char **text,
               const struct wait *w, struct err *e) __attribute__((warn_unused_result));
-/* An array of objects, the oldest first, at most JOBS_LIST_MAX, of dead letters those that have been dead for longest; as PostgreSQL wrote it and parsed. hooks: those of the
- * manifest. */
+/* An array of objects, the oldest first; of more than JOBS_LIST_MAX the oldest, of dead letters alone those that have been dead
+ * for longest. As PostgreSQL wrote it and parsed. hooks: those of the manifest. */
 bool jobs_list(struct conn *c, void *mem, bool dead_only, const char *const *hooks, size_t nhooks, const char **text,
                const struct json **rows, const struct wait *w, struct err *e) __attribute__((warn_unused_result));
 /* One object, with its payload; NOT_FOUND. */
